@@ -1,0 +1,80 @@
+"""What a network is built from, without torch: `UNetSpec`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from MgImplantSegLib.errors import InputError
+
+LIMITS = {"depth": (1, 8), "width": (1, 512), "classes": (2, 64), "in_channels": (1, 64)}
+
+
+@dataclass(frozen=True)
+class UNetSpec:
+    """A 2D U-Net: `depth` encoder blocks, `width` channels in the first of them.
+
+    Block l of the encoder has ``width · 2**l`` channels, the bottleneck ``width · 2**depth``.
+
+    Raises
+    ------
+    InputError
+        If a number is not whole or lies outside `LIMITS`.
+    """
+
+    depth: int
+    width: int
+    classes: int = 4
+    in_channels: int = 1
+
+    def __post_init__(self) -> None:
+        for name, (lowest, highest) in LIMITS.items():
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or not lowest <= value <= highest:
+                raise InputError(f"Expected {name} of the U-Net as a whole number {lowest}–{highest}, got {value!r}.")
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """Channels of the encoder blocks and, last, of the bottleneck."""
+        return tuple(self.width * 2**level for level in range(self.depth + 1))
+
+    @property
+    def size_multiple(self) -> int:
+        """Rows and columns of a slice have to be multiples of this."""
+        return 2**self.depth
+
+    @property
+    def receptive_field(self) -> int:
+        """Edge length, in pixels, of the square of the input that an output pixel depends on, on average.
+
+        It varies by a few pixels with the place of the pixel in its 2**depth block; half of it is always
+        enough around a tile that begins and ends at multiples of 2**depth.
+        """
+        return 13 * 2**self.depth - 8
+
+    @property
+    def nominal_receptive_field(self) -> int:
+        """The paper's count in pixels, which does not shrink the stride in the decoder."""
+        return (9 + 5 * self.depth) * 2**self.depth - 4
+
+    @property
+    def parameter_count(self) -> int:
+        """Number of learned values: weights, biases, and scale and shift of the batch norms."""
+
+        def block(inputs: int, outputs: int) -> int:
+            return 9 * inputs * outputs + 9 * outputs * outputs + 4 * outputs
+
+        channels = self.channels
+        encoder = sum(block(a, b) for a, b in zip((self.in_channels, *channels), channels, strict=False))
+        decoder = sum(4 * 2 * c * c + c + block(2 * c, c) for c in channels[:-1])
+        return encoder + decoder + self.width * self.classes + self.classes
+
+    @property
+    def multiplications_per_pixel(self) -> float:
+        """Multiply–add operations of the convolutions for one pixel of a slice; a FLOP count is twice that."""
+        channels = self.channels
+        total = float(self.width * self.classes)
+        for level, (inputs, outputs) in enumerate(zip((self.in_channels, *channels), channels, strict=False)):
+            total += 9 * outputs * (inputs + outputs) / 4**level
+        for level, c in enumerate(channels[:-1]):
+            total += (2 * c * c + 9 * c * (2 * c + c)) / 4**level
+        return total
