@@ -1,0 +1,6 @@
+"""Simulated explants with exact truth, for tests, the demo and the bundled model."""
+
+from MgImplantSegLib.simulation.explant import SimulatedExplant, simulate_explant
+from MgImplantSegLib.simulation.settings import ImplantKind, SimulationSettings
+
+__all__ = ["ImplantKind", "SimulatedExplant", "SimulationSettings", "simulate_explant"]
