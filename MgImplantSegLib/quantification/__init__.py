@@ -1,0 +1,19 @@
+"""Measures of an explant: degradation, contact, bone volume, surface, with method, definition and counts."""
+
+from MgImplantSegLib.quantification.context import QuantifyOptions
+from MgImplantSegLib.quantification.initial import InitialScrew
+from MgImplantSegLib.quantification.measures import MEASURES, quantify
+from MgImplantSegLib.quantification.results import Measure, QuantificationReport, Series
+from MgImplantSegLib.quantification.surface import SURFACE_METHODS, surface_area_mm2
+
+__all__ = [
+    "MEASURES",
+    "SURFACE_METHODS",
+    "InitialScrew",
+    "Measure",
+    "QuantificationReport",
+    "QuantifyOptions",
+    "Series",
+    "quantify",
+    "surface_area_mm2",
+]

@@ -1,0 +1,109 @@
+"""How well two segmentations agree: intersection over union and Dice per class."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.events import json_ready
+from MgImplantSegLib.labels import CLASS_OF_ROLE, Role
+from MgImplantSegLib.quantification.codes import CODE_OF_ROLE, UNKNOWN, role_codes, slabs
+from MgImplantSegLib.volume import LabelMap
+
+
+@dataclass(frozen=True)
+class ClassScore:
+    """Agreement in one class; `iou` and `dice` are NaN where neither segmentation has the class."""
+
+    role: Role
+    name: str
+    iou: float
+    dice: float
+    prediction_voxels: int
+    reference_voxels: int
+    common_voxels: int
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores of a prediction against a reference.
+
+    `mean_iou` is over all classes that occur in one of both, background included, as the paper has it;
+    `mean_iou_foreground` leaves the background out.
+    """
+
+    classes: tuple[ClassScore, ...]
+    mean_iou: float
+    mean_iou_foreground: float
+    compared_voxels: int
+    ignored_voxels: int
+
+    def score(self, role: Role | str) -> ClassScore:
+        """The score of one class."""
+        return {score.role: score for score in self.classes}[Role(role)]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON; NaN becomes None."""
+        classes = {score.role.value: json_ready({**vars(score), "role": score.role.value}) for score in self.classes}
+        return {
+            "mean_iou": json_ready(self.mean_iou),
+            "mean_iou_foreground": json_ready(self.mean_iou_foreground),
+            "classes": classes,
+            "compared_voxels": self.compared_voxels,
+            "ignored_voxels": self.ignored_voxels,
+        }
+
+
+def evaluate(prediction: LabelMap, reference: LabelMap) -> Evaluation:
+    """IoU = |P ∩ R| / |P ∪ R| and Dice = 2 |P ∩ R| / (|P| + |R|) per class, over voxels known in both.
+
+    Raises
+    ------
+    InputError
+        If the two lie on different grids, or a value has no role.
+    """
+    if not prediction.geometry.same_grid(reference.geometry):
+        raise InputError(
+            f"Expected both segmentations on one grid, got {prediction.geometry} and {reference.geometry}.",
+            "Resample one of them to the other's grid.",
+        )
+    confusion = confusion_matrix(role_codes(prediction), role_codes(reference))
+    known = confusion[:UNKNOWN, :UNKNOWN]
+    scores = tuple(_class_score(role, code, known) for role, code in CODE_OF_ROLE.items())
+    return Evaluation(
+        scores,
+        _mean([score.iou for score in scores]),
+        _mean([score.iou for score in scores if score.role is not Role.BACKGROUND]),
+        compared_voxels=int(known.sum()),
+        ignored_voxels=int(confusion.sum() - known.sum()),
+    )
+
+
+def confusion_matrix(prediction_codes: np.ndarray, reference_codes: np.ndarray) -> np.ndarray:
+    """5×5 numbers of voxels; rows are the prediction's codes, columns the reference's."""
+    size = UNKNOWN + 1
+    pairs = np.zeros(size * size, dtype=np.int64)
+    for part in slabs(prediction_codes.shape):
+        pair = prediction_codes[part] * np.uint8(size) + reference_codes[part]
+        pairs += np.bincount(pair.ravel(), minlength=size * size)
+    return pairs.reshape(size, size)
+
+
+def _class_score(role: Role, code: int, confusion: np.ndarray) -> ClassScore:
+    common = int(confusion[code, code])
+    predicted, referenced = int(confusion[code].sum()), int(confusion[:, code].sum())
+    union = predicted + referenced - common
+    name = CLASS_OF_ROLE[role].name
+    if union == 0:
+        nan = float("nan")
+        return ClassScore(role, name, nan, nan, 0, 0, 0, "Neither segmentation has this class.")
+    return ClassScore(role, name, common / union, 2 * common / (predicted + referenced), predicted, referenced, common)
+
+
+def _mean(values: list[float]) -> float:
+    defined = [value for value in values if np.isfinite(value)]
+    return float(np.mean(defined)) if defined else float("nan")

@@ -1,0 +1,76 @@
+"""The label map as one byte per voxel that says what is there, whatever values the group uses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.labels import Role
+from MgImplantSegLib.volume import LabelMap
+
+BACKGROUND, BONE, LAYER, METAL, UNKNOWN = range(5)
+CODE_OF_ROLE = {
+    Role.BACKGROUND: BACKGROUND,
+    Role.BONE: BONE,
+    Role.DEGRADATION_LAYER: LAYER,
+    Role.RESIDUAL_MATERIAL: METAL,
+}
+NO_ROLE = 255
+VOXELS_PER_SLAB = 1 << 23
+
+
+def slabs(shape_zyx: tuple[int, ...], voxels: int = VOXELS_PER_SLAB) -> Iterator[slice]:
+    """Slices along the first axis of at most about `voxels` voxels each, at least one layer."""
+    layers = max(1, voxels // max(1, int(np.prod(shape_zyx[1:]))))
+    for start in range(0, shape_zyx[0], layers):
+        yield slice(start, min(start + layers, shape_zyx[0]))
+
+
+def role_codes(label_map: LabelMap, field_of_view: np.ndarray | None = None) -> np.ndarray:
+    """uint8 array (z, y, x) of BACKGROUND, BONE, LAYER, METAL, and UNKNOWN for ignored or not scanned voxels.
+
+    Parameters
+    ----------
+    label_map : LabelMap
+        Any integer values; its scheme says what they mean.
+    field_of_view : bool array (z, y, x), optional
+        True where the scanner has seen something.
+
+    Raises
+    ------
+    InputError
+        If a value has no role, or the field of view has another shape.
+    """
+    if field_of_view is not None and field_of_view.shape != label_map.array.shape:
+        raise InputError(
+            f"Expected a field of view of the label map's shape {label_map.array.shape}, got {field_of_view.shape}.",
+            "Resample the field of view to the label map's grid.",
+        )
+    code_of_value = {label.value: CODE_OF_ROLE[label.role] for label in label_map.scheme.labels}
+    if label_map.scheme.ignore_value is not None:
+        code_of_value[label_map.scheme.ignore_value] = UNKNOWN
+    codes = np.empty(label_map.array.shape, dtype=np.uint8)
+    for part in slabs(codes.shape):
+        codes[part] = _codes_of(label_map.array[part], code_of_value)
+        if field_of_view is not None:
+            codes[part][~field_of_view[part]] = UNKNOWN
+    return codes
+
+
+def _codes_of(values: np.ndarray, code_of_value: dict[int, int]) -> np.ndarray:
+    if values.dtype == bool:
+        values = values.view(np.uint8)
+    codes = np.full(values.shape, NO_ROLE, dtype=np.uint8)
+    limits = np.iinfo(values.dtype)
+    for value, code in code_of_value.items():
+        if limits.min <= value <= limits.max:
+            codes[values == value] = code
+    if codes.max(initial=0) == NO_ROLE:
+        strange = [int(v) for v in np.unique(values[codes == NO_ROLE])[:5]]
+        raise InputError(
+            f"Expected label values of the scheme, {sorted(code_of_value)}, got {strange} too.",
+            "Say what they mean, for example --roles 1=bone,2=degradation_layer,3=residual_material,4=background.",
+        )
+    return codes

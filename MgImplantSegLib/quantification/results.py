@@ -1,0 +1,167 @@
+"""What comes out: `Measure`, `Series`, `QuantificationReport`, as data, JSON and CSV."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.events import json_ready
+from MgImplantSegLib.files import atomic_output
+
+CSV_COLUMNS = ("symbol", "name", "region", "value", "unit", "low", "high", "method", "definition", "note", "counts")
+SERIES_COLUMNS = ("symbol", "region", "x_name", "x_low", "x_high", "x_unit", "value", "unit", "method")
+UNDEFINED = float("nan")
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One number with all that is needed to trust it.
+
+    Parameters
+    ----------
+    symbol, name : str
+        Short symbol (``DR``) and full name.
+    value : float
+        In `unit`; NaN where it is not defined, and then `note` says why.
+    unit, region, method, definition : str
+        Unit, the part of the volume it belongs to, how it was computed, and its formula in words.
+    note : str
+        Reason for NaN, or what the reader has to know.
+    counts : mapping
+        Numbers behind the value: voxels, areas, times; names carry the unit.
+    low, high : float
+        Range of the value from the disagreement of planes; NaN where it was not asked for.
+    """
+
+    symbol: str
+    name: str
+    value: float
+    unit: str
+    region: str
+    method: str
+    definition: str
+    note: str = ""
+    counts: Mapping[str, float] = field(default_factory=dict)
+    low: float = UNDEFINED
+    high: float = UNDEFINED
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "value", float(self.value))
+        object.__setattr__(self, "counts", MappingProxyType(dict(self.counts)))
+        if not math.isfinite(self.value):
+            object.__setattr__(self, "value", UNDEFINED)
+            if not self.note:
+                raise ValueError(f"An undefined {self.symbol} needs a note that says why.")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON; NaN becomes None."""
+        return json_ready({column: getattr(self, column) for column in CSV_COLUMNS if column != "counts"}) | {
+            "counts": json_ready(dict(self.counts))
+        }
+
+
+@dataclass(frozen=True)
+class Series:
+    """A measure along something: over shells around the implant, or along the screw axis.
+
+    `x_low` and `x_high` are the limits of each bin in `x_unit`; `values` are NaN where nothing was there.
+    """
+
+    symbol: str
+    name: str
+    region: str
+    x_name: str
+    x_unit: str
+    x_low: tuple[float, ...]
+    x_high: tuple[float, ...]
+    values: tuple[float, ...]
+    unit: str
+    method: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON; NaN becomes None."""
+        return json_ready(vars(self))
+
+
+@dataclass(frozen=True)
+class QuantificationReport:
+    """All measures of one segmentation, the series behind the plots, and the inputs they were computed from."""
+
+    measures: tuple[Measure, ...]
+    inputs: Mapping[str, Any]
+    series: tuple[Series, ...] = ()
+
+    def find(self, symbol: str, region: str | None = None) -> Measure:
+        """The measure with that symbol, in that region or else the first one listed.
+
+        Raises
+        ------
+        InputError
+            If there is none.
+        """
+        for measure in self.measures:
+            if measure.symbol == symbol and region in (None, measure.region):
+                return measure
+        known = ", ".join(sorted({f"{measure.symbol} ({measure.region})" for measure in self.measures}))
+        raise InputError(
+            f"Expected a measure of the report, got {symbol!r} in region {region!r}.", f"There are {known}."
+        )
+
+    def value(self, symbol: str, region: str | None = None) -> float:
+        """The value of `find(symbol, region)`; NaN where it is not defined."""
+        return self.find(symbol, region).value
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON: ``{"measures": [...], "series": [...], "inputs": {...}}``."""
+        return {
+            "measures": [measure.to_dict() for measure in self.measures],
+            "series": [series.to_dict() for series in self.series],
+            "inputs": json_ready(dict(self.inputs)),
+        }
+
+    def write_json(self, path: str | Path) -> None:
+        """Write `to_dict` as a JSON file."""
+        with atomic_output(path) as temporary:
+            temporary.write_text(json.dumps(self.to_dict(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+    def write_csv(self, path: str | Path) -> None:
+        """Write one row per measure and region; undefined values are empty and have a note."""
+        rows = [
+            [_cell(getattr(measure, column)) for column in CSV_COLUMNS[:-1]] + [_counts_cell(measure.counts)]
+            for measure in self.measures
+        ]
+        _write_table(path, CSV_COLUMNS, rows)
+
+    def write_series_csv(self, path: str | Path) -> None:
+        """Write the series in long form: one row per series and bin."""
+        rows = [
+            [entry.symbol, entry.region, entry.x_name, _cell(low), _cell(high), entry.x_unit, _cell(value), entry.unit,
+             entry.method]
+            for entry in self.series
+            for low, high, value in zip(entry.x_low, entry.x_high, entry.values, strict=True)
+        ]  # fmt: skip
+        _write_table(path, SERIES_COLUMNS, rows)
+
+
+def _write_table(path: str | Path, columns: tuple[str, ...], rows: list[list[str]]) -> None:
+    with atomic_output(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(columns)
+        writer.writerows(rows)
+
+
+def _cell(value: float | str) -> str:
+    if isinstance(value, str):
+        return value
+    return f"{value:.10g}" if math.isfinite(value) else ""
+
+
+def _counts_cell(counts: Mapping[str, float]) -> str:
+    return "; ".join(f"{name}={_cell(float(value))}" for name, value in counts.items())
