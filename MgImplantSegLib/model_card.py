@@ -1,0 +1,131 @@
+"""What a model is, expects and is good for: `ModelCard`, plain data that needs no torch."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from MgImplantSegLib import __version__
+from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.events import json_ready
+from MgImplantSegLib.labels import LabelScheme
+from MgImplantSegLib.networks import network_spec
+from MgImplantSegLib.planes import PLANE_SETS
+from MgImplantSegLib.preprocess import Preprocessing
+
+FORMAT_VERSION = 1
+WEIGHT_DTYPES = ("float32", "float16")
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What a model is, what it expects and what it is good for.
+
+    Parameters
+    ----------
+    name : str
+        Name of the model.
+    network : dict
+        Plain data of the network's specification, see `MgImplantSegLib.networks.network_spec`.
+    preprocessing : Preprocessing
+        What is done to a volume before the network sees it.
+    label_scheme : LabelScheme
+        The classes; output i of the network is ``label_scheme.labels[i]``.
+    training_planes : tuple of str
+        Names of the slicing planes whose slices the network was trained on.
+    default_planes, default_fusion, default_postprocessing : str
+        Choices used when the user makes none.
+    metrics, training : dict
+        What the model reaches and on what, and how it was trained; free plain data.
+    weights_dtype : str
+        ``float32`` or ``float16``: how weights of convolutions are stored.
+    software_version, licence, intended_use, created : str
+        Version of MgImplantSeg that wrote the file, licence of the weights, what the model is for, date.
+
+    Raises
+    ------
+    InputError
+        If a part does not fit the others, such as the number of classes.
+    """
+
+    name: str
+    network: dict[str, Any]
+    preprocessing: Preprocessing
+    label_scheme: LabelScheme = field(default_factory=LabelScheme)
+    training_planes: tuple[str, ...] = ("rc", "cp", "pr")
+    default_planes: str = "3"
+    default_fusion: str = "soft"
+    default_postprocessing: str = "none"
+    metrics: dict[str, Any] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
+    weights_dtype: str = "float32"
+    software_version: str = __version__
+    licence: str = ""
+    intended_use: str = "Research use only."
+    created: str = ""
+    format_version: int = FORMAT_VERSION
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "training_planes", tuple(self.training_planes))
+        self._check_types()
+        if self.format_version != FORMAT_VERSION:
+            raise InputError(f"Expected format version {FORMAT_VERSION}, got {self.format_version!r}.")
+        if self.default_planes not in PLANE_SETS:
+            raise InputError(f"Expected default planes of {', '.join(PLANE_SETS)}, got {self.default_planes!r}.")
+        if self.weights_dtype not in WEIGHT_DTYPES:
+            raise InputError(f"Expected a weights_dtype of {', '.join(WEIGHT_DTYPES)}, got {self.weights_dtype!r}.")
+        classes = network_spec(self.network).classes
+        if classes != len(self.label_scheme.labels):
+            raise InputError(f"Expected {classes} labels for {classes} outputs, got {len(self.label_scheme.labels)}.")
+        if not all(0 <= value <= 255 for value in self.label_scheme.values):
+            raise InputError(f"Expected label values of 0–255 in a model, got {self.label_scheme.values}.")
+
+    def _check_types(self) -> None:
+        kinds = {"str": str, "dict[str, Any]": dict, "int": int}
+        for entry in fields(self):
+            if not isinstance(getattr(self, entry.name), kinds.get(entry.type, object)):
+                raise InputError(f"Expected {entry.name} as {entry.type}, got {getattr(self, entry.name)!r}.")
+        if not all(isinstance(plane, str) for plane in self.training_planes):
+            raise InputError(f"Expected names of planes in training_planes, got {self.training_planes!r}.")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON; undefined numbers become null."""
+        data = {entry.name: getattr(self, entry.name) for entry in fields(self)}
+        data |= {"preprocessing": asdict(self.preprocessing), "label_scheme": self.label_scheme.to_dict()}
+        return json_ready(data)
+
+    def to_json(self) -> str:
+        """The text of `card.json`."""
+        return json.dumps(self.to_dict(), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> ModelCard:
+        """The card of `to_dict`'s data.
+
+        Raises
+        ------
+        InputError
+            If a key is missing or unknown, or a value does not fit.
+        """
+        if not isinstance(data, dict):
+            raise InputError(f"Expected a table of keys in the card, got {type(data).__name__}.")
+        if data.get("format_version") != FORMAT_VERSION:
+            raise InputError(f"Expected format version {FORMAT_VERSION}, got {data.get('format_version')!r}.")
+        known = {entry.name for entry in fields(cls)}
+        missing, unknown = sorted({"name", "network", "preprocessing"} - set(data)), sorted(set(data) - known)
+        if missing or unknown:
+            raise InputError(f"Expected the keys of a model card, got {unknown} besides and {missing} missing.")
+        data = dict(data)
+        try:
+            data["preprocessing"] = Preprocessing(**data["preprocessing"])
+            data["label_scheme"] = LabelScheme.from_dict(data.get("label_scheme", LabelScheme().to_dict()))
+            return cls(**data)
+        except TypeError as error:
+            raise InputError(f"Expected a model card with fitting values, got: {error}.") from error
+
+    @property
+    def hash(self) -> str:
+        """First 16 hexadecimal digits of the SHA-256 of the card's JSON."""
+        return hashlib.sha256(self.to_json().encode("utf-8")).hexdigest()[:16]

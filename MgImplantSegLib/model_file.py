@@ -1,0 +1,159 @@
+"""Model files `NAME.mgmodel`: a zip of `card.json`, readable without torch, and `weights.pt`.
+
+Weights of convolutions may be stored as 16-bit floats, which halves the file; the card says so (`weights_dtype`).
+Vectors, such as the statistics of the batch norms, are always stored with 32 bits. `load_model` gives 32 bits.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import pickle
+import zipfile
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.files import atomic_output
+from MgImplantSegLib.model_card import FORMAT_VERSION, WEIGHT_DTYPES, ModelCard
+from MgImplantSegLib.networks import build_network, network_spec
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["FORMAT_VERSION", "WEIGHT_DTYPES", "ModelCard", "load_model", "read_card", "save_model"]
+
+CARD_NAME, WEIGHTS_NAME = "card.json", "weights.pt"
+LARGEST_CARD_BYTES = 1 << 20
+SPARE_WEIGHT_BYTES = 1 << 22
+FIXED_DATE = (1980, 1, 1, 0, 0, 0)
+REMEDY = "Choose a model file of this version of MgImplantSeg, or export or download the file again."
+DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, RuntimeError)
+DAMAGED_WEIGHTS = (
+    pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, IndexError, AttributeError, TypeError
+)  # fmt: skip
+
+
+def read_card(path: str | Path) -> ModelCard:
+    """The card of a model file; needs no torch.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, damaged, or not a model file of this format version.
+    """
+    return _card_from_bytes(path, _read_entry(path, CARD_NAME, LARGEST_CARD_BYTES))
+
+
+def save_model(path: str | Path, card: ModelCard, state_dict: dict[str, torch.Tensor]) -> None:
+    """Write a model file; the same card and weights give the same bytes.
+
+    Parameters
+    ----------
+    path : str or Path
+        Name of the file, with the suffix ``.mgmodel``.
+    card : ModelCard
+        What the model is.
+    state_dict : dict of Tensor
+        ``network.state_dict()`` of the network in the card.
+
+    Raises
+    ------
+    InputError
+        If the suffix is another one or the weights do not fit the card's network.
+    OutputError
+        If the file cannot be written.
+    """
+    import torch
+
+    path = Path(path)
+    if path.suffix != ".mgmodel":
+        raise InputError(f"Expected a model file name that ends with .mgmodel, got {path.name}.")
+    _require_fitting_weights(path, card, state_dict)
+    stored = {name: _stored(tensor, card.weights_dtype) for name, tensor in sorted(state_dict.items())}
+    _require_fitting_weights(path, card, stored)  # 16-bit floats end at 65504
+    weights = io.BytesIO()
+    torch.save(stored, weights)
+    with atomic_output(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+        archive.writestr(zipfile.ZipInfo(CARD_NAME, FIXED_DATE), card.to_json())
+        archive.writestr(zipfile.ZipInfo(WEIGHTS_NAME, FIXED_DATE), weights.getvalue())
+
+
+def load_model(path: str | Path) -> tuple[ModelCard, dict[str, torch.Tensor]]:
+    """Card and weights (float32, on the CPU) of a model file, checked against each other.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, damaged, of another format version, or its weights do not fit its card.
+    """
+    import torch
+
+    card = read_card(path)
+    largest = 4 * network_spec(card.network).parameter_count + SPARE_WEIGHT_BYTES
+    data = _read_entry(path, WEIGHTS_NAME, largest)
+    try:
+        stored = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    except DAMAGED_WEIGHTS as error:
+        raise InputError(f"Expected the weights of a network in {path}, got damaged data.", REMEDY) from error
+    _require_fitting_weights(path, card, stored)
+    return card, {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in stored.items()}
+
+
+def _read_entry(path: str | Path, name: str, largest_bytes: int) -> bytes:
+    path = Path(path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = sorted(archive.namelist())
+            if names != [CARD_NAME, WEIGHTS_NAME]:
+                raise InputError(f"Expected {CARD_NAME} and {WEIGHTS_NAME} in {path}, got {names[:5]}.", REMEDY)
+            entry = archive.getinfo(name)
+            if entry.file_size > largest_bytes or entry.compress_type != zipfile.ZIP_STORED:
+                got = f"{entry.file_size} bytes (compression {entry.compress_type})"
+                raise InputError(
+                    f"Expected at most {largest_bytes} uncompressed bytes for {name} in {path}, got {got}.", REMEDY
+                )
+            return archive.read(name)
+    except FileNotFoundError as error:
+        raise InputError(f"Expected a model file at {path}, got nothing there.", "Correct the path.") from error
+    except DAMAGED_ZIP as error:
+        got = f"a file that is damaged or of another kind ({error})"
+        raise InputError(f"Expected a model file (.mgmodel) at {path}, got {got}.", REMEDY) from error
+
+
+def _card_from_bytes(path: str | Path, data: bytes) -> ModelCard:
+    try:
+        return ModelCard.from_dict(json.loads(data.decode("utf-8")))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"Expected JSON in {CARD_NAME} of {path}, got: {error}.", REMEDY) from error
+    except InputError as error:
+        raise InputError(f"In {CARD_NAME} of {path}: {error.message}", error.remedy or REMEDY) from error
+
+
+def _stored(tensor: torch.Tensor, weights_dtype: str) -> torch.Tensor:
+    """A copy of its own, on the CPU, in the type that belongs into the file."""
+    import torch
+
+    shrinks = weights_dtype == "float16" and tensor.is_floating_point() and tensor.ndim > 1
+    dtype = torch.float16 if shrinks else torch.float32 if tensor.is_floating_point() else tensor.dtype
+    return tensor.detach().to("cpu", dtype, copy=True).contiguous()
+
+
+def _require_fitting_weights(path: str | Path, card: ModelCard, weights: dict[str, torch.Tensor]) -> None:
+    import torch
+
+    if not isinstance(weights, dict) or not all(isinstance(value, torch.Tensor) for value in weights.values()):
+        raise InputError(f"Expected a table of weights in {path}, got something else.", REMEDY)
+    with torch.device("meta"):
+        expected = build_network(card.network).state_dict()
+    if different := sorted(set(expected) ^ set(weights)):
+        raise InputError(f"Expected the weights of {card.network} in {path}, got others: {different[:4]}.", REMEDY)
+    for name, tensor in expected.items():
+        if weights[name].shape != tensor.shape:
+            shapes = f"{name} of shape {tuple(tensor.shape)} in {path}, got {tuple(weights[name].shape)}"
+            raise InputError(f"Expected {shapes}.", REMEDY)
+        if weights[name].is_floating_point() != tensor.is_floating_point():
+            raise InputError(f"Expected {name} as {tensor.dtype} in {path}, got {weights[name].dtype}.", REMEDY)
+        if not torch.isfinite(weights[name]).all():
+            raise InputError(f"Expected finite weights in {path}, got NaN or infinity in {name}.", REMEDY)
