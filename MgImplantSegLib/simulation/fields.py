@@ -57,18 +57,22 @@ def radial_frequency(shape: tuple[int, ...]) -> np.ndarray:
 def signed_distance(level_set: np.ndarray) -> np.ndarray:
     """Distance to the surface of a body in voxels, negative inside, from its level set.
 
-    Near the surface the level set itself is kept, which knows the surface to a part of a voxel; away from it the
-    Euclidean distance between voxel centres takes over.
+    Near the surface the level set itself is kept. Away from it the way to the nearest voxel on the other side is
+    shortened by how far that voxel lies beyond the surface, so that the surface is known to a part of a voxel.
     """
     inside = level_set < 0
     if not inside.any() or inside.all():
         return np.abs(level_set) * (-1 if inside.all() else 1)
-    outward = ndimage.distance_transform_edt(~inside).astype(np.float32)
-    inward = ndimage.distance_transform_edt(inside).astype(np.float32)
-    distance = np.where(inside, 0.5 - inward, outward - 0.5)
-    distance = ndimage.gaussian_filter(distance, 0.7)
+    distance = np.where(inside, -_distance_beyond(inside, level_set), _distance_beyond(~inside, -level_set))
+    distance = ndimage.gaussian_filter(distance, 0.5)
     near = np.clip(2 - np.abs(distance), 0, 1)
     return near * np.clip(level_set, -3, 3) + (1 - near) * distance
+
+
+def _distance_beyond(mask: np.ndarray, level_set: np.ndarray) -> np.ndarray:
+    """Distance from voxels in the mask to its surface; `level_set` is positive outside of the mask."""
+    distance, nearest = ndimage.distance_transform_edt(mask, return_indices=True)
+    return np.maximum(distance - np.minimum(level_set[tuple(nearest)], 1), 0).astype(np.float32)
 
 
 def filled_part(level_set: np.ndarray) -> np.ndarray:
