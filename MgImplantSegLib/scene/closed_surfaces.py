@@ -1,0 +1,134 @@
+"""Closed surfaces of a segmentation node: what its 3D display and its pictures are made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from MgImplantSegLib.errors import InputError, ResourceError
+from MgImplantSegLib.events import Events
+
+BINARY = "Binary labelmap"
+CLOSED_SURFACE = "Closed surface"
+LARGEST_AUTOMATIC_VOXELS = 200_000_000
+
+
+class SurfaceMethod(str, Enum):
+    """How the surface is found; the values are those of Slicer's conversion parameter."""
+
+    FLYING_EDGES = "0"
+    SURFACE_NETS = "1"
+
+
+@dataclass(frozen=True)
+class SurfaceSettings:
+    """How closed surfaces are made.
+
+    Parameters
+    ----------
+    method : SurfaceMethod
+        Surface nets are about twice as fast; flying edges are Slicer's default.
+    smoothing : float
+        0 (none) to 1 (strong), Slicer's smoothing factor.
+    decimation : float
+        Part of the polygons that is removed, 0 (none) to below 1.
+    even_if_large : bool
+        Build also above `LARGEST_AUTOMATIC_VOXELS`, which takes minutes and gigabytes.
+    """
+
+    method: SurfaceMethod = SurfaceMethod.FLYING_EDGES
+    smoothing: float = 0.5
+    decimation: float = 0.0
+    even_if_large: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.smoothing <= 1:
+            raise InputError(f"Expected a surface smoothing of 0 to 1, got {self.smoothing}.")
+        if not 0 <= self.decimation < 1:
+            raise InputError(f"Expected a decimation of 0 to below 1, got {self.decimation}.")
+
+
+def create_closed_surfaces(
+    segmentation_node: Any, settings: SurfaceSettings | None = None, events: Events | None = None
+) -> dict[str, int]:
+    """Make the closed surface of every segment anew, and show it in 3D views.
+
+    Returns
+    -------
+    dict
+        Number of polygons by segment ID; 0 for segments without voxels.
+
+    Raises
+    ------
+    ResourceError
+        If the segmentation is too large to do this unasked.
+    InputError
+        If a segment with voxels gets no polygons.
+    """
+    settings, events = settings or SurfaceSettings(), events or Events()
+    _require_reasonable_size(segmentation_node, settings)
+    segmentation = segmentation_node.GetSegmentation()
+    segmentation_node.RemoveClosedSurfaceRepresentation()
+    _set_conversion(segmentation, settings)
+    with events.task("3D surfaces", 1) as task:
+        segmentation_node.CreateClosedSurfaceRepresentation()
+        task.advance()
+    segmentation_node.GetDisplayNode().SetPreferredDisplayRepresentationName3D(CLOSED_SURFACE)
+    polygons = {segment_id: _polygons(segmentation_node, segment_id) for segment_id in segment_ids(segmentation)}
+    _require_polygons(segmentation_node, polygons)
+    return polygons
+
+
+def segment_ids(segmentation: Any) -> list[str]:
+    """The IDs of all segments, in order."""
+    return [segmentation.GetNthSegmentID(index) for index in range(segmentation.GetNumberOfSegments())]
+
+
+def segment_has_voxels(segmentation: Any, segment_id: str) -> bool:
+    """Whether the binary label map of a segment has any voxel."""
+    from MgImplantSegLib.scene.volumes import array_of_image
+
+    segment = segmentation.GetSegment(segment_id)
+    image = segment.GetRepresentation(BINARY)
+    if image is None or image.IsEmpty() or image.GetPointData().GetScalars() is None:
+        return False
+    return any((plane_yx == segment.GetLabelValue()).any() for plane_yx in array_of_image(image))
+
+
+def _set_conversion(segmentation: Any, settings: SurfaceSettings) -> None:
+    """Joint smoothing stays off: it reports success and gives surfaces without polygons."""
+    values = {
+        "Joint smoothing": "0",
+        "Smoothing factor": str(settings.smoothing),
+        "Decimation factor": str(settings.decimation),
+        "Conversion method": settings.method.value,
+    }
+    for name, value in values.items():
+        segmentation.SetConversionParameter(name, value)
+
+
+def _require_reasonable_size(segmentation_node: Any, settings: SurfaceSettings) -> None:
+    segmentation = segmentation_node.GetSegmentation()
+    images = [segmentation.GetSegment(entry).GetRepresentation(BINARY) for entry in segment_ids(segmentation)]
+    voxels = max((image.GetNumberOfPoints() for image in images if image is not None), default=0)
+    if voxels > LARGEST_AUTOMATIC_VOXELS and not settings.even_if_large:
+        raise ResourceError(
+            f"Expected at most {LARGEST_AUTOMATIC_VOXELS / 1e6:.0f} million voxels for 3D, got {voxels / 1e6:.0f}.",
+            "Ask for it all the same with surface nets and a decimation of 0.8, or crop the segmentation.",
+        )
+
+
+def _polygons(segmentation_node: Any, segment_id: str) -> int:
+    surface = segmentation_node.GetClosedSurfaceInternalRepresentation(segment_id)
+    return 0 if surface is None else surface.GetNumberOfPolys()
+
+
+def _require_polygons(segmentation_node: Any, polygons: dict[str, int]) -> None:
+    segmentation = segmentation_node.GetSegmentation()
+    for segment_id, count in polygons.items():
+        if count == 0 and segment_has_voxels(segmentation, segment_id):
+            raise InputError(
+                f"Expected a closed surface of segment {segment_id!r}, got one without polygons.",
+                "Lower the smoothing or the decimation.",
+            )

@@ -1,0 +1,172 @@
+"""The 3D picture of a segmentation for a paper: metal, layer and bone, translucent, bone cut open, with a scale bar.
+
+Drawn off-screen from the closed surfaces of a segmentation node, with the colours that its segments have.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.labels import Role
+from MgImplantSegLib.scene.annotations import add_legend, add_scale_bar
+from MgImplantSegLib.scene.canvas import OffscreenCanvas
+from MgImplantSegLib.scene.closed_surfaces import segment_ids
+from MgImplantSegLib.scene.cutting import cut_open
+from MgImplantSegLib.scene.roles import role_of_segment
+from MgImplantSegLib.scene.viewpoint import Viewpoint, viewpoint_of_points
+
+
+@dataclass(frozen=True)
+class SurfaceLook:
+    """How the surface of one role is drawn: opacity 0–1, whether it is cut open, and its gloss.
+
+    `hide_inner_wall` leaves out what faces away from the viewer: the wall that the layer shares with the metal.
+    """
+
+    opacity: float
+    cut_open: bool = False
+    specular: float = 0.15
+    hide_inner_wall: bool = False
+
+
+LOOKS = MappingProxyType(
+    {
+        Role.BONE: SurfaceLook(opacity=0.6, cut_open=True),
+        Role.DEGRADATION_LAYER: SurfaceLook(opacity=0.45, hide_inner_wall=True),
+        Role.RESIDUAL_MATERIAL: SurfaceLook(opacity=1.0, specular=0.4),
+    }
+)
+
+
+@dataclass(frozen=True)
+class PictureSettings:
+    """Size and style of the picture.
+
+    Parameters
+    ----------
+    width, height : int
+        Pixels.
+    cut_bone_open : bool
+        Remove the bone between the viewer and the implant's axis.
+    background_rgb : tuple of float
+        Colour behind everything, 0–1.
+    """
+
+    width: int = 1600
+    height: int = 1400
+    cut_bone_open: bool = True
+    background_rgb: tuple[float, float, float] = (1.0, 1.0, 1.0)
+
+    def __post_init__(self) -> None:
+        if min(self.width, self.height) < 200:
+            raise InputError(f"Expected a picture of at least 200×200 pixels, got {self.width}×{self.height}.")
+
+
+def render_segmentation(segmentation_node: Any, path: str | Path, settings: PictureSettings | None = None) -> Path:
+    """Draw the closed surfaces of a segmentation node into a PNG file.
+
+    Segments that are hidden in the node, or that have no closed surface, are left out.
+
+    Raises
+    ------
+    InputError
+        If there is no surface to draw; make them with `create_closed_surfaces`.
+    """
+    settings = settings or PictureSettings()
+    surfaces = _surfaces(segmentation_node)
+    if not surfaces:
+        raise InputError("Expected a segmentation with closed surfaces, got none.", "Make the closed surfaces first.")
+    viewpoint = viewpoint_of_points(_implant_points(surfaces))
+    canvas = OffscreenCanvas(settings.width, settings.height, settings.background_rgb)
+    try:
+        for surface in surfaces:
+            _add_surface(canvas.renderer, surface, viewpoint, settings)
+        _light_and_aim(canvas.renderer, viewpoint)
+        add_legend(canvas.renderer, [(entry.name, entry.color_rgb) for entry in surfaces], settings.height)
+        add_scale_bar(canvas.renderer, settings.width, settings.height)
+        return canvas.save(path)
+    finally:
+        canvas.close()
+
+
+@dataclass(frozen=True)
+class _Surface:
+    role: Role
+    name: str
+    color_rgb: tuple[float, float, float]
+    mesh: Any
+
+
+def _surfaces(node: Any) -> list[_Surface]:
+    """The closed surfaces of all visible segments that have a role, in world RAS."""
+    from vtkmodules.vtkCommonDataModel import vtkPolyData
+
+    segmentation, found = node.GetSegmentation(), []
+    for segment_id in segment_ids(segmentation):
+        segment, mesh = segmentation.GetSegment(segment_id), vtkPolyData()
+        role = role_of_segment(segment_id, segment)
+        visible = node.GetDisplayNode() is None or node.GetDisplayNode().GetSegmentVisibility(segment_id)
+        if role in LOOKS and visible and node.GetClosedSurfaceRepresentation(segment_id, mesh):
+            found.append(_Surface(role, segment.GetName(), segment.GetColor(), mesh))
+    return [surface for surface in found if surface.mesh.GetNumberOfPolys()]
+
+
+def _implant_points(surfaces: list[_Surface]) -> np.ndarray:
+    """Points (n, 3) of the implant's surface; of everything where there is no implant."""
+    from vtkmodules.util.numpy_support import vtk_to_numpy
+
+    implant = [surface for surface in surfaces if surface.role is not Role.BONE]
+    return np.concatenate([vtk_to_numpy(entry.mesh.GetPoints().GetData()) for entry in implant or surfaces])
+
+
+def _add_surface(renderer: Any, surface: _Surface, viewpoint: Viewpoint, settings: PictureSettings) -> None:
+    look, mesh, cap = LOOKS[surface.role], surface.mesh, None
+    if look.cut_open and settings.cut_bone_open:
+        mesh, cap = cut_open(mesh, viewpoint.centre_ras_mm, viewpoint.front_ras)
+    style = _add_actor(renderer, mesh, surface.color_rgb, look.opacity)
+    style.SetAmbient(0.15)
+    style.SetDiffuse(0.85)
+    style.SetSpecular(look.specular)
+    style.SetSpecularPower(30)
+    style.SetBackfaceCulling(look.hide_inner_wall)
+    if cap is not None:
+        style = _add_actor(renderer, cap, surface.color_rgb, min(1.0, 1.5 * look.opacity))
+        style.SetAmbient(0.5)
+        style.SetDiffuse(0.5)
+        style.SetInterpolationToFlat()
+
+
+def _add_actor(renderer: Any, mesh: Any, color_rgb: tuple[float, float, float], opacity: float) -> Any:
+    """Put a mesh into the renderer; returns the property that its look is set with."""
+    from vtkmodules.vtkRenderingCore import vtkActor, vtkPolyDataMapper
+
+    mapper = vtkPolyDataMapper()
+    mapper.SetInputData(mesh)
+    mapper.ScalarVisibilityOff()
+    actor = vtkActor()
+    actor.SetMapper(mapper)
+    actor.GetProperty().SetColor(*color_rgb)
+    actor.GetProperty().SetOpacity(opacity)
+    actor.GetProperty().SetInterpolationToPhong()
+    renderer.AddActor(actor)
+    return actor.GetProperty()
+
+
+def _light_and_aim(renderer: Any, viewpoint: Viewpoint) -> None:
+    """Lights of a photographer's studio, and a parallel projection, in which lengths can be measured."""
+    from vtkmodules.vtkRenderingCore import vtkLightKit
+
+    vtkLightKit().AddLightsToRenderer(renderer)
+    camera = renderer.GetActiveCamera()
+    camera.ParallelProjectionOn()
+    camera.SetFocalPoint(*viewpoint.centre_ras_mm)
+    camera.SetPosition(*(viewpoint.centre_ras_mm + viewpoint.to_camera_ras))
+    camera.SetViewUp(*viewpoint.up_ras)
+    renderer.ResetCamera()
+    camera.Zoom(1.2)

@@ -1,0 +1,39 @@
+"""The two pictures of the main job are drawn without a display."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.scene.closed_surfaces import create_closed_surfaces
+from MgImplantSegLib.scene.pictures import PictureSettings, render_segmentation
+from MgImplantSegLib.scene.segmentations import add_segmentation_node
+from MgImplantSegLib.scene.slices import draw_slices
+
+
+def test_the_3d_picture_shows_metal_layer_and_bone(scene, explant, tmp_path):
+    node = add_segmentation_node(scene, explant[1], "explant")
+    create_closed_surfaces(node)
+    path = render_segmentation(node, tmp_path / "view_3d.png", PictureSettings(400, 360))
+    pixels = np.array(Image.open(path)).astype(int)
+    assert pixels.shape == (360, 400, 3)
+    red, green, blue = pixels[..., 0], pixels[..., 1], pixels[..., 2]
+    is_metal_seen_through_the_layer = (red > blue + 15) & (red > green + 20)
+    is_bone = (np.abs(red - green) < 60) & (red > green) & (green > blue + 30)
+    assert is_metal_seen_through_the_layer.sum() > 1000
+    assert is_bone.sum() > 5000
+
+
+def test_a_segmentation_without_surfaces_gives_a_remedy(scene, explant, tmp_path):
+    node = add_segmentation_node(scene, explant[1], "explant")
+    with pytest.raises(InputError, match="Make the closed surfaces first"):
+        render_segmentation(node, tmp_path / "view_3d.png")
+    assert not list(tmp_path.iterdir())
+
+
+def test_slices_show_every_class_in_its_color(explant, tmp_path):
+    path = draw_slices(*explant, tmp_path / "slices.png", dpi=80)
+    pixels = np.array(Image.open(path).convert("RGB")) / 255
+    for label in explant[1].scheme.segments:
+        is_color_of_class = np.abs(pixels - label.color_rgb).max(axis=2) < 0.02
+        assert is_color_of_class.sum() > 50, label.name
