@@ -1,0 +1,180 @@
+"""`main`: from the command line's words to an exit code. The one place that turns errors into lines for people."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import json
+import logging
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import IO, Any
+
+import MgImplantSegLib
+from MgImplantSegLib.cli.console import Console
+from MgImplantSegLib.cli.parser import Parser
+from MgImplantSegLib.cli.registry import PROGRAM, Command, command, overview
+from MgImplantSegLib.cli.stop_signals import stop_signals
+from MgImplantSegLib.errors import Cancelled, InputError, MgImplantSegError, OutputError, ResourceError
+from MgImplantSegLib.events import Events, JsonLinesSink, json_ready
+from MgImplantSegLib.files import atomic_output, output_errors, require_writable_folder
+
+DONE, INTERNAL_ERROR, BAD_INPUT, CANCELLED = 0, 1, 2, 130
+STANDARD_OUTPUT = "-"
+OUT_OF_MEMORY = ("bad allocation", "bad_alloc", "Failed to allocate", "can't allocate memory", "out of memory")
+
+logger = logging.getLogger("MgImplantSegLib")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns 0 when done, 2 for wrong use or bad input, 130 when cancelled, 1 for a fault."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    _prepare_streams()
+    try:
+        if not words or words[0] in ("-h", "--help", "help"):
+            (sys.stdout if words else sys.stderr).write(overview())
+            return DONE if words else BAD_INPUT
+        if words[0] in ("-V", "--version", "version"):
+            sys.stdout.write(f"{PROGRAM} {MgImplantSegLib.__version__}\n")
+            return DONE
+        chosen = command(words[0])
+        return _run(chosen, _parse(chosen, words[1:]))
+    except MgImplantSegError as error:
+        _say_error(PROGRAM, error)
+        return BAD_INPUT
+    except SystemExit as leaving:
+        return int(leaving.code or 0)
+    except BrokenPipeError:
+        sys.stderr.close()
+        return DONE
+
+
+def _prepare_streams() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+
+
+def _parse(chosen: Command, words: list[str]) -> argparse.Namespace:
+    parser = Parser(prog=f"{PROGRAM} {chosen.name}", description=chosen.help)
+    chosen.add_arguments(parser)
+    common = parser.add_argument_group("common")
+    common.add_argument("--events", metavar="-|FILE", help="write events as JSON lines to standard output or a file")
+    common.add_argument("--json", metavar="-|FILE", help="write the result as JSON to standard output or a file")
+    common.add_argument("--debug", action="store_true", help="log in detail, and show where an internal error arose")
+    arguments = parser.parse_all(words)
+    if arguments.events == arguments.json == STANDARD_OUTPUT:
+        raise InputError("Expected standard output for one of --events and --json, got both.", "Give one a file.")
+    return arguments
+
+
+def _run(chosen: Command, arguments: argparse.Namespace) -> int:
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    logger.setLevel(logging.DEBUG if arguments.debug else logging.WARNING)
+    console, warnings = Console(sys.stderr), []
+    prefix = f"{PROGRAM} {chosen.name}"
+    with ExitStack() as stack:
+        sinks = [_collector(warnings), *_event_sinks(arguments, console, stack)]
+        events = Events(*sinks, is_cancelled=stack.enter_context(stop_signals()))
+        try:
+            _require_json_folder(arguments.json)
+            events.started(chosen.name, version=MgImplantSegLib.__version__)
+            result = chosen.run(arguments, events) or {}
+            events.check_cancelled()
+            console.clear()
+            _hand_over(chosen, arguments, {**result, **({"warnings": warnings} if warnings else {})}, events)
+            return DONE
+        except (Cancelled, KeyboardInterrupt, BrokenPipeError):
+            console.line(f"{prefix}: cancelled, nothing was left half-written.")
+            events.emit("cancelled")
+            return CANCELLED
+        except Exception as error:
+            console.clear()
+            return _fail(prefix, error, events, arguments.debug)
+
+
+def _collector(warnings: list[str]):
+    def collect(record: dict[str, Any]) -> None:
+        if record["event"] == "warning" and record["message"] not in warnings:
+            warnings.append(record["message"])
+
+    return collect
+
+
+def _event_sinks(arguments: argparse.Namespace, console: Console, stack: ExitStack) -> list:
+    if arguments.events is None:
+        return [console]
+    if arguments.events == STANDARD_OUTPUT:
+        return [JsonLinesSink(sys.stdout)]
+    return [console, JsonLinesSink(stack.enter_context(_open_events_file(Path(arguments.events))))]
+
+
+def _open_events_file(path: Path) -> IO[str]:
+    """The file opened at its end; a line that an earlier writer left unfinished is closed first."""
+    with output_errors(path):
+        with open(path, "a+b") as stream:
+            if stream.tell() > 0:
+                stream.seek(-1, 2)
+                stream.write(b"" if stream.read(1) == b"\n" else b"\n")
+        return open(path, "a", encoding="utf-8", newline="\n")
+
+
+def _require_json_folder(json_path: str | None) -> None:
+    if json_path and json_path != STANDARD_OUTPUT:
+        require_writable_folder(Path(json_path).absolute().parent)
+
+
+def _hand_over(chosen: Command, arguments: argparse.Namespace, result: dict[str, Any], events: Events) -> None:
+    """The result as event, as JSON and as text; text goes to standard output where nothing else does."""
+    text = json.dumps(json_ready(result), indent=2, ensure_ascii=False) + "\n"
+    if arguments.json == STANDARD_OUTPUT:
+        sys.stdout.write(text)
+    elif arguments.json:
+        with atomic_output(arguments.json) as temporary:
+            temporary.write_text(text, "utf-8")
+    elif chosen.report and arguments.events != STANDARD_OUTPUT:
+        sys.stdout.write(chosen.report(result).rstrip("\n") + "\n")
+    sys.stdout.flush()
+    events.result(**result)
+
+
+def _fail(prefix: str, error: Exception, events: Events, debug: bool) -> int:
+    if not isinstance(error, MgImplantSegError):
+        logger.debug("where it arose", exc_info=error)
+    known = as_user_error(error)
+    if known is not None:
+        _say_error(prefix, known)
+        events.error(known)
+        return BAD_INPUT
+    what = " ".join(f"{type(error).__name__}: {error}".split())
+    remedy = "Please report this line with what is above." if debug else "Run it again with --debug and report it."
+    sys.stderr.write(f"{prefix}: internal error: {what}. {remedy}\n")
+    events.emit("error", kind="internal", message=what, remedy=remedy)
+    return INTERNAL_ERROR
+
+
+def as_user_error(error: Exception) -> MgImplantSegError | None:
+    """The error in words that help a user; None for a fault of the program itself."""
+    if isinstance(error, MgImplantSegError):
+        return error
+    if isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and any(words in str(error) for words in OUT_OF_MEMORY)
+    ):
+        return ResourceError(
+            f"Expected enough free memory, got: {' '.join(str(error).split())[:200] or 'memory exhausted'}.",
+            "Close other programs, work on a region (--roi), or use a machine with more memory.",
+        )
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return OutputError(f"Expected free disk space, got: {error}.", "Free disk space or choose another disk.")
+    if isinstance(error, OSError) and error.filename is not None:
+        return InputError(
+            f"Expected to read or write {error.filename}, got: {error.strerror}.", "Check the path and your rights."
+        )
+    return None
+
+
+def _say_error(prefix: str, error: MgImplantSegError) -> None:
+    sys.stderr.write(f"{prefix}: error: {error}\n")
+    sys.stderr.flush()

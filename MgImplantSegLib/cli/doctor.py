@@ -1,0 +1,127 @@
+"""``doctor``: what is installed, which devices there are, how much memory; and what to do about what is missing."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import platform
+import shutil
+import sys
+from collections.abc import Callable
+from ctypes.util import find_library
+from pathlib import Path
+from typing import Any
+
+import MgImplantSegLib
+from MgImplantSegLib.errors import MgImplantSegError
+from MgImplantSegLib.events import Events
+from MgImplantSegLib.machine import available_memory_bytes, core_count, total_memory_bytes
+from MgImplantSegLib.resources import DEFAULT_MODEL, bundled_models, find_model
+
+NAME = "doctor"
+HELP = "what is installed, devices, memory; says what to do where something is missing"
+
+ENGINE, SCENE, FIGURES = "the engine", "the scene and 3D views", "figures"
+PACKAGES = {
+    "torch": ENGINE,
+    "numpy": ENGINE,
+    "scipy": ENGINE,
+    "SimpleITK": ENGINE,
+    "pynrrd": ENGINE,
+    "tifffile": ENGINE,
+    "h5py": ENGINE,
+    "vtk": SCENE,
+    "slicer-core": SCENE,
+    "matplotlib": FIGURES,
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """No options of its own."""
+
+
+def run(_arguments: argparse.Namespace, _events: Events) -> dict[str, Any]:
+    """Look at this computer and this Python; every check is a name, whether it is well, what is there, a remedy."""
+    checks = [_check_python(), _check_memory(), _check_disk(), *(_check_package(name) for name in PACKAGES)]
+    checks += [_check_devices(), _check_drawing(), _check_model()]
+    return {
+        "ok": all(check["ok"] for check in checks),
+        "version": MgImplantSegLib.__version__,
+        "place": str(Path(MgImplantSegLib.__file__).parent),
+        "checks": checks,
+    }
+
+
+def report(result: dict[str, Any]) -> str:
+    """One line a check."""
+    lines = [f"MgImplantSeg {result['version']} in {result['place']}"]
+    width = max(len(check["name"]) for check in result["checks"]) + 2
+    for check in result["checks"]:
+        lines.append(f"  {'✓' if check['ok'] else '✗'} {check['name']:<{width}}{check['found']}")
+        if not check["ok"]:
+            lines.append(f"    {'':<{width}}{check['remedy']}")
+    return "\n".join(lines)
+
+
+def _check(name: str, ok: bool, found: str, remedy: str = "") -> dict[str, Any]:
+    return {"name": name, "ok": ok, "found": found, "remedy": "" if ok else remedy}
+
+
+def _check_python() -> dict[str, Any]:
+    ok = sys.version_info[:2] in ((3, 11), (3, 12))
+    found = f"{platform.python_version()}, {platform.platform()}, {sys.executable}"
+    return _check("Python", ok, found, "Use Python 3.11 or 3.12; other versions are not tested.")
+
+
+def _check_memory() -> dict[str, Any]:
+    total, available = total_memory_bytes(), available_memory_bytes()
+    found = f"{core_count()} cores, {_gigabytes(total)} memory, {_gigabytes(available)} free now"
+    return _check("computer", total is None or total >= 4e9, found, "4 GB of memory or more are expected.")
+
+
+def _check_disk() -> dict[str, Any]:
+    free = shutil.disk_usage(Path.cwd()).free
+    return _check("disk", free > 1e9, f"{_gigabytes(free)} free in {Path.cwd()}", "Free disk space.")
+
+
+def _gigabytes(number: int | None) -> str:
+    return "unknown" if number is None else f"{number / 1e9:.1f} GB"
+
+
+def _check_package(name: str) -> dict[str, Any]:
+    try:
+        return _check(name, True, importlib.metadata.version(name))
+    except importlib.metadata.PackageNotFoundError:
+        return _check(name, False, f"missing; needed for {PACKAGES[name]}", f"Install it with: pip install {name}")
+
+
+def _check_devices() -> dict[str, Any]:
+    try:
+        import torch
+    except (ImportError, OSError) as error:
+        return _check("devices", False, f"torch cannot be loaded ({error})", "Install torch again: pip install torch")
+    names = [_gpu_text(torch, index) for index in range(torch.cuda.device_count())]
+    return _check("devices", True, ", ".join(["cpu", *names]) + ("" if names else " (no GPU that torch can use)"))
+
+
+def _gpu_text(torch: Any, index: int) -> str:
+    properties = torch.cuda.get_device_properties(index)
+    return f"cuda:{index} {properties.name} {_gigabytes(properties.total_memory)}"
+
+
+def _check_drawing() -> dict[str, Any]:
+    found = _loads("EGL") or _loads("OSMesa") if sys.platform == "linux" else platform.system()
+    remedy = "On Debian and Ubuntu: apt-get install libegl1 libegl-mesa0 libgl1 libgl1-mesa-dri"
+    return _check("3D views", bool(found), f"drawn off-screen with {found}" if found else "no libEGL", remedy)
+
+
+def _loads(library: str, find: Callable[[str], str | None] = find_library) -> str | None:
+    return find(library)
+
+
+def _check_model() -> dict[str, Any]:
+    try:
+        find_model()
+    except MgImplantSegError as error:
+        return _check("bundled model", False, f"no {DEFAULT_MODEL}", error.remedy)
+    return _check("bundled model", True, ", ".join(bundled_models()))

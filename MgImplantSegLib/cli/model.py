@@ -1,0 +1,55 @@
+"""``model``: show the card of a model file."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from MgImplantSegLib.events import Events
+from MgImplantSegLib.resources import bundled_models, find_model
+
+NAME = "model"
+HELP = "show a model's card, list the bundled models"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The actions ``info`` and ``list``."""
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    info = actions.add_parser("info", help="show the card of a model file", description="Show the card of a model.")
+    info.add_argument(
+        "file", nargs="?", metavar="FILE", help="model file or name of a bundled model (default: bundled)"
+    )
+    actions.add_parser("list", help="list the bundled models", description="List the bundled models.")
+
+
+def run(arguments: argparse.Namespace, _events: Events) -> dict[str, Any]:
+    """The card with the file's path, or the bundled models."""
+    if arguments.action == "list":
+        return {"models": {name: str(path) for name, path in bundled_models().items()}}
+    from MgImplantSegLib.model_file import read_card
+
+    path = find_model(arguments.file)
+    return {"file": str(path), "size_mb": round(Path(path).stat().st_size / 1e6, 2), "card": read_card(path).to_dict()}
+
+
+def report(result: dict[str, Any]) -> str:
+    """The card as indented lines, or one model a line."""
+    if "models" in result:
+        return "\n".join(f"{name}  {path}" for name, path in result["models"].items()) or "No model is bundled."
+    return "\n".join([f"{result['file']} ({result['size_mb']} MB)", *_lines(result["card"], 1)])
+
+
+def _lines(data: Any, depth: int) -> Iterator[str]:
+    """Nested data as lines ``key: value``, one level of indentation for each level of nesting."""
+    indent = "  " * depth
+    for key, value in data.items():
+        if isinstance(value, dict) and value:
+            yield f"{indent}{key}:"
+            yield from _lines(value, depth + 1)
+        elif isinstance(value, list) and value and isinstance(value[0], dict):
+            yield f"{indent}{key}:"
+            yield from (f"{indent}  {', '.join(f'{name}={item}' for name, item in entry.items())}" for entry in value)
+        else:
+            yield f"{indent}{key}: {value}"

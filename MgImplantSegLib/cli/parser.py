@@ -1,0 +1,97 @@
+"""Options of commands: a parser whose errors are one line, and types that say what they expect."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import math
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import NoReturn
+
+from MgImplantSegLib.errors import InputError
+
+
+class Parser(argparse.ArgumentParser):
+    """Raises `InputError` for wrong use instead of printing the usage and leaving."""
+
+    def __init__(self, **options) -> None:
+        options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        super().__init__(allow_abbrev=False, **options)
+
+    def error(self, message: str) -> NoReturn:
+        end = "" if message.endswith((".", "?")) else "."
+        raise InputError(message[:1].upper() + message[1:] + end, f"See {self.prog} --help.")
+
+    def parse_all(self, arguments: list[str]) -> argparse.Namespace:
+        """The options; an unknown one is an error that names the nearest that exists."""
+        namespace, unknown = self.parse_known_args(arguments)
+        if not unknown:
+            return namespace
+        known = set(re.findall(r"--[a-z0-9-]+", self.format_help()))
+        raise InputError(
+            f"Expected arguments of this command, got {unknown[0]}.{nearest(unknown[0].split('=')[0], known)}",
+            f"See {self.prog} --help.",
+        )
+
+
+def nearest(wrong: str, names: Iterable[str]) -> str:
+    """`` Did you mean NAME?`` for the name that is nearest to the wrong one, or an empty text."""
+    near = difflib.get_close_matches(wrong, list(names), n=1, cutoff=0.5)
+    return f" Did you mean {near[0]}?" if near else ""
+
+
+def one_of(names: Iterable[str]) -> Callable[[str], str]:
+    """A type for options with a choice; its error names all choices and the nearest."""
+    names = [str(name) for name in names]
+
+    def parse(text: str) -> str:
+        if text in names:
+            return text
+        raise argparse.ArgumentTypeError(f"expected one of {', '.join(names)}, got {text!r}.{nearest(text, names)}")
+
+    return parse
+
+
+def choices_text(names: Iterable[str]) -> str:
+    """How a choice is shown in the usage: ``A|B|C``."""
+    return "|".join(str(name) for name in names)
+
+
+def whole_number(lowest: int) -> Callable[[str], int]:
+    """A type for whole numbers from `lowest` on."""
+
+    def parse(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            number = lowest - 1
+        if number < lowest:
+            raise argparse.ArgumentTypeError(f"expected a whole number of {lowest} or more, got {text!r}")
+        return number
+
+    return parse
+
+
+def number(unit: str, *, zero: bool = False) -> Callable[[str], float]:
+    """A type for finite numbers above zero, or from zero on, in a unit that its error names."""
+
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not math.isfinite(value) or value < 0 or (value == 0 and not zero):
+            wanted = "of 0 or more" if zero else "above 0"
+            raise argparse.ArgumentTypeError(f"expected a number {wanted} in {unit}, got {text!r}")
+        return value
+
+    return parse
+
+
+def output_path(text: str) -> Path:
+    """A type for files to write."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("expected the path of a file to write, got nothing")
+    return Path(text)
