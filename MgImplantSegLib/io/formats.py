@@ -1,0 +1,85 @@
+"""The registry of image file formats, chosen by the suffix of the file name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.io.image_data import ImageData
+from MgImplantSegLib.io.metaimage_file import read_metaimage, write_metaimage
+from MgImplantSegLib.io.nifti_file import read_nifti, write_nifti
+from MgImplantSegLib.io.nrrd_file import read_nrrd_image, write_nrrd
+from MgImplantSegLib.io.nrrd_header import NrrdHeader
+from MgImplantSegLib.io.segmentation_file import read_segmentation
+
+Reader = Callable[[Path, str | None], ImageData]
+Writer = Callable[..., None]
+
+
+@dataclass(frozen=True)
+class FileFormat:
+    """One image file format.
+
+    Parameters
+    ----------
+    name : str
+        What users call it.
+    suffixes : tuple of str
+        Ends of file names, lower case, the first is the usual one; empty for a folder.
+    read : callable
+        ``read(path, dataset) -> ImageData``.
+    write : callable or None
+        ``write(path, array, geometry, compress=..., keys=...)``; None where the format is only read.
+    write_suffixes : tuple of str
+        The suffixes that are written.
+    keeps_orientation : bool
+        Whether origin and direction can be stored; spacing always is.
+    has_datasets : bool
+        Whether one file can hold several volumes that are chosen by a path inside it.
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+    read: Reader
+    write: Writer | None = None
+    write_suffixes: tuple[str, ...] = ()
+    keeps_orientation: bool = True
+    has_datasets: bool = False
+
+
+def _read_nrrd(path: Path, dataset: str | None = None) -> ImageData:
+    header = NrrdHeader.read(path)
+    return read_segmentation(header) if header.is_segmentation else read_nrrd_image(header)
+
+
+FORMATS = {
+    "segmentation": FileFormat("3D Slicer segmentation", (".seg.nrrd",), _read_nrrd),
+    "nrrd": FileFormat("NRRD", (".nrrd", ".nhdr"), _read_nrrd, write_nrrd, (".nrrd",)),
+    "nifti": FileFormat("NIfTI", (".nii.gz", ".nii"), read_nifti, write_nifti, (".nii.gz", ".nii")),
+    "metaimage": FileFormat("MetaImage", (".mha", ".mhd"), read_metaimage, write_metaimage, (".mha",)),
+}
+
+
+def known_suffixes(*, writable: bool = False) -> list[str]:
+    """All suffixes that can be read, or written, in the order of the registry."""
+    return [s for entry in FORMATS.values() for s in (entry.write_suffixes if writable else entry.suffixes)]
+
+
+def format_of(path: Path) -> FileFormat:
+    """The format of a file by its suffix, the longest that fits; case does not matter.
+
+    Raises
+    ------
+    InputError
+        If no format has the suffix.
+    """
+    name = path.name.lower()
+    fitting = [(len(s), entry) for entry in FORMATS.values() for s in entry.suffixes if name.endswith(s)]
+    if not fitting:
+        raise InputError(
+            f"Expected a file with one of the suffixes {' '.join(known_suffixes())}, got {path}.",
+            "Convert it, for example by saving it as .nrrd in 3D Slicer.",
+        )
+    return max(fitting, key=lambda pair: pair[0])[1]

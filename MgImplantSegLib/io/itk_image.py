@@ -1,0 +1,56 @@
+"""Writing and reading with SimpleITK, for the formats whose details are its business."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from MgImplantSegLib.errors import InputError, OutputError
+from MgImplantSegLib.volume import Geometry
+
+ITK_GZIP_LEVEL = 1
+
+
+def itk_image(array: np.ndarray, geometry: Geometry) -> sitk.Image:
+    """A SimpleITK image with a copy of the array (z, y, x) and its geometry."""
+    image = sitk.GetImageFromArray(array)
+    image.SetSpacing(geometry.spacing_zyx_mm[::-1])
+    image.SetOrigin(geometry.origin_lps_mm)
+    image.SetDirection(geometry.direction_lps)
+    return image
+
+
+def write_with_itk(path: Path, array: np.ndarray, geometry: Geometry, *, compress: bool) -> None:
+    """Write an array (z, y, x) in the format of the suffix.
+
+    Raises
+    ------
+    OutputError
+        If SimpleITK cannot write the file.
+    """
+    try:
+        sitk.WriteImage(itk_image(array, geometry), str(path), compress, compressionLevel=ITK_GZIP_LEVEL)
+    except RuntimeError as error:
+        raise OutputError(
+            f"Expected to write {path}, got: {_last_line(error)}.", "Free disk space or choose another folder."
+        ) from error
+
+
+def read_with_itk(path: Path) -> np.ndarray:
+    """The voxels (z, y, x) of an image file that only SimpleITK can decode.
+
+    Raises
+    ------
+    InputError
+        If SimpleITK cannot read it either.
+    """
+    try:
+        return sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
+    except RuntimeError as error:
+        raise InputError(f"Expected an image file, got {path}: {_last_line(error)}.", "Export it again.") from error
+
+
+def _last_line(error: RuntimeError) -> str:
+    return str(error).strip().splitlines()[-1].strip().rstrip(".")

@@ -1,0 +1,127 @@
+"""NRRD images: read mapped or decompressed once, written slice by slice."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.files import output_errors
+from MgImplantSegLib.io.image_data import ImageData, require_three_axes
+from MgImplantSegLib.io.nrrd_header import NrrdHeader
+from MgImplantSegLib.labels import LabelScheme
+from MgImplantSegLib.volume import Geometry
+
+SCHEME_KEY = "MgImplantSeg_LabelScheme"
+GZIP_LEVEL = 1
+GZIP_WBITS = 31
+CHUNK_BYTES = 1 << 24
+NAME_OF_DTYPE = {
+    "int8": "signed char", "uint8": "unsigned char", "int16": "short", "uint16": "unsigned short",
+    "int32": "int", "uint32": "unsigned int", "int64": "long long int", "uint64": "unsigned long long int",
+    "float32": "float", "float64": "double",
+}  # fmt: skip
+
+
+def read_nrrd_image(header: NrrdHeader) -> ImageData:
+    """The image of a header: three spatial axes, others only if they have length 1.
+
+    Raises
+    ------
+    InputError
+        If it is 2D, has channels or time points, or is damaged.
+    """
+    sizes, axes = header.fields["sizes"], header.spatial_axes
+    spatial_shape = tuple(sizes[axis] for axis in axes[::-1])
+    if len(axes) < 3 <= len(sizes) or np.prod(sizes) != np.prod(spatial_shape):
+        raise InputError(
+            f"Expected a 3D volume with one grey value per voxel, got the sizes {sizes} of kinds "
+            f"{header.fields.get('kinds')} in {header.path}.",
+            "Save one channel and one time point as a 3D image; colour images hold no grey values.",
+        )
+    require_three_axes(spatial_shape, header.path)
+    array = header.raw_data().load().reshape(spatial_shape)
+    return ImageData(array, **header.frame(), scheme=_scheme(header))
+
+
+def write_nrrd(path: Path, array: np.ndarray, geometry: Geometry, *, compress: bool, keys: Mapping[str, str]) -> None:
+    """Write an array (z, y, x) of whole or floating-point numbers as NRRD in LPS.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    array : np.ndarray
+        Voxels, axis order (z, y, x).
+    geometry : Geometry
+        Its geometry.
+    compress : bool
+        Whether the voxels are gzipped (level 1); uncompressed files can be mapped from disk.
+    keys : dict
+        Key/value pairs for the header.
+    """
+    little = array.dtype.newbyteorder("<")
+    header = _header_text(array, geometry, compress, keys)
+    with output_errors(path), open(path, "wb") as file:
+        file.write(header.encode("utf-8"))
+        _write_voxels(file, array, little, compress)
+
+
+def _header_text(array: np.ndarray, geometry: Geometry, compress: bool, keys: Mapping[str, str]) -> str:
+    columns = geometry.index_xyz_to_lps_mm[:3, :3].T
+    lines = [
+        "NRRD0004",
+        "# Complete NRRD file format specification at:",
+        "# http://teem.sourceforge.net/nrrd/format.html",
+        f"type: {NAME_OF_DTYPE[array.dtype.name]}",
+        "dimension: 3",
+        "space: left-posterior-superior",
+        "sizes: " + " ".join(str(n) for n in array.shape[::-1]),
+        "space directions: " + " ".join(_vector_text(column) for column in columns),
+        "kinds: domain domain domain",
+        "endian: little",
+        f"encoding: {'gzip' if compress else 'raw'}",
+        'space units: "mm" "mm" "mm"',
+        f"space origin: {_vector_text(geometry.origin_lps_mm)}",
+        *(f"{key}:={_escaped(value)}" for key, value in keys.items()),
+    ]
+    return "\n".join(lines) + "\n\n"
+
+
+def _vector_text(vector: np.ndarray) -> str:
+    return "(" + ",".join(repr(float(value)) for value in vector) + ")"
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", "\\\\").replace("\n", "\\n")
+
+
+def _write_voxels(file: BinaryIO, array: np.ndarray, little: np.dtype, compress: bool) -> None:
+    packer = zlib.compressobj(GZIP_LEVEL, zlib.DEFLATED, GZIP_WBITS) if compress else None
+    for slab in slabs(array):
+        plain = np.ascontiguousarray(slab, dtype=little)
+        file.write(packer.compress(plain) if packer else plain)
+    if packer:
+        file.write(packer.flush())
+
+
+def slabs(array: np.ndarray) -> Iterator[np.ndarray]:
+    """Parts of an array along its first axis, of about 16 MB each, in order."""
+    slices_each = max(1, CHUNK_BYTES // max(1, array[0].nbytes))
+    for start in range(0, len(array), slices_each):
+        yield array[start : start + slices_each]
+
+
+def _scheme(header: NrrdHeader) -> LabelScheme | None:
+    text = header.fields.get(SCHEME_KEY)
+    if text is None:
+        return None
+    try:
+        return LabelScheme.from_dict(json.loads(str(text)))
+    except ValueError as error:
+        raise InputError(f"Expected a label scheme in {header.path}, got {text!r} ({error}).") from error

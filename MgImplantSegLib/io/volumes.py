@@ -1,0 +1,124 @@
+"""Reading and writing grey-value images: `read_volume`, `write_volume`."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.files import atomic_output
+from MgImplantSegLib.io.formats import FileFormat, format_of, known_suffixes
+from MgImplantSegLib.io.image_data import ImageData
+from MgImplantSegLib.volume import IDENTITY_DIRECTION, Geometry, Volume
+
+logger = logging.getLogger(__name__)
+
+
+def read_volume(
+    path: str | Path, *, dataset: str | None = None, spacing_um: float | Sequence[float] | None = None
+) -> Volume:
+    """Read a grey-value image; the voxels keep their type and are mapped from disk where the file allows it.
+
+    Parameters
+    ----------
+    path : str or Path
+        A file of one of `FORMATS`, or a folder with one TIFF file per slice.
+    dataset : str, optional
+        Path of the dataset inside an HDF5 file.
+    spacing_um : float or sequence of three floats (z, y, x), optional
+        Voxel size in µm that replaces that of the file. The origin, which is the centre of the first voxel, stays
+        where it is, so an image and its label map that are both read so still lie on each other.
+
+    Returns
+    -------
+    Volume
+        `spacing_is_known` is False when the file has no voxel size, or 1 mm along every axis, and none was given.
+
+    Raises
+    ------
+    InputError
+        If this is no 3D image with one real number per voxel.
+    """
+    data, entry = read_image(path, dataset)
+    if data.segments:
+        raise InputError(f"Expected a grey-value image, got the segmentation {path}.", "Give the scan itself.")
+    return Volume(
+        data.array,
+        data.geometry(spacing_um),
+        spacing_is_known=spacing_um is not None or data.spacing_is_known,
+        provenance={"path": str(path), "format": entry.name, **data.notes},
+    )
+
+
+def write_volume(volume: Volume, path: str | Path) -> None:
+    """Write a grey-value image uncompressed, in the format of the suffix; see `FORMATS` for what it can store.
+
+    Raises
+    ------
+    InputError
+        If the suffix is unknown or the voxels are no real numbers.
+    OutputError
+        If the file cannot be written.
+    """
+    write_image(Path(path), writable_array(volume.array), volume.geometry, compress=False)
+
+
+def read_image(path: str | Path, dataset: str | None = None) -> tuple[ImageData, FileFormat]:
+    """What the file or folder at `path` holds, and its format."""
+    path = Path(path)
+    if not path.exists():
+        raise InputError(f"Expected an image file or a folder of slices, got {path}, which does not exist.")
+    entry = format_of(path)
+    if dataset is not None and not entry.has_datasets:
+        raise InputError(f"Expected a dataset path only for HDF5 files, got {dataset!r} for {path}.", "Leave it out.")
+    try:
+        data = entry.read(path, dataset)
+    except OSError as error:
+        raise InputError(
+            f"Expected a readable file, got {path}: {error.strerror or error}.", "Check the path and its permissions."
+        ) from error
+    if np.iscomplexobj(data.array):
+        raise InputError(f"Expected real numbers, got complex ones in {path}.", "Save the magnitude as an image.")
+    return data, entry
+
+
+def write_image(
+    path: Path, array: np.ndarray, geometry: Geometry, *, compress: bool, keys: Mapping[str, str] | None = None
+) -> None:
+    """Write an array (z, y, x) in the format of the suffix, whole or not at all."""
+    entry = writable_format(path)
+    if not entry.keeps_orientation and (
+        any(geometry.origin_lps_mm) or not np.allclose(geometry.direction_lps, IDENTITY_DIRECTION)
+    ):
+        logger.warning("%s files keep the voxel size only: origin and orientation are lost in %s.", entry.name, path)
+    with atomic_output(path) as temporary:
+        entry.write(temporary, array, geometry, compress=compress, keys=keys or {})
+
+
+def writable_format(path: Path) -> FileFormat:
+    """The format that `path` can be written in.
+
+    Raises
+    ------
+    InputError
+        If no format with that suffix is written.
+    """
+    suffixes = known_suffixes(writable=True)
+    entry = format_of(path) if path.name.lower().endswith(tuple(suffixes)) else None
+    if entry is None or entry.write is None:
+        raise InputError(f"Expected an output with one of the suffixes {' '.join(suffixes)}, got {path}.")
+    return entry
+
+
+def writable_array(array: np.ndarray) -> np.ndarray:
+    """The array in a type that image files know: bool as uint8, half floats as float32."""
+    if array.dtype == bool:
+        return array.view(np.uint8)
+    if array.dtype == np.float16:
+        return array.astype(np.float32)
+    if array.dtype.kind not in "iuf" or array.dtype.itemsize > 8:
+        raise InputError(f"Expected whole or floating-point numbers as voxels, got {array.dtype}.")
+    return array
