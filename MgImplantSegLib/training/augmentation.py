@@ -1,0 +1,139 @@
+"""A raw batch becomes a training batch: patches are resampled and their grey values varied, on any device.
+
+Every patch has its own seed, so a batch does not depend on how it is divided over processes.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+
+from MgImplantSegLib.training import grey_augmentation as grey
+from MgImplantSegLib.training.configuration import AugmentationSettings
+from MgImplantSegLib.training.geometry_augmentation import RawBatch, sample_patches, smooth_field
+from MgImplantSegLib.training.losses import IGNORE
+
+CURVE_PIECES = 8
+CRACK_GRID_PX = 24.0
+
+
+class PatchRandomness:
+    """Random numbers for a batch, drawn patch by patch from the patch's own seed."""
+
+    def __init__(self, seeds: torch.Tensor, device: torch.device) -> None:
+        self.device = device
+        self._generators = [torch.Generator(device).manual_seed(int(seed)) for seed in seeds.tolist()]
+
+    def uniform(self, low: float = 0.0, high: float = 1.0) -> torch.Tensor:
+        """(B,) numbers in [low, high)."""
+        drawn = torch.stack([torch.rand((), generator=g, device=self.device) for g in self._generators])
+        return low + (high - low) * drawn
+
+    def chosen(self, probability: float) -> torch.Tensor:
+        """(B,) bool, True with that probability."""
+        return self.uniform() < probability
+
+    def normal(self, *shape: int) -> torch.Tensor:
+        """(B, *shape) normal numbers."""
+        return torch.stack([torch.randn(shape, generator=g, device=self.device) for g in self._generators])
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Turns raw batches into batches of the network.
+
+    Parameters
+    ----------
+    settings : AugmentationSettings
+        What is varied and how much.
+    size : int
+        Edge length of the patches in pixels.
+    background_channel, layer_channel : int, optional
+        Channels of background and degradation layer, for simulated cracks; without them there are none.
+    """
+
+    settings: AugmentationSettings
+    size: int
+    background_channel: int | None = None
+    layer_channel: int | None = None
+
+    def __call__(self, batch: RawBatch) -> tuple[torch.Tensor, torch.Tensor]:
+        """Images (B, 1, size, size), float32, and labels (B, size, size), uint8."""
+        random = PatchRandomness(batch.seeds, batch.images.device)
+        images, labels, inside = sample_patches(batch, self.size, self._displacement(batch, random))
+        images, labels = self._with_cracks(images, labels, random)
+        for variation in (self._with_other_edges, self._with_other_greys, self._with_rings, self._with_noise):
+            images = variation(images, random)
+        return (images * inside)[:, None], labels
+
+    def _displacement(self, batch: RawBatch, random: PatchRandomness) -> torch.Tensor | None:
+        settings = self.settings
+        if not (settings.elastic_probability and settings.elastic_px):
+            return None
+        nodes = math.ceil(self.size / settings.elastic_grid_px) + 1
+        on = random.chosen(settings.elastic_probability) & batch.resampled
+        amount = on * random.uniform() * settings.elastic_px
+        return smooth_field(random.normal(2, nodes, nodes) * amount[:, None, None, None], self.size)
+
+    def _with_cracks(
+        self, images: torch.Tensor, labels: torch.Tensor, random: PatchRandomness
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        settings = self.settings
+        if not settings.crack_probability or self.layer_channel is None or self.background_channel is None:
+            return images, labels
+        width_px = random.uniform(0.3, max(0.3, settings.crack_width_px)) * random.chosen(settings.crack_probability)
+        nodes = math.ceil(self.size / CRACK_GRID_PX) + 1
+        profile = grey.crack_profile(smooth_field(random.normal(1, nodes, nodes), self.size)[:, 0], width_px)
+        profile = profile * (labels == self.layer_channel)
+        background = labels == self.background_channel
+        count = background.sum((1, 2), keepdim=True)
+        dark = (images * background).sum((1, 2), keepdim=True) / count.clamp_min(1)  # 0 where there is no background
+        images = images + profile * (dark - images)
+        return images, labels.masked_fill(profile > 0.5, self.background_channel)
+
+    def _with_other_edges(self, images: torch.Tensor, random: PatchRandomness) -> torch.Tensor:
+        settings = self.settings
+        if not settings.blur_probability:
+            return images
+        on = random.chosen(settings.blur_probability)
+        sigma_px = random.uniform(*settings.blur_sigma_px)
+        blurred = torch.full_like(sigma_px, -1.0)
+        sharpened = random.uniform(0, settings.sharpen) if settings.sharpen else blurred
+        amount = torch.where(random.chosen(0.5), blurred, sharpened)
+        return grey.blur_or_sharpen(images, sigma_px, amount * on)
+
+    def _with_other_greys(self, images: torch.Tensor, random: PatchRandomness) -> torch.Tensor:
+        settings = self.settings
+        if settings.gamma or settings.curve:
+            exponent = torch.exp(random.normal() * settings.gamma)
+            slopes = torch.exp(random.normal(CURVE_PIECES) * settings.curve)
+            images = grey.bend_curve(images, exponent, slopes)
+        if settings.inversion_probability:
+            images = grey.invert(images, random.chosen(settings.inversion_probability))
+        if settings.contrast or settings.brightness:
+            factor = 1 + random.uniform(-1, 1) * settings.contrast
+            images = grey.change_contrast(images, factor, random.uniform(-1, 1) * settings.brightness)
+        return images
+
+    def _with_rings(self, images: torch.Tensor, random: PatchRandomness) -> torch.Tensor:
+        settings = self.settings
+        if not (settings.rings_probability and settings.rings):
+            return images
+        deviation = random.chosen(settings.rings_probability) * random.uniform() * settings.rings
+        centre = torch.stack((random.uniform(-1, 2), random.uniform(-1, 2)), dim=1) * self.size
+        profile = random.normal(math.ceil(2 * math.sqrt(2) * self.size) + 1) * deviation[:, None]
+        return grey.add_rings(images, profile, centre)
+
+    def _with_noise(self, images: torch.Tensor, random: PatchRandomness) -> torch.Tensor:
+        settings = self.settings
+        if not (settings.noise_probability and settings.noise):
+            return images
+        deviation = random.chosen(settings.noise_probability) * random.uniform() * settings.noise
+        return grey.add_noise(images, random.normal(self.size, self.size), deviation, random.uniform())
+
+
+def known_pixels(labels: torch.Tensor) -> int:
+    """Number of pixels that count in the loss."""
+    return int((labels != IGNORE).sum())

@@ -1,0 +1,207 @@
+"""Preprocessed samples on disk, memory-mapped, keyed by the content of their files and by the settings.
+
+An entry is a folder: ``image.npy`` and ``labels.npy`` (z, y, x), for large volumes the same with x first (slices along
+x would otherwise touch the whole file), ``places.npz`` and ``sample.json``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.events import Events
+from MgImplantSegLib.files import atomic_folder, atomic_output, output_errors, require_writable_folder
+from MgImplantSegLib.training.configuration import DataSettings, SampleSettings
+from MgImplantSegLib.training.losses import IGNORE
+from MgImplantSegLib.training.samples import Sample, read_sample
+
+CACHE_VERSION = 1
+VOXELS_WORTH_A_SECOND_COPY = 1 << 26
+POINTS_PER_CLASS = 4096
+DIGESTS = "digests.json"
+
+
+@dataclass(frozen=True)
+class CachedSample:
+    """A sample in the cache; its arrays are memory-mapped when they are first asked for.
+
+    Attributes
+    ----------
+    settings : SampleSettings
+        What the configuration says of it.
+    folder : Path
+        Its entry in the cache.
+    shape_zyx : tuple of int
+        Number of voxels after resampling.
+    voxels_per_class : tuple of int
+        In the order of the network's channels; ignored voxels are not counted.
+    """
+
+    settings: SampleSettings
+    folder: Path
+    shape_zyx: tuple[int, int, int]
+    voxels_per_class: tuple[int, ...]
+
+    @property
+    def name(self) -> str:
+        """The sample's name."""
+        return self.settings.name
+
+    @cached_property
+    def places(self) -> dict[str, np.ndarray]:
+        """``known_0…2``: slices along z, y, x with a known voxel; ``class_N``: some of its voxels (n, 3) as z, y, x."""
+        with np.load(self.folder / "places.npz") as arrays:
+            return dict(arrays)
+
+    def arrays(self, axis: int) -> tuple[np.ndarray, np.ndarray]:
+        """Image and labels (z, y, x), memory-mapped so that slices along `axis` (0, 1, 2 = z, y, x) are quick."""
+        return self._arrays_x_first if axis == 2 else self._arrays
+
+    @cached_property
+    def _arrays(self) -> tuple[np.ndarray, np.ndarray]:
+        return tuple(np.load(self.folder / f"{name}.npy", mmap_mode="r") for name in ("image", "labels"))
+
+    @cached_property
+    def _arrays_x_first(self) -> tuple[np.ndarray, np.ndarray]:
+        paths = [self.folder / f"{name}_x_first.npy" for name in ("image", "labels")]
+        if not all(path.exists() for path in paths):
+            return self._arrays
+        return tuple(np.load(path, mmap_mode="r").transpose(1, 2, 0) for path in paths)
+
+    def __getstate__(self) -> dict:
+        """Without the memory maps, so that worker processes open them themselves."""
+        return {name: self.__dict__[name] for name in ("settings", "folder", "shape_zyx", "voxels_per_class")}
+
+
+def cache_samples(samples: Iterable[SampleSettings], data: DataSettings, events: Events) -> list[CachedSample]:
+    """All samples as entries of the cache; those that are not there yet are read and preprocessed.
+
+    Raises
+    ------
+    InputError
+        If a sample cannot be used.
+    OutputError
+        If the cache cannot be written.
+    """
+    samples = list(samples)
+    with output_errors(data.cache):
+        data.cache.mkdir(parents=True, exist_ok=True)
+    require_writable_folder(data.cache)
+    digests = _Digests(data.cache / DIGESTS)
+    cached = []
+    with events.task("reading samples", len(samples)) as task:
+        for settings in samples:
+            cached.append(_cached(settings, data, digests, events))
+            task.advance()
+    digests.save()
+    return cached
+
+
+def _cached(settings: SampleSettings, data: DataSettings, digests: _Digests, events: Events) -> CachedSample:
+    folder = data.cache / _key(settings, data, digests)
+    if not (folder / "sample.json").exists():
+        sample = read_sample(settings, data, Events(is_cancelled=lambda: _raise_if_cancelled(events)))
+        _write_entry(folder, sample, len(data.classes), data.cache_type)
+    facts = json.loads((folder / "sample.json").read_text(encoding="utf-8"))
+    counts = tuple(facts["voxels_per_class"])
+    _check_classes(settings, counts, data, events)
+    return CachedSample(settings, folder, tuple(facts["shape_zyx"]), counts)
+
+
+def _raise_if_cancelled(events: Events) -> bool:
+    events.check_cancelled()
+    return False
+
+
+def _check_classes(settings: SampleSettings, counts: tuple[int, ...], data: DataSettings, events: Events) -> None:
+    present = [data.classes[channel] for channel, count in enumerate(counts) if count]
+    if not present:
+        raise InputError(
+            f"Expected labels in the sample {settings.name!r}, got the ignore value everywhere.",
+            "Check its ignore value and its ROI.",
+        )
+    if len(present) == 1:
+        events.warning(f"The sample {settings.name!r} holds one class only: {present[0]}.", "one_class")
+
+
+def _write_entry(folder: Path, sample: Sample, classes: int, cache_type: str) -> None:
+    with atomic_folder(folder, replace=True) as temporary:
+        image = _compact(sample.image, cache_type)
+        for name, array in (("image", image), ("labels", sample.channels)):
+            np.save(temporary / f"{name}.npy", array)
+            if array.size >= VOXELS_WORTH_A_SECOND_COPY:
+                np.save(temporary / f"{name}_x_first.npy", np.ascontiguousarray(array.transpose(2, 0, 1)))
+        np.savez(temporary / "places.npz", **_places(sample.channels, classes))
+        counts = np.bincount(sample.channels.ravel(), minlength=256)[:classes]
+        facts = {"shape_zyx": list(image.shape), "voxels_per_class": counts.tolist()}
+        (temporary / "sample.json").write_text(json.dumps(facts), encoding="utf-8")
+
+
+def _compact(image: np.ndarray, cache_type: str) -> np.ndarray:
+    """Grey values in [0, 1] as float16, or as uint8 with 255 for 1; slab by slab."""
+    if cache_type == "float16":
+        return image.astype(np.float16)
+    compact = np.empty(image.shape, dtype=np.uint8)
+    for index, slab in enumerate(image):
+        compact[index] = np.rint(np.clip(slab, 0, 1) * 255)
+    return compact
+
+
+def _places(channels: np.ndarray, classes: int) -> dict[str, np.ndarray]:
+    known = channels != IGNORE
+    others = ((1, 2), (0, 2), (0, 1))
+    places = {f"known_{axis}": np.flatnonzero(known.any(axis=other)) for axis, other in enumerate(others)}
+    random = np.random.default_rng(0)
+    for channel in range(classes):
+        found = np.flatnonzero(channels.ravel() == channel)
+        chosen = random.choice(found, min(len(found), POINTS_PER_CLASS), replace=False) if len(found) else found
+        places[f"class_{channel}"] = np.stack(np.unravel_index(np.sort(chosen), channels.shape), axis=1)
+    return places
+
+
+def _key(settings: SampleSettings, data: DataSettings, digests: _Digests) -> str:
+    """A name for the entry that changes with anything its arrays depend on."""
+    facts = {
+        "version": CACHE_VERSION,
+        "files": [digests.of(path) for path in (settings.image, settings.labels, settings.roi) if path],
+        "sample": [settings.roles, settings.ignore_value, settings.dataset, settings.labels_dataset,
+                   settings.spacing_um],
+        "data": [data.spacing_um, data.lower_percentile, data.upper_percentile, data.classes, data.cache_type],
+    }  # fmt: skip
+    return hashlib.blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=12).hexdigest()
+
+
+class _Digests:
+    """Digests of file contents, remembered by path, size and time of change."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            self._known = dict(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError):
+            self._known = {}
+
+    def of(self, path: Path) -> str:
+        """The digest of a file, or of all files of a folder."""
+        files = sorted(entry for entry in path.rglob("*") if entry.is_file()) if path.is_dir() else [path]
+        return hashlib.blake2b("".join(map(self._of_file, files)).encode(), digest_size=16).hexdigest()
+
+    def _of_file(self, path: Path) -> str:
+        state = path.stat()
+        key = f"{path.absolute()}|{state.st_size}|{state.st_mtime_ns}"
+        if key not in self._known:
+            with open(path, "rb") as stream:
+                self._known[key] = hashlib.file_digest(stream, "blake2b").hexdigest()[:32]
+        return self._known[key]
+
+    def save(self) -> None:
+        """Keep the digests for the next run."""
+        with atomic_output(self._path) as temporary:
+            temporary.write_text(json.dumps(self._known), encoding="utf-8")

@@ -1,0 +1,32 @@
+"""The course of a run: one row for each validation, as a CSV file and in the checkpoints."""
+
+from __future__ import annotations
+
+import csv
+import math
+from pathlib import Path
+
+from MgImplantSegLib.files import atomic_output
+
+METRICS_FILE = "metrics.csv"
+Row = dict[str, float]
+
+
+def write_history(rows: list[Row], folder: Path) -> None:
+    """Write ``metrics.csv``; numbers that are undefined stay empty."""
+    with (
+        atomic_output(folder / METRICS_FILE) as temporary,
+        open(temporary, "w", newline="", encoding="utf-8") as stream,
+    ):
+        writer = csv.DictWriter(stream, list(rows[0]))
+        writer.writeheader()
+        for row in rows:
+            writer.writerow({key: "" if math.isnan(value) else f"{value:.10g}" for key, value in row.items()})
+
+
+def read_history(folder: Path) -> list[Row]:
+    """The rows of ``metrics.csv``; empty fields are NaN."""
+    with open(folder / METRICS_FILE, newline="", encoding="utf-8") as stream:
+        return [
+            {key: float(value) if value else math.nan for key, value in row.items()} for row in csv.DictReader(stream)
+        ]

@@ -1,0 +1,107 @@
+"""Losses: `LOSSES` maps a name to a function ``loss(logits, target, total=..., **options)``.
+
+``logits`` has shape (B, k, h, w), ``target`` shape (B, h, w) with channel numbers and `IGNORE` where nothing is
+known. ``total`` turns a sum over this process's part of the batch into the sum over the global batch; with several
+processes it is `World.sum`. Every loss is a scalar of the global batch. Without a single known pixel it is 0.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+
+import torch
+from torch.nn import functional
+
+from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.training.settings_file import nearest_name
+
+IGNORE = 255
+Total = Callable[[torch.Tensor], torch.Tensor]
+
+
+def _as_it_is(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor
+
+
+def cross_entropy(logits: torch.Tensor, target: torch.Tensor, total: Total = _as_it_is) -> torch.Tensor:
+    """Mean of −log p of the true class over all known pixels."""
+    target = target.long()
+    summed = functional.cross_entropy(logits.float(), target, ignore_index=IGNORE, reduction="sum")
+    known = (target != IGNORE).sum().to(summed.dtype)
+    return total(summed) / total(known).clamp_min(1)
+
+
+def dice(logits: torch.Tensor, target: torch.Tensor, total: Total = _as_it_is) -> torch.Tensor:
+    """1 − mean soft Dice of the classes present in the batch: 2·Σ p·g / (Σ p + Σ g), sums over known pixels.
+
+    References
+    ----------
+    Milletari, Navab, Ahmadi: V-Net, 3DV 2016, doi 10.1109/3DV.2016.79; sums over the batch instead of one image.
+    """
+    known = (target != IGNORE)[:, None]  # (B, 1, h, w)
+    probability = logits.float().softmax(1) * known  # (B, k, h, w)
+    truth = functional.one_hot(target.long() * known[:, 0], logits.shape[1]).movedim(-1, 1) * known
+    overlap = total((probability * truth).sum((0, 2, 3)))
+    predicted, present = total(probability.sum((0, 2, 3))), total(truth.sum((0, 2, 3)).float())
+    score = 2 * overlap / (predicted + present).clamp_min(1e-6)
+    is_present = (present > 0).float()
+    return (is_present * (1 - score)).sum() / is_present.sum().clamp_min(1)
+
+
+def cross_entropy_dice(
+    logits: torch.Tensor, target: torch.Tensor, total: Total = _as_it_is, weight: float = 1.0
+) -> torch.Tensor:
+    """Cross-entropy + `weight` × Dice loss."""
+    return cross_entropy(logits, target, total) + weight * dice(logits, target, total)
+
+
+def boundary_length(logits: torch.Tensor, target: torch.Tensor, total: Total = _as_it_is) -> torch.Tensor:
+    """Length of the predicted boundaries per known pixel: total variation of the probabilities, halved.
+
+    A step from one class to another changes two probabilities by 1, hence the half; a straight boundary counts
+    its length in pixels. Only differences between two known pixels count.
+
+    References
+    ----------
+    Rudin, Osher, Fatemi: Physica D 60 (1992) 259, doi 10.1016/0167-2789(92)90242-F; as a loss: Chen et al.,
+    Learning active contour models for medical image segmentation, CVPR 2019, doi 10.1109/CVPR.2019.01190.
+    """
+    probability = logits.float().softmax(1)
+    known = (target != IGNORE)[:, None]  # (B, 1, h, w)
+    both_known = known[..., :-1, :-1] & known[..., 1:, :-1] & known[..., :-1, 1:]
+    down = probability[..., 1:, :-1] - probability[..., :-1, :-1]
+    right = probability[..., :-1, 1:] - probability[..., :-1, :-1]
+    slope = (down.square() + right.square() + 1e-8).sqrt() - 1e-4  # the root of 0 has no finite gradient
+    return 0.5 * total((slope * both_known).sum()) / total(known.sum().float()).clamp_min(1)
+
+
+def cross_entropy_smooth(
+    logits: torch.Tensor, target: torch.Tensor, total: Total = _as_it_is, weight: float = 0.1
+) -> torch.Tensor:
+    """Cross-entropy + `weight` × length of the predicted boundaries: ragged boundaries cost more than smooth ones."""
+    return cross_entropy(logits, target, total) + weight * boundary_length(logits, target, total)
+
+
+LOSSES: dict[str, Callable[..., torch.Tensor]] = {
+    "cross_entropy": cross_entropy,
+    "cross_entropy_dice": cross_entropy_dice,
+    "cross_entropy_smooth": cross_entropy_smooth,
+}
+
+
+def build_loss(name: str, options: dict[str, float], total: Total = _as_it_is) -> Callable[..., torch.Tensor]:
+    """The loss `name` of `LOSSES` as a function of logits and target.
+
+    Raises
+    ------
+    InputError
+        If the name or an option is unknown.
+    """
+    if name not in LOSSES:
+        raise InputError(f"Expected a known loss, got {name!r}.", nearest_name(name, LOSSES))
+    known = [key for key in inspect.signature(LOSSES[name]).parameters if key not in ("logits", "target", "total")]
+    for key in options:
+        if key not in known:
+            raise InputError(f"Expected options of the loss {name!r} ({', '.join(known) or 'none'}), got {key!r}.")
+    return lambda logits, target: LOSSES[name](logits, target, total, **options)

@@ -1,0 +1,207 @@
+"""`train`: from a configuration to a model file."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.events import Events
+from MgImplantSegLib.files import atomic_output, output_errors, require_writable_folder
+from MgImplantSegLib.labels import Role
+from MgImplantSegLib.model_file import load_model
+from MgImplantSegLib.networks import build_network
+from MgImplantSegLib.training.augmentation import Augmentation
+from MgImplantSegLib.training.cache import CachedSample, cache_samples
+from MgImplantSegLib.training.checkpoint import load_checkpoint
+from MgImplantSegLib.training.configuration import TrainingConfig
+from MgImplantSegLib.training.distributed import World, joined_world
+from MgImplantSegLib.training.export import (
+    CONFIGURATION_FILE,
+    DATA_FILE,
+    export_model,
+    network_dict,
+    require_same_network,
+    summary_of_data,
+)
+from MgImplantSegLib.training.patches import PatchBatches, PatchSettings, axis_planes
+from MgImplantSegLib.training.precision import choose_arithmetic
+from MgImplantSegLib.training.process import StopRequest, keep_freed_memory
+from MgImplantSegLib.training.samples import expanded_samples
+from MgImplantSegLib.training.split import with_validation_samples
+from MgImplantSegLib.training.trainer import LAST, STOPPED, Trainer, TrainingData
+from MgImplantSegLib.training.validation import ValidationSlices
+
+FREE_ON_RESUME = ("iterations", "time_limit_minutes", "early_stopping_iterations", "device", "workers", "compile",
+                  "checkpoint_minutes", "precision", "accumulate")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class TrainingOutcome:
+    """How a run ended.
+
+    Attributes
+    ----------
+    reason : str
+        Why it ended.
+    finished : bool
+        False if it was stopped on request and can go on with `resume`.
+    run_folder : Path
+        Holds checkpoints, metrics and configuration.
+    model : Path, optional
+        The exported model file of a finished run.
+    iterations : int
+        Optimisation steps done.
+    validation : dict
+        Loss and IoU of the best validation.
+    """
+
+    reason: str
+    finished: bool
+    run_folder: Path
+    model: Path | None
+    iterations: int
+    validation: dict[str, float]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {**vars(self), "run_folder": str(self.run_folder), "model": self.model and str(self.model)}
+
+
+def train(config: TrainingConfig | str | Path, events: Events, resume: str | Path | None = None) -> TrainingOutcome:
+    """Train a network and export it as a model file.
+
+    Parameters
+    ----------
+    config : TrainingConfig or path
+        The configuration, or its TOML file.
+    events : Events
+        Progress, metrics and warnings.
+    resume : path, optional
+        Folder of an interrupted run of this configuration, to go on with.
+
+    Raises
+    ------
+    InputError
+        If configuration or data cannot be used, or the loss is no longer finite.
+    OutputError
+        If the run's folder or the cache cannot be written.
+    """
+    config = config if isinstance(config, TrainingConfig) else TrainingConfig.read(config)
+    if resume is not None:
+        config = replace(config, output=Path(resume).absolute().parent, name=Path(resume).absolute().name)
+    state = load_checkpoint(config.run_folder / LAST) if resume is not None else None
+    if state is not None:
+        _require_same_configuration(config, TrainingConfig.from_dict(state["configuration"]))
+    keep_freed_memory()
+    arithmetic = choose_arithmetic(config.training.device, config.training.precision)
+    with joined_world(arithmetic.device) as world:
+        events = events if world.is_main else Events()
+        _prepare_folder(config, world, is_new=state is None)
+        samples = _samples(config, world, events)
+        with StopRequest(config.run_folder).on_signals() as stop:
+            network = _first_network(config)
+            data = _training_data(config, samples, world, network)
+            trainer = Trainer(config, network, data, arithmetic, world, stop, events)
+            if state is not None:
+                trainer.load_state(state)
+            reason = trainer.run()
+        return _outcome(config, trainer, samples, reason, world)
+
+
+def _outcome(
+    config: TrainingConfig, trainer: Trainer, samples: list[CachedSample], reason: str, world: World
+) -> TrainingOutcome:
+    finished = reason != STOPPED
+    model = None
+    if finished and world.is_main:
+        model = export_model(config, summary_of_data(samples, config.data.classes))
+    progress = trainer.progress
+    validation = {"loss": progress.best_loss, **progress.best_scores}
+    return TrainingOutcome(reason, finished, config.run_folder, model, progress.iteration, validation)
+
+
+def _prepare_folder(config: TrainingConfig, world: World, is_new: bool) -> None:
+    """Make the run's folder with the configuration in it; a folder with another run stays as it is."""
+    if not world.is_main:
+        return
+    folder = config.run_folder
+    if is_new and (folder / LAST).exists():
+        raise InputError(
+            f"Expected a new run, got the folder {folder} with checkpoints.",
+            f"Go on with --resume {folder}, or choose another name or output.",
+        )
+    with output_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    require_writable_folder(folder)
+    with atomic_output(folder / CONFIGURATION_FILE) as temporary:
+        temporary.write_text(config.to_toml(), encoding="utf-8")
+
+
+def _samples(config: TrainingConfig, world: World, events: Events) -> list[CachedSample]:
+    """All samples in the cache; rank 0 fills it, the others wait."""
+    entries = with_validation_samples(expanded_samples(config.data.samples), config.data.validation_share, config.seed)
+    used = [entry for entry in entries if entry.split != "test"]
+    if world.is_main:
+        cache_samples(used, config.data, events)
+    world.wait()
+    samples = cache_samples(used, config.data, Events())
+    present = {c for s in samples if s.settings.split == "train" for c, n in enumerate(s.voxels_per_class) if n}
+    if len(present) < 2:
+        raise InputError("Expected two classes or more in the training samples, got one.", "Check labels and roles.")
+    if world.is_main:
+        with atomic_output(config.run_folder / DATA_FILE) as temporary:
+            temporary.write_text(json.dumps(summary_of_data(samples, config.data.classes), indent=1), encoding="utf-8")
+    return samples
+
+
+def _first_network(config: TrainingConfig) -> nn.Module:
+    """The network with random weights of the seed, or with those of the base model."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        network = build_network(network_dict(config))
+    if config.base_model is not None:
+        card, weights = load_model(config.base_model)
+        require_same_network(config, card)
+        network.load_state_dict(weights)
+    return network
+
+
+def _training_data(
+    config: TrainingConfig, samples: list[CachedSample], world: World, network: nn.Module
+) -> TrainingData:
+    settings, planes = config.training, axis_planes(config.data.planes)
+    of_split = {name: [s for s in samples if s.settings.split == name] for name in ("train", "validation")}
+    patch_settings = PatchSettings(
+        settings.input_size, settings.batch_size, settings.balanced_share, config.augmentation, config.seed
+    )
+    channel = {role: number for number, role in enumerate(config.data.classes)}
+    augment = Augmentation(
+        config.augmentation, settings.input_size, channel.get(Role.BACKGROUND.value),
+        channel.get(Role.DEGRADATION_LAYER.value),
+    )  # fmt: skip
+    return TrainingData(
+        PatchBatches(of_split["train"], planes, patch_settings, world),
+        augment,
+        ValidationSlices(of_split["validation"], planes, config.validation, network.spec.size_multiple),
+    )
+
+
+def _require_same_configuration(new: TrainingConfig, old: TrainingConfig) -> None:
+    """Raise InputError if anything differs that the course of the run depends on."""
+    new_settings = replace(new.training, **{key: getattr(old.training, key) for key in FREE_ON_RESUME})
+    pairs = {
+        "network": (new.network, old.network), "augmentation": (new.augmentation, old.augmentation),
+        "training": (new_settings, old.training), "validation": (new.validation, old.validation),
+        "seed": (new.seed, old.seed), "data": (replace(new.data, cache=old.data.cache), old.data),
+    }  # fmt: skip
+    if different := [name for name, (now, then) in pairs.items() if now != then]:
+        raise InputError(
+            f"Expected the configuration that the run was started with, got a difference in {', '.join(different)}.",
+            f"Use {CONFIGURATION_FILE} in the run's folder, or start a new run.",
+        )

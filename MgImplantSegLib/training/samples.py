@@ -1,0 +1,167 @@
+"""One sample from its files: preprocessed image and channel numbers on one grid, everything checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.events import Events
+from MgImplantSegLib.io import read_label_map, read_volume
+from MgImplantSegLib.labels import LabelScheme
+from MgImplantSegLib.preprocess import Preprocessing, preprocess
+from MgImplantSegLib.regions import read_roi_markups
+from MgImplantSegLib.training.configuration import DataSettings, SampleSettings
+from MgImplantSegLib.training.losses import IGNORE
+from MgImplantSegLib.volume import Geometry, LabelMap
+
+TOLERANCE_VOXELS = 0.05
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Grey values in [0, 1] and channel numbers (`IGNORE` where nothing is known), both (z, y, x)."""
+
+    image: np.ndarray
+    channels: np.ndarray
+    geometry: Geometry
+
+
+def expanded_samples(samples: tuple[SampleSettings, ...]) -> tuple[SampleSettings, ...]:
+    """All samples with their names, patterns with ``*`` replaced by what they match.
+
+    Raises
+    ------
+    InputError
+        If a pattern matches nothing, a file is missing, or two samples share a name.
+    """
+    found = tuple(entry for settings in samples for entry in _matches(settings))
+    names = [entry.name for entry in found]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise InputError(f"Expected a different name for every sample, got {', '.join(twice)} twice.")
+    for entry in found:
+        for path in filter(None, (entry.image, entry.labels, entry.roi)):
+            if not path.exists():
+                raise InputError(f"Expected the file {path} of the sample {entry.name!r}, got none there.")
+    return found
+
+
+def read_sample(settings: SampleSettings, data: DataSettings, events: Events) -> Sample:
+    """Read, check and preprocess one sample.
+
+    Raises
+    ------
+    InputError
+        If files cannot be read, the grids do not belong together, or label values are out of range.
+    """
+    volume = read_volume(settings.image, dataset=settings.dataset, spacing_um=settings.spacing_um)
+    label_map = read_label_map(
+        settings.labels, settings.scheme(), dataset=settings.labels_dataset, spacing_um=settings.spacing_um
+    )
+    require_part_of_grid(label_map.geometry, volume.geometry, settings)
+    if not volume.spacing_is_known:
+        events.warning(f"Sample {settings.name!r} has no voxel size; 1 mm was assumed. Set spacing_um.", "spacing")
+    channels = channels_of(label_map, data.scheme, settings)
+    if settings.roi is not None:
+        channels = np.where(_inside_boxes(settings.roi, label_map.geometry), channels, np.uint8(IGNORE))
+    preprocessing = Preprocessing(data.spacing_um, data.lower_percentile, data.upper_percentile)
+    image = preprocess(volume, preprocessing, events)
+    return Sample(image.array, nearest_on_grid(channels, label_map.geometry, image.geometry), image.geometry)
+
+
+def require_part_of_grid(part: Geometry, whole: Geometry, settings: SampleSettings) -> None:
+    """Raise InputError unless the voxels of `part` are voxels of `whole`."""
+    what = f"labels of the sample {settings.name!r} on voxels of its image"
+    spacing_fits = np.allclose(part.spacing_zyx_mm, whole.spacing_zyx_mm, rtol=1e-3)
+    if not spacing_fits or not np.allclose(part.direction_lps, whole.direction_lps, atol=1e-3):
+        raise InputError(
+            f"Expected {what}, got spacings {part.spacing_zyx_mm} and {whole.spacing_zyx_mm} mm (z, y, x) and "
+            f"directions {part.direction_lps} and {whole.direction_lps}.",
+            "Resample the label map to the image's grid.",
+        )
+    first = whole.index_zyx_from_lps(part.lps_from_index_zyx(np.zeros(3)))
+    last = first + np.array(part.shape_zyx) - 1
+    off_grid = np.abs(first - first.round()).max() > TOLERANCE_VOXELS
+    if off_grid or (first.round() < 0).any() or (last.round() > np.array(whole.shape_zyx) - 1).any():
+        raise InputError(
+            f"Expected {what}, got an image of {whole.shape_zyx} voxels and labels from voxel "
+            f"{np.round(first, 2).tolist()} to {np.round(last, 2).tolist()} (z, y, x).",
+            "Crop or resample the label map, or correct its origin.",
+        )
+
+
+def channels_of(label_map: LabelMap, network_scheme: LabelScheme, settings: SampleSettings) -> np.ndarray:
+    """The channel number (uint8) of every voxel; `IGNORE` where the label map says "nothing known".
+
+    Raises
+    ------
+    InputError
+        If a value has no role or its role is not among the network's classes.
+    """
+    channel_of_role = {label.role: channel for channel, label in enumerate(network_scheme.labels)}
+    scheme = label_map.scheme
+    values, places = np.unique(label_map.array, return_inverse=True)
+    channels = np.full(len(values), IGNORE, dtype=np.uint8)
+    for index, value in enumerate(values.tolist()):
+        if value == scheme.ignore_value:
+            continue
+        if value not in scheme.values or scheme.by_value(value).role not in channel_of_role:
+            count = int((places == index).sum())
+            raise InputError(
+                f"Expected label values {sorted(scheme.values)} in the sample {settings.name!r}, got {value} "
+                f"in {count} voxels.",
+                "Give its role in the sample's `roles`, or make it the `ignore_value`.",
+            )
+        channels[index] = channel_of_role[scheme.by_value(value).role]
+    return channels[places.reshape(label_map.array.shape)]
+
+
+def nearest_on_grid(channels: np.ndarray, grid: Geometry, target: Geometry) -> np.ndarray:
+    """`channels` on a grid with the same directions of axes, by nearest neighbour; `IGNORE` outside."""
+    first = grid.index_zyx_from_lps(target.lps_from_index_zyx(np.zeros(3)))
+    step = np.array(target.spacing_zyx_mm) / np.array(grid.spacing_zyx_mm)
+    result = np.full(target.shape_zyx, IGNORE, dtype=np.uint8)
+    source, place = [], []
+    for axis in range(3):
+        index = np.floor(first[axis] + step[axis] * np.arange(target.shape_zyx[axis]) + 0.5 + 1e-6).astype(int)
+        valid = (index >= 0) & (index < grid.shape_zyx[axis])
+        source.append(index[valid])
+        place.append(np.flatnonzero(valid))
+    result[np.ix_(*place)] = channels[np.ix_(*source)]
+    return result
+
+
+def _matches(settings: SampleSettings) -> Iterator[SampleSettings]:
+    pattern = settings.image.as_posix()
+    if "*" not in pattern:
+        name = settings.name or settings.image.name.split(".")[0]
+        yield replace(settings, name=name, group=settings.group or name)
+        return
+    before, _, after = pattern.partition("*")
+    if pattern.count("*") > 1:
+        raise InputError(f"Expected one * at most in a sample's image, got {pattern!r}.")
+    root = Path(before).parent if not before.endswith("/") else Path(before)
+    images = sorted(root.glob(pattern[len(root.as_posix().rstrip("/")) + 1 :]))
+    if not images:
+        raise InputError(f"Expected files like {pattern}, got none.", "Correct the pattern of the sample.")
+    for image in images:
+        star = image.as_posix()[len(before) : len(image.as_posix()) - len(after)]
+        name = f"{settings.name}{star}" if settings.name else star
+        yield replace(
+            settings,
+            image=image,
+            labels=Path(settings.labels.as_posix().replace("*", star)),
+            roi=settings.roi and Path(settings.roi.as_posix().replace("*", star)),
+            name=name,
+            group=settings.group or name,
+        )
+
+
+def _inside_boxes(path: Path, geometry: Geometry) -> np.ndarray:
+    inside = np.zeros(geometry.shape_zyx, dtype=bool)
+    for box in read_roi_markups(path):
+        inside |= box.mask(geometry)
+    return inside

@@ -1,0 +1,152 @@
+"""Frozen dataclasses from TOML and back: every key is checked, a wrong one is answered with the nearest valid name."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+import tomllib
+import types
+import typing
+from pathlib import Path
+from typing import Any, TypeVar
+
+from MgImplantSegLib.errors import InputError
+
+Settings = TypeVar("Settings")
+SCALARS = {int: "a whole number", float: "a number", str: "a text", bool: "true or false", Path: "a path"}
+
+
+def read_toml(path: str | Path) -> dict[str, Any]:
+    """The tables of a TOML file.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or is not TOML; says where.
+    """
+    try:
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"Expected a configuration file, got {path}: {error.strerror or error}.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"Expected TOML in {path}, got: {error}.", "Correct that place in the file.") from error
+
+
+def settings_from_dict(kind: type[Settings], data: dict[str, Any], folder: Path, where: str = "") -> Settings:
+    """An object of the dataclass `kind` from plain data.
+
+    Parameters
+    ----------
+    kind : type
+        A dataclass; its annotations say what each key may hold.
+    data : dict
+        Plain data, as TOML gives it.
+    folder : Path
+        Relative paths are taken from here.
+    where : str
+        Name of the table, for messages.
+
+    Raises
+    ------
+    InputError
+        If a key is unknown or missing, or a value has the wrong type.
+    """
+    if not isinstance(data, dict):
+        raise InputError(f"Expected a table for {where or 'the configuration'}, got {data!r}.")
+    hints = typing.get_type_hints(kind)
+    fields = {field.name: field for field in dataclasses.fields(kind)}
+    for key in data:
+        if key not in fields:
+            raise InputError(f"Expected a known key, got {_dotted(where, key)!r}.", nearest_name(key, fields))
+    for name, field in fields.items():
+        required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+        if required and name not in data:
+            raise InputError(f"Expected the key {_dotted(where, name)!r}, got a configuration without it.")
+    values = {key: _converted(hints[key], value, folder, _dotted(where, key)) for key, value in data.items()}
+    return kind(**values)
+
+
+def settings_to_dict(settings: Any) -> Any:
+    """Plain data of a dataclass object: paths as texts, tuples as lists, keys that are None left out."""
+    if dataclasses.is_dataclass(settings):
+        pairs = ((field.name, getattr(settings, field.name)) for field in dataclasses.fields(settings))
+        return {name: settings_to_dict(value) for name, value in pairs if value is not None}
+    if isinstance(settings, dict):
+        return {str(key): settings_to_dict(value) for key, value in settings.items()}
+    if isinstance(settings, (list, tuple)):
+        return [settings_to_dict(value) for value in settings]
+    return settings.as_posix() if isinstance(settings, Path) else settings
+
+
+def toml_text(data: dict[str, Any], where: str = "") -> str:
+    """`data` (of `settings_to_dict`) as TOML; lists of tables become ``[[...]]``."""
+    lines, tables = [], []
+    for key, value in data.items():
+        if isinstance(value, dict) and not where.startswith("[["):
+            tables.append((f"[{_dotted(where, key)}]", _dotted(where, key), value))
+        elif isinstance(value, list) and value and isinstance(value[0], dict):
+            tables.extend((f"[[{_dotted(where, key)}]]", "[[", entry) for entry in value)
+        else:
+            lines.append(f"{key} = {_toml_value(value)}\n")
+    return "".join(lines) + "".join(f"\n{head}\n{toml_text(entry, path)}" for head, path, entry in tables)
+
+
+def nearest_name(name: str, known: typing.Iterable[str]) -> str:
+    """A remedy that names the valid name nearest to `name`, or all of them."""
+    known = list(known)
+    near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
+    return f"Did you mean {near[0]!r}?" if near else f"Known are: {', '.join(known)}."
+
+
+def _dotted(where: str, key: str) -> str:
+    return f"{where}.{key}" if where else key
+
+
+def _converted(hint: Any, value: Any, folder: Path, where: str) -> Any:
+    """`value` as the annotation `hint` asks, or InputError."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (types.UnionType, typing.Union):
+        return _converted(next(a for a in arguments if a is not type(None)), value, folder, where)
+    if dataclasses.is_dataclass(hint):
+        return settings_from_dict(hint, value, folder, where)
+    if origin is tuple:
+        return _converted_tuple(arguments, value, folder, where)
+    if origin is dict:
+        if not isinstance(value, dict):
+            raise InputError(f"Expected a table for {where!r}, got {value!r}.")
+        return {str(key): _converted(arguments[1], entry, folder, _dotted(where, key)) for key, entry in value.items()}
+    return _converted_scalar(hint, value, folder, where)
+
+
+def _converted_tuple(arguments: tuple, value: Any, folder: Path, where: str) -> tuple:
+    any_length = len(arguments) == 2 and arguments[1] is Ellipsis
+    if not isinstance(value, (list, tuple)) or not (any_length or len(value) == len(arguments)):
+        raise InputError(
+            f"Expected a list{'' if any_length else f' of {len(arguments)}'} for {where!r}, got {value!r}."
+        )
+    kinds = [arguments[0]] * len(value) if any_length else arguments
+    return tuple(
+        _converted(kind, entry, folder, f"{where}[{index}]")
+        for index, (kind, entry) in enumerate(zip(kinds, value, strict=True))
+    )
+
+
+def _converted_scalar(kind: type, value: Any, folder: Path, where: str) -> Any:
+    if kind is Path and isinstance(value, (str, Path)):
+        return folder / Path(value).expanduser()
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if kind is int and isinstance(value, float) and value.is_integer():
+        return int(value)
+    if type(value) is not kind:
+        raise InputError(f"Expected {SCALARS[kind]} for {where!r}, got {value!r}.")
+    return value
+
+
+def _toml_value(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(str(key))} = {_toml_value(entry)}" for key, entry in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(_toml_value(entry) for entry in value) + "]"
+    return json.dumps(value, ensure_ascii=False)
