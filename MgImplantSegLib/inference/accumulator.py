@@ -1,0 +1,118 @@
+"""The one accumulator of fused prediction: what all slicing planes together say about every voxel.
+
+Probabilities are summed as whole numbers of 16 or 32 bits, so the result does not depend on the order of the planes.
+A probability of 1 counts ``scale``: with 16 bits and 9 planes 7281, so the mean is exact to 0.00007; with 32 bits it
+is as exact as float32. Class 0 is not held: probabilities sum to 1, so it is what the other classes leave. Four classes
+take 6 bytes a voxel with 16 bits. What is left for class 0 carries the rounding of all others, so class 0, which wins
+ties, also wins within `rounding`.
+
+Votes (how many planes give a voxel each label) are held besides where they are asked for, one byte each, again
+without class 0. No plane needs memory of its own: a plane settles every voxel once, with all its probabilities, so its
+label is known at that moment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from MgImplantSegLib.planes import SlicingPlane
+
+Allocate = Callable[[tuple[int, ...], type], np.ndarray]
+SUM_TYPES = {16: np.uint16, 32: np.uint32}
+VOXELS_PER_SLAB = 1 << 21
+PROBABILITY_ROUNDING = np.float32(1e-6)
+
+
+def bytes_per_voxel(classes: int, sum_bits: int, with_votes: bool) -> int:
+    """What an accumulator takes for one voxel."""
+    return (classes - 1) * (sum_bits // 8 + int(with_votes))
+
+
+def slabs(shape_zyx: tuple[int, int, int], voxels: int = VOXELS_PER_SLAB) -> Iterator[slice]:
+    """Slices along z that cover a volume in pieces of about `voxels`."""
+    step = max(1, voxels // (shape_zyx[1] * shape_zyx[2]))
+    for start in range(0, shape_zyx[0], step):
+        yield slice(start, min(start + step, shape_zyx[0]))
+
+
+class Accumulator:
+    """Sums of probabilities and, if wanted, votes of all planes.
+
+    Parameters
+    ----------
+    shape_zyx : tuple of int
+        Shape of the volume.
+    classes : int
+        Number of classes, at least 2.
+    plane_count : int
+        How many planes will be added.
+    sum_bits : int
+        16 or 32, see above.
+    with_votes : bool
+        Whether votes are counted.
+    allocate : callable
+        Makes an array of zeros of a shape and dtype, in memory or on disk.
+    """
+
+    def __init__(
+        self,
+        shape_zyx: tuple[int, int, int],
+        classes: int,
+        plane_count: int,
+        *,
+        sum_bits: int = 32,
+        with_votes: bool = False,
+        allocate: Allocate = np.zeros,
+    ) -> None:
+        self.shape_zyx, self.classes, self.plane_count = shape_zyx, classes, plane_count
+        self.scale = {16: (2**16 - 1) // plane_count, 32: 2**23}[sum_bits]
+        self.rounding = plane_count * (classes - 1)
+        self._sums = allocate((classes - 1, *shape_zyx), SUM_TYPES[sum_bits])
+        self._votes = allocate((classes - 1, *shape_zyx), np.uint8) if with_votes else None
+
+    def add(self, plane: SlicingPlane, where: object, probabilities: np.ndarray) -> None:
+        """Count what a plane has settled, see `SlicingPlane.settle`.
+
+        Parameters
+        ----------
+        plane : SlicingPlane
+            The plane whose view `where` indexes.
+        where : index
+            Which voxels.
+        probabilities : array of float32
+            Of the classes 1 and up, shape (classes − 1, ...), in 0–1.
+        """
+        counts = (probabilities * np.float32(self.scale) + np.float32(0.5)).astype(self._sums.dtype)
+        for class_sums, class_counts in zip(self._sums, counts, strict=True):
+            plane.view(class_sums)[where] += class_counts
+        if self._votes is not None:
+            labels = _labels(probabilities)
+            for label, class_votes in enumerate(self._votes, start=1):
+                plane.view(class_votes)[where] += labels == label
+
+    def sums(self, slab: slice) -> np.ndarray:
+        """Sums of all classes in a slab of z, shape (classes, z, y, x), int64; each voxel has ``scale · planes``."""
+        return _with_first_class(self._sums[:, slab], self.scale * self.plane_count)
+
+    def votes(self, slab: slice) -> np.ndarray:
+        """Votes for all classes in a slab of z, shape (classes, z, y, x), int64; each voxel has one a plane."""
+        return _with_first_class(self._votes[:, slab], self.plane_count)
+
+
+def _with_first_class(others: np.ndarray, total: int) -> np.ndarray:
+    others = others.astype(np.int64)
+    first = np.maximum(total - others.sum(axis=0), 0)
+    return np.concatenate((first[None], others))
+
+
+def _labels(probabilities: np.ndarray) -> np.ndarray:
+    """Class of the largest probability, the lower class if two are the same; class 0 is what the others leave."""
+    largest = (1 + PROBABILITY_ROUNDING) - probabilities.sum(axis=0)
+    labels = np.zeros(largest.shape, dtype=np.uint8)
+    for label, values in enumerate(probabilities, start=1):
+        larger = values > largest
+        labels[larger] = label
+        np.maximum(largest, values, out=largest)
+    return labels

@@ -1,0 +1,181 @@
+"""Fused prediction: slices of one or several planes through a predictor, and back into one accumulator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.events import Events, Task
+from MgImplantSegLib.inference.accumulator import Accumulator, Allocate, slabs
+from MgImplantSegLib.inference.fusion import FusionRule, fusion_rule
+from MgImplantSegLib.planes import PLANE_SETS, Shape, SlicingPlane
+
+Predict = Callable[[np.ndarray], np.ndarray]
+SUM_TOLERANCE = 1e-2
+
+
+@dataclass(frozen=True)
+class FusedPrediction:
+    """What all planes together say; everything is worked out slab by slab when it is asked for."""
+
+    accumulator: Accumulator
+    rule: FusionRule
+
+    def labels(self, allocate: Allocate = np.zeros) -> np.ndarray:
+        """Class of every voxel, (z, y, x), uint8."""
+        result = allocate(self.accumulator.shape_zyx, np.uint8)
+        for slab in slabs(self.accumulator.shape_zyx):
+            result[slab] = self.rule.decide(self.accumulator, slab)
+        return result
+
+    def probabilities(self, slab: slice = slice(None)) -> np.ndarray:
+        """Mean probabilities of the planes in a slab of z, shape (classes, z, y, x), float32."""
+        sums = self.accumulator.sums(slab)
+        return (sums / sums.sum(axis=0)).astype(np.float32)
+
+    def disagreement(self) -> np.ndarray:
+        """Part of the planes, 0–1, whose own label is not the fused one, (z, y, x), float32; needs votes."""
+        result = np.zeros(self.accumulator.shape_zyx, np.float32)
+        for slab in slabs(self.accumulator.shape_zyx):
+            labels = self.rule.decide(self.accumulator, slab).astype(np.int64)
+            agreeing = np.take_along_axis(self.accumulator.votes(slab), labels[None], axis=0)[0]
+            result[slab] = 1 - agreeing / self.accumulator.plane_count
+        return result
+
+
+def predict_fused(
+    array_zyx: np.ndarray,
+    predict: Predict,
+    planes: str | Sequence[SlicingPlane] = "3",
+    fusion: str = "soft",
+    classes: int = 4,
+    *,
+    batch_size: int = 1,
+    size_multiple: int = 1,
+    sum_bits: int = 32,
+    with_votes: bool = False,
+    allocate: Allocate = np.zeros,
+    events: Events | None = None,
+) -> FusedPrediction:
+    """Predict a volume from the slices of several planes.
+
+    Parameters
+    ----------
+    array_zyx : array
+        The preprocessed volume, any real dtype.
+    predict : callable
+        Gets slices, float32 of shape (batch, 1, rows, columns); gives the probabilities of the classes, which sum
+        to 1, float32 of shape (batch, classes, rows, columns).
+    planes : str or sequence of SlicingPlane
+        A key of `PLANE_SETS` or the planes themselves.
+    fusion : str
+        A key of `FUSIONS`.
+    classes : int
+        Number of classes.
+    batch_size : int
+        Largest number of slices in a batch. The result does not depend on it.
+    size_multiple : int
+        Slices are padded with zeros behind the last row and column to multiples of this.
+    sum_bits, allocate
+        See `Accumulator`.
+    with_votes : bool
+        Count votes also where the fusion rule does not need them, for `FusedPrediction.disagreement`.
+    events : Events
+        Progress by slices.
+
+    Raises
+    ------
+    InputError
+        If the fusion or plane set is unknown, or `predict` does not give probabilities of the expected shape.
+    Cancelled
+        If the user asks to stop.
+    """
+    planes, rule = plane_set(planes), fusion_rule(fusion)
+    array_zyx = np.ascontiguousarray(array_zyx)
+    accumulator = Accumulator(
+        array_zyx.shape, classes, len(planes),
+        sum_bits=sum_bits, with_votes=with_votes or rule.needs_votes, allocate=allocate,
+    )  # fmt: skip
+    total = sum(plane.slice_count(array_zyx.shape) for plane in planes)
+    with (events or Events()).task("slices", total) as task:
+        for number, plane in enumerate(planes, start=1):
+            task.advance(0, f"plane {number}/{len(planes)} ({plane.name})")
+            batches = _batches(plane, array_zyx.shape, batch_size, size_multiple)
+            for where, values in _settled(array_zyx, predict, plane, classes, batches, task):
+                accumulator.add(plane, where, values)
+    return FusedPrediction(accumulator, rule)
+
+
+def plane_set(planes: str | Sequence[SlicingPlane]) -> tuple[SlicingPlane, ...]:
+    """The planes of a key of `PLANE_SETS`, or the planes themselves.
+
+    Raises
+    ------
+    InputError
+        If the key is unknown or there is no plane.
+    """
+    if isinstance(planes, str) and planes not in PLANE_SETS:
+        raise InputError(f"Expected a plane set of {', '.join(PLANE_SETS)}, got {planes!r}.")
+    planes = PLANE_SETS[planes] if isinstance(planes, str) else tuple(planes)
+    if not planes:
+        raise InputError("Expected at least one slicing plane, got none.")
+    return planes
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Consecutive slices that have the same padded shape."""
+
+    start: int
+    shapes: tuple[tuple[int, int], ...]
+    padded_shape: tuple[int, int]
+
+
+def _batches(plane: SlicingPlane, shape: Shape, batch_size: int, multiple: int) -> Iterator[_Batch]:
+    """Batches of all slices. The padded shape depends on the slice alone, so predictions do not depend on batches."""
+    start, shapes, padded_shape = 0, [], (0, 0)
+    for index in range(plane.slice_count(shape)):
+        slice_shape = plane.slice_shape(shape, index)
+        padded = tuple(-(-edge // multiple) * multiple for edge in slice_shape)
+        if shapes and (padded != padded_shape or len(shapes) == batch_size):
+            yield _Batch(start, tuple(shapes), padded_shape)
+            start, shapes = index, []
+        padded_shape = padded
+        shapes.append(slice_shape)
+    yield _Batch(start, tuple(shapes), padded_shape)
+
+
+def _settled(
+    array_zyx: np.ndarray, predict: Predict, plane: SlicingPlane, classes: int, batches: Iterator[_Batch], task: Task
+) -> Iterator[tuple[object, np.ndarray]]:
+    """Voxels and their probabilities of the classes 1 and up, in the order in which a plane finishes them."""
+    kept: list[np.ndarray] = []
+    for batch in batches:
+        slices = np.zeros((len(batch.shapes), 1, *batch.padded_shape), np.float32)
+        for n, (rows, columns) in enumerate(batch.shapes):
+            slices[n, 0, :rows, :columns] = plane.read(array_zyx, batch.start + n)
+        probabilities = _checked(predict(slices), slices, classes)
+        cropped = [
+            values[1:, :rows, :columns] for values, (rows, columns) in zip(probabilities, batch.shapes, strict=True)
+        ]
+        block = kept + cropped
+        yield plane.settle(array_zyx.shape, batch.start - len(kept), block)
+        kept = [values.copy() for values in block[-plane.overlap :]] if plane.overlap else []
+        task.advance(len(batch.shapes))
+
+
+def _checked(probabilities: np.ndarray, slices: np.ndarray, classes: int) -> np.ndarray:
+    expected = (len(slices), classes, *slices.shape[2:])
+    if not isinstance(probabilities, np.ndarray) or probabilities.shape != expected:
+        got = getattr(probabilities, "shape", type(probabilities).__name__)
+        raise InputError(f"Expected predictions of shape {expected}, got {got}.")
+    mean_sum = float(probabilities.mean(dtype=np.float64)) * classes
+    if not abs(mean_sum - 1) < SUM_TOLERANCE:
+        raise InputError(
+            f"Expected probabilities that sum to 1 in every pixel, got {mean_sum:.4g} on average.",
+            "Choose another precision (fp32); if that does not help, the model file is unusable.",
+        )
+    return probabilities
