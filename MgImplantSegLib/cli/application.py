@@ -14,6 +14,7 @@ from typing import IO, Any
 
 import MgImplantSegLib
 from MgImplantSegLib.cli.console import Console
+from MgImplantSegLib.cli.log import log_to_user
 from MgImplantSegLib.cli.parser import Parser
 from MgImplantSegLib.cli.registry import PROGRAM, Command, command, overview
 from MgImplantSegLib.cli.stop_signals import stop_signals
@@ -25,7 +26,7 @@ DONE, INTERNAL_ERROR, BAD_INPUT, CANCELLED = 0, 1, 2, 130
 STANDARD_OUTPUT = "-"
 OUT_OF_MEMORY = ("bad allocation", "bad_alloc", "Failed to allocate", "can't allocate memory", "out of memory")
 
-logger = logging.getLogger("MgImplantSegLib")
+logger = logging.getLogger(__name__)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -71,13 +72,12 @@ def _parse(chosen: Command, words: list[str]) -> argparse.Namespace:
 
 
 def _run(chosen: Command, arguments: argparse.Namespace) -> int:
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-    logger.setLevel(logging.DEBUG if arguments.debug else logging.WARNING)
     console, warnings = Console(sys.stderr), []
     prefix = f"{PROGRAM} {chosen.name}"
     with ExitStack() as stack:
         sinks = [_collector(warnings), *_event_sinks(arguments, console, stack)]
         events = Events(*sinks, is_cancelled=stack.enter_context(stop_signals()))
+        stack.enter_context(log_to_user(events, arguments.debug))
         try:
             _require_json_folder(arguments.json)
             events.started(chosen.name, version=MgImplantSegLib.__version__)

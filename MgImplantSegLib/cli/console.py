@@ -22,7 +22,7 @@ class Console:
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream
         self._is_terminal = stream.isatty()
-        self._last_line = -SECONDS_BETWEEN_LINES
+        self._last_line = time.monotonic()
         self._bar_is_drawn = False
 
     def __call__(self, record: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ import math
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from MgImplantSegLib.errors import InputError
 
@@ -54,9 +54,29 @@ def one_of(names: Iterable[str]) -> Callable[[str], str]:
     return parse
 
 
-def choices_text(names: Iterable[str]) -> str:
-    """How a choice is shown in the usage: ``A|B|C``."""
-    return "|".join(str(name) for name in names)
+def option(
+    parser: Any,
+    name: str,
+    kind: Callable[[str], object],
+    metavar: str,
+    help_text: str,
+    default: object = None,
+) -> None:
+    """Add an option with one value; its help ends with the default where there is one."""
+    shown = "" if default is None else " (default: %(default)s)"
+    parser.add_argument(name, type=kind, metavar=metavar, help=help_text + shown, default=default)
+
+
+def choice_option(
+    parser: Any,
+    name: str,
+    names: Iterable[str],
+    help_text: str,
+    default: str | None = None,
+) -> None:
+    """Add an option whose value is one of the names of a registry."""
+    names = [str(choice) for choice in names]
+    option(parser, name, one_of(names), "|".join(names), help_text, default)
 
 
 def whole_number(lowest: int) -> Callable[[str], int]:

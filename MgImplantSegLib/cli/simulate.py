@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from MgImplantSegLib.cli.parser import choices_text, number, one_of, whole_number
+from MgImplantSegLib.cli.parser import choice_option, number, option, whole_number
 from MgImplantSegLib.events import Events, json_ready
 from MgImplantSegLib.files import atomic_folder, output_errors, require_writable_folder
 
@@ -23,16 +23,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     kinds = [kind.value for kind in ImplantKind]
     parser.add_argument("outdir", type=Path, metavar="OUTDIR", help="folder for the explants, one folder each")
-    parser.add_argument("--size", type=whole_number(1), default=SimulationSettings.size, metavar="N",
-                        help="voxels along each edge of the cube (default: %(default)s)")  # fmt: skip
-    parser.add_argument("--spacing-um", type=number("µm"), default=SimulationSettings.spacing_um, metavar="X",
-                        help="voxel size in µm (default: %(default)s)")  # fmt: skip
-    parser.add_argument("--seed", type=whole_number(0), default=0, metavar="S",
-                        help="seed of the first explant; the next ones count on (default: %(default)s)")  # fmt: skip
-    parser.add_argument("--count", type=whole_number(1), default=1, metavar="N",
-                        help="how many explants (default: %(default)s)")  # fmt: skip
-    parser.add_argument("--kind", type=one_of(kinds), metavar=choices_text(kinds),
-                        help="shape of the implant (default: the seed draws one)")  # fmt: skip
+    option(parser, "--size", whole_number(1), "N", "voxels along each edge of the cube", SimulationSettings.size)
+    option(parser, "--spacing-um", number("µm"), "X", "voxel size in µm", SimulationSettings.spacing_um)
+    option(parser, "--seed", whole_number(0), "S", "seed of the first explant; the next ones count on", 0)
+    option(parser, "--count", whole_number(1), "N", "how many explants", 1)
+    choice_option(parser, "--kind", kinds, "shape of the implant; without it the seed draws one")
 
 
 def run(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
