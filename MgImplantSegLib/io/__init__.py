@@ -4,6 +4,7 @@
 """
 
 from MgImplantSegLib.io.formats import FORMATS, FileFormat, format_of, known_suffixes
+from MgImplantSegLib.io.grids import on_grid_of
 from MgImplantSegLib.io.label_maps import read_label_map, write_label_map
 from MgImplantSegLib.io.volumes import read_volume, write_volume
 
@@ -12,6 +13,7 @@ __all__ = [
     "FileFormat",
     "format_of",
     "known_suffixes",
+    "on_grid_of",
     "read_label_map",
     "read_volume",
     "write_label_map",

@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.io.hdf5_file import read_hdf5
 from MgImplantSegLib.io.image_data import ImageData
 from MgImplantSegLib.io.metaimage_file import read_metaimage, write_metaimage
 from MgImplantSegLib.io.nifti_file import read_nifti, write_nifti
 from MgImplantSegLib.io.nrrd_file import read_nrrd_image, write_nrrd
 from MgImplantSegLib.io.nrrd_header import NrrdHeader
 from MgImplantSegLib.io.segmentation_file import read_segmentation
+from MgImplantSegLib.io.tiff_file import read_tiff, write_tiff
+from MgImplantSegLib.io.tiff_folder import read_tiff_folder
 
 Reader = Callable[[Path, str | None], ImageData]
 Writer = Callable[..., None]
@@ -59,6 +62,13 @@ FORMATS = {
     "nrrd": FileFormat("NRRD", (".nrrd", ".nhdr"), _read_nrrd, write_nrrd, (".nrrd",)),
     "nifti": FileFormat("NIfTI", (".nii.gz", ".nii"), read_nifti, write_nifti, (".nii.gz", ".nii")),
     "metaimage": FileFormat("MetaImage", (".mha", ".mhd"), read_metaimage, write_metaimage, (".mha",)),
+    "tiff": FileFormat(
+        "TIFF", (".tif", ".tiff", ".btf", ".tf8"), read_tiff, write_tiff, (".tif", ".tiff"), keeps_orientation=False
+    ),
+    "tiff_folder": FileFormat("folder of TIFF slices", (), read_tiff_folder, keeps_orientation=False),
+    "hdf5": FileFormat(
+        "HDF5", (".h5", ".hdf5", ".hdf", ".he5", ".nxs", ".nx"), read_hdf5, keeps_orientation=False, has_datasets=True
+    ),
 }
 
 
@@ -68,13 +78,15 @@ def known_suffixes(*, writable: bool = False) -> list[str]:
 
 
 def format_of(path: Path) -> FileFormat:
-    """The format of a file by its suffix, the longest that fits; case does not matter.
+    """The format of a file by its suffix, the longest that fits (case does not matter), or of a folder.
 
     Raises
     ------
     InputError
         If no format has the suffix.
     """
+    if path.is_dir():
+        return FORMATS["tiff_folder"]
     name = path.name.lower()
     fitting = [(len(s), entry) for entry in FORMATS.values() for s in entry.suffixes if name.endswith(s)]
     if not fitting:

@@ -39,6 +39,7 @@ DTYPE_OF_CODE = {
 }  # fmt: skip
 MM_OF_UNITS_CODE = {1: 1000.0, 2: 1.0, 3: 1e-3}
 PERPENDICULAR = 1e-3
+SAME_SPACING = 1e-2
 
 
 def read_nifti(path: Path, dataset: str | None = None) -> ImageData:
@@ -59,7 +60,7 @@ def read_nifti(path: Path, dataset: str | None = None) -> ImageData:
         )
     encoding = "gzip" if path.name.lower().endswith(".gz") else "raw"
     raw = _raw_data(path, header, np.dtype(order + DTYPE_OF_CODE[code]), shape_xyz[::-1], encoding)
-    return ImageData(_scaled(raw.load(), header, path), **_frame(header))
+    return ImageData(_scaled(raw.load(), header, path), **_frame(header, path))
 
 
 def write_nifti(path: Path, array: np.ndarray, geometry: Geometry, *, compress: bool, keys: Mapping[str, str]) -> None:
@@ -122,12 +123,22 @@ def _scaled(array: np.ndarray, header: np.void, path: Path) -> np.ndarray:
     return scaled
 
 
-def _frame(header: np.void) -> dict[str, Any]:
+def _frame(header: np.void, path: Path) -> dict[str, Any]:
     """Spacing, origin and direction as `ImageData` takes them."""
     factor = MM_OF_UNITS_CODE.get(int(header["xyzt_units"]) & 7, 1.0)
     affine = np.eye(4)
     affine[:3] = _affine_ras(header) * factor
-    return frame_from_affine(LPS_FROM_RAS @ affine)
+    frame = frame_from_affine(LPS_FROM_RAS @ affine)
+    pixdim_zyx_mm = tuple(float(size) * factor for size in header["pixdim"][3:0:-1])
+    if not all(size > 0 for size in pixdim_zyx_mm):
+        return {**frame, "spacing_zyx_mm": pixdim_zyx_mm}
+    if not np.allclose(frame["spacing_zyx_mm"], pixdim_zyx_mm, rtol=SAME_SPACING, atol=0):
+        raise InputError(
+            f"Expected one voxel size, got {frame['spacing_zyx_mm']} mm from the sform and {pixdim_zyx_mm} mm from "
+            f"pixdim (z, y, x) in {path}.",
+            "Correct the header, for example by saving the image again in 3D Slicer.",
+        )
+    return frame
 
 
 def _affine_ras(header: np.void) -> np.ndarray:

@@ -1,0 +1,176 @@
+"""TIFF stacks: multipage, BigTIFF, ImageJ and OME, with the voxel size where the file has one.
+
+TIFF has no place for origin and direction; only the spacing survives. Uncompressed stacks whose voxels lie in one
+piece are mapped from disk. Compressions that tifffile cannot decode alone are decoded by SimpleITK.
+"""
+
+from __future__ import annotations
+
+import logging
+import struct
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from MgImplantSegLib.errors import DependencyError, InputError
+from MgImplantSegLib.io.image_data import ImageData, require_three_axes
+from MgImplantSegLib.io.itk_image import read_with_itk
+from MgImplantSegLib.io.raw_data import RawData, allocate
+from MgImplantSegLib.io.tiff_spacing import tiff_spacing_zyx_mm
+from MgImplantSegLib.volume import Geometry
+
+LARGEST_CLASSIC_TIFF_BYTES = 4 * 10**9
+IMAGEJ_DTYPES = ("uint8", "uint16", "float32")
+MOST_CHANNELS = 7
+CHANNEL_AXES, SAMPLE_AXIS = "C", "S"
+TIFF_ERRORS = (ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError, struct.error, zlib.error)
+
+
+def read_tiff(path: Path, dataset: str | None = None) -> ImageData:
+    """The stack in a TIFF file.
+
+    Raises
+    ------
+    InputError
+        If it is no TIFF file, holds one slice, colours, several stacks or time points, or is damaged.
+    """
+    with open_tiff(path) as tiff:
+        series = _only_series(tiff, path)
+        shape = stack_shape(series, path)
+        spacing, notes = tiff_spacing_zyx_mm(tiff)
+        array = _voxels(tiff, series, path).reshape(shape)
+    return ImageData(array, spacing, notes=notes)
+
+
+def write_tiff(path: Path, array: np.ndarray, geometry: Geometry, *, compress: bool, keys: Mapping[str, str]) -> None:
+    """Write an array (z, y, x) as TIFF stack with its spacing: ImageJ's kind where ImageJ knows the voxel type.
+
+    `keys` are not written. Larger than 4 GB it becomes a BigTIFF, which ImageJ opens with Bio-Formats.
+    """
+    tifffile = import_tifffile()
+    spacing_z_mm, spacing_y_mm, spacing_x_mm = geometry.spacing_zyx_mm
+    is_big = array.nbytes > LARGEST_CLASSIC_TIFF_BYTES
+    is_imagej = array.dtype.name in IMAGEJ_DTYPES and not is_big
+    per_unit = 1e3 if is_imagej else 0.1  # ImageJ's own unit is µm, that of the tag is cm
+    tifffile.imwrite(
+        path,
+        array,
+        imagej=is_imagej,
+        bigtiff=is_big,
+        photometric="minisblack",
+        compression="zlib" if compress else None,
+        compressionargs={"level": 1} if compress else None,
+        resolution=(1 / (spacing_x_mm * per_unit), 1 / (spacing_y_mm * per_unit)),
+        resolutionunit="NONE" if is_imagej else "CENTIMETER",
+        metadata={"axes": "ZYX", "spacing": spacing_z_mm * 1e3, "unit": "um"},
+    )
+
+
+def import_tifffile() -> Any:
+    """The tifffile package.
+
+    Raises
+    ------
+    DependencyError
+        If it is not installed.
+    """
+    try:
+        import tifffile
+    except ImportError as error:
+        raise DependencyError("Expected the package tifffile for TIFF files.", "pip install tifffile") from error
+    return tifffile
+
+
+@contextmanager
+def open_tiff(path: Path) -> Iterator[Any]:
+    """The opened `tifffile.TiffFile`; whatever it finds damaged becomes an `InputError`."""
+    tifffile = import_tifffile()
+    complaints = _Complaints(logging.ERROR)
+    tiff_logger = logging.getLogger("tifffile")
+    propagate, tiff_logger.propagate = tiff_logger.propagate, False
+    tiff_logger.addHandler(complaints)
+    try:
+        with tifffile.TiffFile(path) as tiff:
+            yield tiff
+    except TIFF_ERRORS as error:
+        raise _damaged(path, str(error)) from error
+    finally:
+        tiff_logger.removeHandler(complaints)
+        tiff_logger.propagate = propagate
+    if complaints.messages:
+        raise _damaged(path, complaints.messages[0])
+
+
+def decoded_by(tiff: Any, path: Path, series: Any, out: np.ndarray) -> None:
+    """Fill `out` with the voxels of `series`; SimpleITK decodes what needs a codec that tifffile lacks."""
+    try:
+        tiff.asarray(series=series, out=out)
+    except ValueError as error:
+        if "imagecodecs" not in str(error):
+            raise
+        voxels = read_with_itk(path)
+        if voxels.size != out.size or voxels.dtype != out.dtype:
+            raise InputError(
+                f"Expected {out.size} voxels of {out.dtype} in {path}, SimpleITK decoded {voxels.size} of "
+                f"{voxels.dtype}.",
+                "Save the image without compression.",
+            ) from error
+        out[...] = voxels.reshape(out.shape)
+
+
+def stack_shape(series: Any, path: Path) -> tuple[int, int, int]:
+    """The lengths (z, y, x) of a series whose axes are slices, rows and columns."""
+    lengths = {
+        axis: length for axis, length in zip(series.axes, series.shape, strict=True) if length > 1 or axis in "YX"
+    }
+    stacked = [axis for axis in lengths if axis not in "YX"]
+    too_few_channels = any(axis in CHANNEL_AXES and lengths[axis] <= MOST_CHANNELS for axis in stacked)
+    if SAMPLE_AXIS in lengths or (too_few_channels and len(lengths) >= 3):
+        raise InputError(
+            f"Expected one grey value per voxel, got the axes {series.axes} of lengths {series.shape} (colour or "
+            f"several channels) in {path}.",
+            "Save one channel as a stack of grey values.",
+        )
+    require_three_axes(tuple(lengths.values()), path)
+    if series.axes[-2:] != "YX":
+        raise InputError(f"Expected slices of rows and columns, got the axes {series.axes} in {path}.")
+    return tuple(lengths.values())
+
+
+def _only_series(tiff: Any, path: Path) -> Any:
+    if len(tiff.series) != 1:
+        shapes = ", ".join(str(series.shape) for series in tiff.series[:5]) or "none"
+        raise InputError(
+            f"Expected one stack of slices of the same size and type, got {len(tiff.series)} images ({shapes}) "
+            f"in {path}.",
+            "Save the stack as a TIFF file of its own.",
+        )
+    return tiff.series[0]
+
+
+def _voxels(tiff: Any, series: Any, path: Path) -> np.ndarray:
+    if series.dataoffset is not None and series.dtype != bool:
+        dtype = series.dtype.newbyteorder(tiff.byteorder)
+        return RawData(path, series.dataoffset, dtype, series.shape).load()
+    array = allocate(series.shape, series.dtype, path)
+    decoded_by(tiff, path, series, array)
+    return array.view(np.uint8) if array.dtype == bool else array
+
+
+class _Complaints(logging.Handler):
+    """Collects what tifffile logs about a damaged file instead of raising."""
+
+    def __init__(self, level: int) -> None:
+        super().__init__(level)
+        self.messages: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.messages.append(record.getMessage())
+
+
+def _damaged(path: Path, reason: str) -> InputError:
+    return InputError(f"Expected a complete TIFF file, got {path}: {reason}.", "Copy or export it again.")
