@@ -12,7 +12,7 @@ from MgImplantSegLib.cli.parser import nearest
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.events import Events
 
-COMMANDS = ("quantify", "evaluate", "simulate", "model", "doctor")
+COMMANDS = ("quantify", "evaluate", "simulate", "train", "model", "doctor")
 PROGRAM = "mgimplantseg"
 
 
