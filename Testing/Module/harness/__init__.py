@@ -1,0 +1,1 @@
+"""Slicer's Python without Slicer: the real module runs on PySide6 and slicer-core behind PythonQt's rules."""

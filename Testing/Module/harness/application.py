@@ -1,0 +1,181 @@
+"""`slicer.app`, `slicer.modules` and the layout manager, as far as a scripted module sees them."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from PySide6 import QtCore, QtGui, QtWidgets
+
+from . import api
+from .pythonqt import BoundSignal, HarnessLacksError, wrap
+
+
+class Checked:
+    """Refuses names that the real object does not have, and says which the harness lacks."""
+
+    known_as = ""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name not in api.names(self.known_as):
+            raise AttributeError(f"{self.known_as} has no '{name}' in Slicer")
+        raise HarnessLacksError(f"{self.known_as}.{name}")
+
+
+class Signals(QtCore.QObject):
+    """The signals of application and module manager."""
+
+    aboutToQuit = QtCore.Signal()
+    startupCompleted = QtCore.Signal()
+    moduleAboutToBeUnloaded = QtCore.Signal(str)
+
+
+class StringEnvironment(dict):
+    """A QProcessEnvironment: keys and `value(key)`."""
+
+    def value(self, key: str) -> str:
+        return self[key]
+
+
+class Application(Checked):
+    """`slicer.app` without main window, as with ``--no-main-window``; `layout` may be given to have views."""
+
+    known_as = "slicer.app"
+
+    def __init__(self, stand_alone_scene: Any) -> None:
+        self._scene = stand_alone_scene
+        self._signals = Signals()
+        self._temporary_folder = tempfile.TemporaryDirectory(prefix="MgImplantSeg-app-")
+        self.temporaryPath = str(Path(self._temporary_folder.name).resolve())
+        self.slicerHome = self.temporaryPath
+        self.applicationName, self.applicationVersion, self.majorVersion, self.minorVersion = "Slicer", "5.13", 5, 13
+        self.documentationBaseUrl = "https://slicer.readthedocs.io/en/latest/"
+        self.layout: Any = None
+        self.is_testing = False
+        self.opened_urls: list[str] = []
+
+    @property
+    def aboutToQuit(self) -> Any:
+        return BoundSignal(wrap_plain(self._signals), "aboutToQuit")
+
+    def connect(self, signature: str, receiver: Any) -> bool:
+        name = signature.split("(")[0]
+        if name not in api.names(self.known_as):
+            raise ValueError(f"slicer.app has no signal {signature} in Slicer")
+        return BoundSignal(wrap_plain(self._signals), name).connect(receiver)
+
+    def disconnect(self, signature: str, receiver: Any) -> bool:
+        return BoundSignal(wrap_plain(self._signals), signature.split("(")[0]).disconnect(receiver)
+
+    def moduleManager(self) -> Any:
+        def connect(signature: str, receiver: Any) -> bool:
+            return BoundSignal(wrap_plain(self._signals), signature.split("(")[0]).connect(receiver)
+
+        def disconnect(signature: str, receiver: Any) -> bool:
+            return BoundSignal(wrap_plain(self._signals), signature.split("(")[0]).disconnect(receiver)
+
+        return SimpleNamespace(connect=connect, disconnect=disconnect)
+
+    def mrmlScene(self) -> Any:
+        return self._scene.scene
+
+    def applicationLogic(self) -> Any:
+        return self._scene.application_logic
+
+    def moduleLogic(self, name: str) -> Any:
+        return self._scene.logics[name]
+
+    def layoutManager(self) -> Any:
+        return self.layout
+
+    def processEvents(self) -> None:
+        QtWidgets.QApplication.processEvents()
+
+    def testingEnabled(self) -> bool:
+        return self.is_testing
+
+    def startupEnvironment(self) -> StringEnvironment:
+        return StringEnvironment(os.environ)
+
+    def userSettings(self) -> Any:
+        return wrap(QtCore.QSettings())
+
+    def clipboard(self) -> Any:
+        return wrap(QtWidgets.QApplication.clipboard())
+
+    def setOverrideCursor(self, cursor: Any) -> None:
+        QtWidgets.QApplication.setOverrideCursor(QtGui.QCursor(cursor))
+
+    def restoreOverrideCursor(self) -> None:
+        QtWidgets.QApplication.restoreOverrideCursor()
+
+    def moduleDocumentationUrl(self, name: str) -> str:
+        return self.documentationBaseUrl + name
+
+    def translate(self, _context: str, text: str) -> str:
+        return text
+
+    def close(self) -> None:
+        """Quit: tell the modules, then leave nothing behind."""
+        self._signals.aboutToQuit.emit()
+        self._temporary_folder.cleanup()
+
+
+def wrap_plain(native: QtCore.QObject) -> Any:
+    """An object with `_native`, for signals of objects that are no widgets."""
+    return SimpleNamespace(_native=native)
+
+
+class Modules(Checked):
+    """`slicer.modules`: the modules of Slicer with their logics, and those under test."""
+
+    known_as = "slicer.modules"
+    LOGIC_OF_MODULE = {  # noqa: RUF012
+        "volumes": "Volumes", "volumerendering": "VolumeRendering", "segmentations": "Segmentations",
+        "markups": "Markups", "models": "Models", "plots": "Plots", "tables": "Tables",
+        "subjecthierarchy": "SubjectHierarchy", "transforms": "Transforms", "units": "Units",
+    }  # fmt: skip
+
+    def __init__(self, stand_alone_scene: Any) -> None:
+        for module, logic in self.LOGIC_OF_MODULE.items():
+            value = stand_alone_scene.logics[logic]
+            setattr(self, module, SimpleNamespace(logic=lambda value=value: value))
+
+    def add(self, name: str, path: Path) -> None:
+        """Make a scripted module known under its name in small letters."""
+        setattr(self, name.lower(), SimpleNamespace(path=str(path), name=name))
+
+
+class ThreeDView:
+    """The camera commands of a 3D view, counted."""
+
+    def __init__(self, node: Any) -> None:
+        self._node = node
+        self.resets = 0
+
+    def resetFocalPoint(self) -> None:
+        self.resets += 1
+
+    def mrmlViewNode(self) -> Any:
+        return self._node
+
+    def forceRender(self) -> None:
+        pass
+
+
+class LayoutManager:
+    """One 3D view and a layout number."""
+
+    def __init__(self, scene: Any) -> None:
+        self.threeDViewCount = 1
+        self._view = ThreeDView(scene.AddNewNodeByClass("vtkMRMLViewNode"))
+        self.layouts: list[int] = []
+
+    def threeDWidget(self, _index: int) -> Any:
+        return SimpleNamespace(threeDView=lambda: self._view, mrmlViewNode=self._view.mrmlViewNode)
+
+    def setLayout(self, number: int) -> None:
+        self.layouts.append(number)

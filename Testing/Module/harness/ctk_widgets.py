@@ -1,0 +1,219 @@
+"""Stand-ins for CTK's widgets, written for this project: their properties and signals on PySide6's widgets."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Property, Qt, Signal
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QDoubleSpinBox,
+    QGroupBox,
+    QHBoxLayout,
+    QLineEdit,
+    QPushButton,
+    QSlider,
+    QStyle,
+    QStyleOptionButton,
+    QStylePainter,
+    QWidget,
+)
+
+HEADER_HEIGHT = 28
+
+
+class ctkCheckBox(QCheckBox):
+    """A check box."""
+
+
+class ctkComboBox(QComboBox):
+    """A combo box."""
+
+
+class ctkDoubleSpinBox(QDoubleSpinBox):
+    """A spin box for numbers."""
+
+
+class ctkCollapsibleButton(QWidget):
+    """A header with a text over contents that can be folded away."""
+
+    contentsCollapsed = Signal(bool)
+    clicked = Signal(bool)
+    toggled = Signal(bool)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._text, self._collapsed = "", False
+        self.setContentsMargins(0, HEADER_HEIGHT, 0, 0)
+
+    def _get_text(self) -> str:
+        return self._text
+
+    def setText(self, text: str) -> None:
+        self._text = text
+        self.update()
+
+    def _get_collapsed(self) -> bool:
+        return self._collapsed
+
+    def setCollapsed(self, collapsed: bool) -> None:
+        if collapsed == self._collapsed:
+            return
+        self._collapsed = collapsed
+        self.setMaximumHeight(HEADER_HEIGHT if collapsed else 16777215)
+        for child in self.children():
+            if isinstance(child, QWidget):
+                child.setVisible(not collapsed)
+        self.contentsCollapsed.emit(collapsed)
+
+    def click(self) -> None:
+        self.setCollapsed(not self._collapsed)
+
+    def childEvent(self, event) -> None:
+        super().childEvent(event)
+        if event.added() and self._collapsed and isinstance(event.child(), QWidget):
+            event.child().setVisible(False)
+
+    def mousePressEvent(self, event) -> None:
+        if event.position().y() <= HEADER_HEIGHT:
+            self.click()
+
+    def minimumSizeHint(self):
+        hint = super().minimumSizeHint()
+        hint.setHeight(HEADER_HEIGHT if self._collapsed else max(HEADER_HEIGHT, hint.height()))
+        return hint
+
+    def paintEvent(self, _event) -> None:
+        option = QStyleOptionButton()
+        option.initFrom(self)
+        option.rect.setHeight(HEADER_HEIGHT - 2)
+        painter = QStylePainter(self)
+        painter.drawControl(QStyle.ControlElement.CE_PushButtonBevel, option)
+        arrow = "▸" if self._collapsed else "▾"
+        rect = option.rect.adjusted(8, 0, -8, 0)
+        painter.drawText(rect, Qt.AlignmentFlag.AlignVCenter, f"{arrow}  {self._text}")
+
+    text = Property(str, _get_text, setText)
+    collapsed = Property(bool, _get_collapsed, setCollapsed)
+
+
+class ctkCollapsibleGroupBox(QGroupBox):
+    """A group box whose check mark folds its contents away."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setCheckable(True)
+        self.toggled.connect(self._fold)
+
+    def _fold(self, is_open: bool) -> None:
+        for child in self.children():
+            if isinstance(child, QWidget):
+                child.setVisible(is_open)
+
+    def childEvent(self, event) -> None:
+        super().childEvent(event)
+        if event.added() and not self.isChecked() and isinstance(event.child(), QWidget):
+            event.child().setVisible(False)
+
+    def showEvent(self, event) -> None:
+        super().showEvent(event)
+        self._fold(self.isChecked())
+
+    def _get_collapsed(self) -> bool:
+        return not self.isChecked()
+
+    def setCollapsed(self, collapsed: bool) -> None:
+        self.setChecked(not collapsed)
+
+    collapsed = Property(bool, _get_collapsed, setCollapsed)
+
+
+class ctkPathLineEdit(QWidget):
+    """A line for a path with a button to browse."""
+
+    currentPathChanged = Signal(str)
+    validInputChanged = Signal(bool)
+    Dirs, Drives, Files, Readable, Writable, Executable = 1, 4, 2, 16, 32, 64
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._line, self._browse = QLineEdit(self), QPushButton("…", self)
+        self._browse.setMaximumWidth(28)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self._line)
+        layout.addWidget(self._browse)
+        self._line.textChanged.connect(self.currentPathChanged)
+        self._values = {"nameFilters": [], "settingKey": "", "filters": 0, "label": "", "showHistoryButton": True}
+
+    def setCurrentPath(self, path: str) -> None:
+        self._line.setText(path)
+
+    def addCurrentPathToHistory(self) -> None:
+        """Slicer remembers the path for the next time."""
+
+    def _value(name: str, kind: str):
+        return Property(kind, lambda self: self._values[name], lambda self, value: self._values.update({name: value}))
+
+    currentPath = Property(str, lambda self: self._line.text(), setCurrentPath, notify=currentPathChanged)
+    nameFilters = _value("nameFilters", "QStringList")
+    settingKey = _value("settingKey", "QString")
+    label = _value("label", "QString")
+    filters = _value("filters", "int")
+    showHistoryButton = _value("showHistoryButton", "bool")
+
+
+class ctkSliderWidget(QWidget):
+    """A slider with a spin box."""
+
+    valueChanged = Signal(float)
+    STEPS = 1000
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._slider, self._box = QSlider(Qt.Orientation.Horizontal, self), QDoubleSpinBox(self)
+        self._slider.setRange(0, self.STEPS)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self._slider)
+        layout.addWidget(self._box)
+        self._box.valueChanged.connect(self._follow)
+        self._slider.sliderMoved.connect(self._slide)
+
+    def _follow(self, value: float) -> None:
+        span = self._box.maximum() - self._box.minimum()
+        self._slider.setValue(round((value - self._box.minimum()) / span * self.STEPS) if span else 0)
+        self.valueChanged.emit(value)
+
+    def _slide(self, step: int) -> None:
+        span = self._box.maximum() - self._box.minimum()
+        self._box.setValue(self._box.minimum() + step / self.STEPS * span)
+
+    def setValue(self, value: float) -> None:
+        self._box.setValue(value)
+
+    def _part(kind: type, name: str):
+        setter = f"set{name[0].upper()}{name[1:]}"
+        return Property(kind, lambda self: getattr(self._box, name)(), lambda self, v: getattr(self._box, setter)(v))
+
+    value = Property(float, lambda self: self._box.value(), setValue, notify=valueChanged)
+    minimum, maximum = _part(float, "minimum"), _part(float, "maximum")
+    singleStep, decimals, suffix = _part(float, "singleStep"), _part(int, "decimals"), _part(str, "suffix")
+
+
+class ctkDirectoryButton(QPushButton):
+    """A button that shows a folder and lets choose another."""
+
+    directoryChanged = Signal(str)
+    directorySelected = Signal(str)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._directory = ""
+
+    def setDirectory(self, folder: str) -> None:
+        if folder != self._directory:
+            self._directory = folder
+            self.setText(folder)
+            self.directoryChanged.emit(folder)
+
+    directory = Property(str, lambda self: self._directory, setDirectory, notify=directoryChanged)

@@ -1,0 +1,78 @@
+"""What a person does with a widget: click, choose, type, wait, read."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from PySide6 import QtCore, QtTest, QtWidgets
+
+from . import pythonqt
+
+
+def process_events(milliseconds: int = 20) -> None:
+    """Let the event loop run."""
+    QtTest.QTest.qWait(milliseconds)
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
+    """Let the event loop run until the condition holds; AssertionError when it takes too long."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        process_events()
+
+
+def click(button: Any) -> None:
+    """Press a button as the mouse does; it must be enabled and not hidden."""
+    assert button.enabled, f"{button.name} is disabled: {button.toolTip}"
+    native = pythonqt.unwrap(button)
+    if isinstance(native, QtWidgets.QAbstractButton):
+        native.click()
+    else:
+        QtTest.QTest.mouseClick(native, QtCore.Qt.MouseButton.LeftButton)
+    process_events()
+
+
+def choose(combo: Any, text: str) -> None:
+    """Pick the entry of a combo box whose text contains `text`."""
+    native = pythonqt.unwrap(combo)
+    inner = native if isinstance(native, QtWidgets.QComboBox) else native.findChild(QtWidgets.QComboBox)
+    texts = [inner.itemText(index) for index in range(inner.count())]
+    matching = [index for index, entry in enumerate(texts) if text in entry]
+    assert matching, f"{text!r} is not among {texts}"
+    inner.setCurrentIndex(matching[0])
+    process_events()
+
+
+def texts_of(combo: Any) -> list[str]:
+    """All entries of a combo box."""
+    native = pythonqt.unwrap(combo)
+    inner = native if isinstance(native, QtWidgets.QComboBox) else native.findChild(QtWidgets.QComboBox)
+    return [inner.itemText(index) for index in range(inner.count())]
+
+
+def rows_of(table: Any) -> list[list[str]]:
+    """The cells of a table as text."""
+    native = pythonqt.unwrap(table)
+    return [
+        [native.item(row, column).text() if native.item(row, column) else "" for column in range(native.columnCount())]
+        for row in range(native.rowCount())
+    ]
+
+
+def photograph(widget: Any, path: Path, width: int = 520) -> Path:
+    """Save a picture of a widget as it looks now."""
+    native = pythonqt.unwrap(widget)
+    native.setAttribute(QtCore.Qt.WidgetAttribute.WA_DontShowOnScreen, True)
+    native.resize(width, max(native.sizeHint().height(), 40))
+    native.show()
+    process_events(50)
+    native.adjustSize()
+    native.resize(width, native.sizeHint().height())
+    process_events(50)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    native.grab().save(str(path))
+    return path
