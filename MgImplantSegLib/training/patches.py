@@ -24,6 +24,7 @@ from MgImplantSegLib.training.losses import IGNORE
 from MgImplantSegLib.training.settings_file import nearest_name
 
 ELASTIC_REACH = 3  # standard deviations of the displacement that a canvas has room for
+CENTRE_MARGIN = 0.42  # of the slice's edge: how near to its border a patch may have its centre if it is too large
 
 
 def axis_planes(name: str) -> tuple[AxisPlane, ...]:
@@ -183,8 +184,9 @@ def _rotation(angle_deg: float) -> np.ndarray:
 def _choose_centre(
     random: np.random.Generator, extent_xy: np.ndarray, slice_xy: np.ndarray, point_xy: np.ndarray | None
 ) -> np.ndarray:
-    """A centre that keeps the patch on the slice, or the slice in the patch where that is larger; near a point."""
-    ends = np.sort([extent_xy / 2, slice_xy - extent_xy / 2], axis=0) - 0.5
+    """A centre that keeps the patch on the slice, or near the slice's centre where it is too large; near a point."""
+    margin = np.minimum(extent_xy / 2, CENTRE_MARGIN * slice_xy)
+    ends = np.array([margin, slice_xy - margin]) - 0.5
     if point_xy is None:
         return random.uniform(*ends)
     return np.clip(point_xy + random.uniform(-0.4, 0.4, 2) * extent_xy, *ends)

@@ -20,6 +20,7 @@ from MgImplantSegLib.training.average import AveragedNetwork
 from MgImplantSegLib.training.checkpoint import save_checkpoint
 from MgImplantSegLib.training.configuration import TrainingConfig
 from MgImplantSegLib.training.distributed import World, with_global_batch_norm
+from MgImplantSegLib.training.fast_mish import with_fast_mish
 from MgImplantSegLib.training.geometry_augmentation import RawBatch
 from MgImplantSegLib.training.history import Row, write_history
 from MgImplantSegLib.training.losses import build_loss
@@ -72,6 +73,8 @@ class Trainer:
         self.config, self.settings, self.data = config, config.training, data
         self.arithmetic, self.world, self.stop, self.events = arithmetic, world, stop, events
         network = with_global_batch_norm(network, world)
+        if arithmetic.device.type == "cpu" and not self.settings.compile:
+            network = with_fast_mish(network)
         self.network = network.to(arithmetic.device, memory_format=torch.channels_last)
         self.average = AveragedNetwork(self.network, self.settings.ema_decay) if self.settings.ema_decay else None
         self.model = self._wrapped(self.network)
