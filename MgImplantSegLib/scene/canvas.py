@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from MgImplantSegLib.errors import DependencyError
 from MgImplantSegLib.files import atomic_output
 
 PEELS = 8
+WINDOWS_WITHOUT_DRIVER = ("vtkOSOpenGLRenderWindow", "vtkRenderWindow")
 
 
 def require_vtk() -> None:
@@ -31,15 +33,43 @@ def require_vtk() -> None:
         ) from error
 
 
+def new_render_window() -> Any:
+    """A `vtkRenderWindow` that is never shown: X where there is a display, EGL without one, as VTK picks by itself.
+
+    Raises
+    ------
+    DependencyError
+        If there is neither; VTK would end the process at the first picture.
+    """
+    require_vtk()
+    from vtkmodules.vtkCommonCore import vtkObject
+    from vtkmodules.vtkRenderingCore import vtkRenderWindow
+
+    warnings_were_on = vtkObject.GetGlobalWarningDisplay()
+    vtkObject.GlobalWarningDisplayOff()  # that there is no display is no news
+    try:
+        window = vtkRenderWindow()
+    finally:
+        vtkObject.SetGlobalWarningDisplay(warnings_were_on)
+    if window.GetClassName() in WINDOWS_WITHOUT_DRIVER:
+        raise DependencyError(
+            "Expected OpenGL by X or EGL for 3D pictures, got neither.",
+            "Install a driver; on Linux without a display: libegl1, libgl1 and libgl1-mesa-dri.",
+        )
+    window.SetOffScreenRendering(True)
+    window.SetMultiSamples(0)
+    return window
+
+
 class OffscreenCanvas:
     """A render window that is never shown, `width` × `height` pixels, with correct transparency.
 
-    VTK picks EGL by itself where there is no display.
+    Raises `DependencyError` where there is no OpenGL.
     """
 
     def __init__(self, width: int, height: int, background_rgb: tuple[float, float, float] = (1.0, 1.0, 1.0)) -> None:
-        require_vtk()
-        from vtkmodules.vtkRenderingCore import vtkRenderer, vtkRenderWindow
+        self.window = new_render_window()
+        from vtkmodules.vtkRenderingCore import vtkRenderer
 
         self.width, self.height = width, height
         self.renderer = vtkRenderer()
@@ -48,9 +78,6 @@ class OffscreenCanvas:
         self.renderer.SetMaximumNumberOfPeels(PEELS)
         self.renderer.SetOcclusionRatio(0.0)
         self.renderer.SetUseFXAA(True)
-        self.window = vtkRenderWindow()
-        self.window.SetOffScreenRendering(True)
-        self.window.SetMultiSamples(0)
         self.window.SetAlphaBitPlanes(True)
         self.window.SetSize(width, height)
         self.window.AddRenderer(self.renderer)

@@ -8,9 +8,9 @@ from typing import Any
 
 from MgImplantSegLib.errors import InputError, ResourceError
 from MgImplantSegLib.events import Events
+from MgImplantSegLib.scene.meshes import facing_outward
+from MgImplantSegLib.scene.segments import CLOSED_SURFACE, binary_image, has_voxels, segment_ids
 
-BINARY = "Binary labelmap"
-CLOSED_SURFACE = "Closed surface"
 LARGEST_AUTOMATIC_VOXELS = 200_000_000
 
 
@@ -75,25 +75,14 @@ def create_closed_surfaces(
         segmentation_node.CreateClosedSurfaceRepresentation()
         task.advance()
     segmentation_node.GetDisplayNode().SetPreferredDisplayRepresentationName3D(CLOSED_SURFACE)
-    polygons = {segment_id: _polygons(segmentation_node, segment_id) for segment_id in segment_ids(segmentation)}
+    surfaces = {
+        entry: segmentation_node.GetClosedSurfaceInternalRepresentation(entry) for entry in segment_ids(segmentation)
+    }
+    polygons = {entry: surface.GetNumberOfPolys() if surface else 0 for entry, surface in surfaces.items()}
     _require_polygons(segmentation_node, polygons)
+    for surface in filter(None, surfaces.values()):
+        surface.ShallowCopy(facing_outward(surface))
     return polygons
-
-
-def segment_ids(segmentation: Any) -> list[str]:
-    """The IDs of all segments, in order."""
-    return [segmentation.GetNthSegmentID(index) for index in range(segmentation.GetNumberOfSegments())]
-
-
-def segment_has_voxels(segmentation: Any, segment_id: str) -> bool:
-    """Whether the binary label map of a segment has any voxel."""
-    from MgImplantSegLib.scene.volumes import array_of_image
-
-    segment = segmentation.GetSegment(segment_id)
-    image = segment.GetRepresentation(BINARY)
-    if image is None or image.IsEmpty() or image.GetPointData().GetScalars() is None:
-        return False
-    return any((plane_yx == segment.GetLabelValue()).any() for plane_yx in array_of_image(image))
 
 
 def _set_conversion(segmentation: Any, settings: SurfaceSettings) -> None:
@@ -110,7 +99,7 @@ def _set_conversion(segmentation: Any, settings: SurfaceSettings) -> None:
 
 def _require_reasonable_size(segmentation_node: Any, settings: SurfaceSettings) -> None:
     segmentation = segmentation_node.GetSegmentation()
-    images = [segmentation.GetSegment(entry).GetRepresentation(BINARY) for entry in segment_ids(segmentation)]
+    images = [binary_image(segmentation, segment_id) for segment_id in segment_ids(segmentation)]
     voxels = max((image.GetNumberOfPoints() for image in images if image is not None), default=0)
     if voxels > LARGEST_AUTOMATIC_VOXELS and not settings.even_if_large:
         raise ResourceError(
@@ -119,15 +108,10 @@ def _require_reasonable_size(segmentation_node: Any, settings: SurfaceSettings) 
         )
 
 
-def _polygons(segmentation_node: Any, segment_id: str) -> int:
-    surface = segmentation_node.GetClosedSurfaceInternalRepresentation(segment_id)
-    return 0 if surface is None else surface.GetNumberOfPolys()
-
-
 def _require_polygons(segmentation_node: Any, polygons: dict[str, int]) -> None:
     segmentation = segmentation_node.GetSegmentation()
     for segment_id, count in polygons.items():
-        if count == 0 and segment_has_voxels(segmentation, segment_id):
+        if count == 0 and has_voxels(segmentation, segment_id):
             raise InputError(
                 f"Expected a closed surface of segment {segment_id!r}, got one without polygons.",
                 "Lower the smoothing or the decimation.",

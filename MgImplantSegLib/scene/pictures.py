@@ -16,9 +16,8 @@ from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.labels import Role
 from MgImplantSegLib.scene.annotations import add_legend, add_scale_bar
 from MgImplantSegLib.scene.canvas import OffscreenCanvas
-from MgImplantSegLib.scene.closed_surfaces import segment_ids
-from MgImplantSegLib.scene.cutting import cut_open
-from MgImplantSegLib.scene.roles import role_of_segment
+from MgImplantSegLib.scene.meshes import cut_open, facing_outward, with_normals
+from MgImplantSegLib.scene.segments import role_of_segment, segment_ids
 from MgImplantSegLib.scene.viewpoint import Viewpoint, viewpoint_of_points
 
 
@@ -110,10 +109,10 @@ def _surfaces(node: Any) -> list[_Surface]:
     segmentation, found = node.GetSegmentation(), []
     for segment_id in segment_ids(segmentation):
         segment, mesh = segmentation.GetSegment(segment_id), vtkPolyData()
-        role = role_of_segment(segment_id, segment)
+        role = role_of_segment(segmentation, segment_id)
         visible = node.GetDisplayNode() is None or node.GetDisplayNode().GetSegmentVisibility(segment_id)
         if role in LOOKS and visible and node.GetClosedSurfaceRepresentation(segment_id, mesh):
-            found.append(_Surface(role, segment.GetName(), segment.GetColor(), mesh))
+            found.append(_Surface(role, segment.GetName(), segment.GetColor(), with_normals(facing_outward(mesh))))
     return [surface for surface in found if surface.mesh.GetNumberOfPolys()]
 
 
