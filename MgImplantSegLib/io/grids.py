@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.io.volumes import writable_array
 from MgImplantSegLib.labels import LabelScheme
 from MgImplantSegLib.volume import Geometry, LabelMap
 
@@ -53,47 +54,46 @@ def on_grid_of(label_map: LabelMap, geometry: Geometry) -> LabelMap:
         )
     here = tuple(slice(first, stop) for first, stop in inside)
     there = tuple(slice(first - at, stop - at) for (first, stop), at in zip(inside, start_zyx, strict=True))
-    covers_all = array[there].shape == geometry.shape_zyx
-    scheme = label_map.scheme if covers_all else _with_ignore_value(label_map)
-    if covers_all:
-        return replace(label_map, array=array[there], geometry=geometry)
-    fill = scheme.ignore_value
-    whole = np.full(geometry.shape_zyx, fill, np.promote_types(_integer_type(array), np.min_scalar_type(fill)))
-    whole[here] = array[there]
+    return _filled(label_map, np.ascontiguousarray(array[there]), here, geometry)
+
+
+def _filled(label_map: LabelMap, part: np.ndarray, here: tuple[slice, ...], geometry: Geometry) -> LabelMap:
+    """`part` in its place on the grid, the ignore value around it."""
+    if part.shape == geometry.shape_zyx:
+        return replace(label_map, array=part, geometry=geometry)
+    scheme = _with_ignore_value(label_map.scheme)
+    dtype = np.promote_types(writable_array(part).dtype, np.min_scalar_type(scheme.ignore_value))
+    whole = np.full(geometry.shape_zyx, scheme.ignore_value, dtype)
+    whole[here] = part
     return LabelMap(whole, geometry, scheme, label_map.provenance)
 
 
 def _along_axes_of(geometry: Geometry, label_map: LabelMap) -> tuple[np.ndarray, tuple[int, ...]]:
     """A view of the label map whose axes run as those of `geometry`, and the index there of its first voxel."""
-    corner_a = geometry.index_zyx_from_lps(label_map.geometry.lps_from_index_zyx(np.zeros(3)))
-    last_index = np.array(label_map.geometry.shape_zyx) - 1.0
-    corner_b = geometry.index_zyx_from_lps(label_map.geometry.lps_from_index_zyx(last_index))
-    ahead = label_map.geometry.lps_from_index_zyx(np.eye(3)) - label_map.geometry.lps_from_index_zyx(np.zeros(3))
-    origin = geometry.lps_from_index_zyx(np.zeros(3))
-    steps = geometry.index_zyx_from_lps(origin + ahead)  # row: step of one label axis along the image's axes
-    whole_steps = np.round(steps)
-    start = np.round(np.minimum(corner_a, corner_b))
-    is_permutation = (np.abs(whole_steps).sum(axis=0) == 1).all() and (np.abs(whole_steps).sum(axis=1) == 1).all()
-    off_grid = np.abs(np.stack([np.minimum(corner_a, corner_b), np.maximum(corner_a, corner_b)]))
-    off_grid = np.abs(off_grid - np.round(off_grid)).max()
-    if not is_permutation or off_grid > WHOLE_VOXEL:
+    first, last, steps = _corners_and_steps(geometry, label_map.geometry)
+    corners, whole_steps = np.sort([first, last], axis=0), np.round(steps)
+    one_to_one = all((np.abs(whole_steps).sum(axis=axis) == 1).all() for axis in (0, 1))
+    apart = max(np.abs(corners - np.round(corners)).max(), np.abs(steps - whole_steps).max())
+    if not one_to_one or apart > WHOLE_VOXEL:
         raise _not_coinciding(label_map.geometry, geometry)
-    axes = np.abs(whole_steps).argmax(axis=0)  # the label axis along each axis of the image
-    signs = whole_steps[axes, np.arange(3)]
-    flips = tuple(slice(None, None, int(sign)) for sign in signs)
-    return label_map.array.transpose(axes)[flips], tuple(int(n) for n in start)
+    axes = np.abs(whole_steps).argmax(axis=0)  # the label map's axis along each axis of the image
+    flips = tuple(slice(None, None, int(sign)) for sign in whole_steps[axes, np.arange(3)])
+    return label_map.array.transpose(axes)[flips], tuple(int(n) for n in np.round(corners[0]))
 
 
-def _with_ignore_value(label_map: LabelMap) -> LabelScheme:
-    scheme = label_map.scheme
+def _corners_and_steps(geometry: Geometry, labels: Geometry) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Indices (z, y, x) in `geometry` of the first and the last voxel of `labels`, and in rows its steps per axis."""
+    first, last = (labels.lps_from_index_zyx(np.array(index)) for index in ((0, 0, 0), np.array(labels.shape_zyx) - 1))
+    ahead = labels.lps_from_index_zyx(np.eye(3))
+    first_index = geometry.index_zyx_from_lps(first)
+    return first_index, geometry.index_zyx_from_lps(last), geometry.index_zyx_from_lps(ahead) - first_index
+
+
+def _with_ignore_value(scheme: LabelScheme) -> LabelScheme:
     if scheme.ignore_value is not None:
         return scheme
     candidates = (USUAL_IGNORE_VALUE, *range(1, USUAL_IGNORE_VALUE))
     return replace(scheme, ignore_value=next(value for value in candidates if value not in scheme.values))
-
-
-def _integer_type(array: np.ndarray) -> np.dtype:
-    return np.dtype(np.uint8) if array.dtype == bool else array.dtype
 
 
 def _not_coinciding(labels: Geometry, image: Geometry) -> InputError:

@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 TIFF_SUFFIXES = (".tif", ".tiff")
 LOG_NAME = "reco.log"
 FOLDERS_WITH_LOG = 3
-PIXEL_SIZE = re.compile(r"^\s*eff(?:ective)?_pixel_size\s*[:=]\s*([-+.\deE]+)\s*(\S*)", re.MULTILINE)
+PIXEL_SIZE = re.compile(r"^[ \t]*eff(?:ective)?_pixel_size[ \t]*[:=][ \t]*([-+.\deE]+)[ \t]*(\S*)", re.MULTILINE)
 BINNING = re.compile(r"bin(\d+)", re.IGNORECASE)
 SMALLEST_PIXEL_UM = 0.01
 DICOM_SUFFIXES = (".dcm", ".dicom", ".ima")
