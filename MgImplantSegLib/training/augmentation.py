@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 
 from MgImplantSegLib.training import grey_augmentation as grey
-from MgImplantSegLib.training.configuration import AugmentationSettings
+from MgImplantSegLib.training.augmentation_settings import AugmentationSettings
 from MgImplantSegLib.training.geometry_augmentation import RawBatch, sample_patches, smooth_field
 from MgImplantSegLib.training.losses import IGNORE
 
@@ -102,7 +102,8 @@ class Augmentation:
         blurred = torch.full_like(sigma_px, -1.0)
         sharpened = random.uniform(0, settings.sharpen) if settings.sharpen else blurred
         amount = torch.where(random.chosen(0.5), blurred, sharpened)
-        return grey.blur_or_sharpen(images, sigma_px, amount * on)
+        radius_px = math.ceil(3 * settings.blur_sigma_px[1])
+        return grey.blur_or_sharpen(images, sigma_px, amount * on, radius_px)
 
     def _with_other_greys(self, images: torch.Tensor, random: PatchRandomness) -> torch.Tensor:
         settings = self.settings

@@ -18,8 +18,9 @@ import numpy as np
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.events import Events
 from MgImplantSegLib.files import atomic_folder, atomic_output, output_errors, require_writable_folder
-from MgImplantSegLib.training.configuration import DataSettings, SampleSettings
+from MgImplantSegLib.training.data_settings import DataSettings, SampleSettings
 from MgImplantSegLib.training.losses import IGNORE
+from MgImplantSegLib.training.process import without_progress
 from MgImplantSegLib.training.samples import Sample, read_sample
 
 CACHE_VERSION = 1
@@ -107,17 +108,12 @@ def cache_samples(samples: Iterable[SampleSettings], data: DataSettings, events:
 def _cached(settings: SampleSettings, data: DataSettings, digests: _Digests, events: Events) -> CachedSample:
     folder = data.cache / _key(settings, data, digests)
     if not (folder / "sample.json").exists():
-        sample = read_sample(settings, data, Events(is_cancelled=lambda: _raise_if_cancelled(events)))
+        sample = read_sample(settings, data, without_progress(events))
         _write_entry(folder, sample, len(data.classes), data.cache_type)
     facts = json.loads((folder / "sample.json").read_text(encoding="utf-8"))
     counts = tuple(facts["voxels_per_class"])
     _check_classes(settings, counts, data, events)
     return CachedSample(settings, folder, tuple(facts["shape_zyx"]), counts)
-
-
-def _raise_if_cancelled(events: Events) -> bool:
-    events.check_cancelled()
-    return False
 
 
 def _check_classes(settings: SampleSettings, counts: tuple[int, ...], data: DataSettings, events: Events) -> None:

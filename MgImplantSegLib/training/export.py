@@ -17,7 +17,8 @@ from MgImplantSegLib.model_file import save_model
 from MgImplantSegLib.preprocess import Preprocessing
 from MgImplantSegLib.training.cache import CachedSample
 from MgImplantSegLib.training.checkpoint import load_checkpoint
-from MgImplantSegLib.training.configuration import DataSettings, TrainingConfig
+from MgImplantSegLib.training.configuration import TrainingConfig
+from MgImplantSegLib.training.data_settings import DataSettings
 from MgImplantSegLib.training.patches import axis_planes
 from MgImplantSegLib.training.settings_file import settings_to_dict
 from MgImplantSegLib.training.trainer import BEST

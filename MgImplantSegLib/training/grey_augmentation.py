@@ -32,20 +32,19 @@ def invert(images: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
     return torch.where(_each(chosen), 1 - images, images)
 
 
-def blur_or_sharpen(images: torch.Tensor, sigma_px: torch.Tensor, amount: torch.Tensor) -> torch.Tensor:
+def blur_or_sharpen(images: torch.Tensor, sigma_px: torch.Tensor, amount: torch.Tensor, radius_px: int) -> torch.Tensor:
     """image + amount × (image − blurred image): amount −1 blurs, above 0 enhances edges as phase contrast does."""
-    blurred = gaussian_blur(images, sigma_px)
+    blurred = gaussian_blur(images, sigma_px, radius_px)
     return images + _each(amount) * (images - blurred)
 
 
-def gaussian_blur(images: torch.Tensor, sigma_px: torch.Tensor) -> torch.Tensor:
-    """Gaussian of another width for every image; edges are continued."""
-    radius = max(1, round(3 * float(sigma_px.max())))
-    steps = torch.arange(-radius, radius + 1, device=images.device, dtype=torch.float32)
+def gaussian_blur(images: torch.Tensor, sigma_px: torch.Tensor, radius_px: int) -> torch.Tensor:
+    """Gaussian of another width for every image, cut off at `radius_px`; edges are continued."""
+    steps = torch.arange(-radius_px, radius_px + 1, device=images.device, dtype=torch.float32)
     kernel = torch.exp(-0.5 * (steps / sigma_px[:, None]) ** 2)
     kernel = kernel / kernel.sum(1, keepdim=True)  # (B, 2·radius+1)
     count = len(images)
-    padded = functional.pad(images[None], (radius,) * 4, mode="replicate")  # (1, B, h+2r, w+2r)
+    padded = functional.pad(images[None], (radius_px,) * 4, mode="replicate")  # (1, B, h+2r, w+2r)
     rows = functional.conv2d(padded, kernel[:, None, :, None], groups=count)
     return functional.conv2d(rows, kernel[:, None, None, :], groups=count)[0]
 

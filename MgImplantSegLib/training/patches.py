@@ -16,8 +16,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.planes import PLANE_SETS, AxisPlane
+from MgImplantSegLib.training.augmentation_settings import AugmentationSettings
 from MgImplantSegLib.training.cache import CachedSample
-from MgImplantSegLib.training.configuration import AugmentationSettings
 from MgImplantSegLib.training.distributed import World
 from MgImplantSegLib.training.geometry_augmentation import RawBatch
 from MgImplantSegLib.training.losses import IGNORE

@@ -6,9 +6,12 @@ import ctypes
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+from MgImplantSegLib.events import Events
 
 STOP_FILE = "STOP"
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
@@ -31,6 +34,29 @@ def end_with_parent() -> None:
     """Have Linux send SIGTERM when the parent ends: torchrun's workers would otherwise outlive a killed torchrun."""
     if sys.platform.startswith("linux"):
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def silent(events: Events) -> Events:
+    """Events that go nowhere and are cancelled when `events` are."""
+    return Events(is_cancelled=_cancelled_with(events))
+
+
+def without_progress(events: Events) -> Events:
+    """Events that pass on warnings and metrics, but not the progress of a small part of the work."""
+
+    def pass_on(record: dict[str, Any]) -> None:
+        if record["event"] != "progress":
+            events.emit(**{key: value for key, value in record.items() if key not in ("version", "time")})
+
+    return Events(pass_on, is_cancelled=_cancelled_with(events))
+
+
+def _cancelled_with(events: Events) -> Callable[[], bool]:
+    def is_cancelled() -> bool:
+        events.check_cancelled()
+        return False
+
+    return is_cancelled
 
 
 class StopRequest:

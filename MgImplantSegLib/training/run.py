@@ -31,7 +31,7 @@ from MgImplantSegLib.training.export import (
 )
 from MgImplantSegLib.training.patches import PatchBatches, PatchSettings, axis_planes
 from MgImplantSegLib.training.precision import choose_arithmetic
-from MgImplantSegLib.training.process import StopRequest, keep_freed_memory
+from MgImplantSegLib.training.process import StopRequest, keep_freed_memory, silent
 from MgImplantSegLib.training.samples import expanded_samples
 from MgImplantSegLib.training.split import with_validation_samples
 from MgImplantSegLib.training.trainer import LAST, STOPPED, Trainer, TrainingData
@@ -101,7 +101,7 @@ def train(config: TrainingConfig | str | Path, events: Events, resume: str | Pat
     keep_freed_memory()
     arithmetic = choose_arithmetic(config.training.device, config.training.precision)
     with joined_world(arithmetic.device) as world:
-        events = events if world.is_main else Events()
+        events = events if world.is_main else silent(events)
         _prepare_folder(config, world, is_new=state is None)
         samples = _samples(config, world, events)
         with StopRequest(config.run_folder).on_signals() as stop:
@@ -123,7 +123,7 @@ def _outcome(
         model = export_model(config, summary_of_data(samples, config.data.classes))
     progress = trainer.progress
     validation = {"loss": progress.best_loss, **progress.best_scores}
-    return TrainingOutcome(reason, finished, config.run_folder, model, progress.iteration, validation)
+    return world.gather(TrainingOutcome(reason, finished, config.run_folder, model, progress.iteration, validation))[0]
 
 
 def _prepare_folder(config: TrainingConfig, world: World, is_new: bool) -> None:
@@ -150,7 +150,7 @@ def _samples(config: TrainingConfig, world: World, events: Events) -> list[Cache
     if world.is_main:
         cache_samples(used, config.data, events)
     world.wait()
-    samples = cache_samples(used, config.data, Events())
+    samples = cache_samples(used, config.data, silent(events))
     present = {c for s in samples if s.settings.split == "train" for c, n in enumerate(s.voxels_per_class) if n}
     if len(present) < 2:
         raise InputError("Expected two classes or more in the training samples, got one.", "Check labels and roles.")

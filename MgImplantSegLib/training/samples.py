@@ -14,7 +14,7 @@ from MgImplantSegLib.io import read_label_map, read_volume
 from MgImplantSegLib.labels import LabelScheme
 from MgImplantSegLib.preprocess import Preprocessing, preprocess
 from MgImplantSegLib.regions import read_roi_markups
-from MgImplantSegLib.training.configuration import DataSettings, SampleSettings
+from MgImplantSegLib.training.data_settings import DataSettings, SampleSettings
 from MgImplantSegLib.training.losses import IGNORE
 from MgImplantSegLib.volume import Geometry, LabelMap
 

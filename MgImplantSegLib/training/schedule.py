@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from MgImplantSegLib.training.configuration import LoopSettings
+from MgImplantSegLib.training.loop_settings import LoopSettings
 
 
 @dataclass

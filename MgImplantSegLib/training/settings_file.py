@@ -17,6 +17,18 @@ Settings = TypeVar("Settings")
 SCALARS = {int: "a whole number", float: "a number", str: "a text", bool: "true or false", Path: "a path"}
 
 
+def require(holds: bool, expected: str, got: Any) -> None:
+    """Raise InputError unless `holds`."""
+    if not holds:
+        raise InputError(f"Expected {expected}, got {got!r}.")
+
+
+def require_choice(value: str, known: tuple[str, ...], key: str) -> None:
+    """Raise InputError with the nearest valid name unless `value` is one of `known`."""
+    if value not in known:
+        raise InputError(f"Expected one of {', '.join(known)} for {key!r}, got {value!r}.", nearest_name(value, known))
+
+
 def read_toml(path: str | Path) -> dict[str, Any]:
     """The tables of a TOML file.
 

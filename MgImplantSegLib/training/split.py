@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.training.configuration import SampleSettings
+from MgImplantSegLib.training.data_settings import SampleSettings
 
 
 def with_validation_samples(samples: tuple[SampleSettings, ...], share: float, seed: int) -> tuple[SampleSettings, ...]:

@@ -12,8 +12,8 @@ from torch import nn
 
 from MgImplantSegLib.planes import AxisPlane
 from MgImplantSegLib.training.cache import CachedSample
-from MgImplantSegLib.training.configuration import ValidationSettings
 from MgImplantSegLib.training.distributed import World
+from MgImplantSegLib.training.loop_settings import ValidationSettings
 from MgImplantSegLib.training.losses import IGNORE
 from MgImplantSegLib.training.score import confusion_matrix, iou_per_class
 
