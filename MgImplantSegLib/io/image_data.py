@@ -39,8 +39,8 @@ class ImageData:
         Voxel size along z, y, x in mm; None when the file does not say.
     origin_lps_mm, direction_lps : tuple of float
         As in `Geometry`.
-    segments : tuple of Segment
-        The segments of a segmentation file; empty for every other file.
+    segments : tuple of Segment or None
+        The segments of a segmentation file; None for every other file.
     scheme : LabelScheme or None
         The meaning of the label values, when the file carries it.
     notes : dict
@@ -51,7 +51,7 @@ class ImageData:
     spacing_zyx_mm: tuple[float, ...] | None = None
     origin_lps_mm: tuple[float, ...] = (0.0, 0.0, 0.0)
     direction_lps: tuple[float, ...] = IDENTITY_DIRECTION
-    segments: tuple[Segment, ...] = ()
+    segments: tuple[Segment, ...] | None = None
     scheme: LabelScheme | None = None
     notes: dict[str, Any] = field(default_factory=dict)
 

@@ -136,7 +136,7 @@ def _require_known_values(found: tuple[int, ...], scheme: LabelScheme, data: Ima
         )
 
 
-def _listed(segments: tuple[Segment, ...]) -> str:
+def _listed(segments: tuple[Segment, ...] | None) -> str:
     return f" with the segments {', '.join(f'{s.value}: {s.name}' for s in segments)}" if segments else ""
 
 
@@ -161,15 +161,19 @@ def _scheme_of_segments(segments: tuple[Segment, ...], found: tuple[int, ...], p
 
 
 def _label_of_segment(segment: Segment, role: Role) -> Label:
+    clash = segment.segment_id == BACKGROUND.segment_id
+    identity = f"{segment.segment_id}_{segment.value}" if clash else segment.segment_id
     return replace(
-        CLASS_OF_ROLE[role], value=segment.value, segment_id=segment.segment_id, name=segment.name,
-        color_rgb=segment.color_rgb,
-    )  # fmt: skip
+        CLASS_OF_ROLE[role], value=segment.value, segment_id=identity, name=segment.name, color_rgb=segment.color_rgb
+    )
 
 
 def _write_segmentation(label_map: LabelMap, path: Path) -> None:
-    """Write the classes as segments; background becomes 0, and what is ignored a segment of its own."""
-    found = values_in(whole_numbers(label_map.array, path))
+    """Write the classes that occur as segments; background becomes 0, what is ignored a segment of its own."""
+    found = values_in(writable_array(label_map.array))
+    unknown = set(found) - {*label_map.scheme.values, label_map.scheme.ignore_value}
+    if unknown:
+        raise InputError(f"Expected label values of the scheme, got also {sorted(unknown)} for {path}.", ROLES_REMEDY)
     value_in_file, segments = _segments_to_write(label_map.scheme, found)
     dtype = np.min_scalar_type(max(value_in_file.values(), default=0))
     array = _renumbered(label_map.array, value_in_file, dtype)
@@ -180,7 +184,7 @@ def _write_segmentation(label_map: LabelMap, path: Path) -> None:
 
 def _segments_to_write(scheme: LabelScheme, found: tuple[int, ...]) -> tuple[dict[int, int], list[Label]]:
     """The value in the file for each value of the array, and the segments with the values of the file."""
-    labels = list(scheme.segments)
+    labels = [label for label in scheme.segments if label.value in found]
     if scheme.ignore_value in found:
         color = (0.5, 0.5, 0.5)
         labels.append(

@@ -43,7 +43,7 @@ def read_volume(
         If this is no 3D image with one real number per voxel.
     """
     data, entry = read_image(path, dataset)
-    if data.segments:
+    if data.segments is not None:
         raise InputError(f"Expected a grey-value image, got the segmentation {path}.", "Give the scan itself.")
     return Volume(
         data.array,

@@ -1,0 +1,246 @@
+"""Slicer's segmentation files: what is written, and what is read from layers, crops, terminologies and names."""
+
+import logging
+
+import nrrd
+import numpy as np
+import pytest
+from io_cases import LEFT_HANDED, ORIGIN_LPS_MM, label_values
+
+from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.io import read_label_map, read_volume, write_label_map
+from MgImplantSegLib.labels import CLASSES, DEFAULT_SCHEME, LabelScheme, Role, parse_roles
+from MgImplantSegLib.volume import LabelMap
+
+COLUMNS_LPS = LEFT_HANDED.index_xyz_to_lps_mm[:3, :3].T
+BONE_TERMS = (
+    "Segmentation category and type - 3D Slicer General Anatomy list~SCT^85756007^Tissue~SCT^3138006^Bone~^^~A~^^~^^"
+)
+IMPLANT_TERMS = "X~SCT^260787004^Physical object~SCT^40388003^Implant~^^~A~^^~^^"
+DEFAULT_TERMS = "X~SCT^85756007^Tissue~SCT^85756007^Tissue~^^~A~^^~^^"
+
+
+def segment_keys(index, value, identity, name, terms=DEFAULT_TERMS, layer=0):
+    return {
+        f"Segment{index}_ID": identity, f"Segment{index}_Name": name, f"Segment{index}_LabelValue": str(value),
+        f"Segment{index}_Layer": str(layer), f"Segment{index}_Color": "0.1 0.2 0.3",
+        f"Segment{index}_Tags": f"Segmentation.Status:inprogress|TerminologyEntry:{terms}|",
+    }  # fmt: skip
+
+
+def write_seg(path, array, *segments, **fields):
+    """A file as Slicer writes it: array (z, y, x), or (z, y, x, layer)."""
+    directions = COLUMNS_LPS if array.ndim == 3 else np.vstack([np.full(3, np.nan), COLUMNS_LPS])
+    header = {
+        "space": "left-posterior-superior", "space directions": directions, "space origin": ORIGIN_LPS_MM,
+        "kinds": ["list"] * (array.ndim - 3) + ["domain"] * 3, "Segmentation_MasterRepresentation": "Binary labelmap",
+    }  # fmt: skip
+    for keys in segments:
+        header |= keys
+    nrrd.write(str(path), array, header | fields, index_order="C")
+    return path
+
+
+def write_default(path, **fields):
+    names = ("bone", "degradation layer", "residual material")
+    keys = [segment_keys(i, i + 1, label.segment_id, names[i]) for i, label in enumerate(CLASSES[1:])]
+    return write_seg(path, label_values(), *keys, **fields)
+
+
+def test_the_header_names_every_class_as_slicer_does(tmp_path):
+    write_label_map(LabelMap(label_values(), LEFT_HANDED), tmp_path / "a.seg.nrrd")
+    header = nrrd.read_header(str(tmp_path / "a.seg.nrrd"))
+    assert header["Segment1_ID"] == "degradation_layer"
+    assert header["Segment1_Name"] == "degradation layer"
+    assert header["Segment1_LabelValue"] == "2"
+    assert header["Segment1_Layer"] == "0"
+    assert header["Segment1_Color"] == "0.29 0.62 0.9"
+    assert header["Segment1_Extent"] == "3 5 2 3 2 3"
+    assert header["Segment0_Extent"] == "1 2 1 3 1 2"
+    assert "~SCT^85756007^Tissue~SCT^3138006^Bone~" in header["Segment0_Tags"]
+    assert header["Segment0_Tags"].startswith("TerminologyEntry:") and header["Segment0_Tags"].endswith("|")
+    assert header["Segmentation_MasterRepresentation"] == "Binary labelmap"
+    assert header["Segmentation_ContainedRepresentationNames"] == "Binary labelmap|"
+    assert header["Segmentation_ReferenceImageExtentOffset"] == "0 0 0"
+    assert "smoothing" not in header["Segmentation_ConversionParameters"].lower()
+
+
+def test_absent_classes_have_no_segment_and_an_empty_label_map_is_read_back(tmp_path):
+    write_label_map(LabelMap((label_values() == 1).astype(np.uint8), LEFT_HANDED), tmp_path / "a.seg.nrrd")
+    assert "Segment1_ID" not in nrrd.read_header(str(tmp_path / "a.seg.nrrd"))
+    write_label_map(LabelMap(np.zeros((4, 5, 6), bool), LEFT_HANDED), tmp_path / "b.seg.nrrd")
+    empty = read_label_map(tmp_path / "b.seg.nrrd")
+    assert not empty.array.any() and not empty.mask(Role.BONE).any()
+
+
+def test_values_without_a_class_are_not_written(tmp_path):
+    with pytest.raises(InputError, match=r"got also \[9\]"):
+        write_label_map(
+            LabelMap(label_values() * 3, LEFT_HANDED, parse_roles("3=bone,6=bone")), tmp_path / "a.seg.nrrd"
+        )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_ignored_stays_ignored(tmp_path):
+    scheme = LabelScheme(CLASSES, ignore_value=255)
+    array = label_values()
+    array[0] = 255
+    write_label_map(LabelMap(array, LEFT_HANDED, scheme), tmp_path / "a.seg.nrrd")
+    label_map = read_label_map(tmp_path / "a.seg.nrrd")
+    np.testing.assert_array_equal(label_map.ignore_mask(), array == 255)
+    np.testing.assert_array_equal(label_map.mask(Role.BONE), array == 1)
+
+
+@pytest.mark.parametrize(
+    ("identity", "terms", "name", "role"),
+    [
+        ("bone", IMPLANT_TERMS, "metal", Role.BONE),
+        ("Segment_1", BONE_TERMS, "metal", Role.BONE),
+        ("Segment_1", IMPLANT_TERMS, "bone", Role.RESIDUAL_MATERIAL),
+        ("Segment_1", "X~A^b^c~99MGIMPLANTSEG^DL^Layer~^^~A~^^~^^", "Segment_1", Role.DEGRADATION_LAYER),
+        ("Segment_1", DEFAULT_TERMS, "DL", Role.DEGRADATION_LAYER),
+        ("Segment_1", DEFAULT_TERMS, "Degradation_Layer (DL)", Role.DEGRADATION_LAYER),
+        ("Segment_1", DEFAULT_TERMS, " Residual material ", Role.RESIDUAL_MATERIAL),
+        ("Segment_1", DEFAULT_TERMS, "Bone", Role.BONE),
+        ("Segment_1", "", "rm", Role.RESIDUAL_MATERIAL),
+        ("background", DEFAULT_TERMS, "air", Role.BACKGROUND),
+    ],
+)
+def test_a_role_is_told_by_segment_id_then_terminology_then_name(tmp_path, identity, terms, name, role):
+    mask = (label_values() == 1).astype(np.uint8)
+    label_map = read_label_map(write_seg(tmp_path / "a.seg.nrrd", mask, segment_keys(0, 1, identity, name, terms)))
+    assert label_map.scheme.by_value(1).role is role
+    assert label_map.scheme.by_value(1).name == name.strip()
+    np.testing.assert_array_equal(label_map.mask(role) & (label_map.array > 0), mask == 1)
+
+
+def test_unknown_segments_are_listed_with_the_way_to_map_them(tmp_path):
+    path = write_seg(
+        tmp_path / "a.seg.nrrd", label_values(), segment_keys(0, 1, "S1", "bone"), segment_keys(1, 2, "S2", "stuff"),
+        segment_keys(2, 3, "S3", "rm"),
+    )  # fmt: skip
+    with pytest.raises(InputError, match=r"got 2: stuff .*1: bone, 2: stuff, 3: rm") as caught:
+        read_label_map(path)
+    assert "--roles" in caught.value.remedy
+    label_map = read_label_map(path, parse_roles("1=bone,2=degradation_layer,3=residual_material"))
+    np.testing.assert_array_equal(label_map.array, label_values())
+
+
+def test_an_unknown_segment_without_voxels_does_no_harm(tmp_path):
+    mask = (label_values() == 1).astype(np.uint8)
+    path = write_seg(
+        tmp_path / "a.seg.nrrd", mask, segment_keys(0, 1, "S1", "bone"), segment_keys(1, 2, "S2", "Segment_2")
+    )
+    assert read_label_map(path).mask(Role.BONE).sum() == mask.sum()
+
+
+def test_two_segments_may_be_bone(tmp_path):
+    labels = np.minimum(label_values(), 2)
+    path = write_seg(
+        tmp_path / "a.seg.nrrd", labels, segment_keys(0, 1, "S1", "bone", BONE_TERMS),
+        segment_keys(1, 2, "S2", "cortical", BONE_TERMS),
+    )  # fmt: skip
+    np.testing.assert_array_equal(read_label_map(path).mask(Role.BONE), labels > 0)
+
+
+def test_overlapping_layers_are_merged_the_later_segment_on_top(tmp_path, caplog):
+    bone, metal = np.zeros((2, 4, 5, 6), np.uint8)
+    bone[:, 1:4, 1:5], metal[1:3, 2:5, 3:6] = 1, 1
+    path = write_seg(
+        tmp_path / "a.seg.nrrd", np.stack([bone, metal], axis=-1), segment_keys(0, 1, "bone", "bone"),
+        segment_keys(1, 1, "residual_material", "metal", layer=1),
+    )  # fmt: skip
+    with caplog.at_level(logging.WARNING):
+        label_map = read_label_map(path)
+    np.testing.assert_array_equal(label_map.mask(Role.RESIDUAL_MATERIAL), metal == 1)
+    np.testing.assert_array_equal(label_map.mask(Role.BONE), (bone == 1) & (metal == 0))
+    assert f"{int((bone & metal).sum())} voxels lie in several segments" in caplog.text
+    assert label_map.geometry.same_grid(LEFT_HANDED)
+
+
+def test_layers_share_values_and_segments_share_layers(tmp_path):
+    """Layer 0 holds bone = 1 and metal = 2, layer 1 holds the degradation layer = 1."""
+    first, second = np.zeros((2, 4, 5, 6), np.uint8)
+    first[0, :2], first[1, 3:], second[2:] = 1, 2, 1
+    path = write_seg(
+        tmp_path / "a.seg.nrrd", np.stack([first, second], axis=-1), segment_keys(0, 1, "bone", "bone"),
+        segment_keys(1, 1, "degradation_layer", "DL", layer=1), segment_keys(2, 2, "residual_material", "RM"),
+    )  # fmt: skip
+    label_map = read_label_map(path)
+    np.testing.assert_array_equal(label_map.mask(Role.BONE), first == 1)
+    np.testing.assert_array_equal(label_map.mask(Role.RESIDUAL_MATERIAL), first == 2)
+    np.testing.assert_array_equal(label_map.mask(Role.DEGRADATION_LAYER), second == 1)
+
+
+def test_files_from_before_slicer_4_11_have_one_layer_per_segment(tmp_path):
+    masks = np.stack([label_values() == value for value in (1, 2)], axis=-1).astype(np.uint8)
+    keys = [{f"Segment{i}_ID": f"S{i}", f"Segment{i}_Name": name} for i, name in enumerate(("bone", "rm"))]
+    label_map = read_label_map(write_seg(tmp_path / "a.seg.nrrd", masks, *keys))
+    np.testing.assert_array_equal(label_map.mask(Role.BONE), label_values() == 1)
+    np.testing.assert_array_equal(label_map.mask(Role.RESIDUAL_MATERIAL), label_values() == 2)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"Segment1_Layer": "7"}, "layers up to 7"),
+        ({"Segment1_LabelValue": "two"}, "segment 1"),
+        ({"Segment0_Color": "red"}, "segment 0"),
+        ({"Segmentation_MasterRepresentation": "Closed surface"}, "Closed surface"),
+    ],
+)
+def test_damaged_or_other_segmentations_are_refused(tmp_path, fields, message):
+    with pytest.raises(InputError, match=message):
+        read_label_map(write_default(tmp_path / "a.seg.nrrd", **fields))
+
+
+def test_a_segmentation_under_another_name_is_still_one(tmp_path):
+    path = write_default(tmp_path / "labels.nrrd")
+    label_map = read_label_map(path)
+    assert label_map.scheme.by_value(2).role is Role.DEGRADATION_LAYER
+    assert label_map.scheme.by_value(2).color_rgb == (0.1, 0.2, 0.3)
+
+
+def test_a_segmentation_is_no_grey_value_image(tmp_path):
+    with pytest.raises(InputError, match="grey-value image"):
+        read_volume(write_default(tmp_path / "a.seg.nrrd"))
+
+
+def test_names_beyond_ascii_survive(tmp_path):
+    labels = tuple(
+        label if label.value != 1 else type(label)(**{**vars(label), "name": "Knochen µ"}) for label in CLASSES
+    )
+    write_label_map(LabelMap(label_values(), LEFT_HANDED, LabelScheme(labels)), tmp_path / "a.seg.nrrd")
+    assert read_label_map(tmp_path / "a.seg.nrrd").scheme.by_value(1).name == "Knochen µ"
+
+
+@pytest.mark.parametrize("values", [[0, 1, 2, 4], [0, 255], [0, -1]])
+def test_values_without_a_role_are_listed_with_the_way_to_map_them(tmp_path, values):
+    array = np.array(values, np.int16)[label_values() % len(values)]
+    nrrd.write(str(tmp_path / "a.nrrd"), array, index_order="C")
+    with pytest.raises(InputError, match=f"got also {values[-1]} ") as caught:
+        read_label_map(tmp_path / "a.nrrd")
+    assert "--roles" in caught.value.remedy
+
+
+def test_whole_numbers_in_floats_are_labels_and_fractions_are_not(tmp_path):
+    nrrd.write(str(tmp_path / "a.nrrd"), label_values().astype(np.float32), index_order="C")
+    label_map = read_label_map(tmp_path / "a.nrrd")
+    np.testing.assert_array_equal(label_map.array, label_values())
+    assert label_map.array.dtype == np.uint8
+    for bad in (0.5, np.nan, np.inf, 1e12):
+        array = label_values().astype(np.float32)
+        array[1, 1, 1] = bad
+        nrrd.write(str(tmp_path / "b.nrrd"), array, index_order="C")
+        with pytest.raises(InputError, match=r"whole numbers|32 bits"):
+            read_label_map(tmp_path / "b.nrrd")
+
+
+def test_other_numbering_is_read_with_roles(tmp_path):
+    array = np.array([5, 7, 9, -1], np.int16)[label_values()]
+    nrrd.write(str(tmp_path / "a.nrrd"), array, index_order="C")
+    scheme = parse_roles("5=background,7=bone,9=residual_material,-1=ignore")
+    label_map = read_label_map(tmp_path / "a.nrrd", scheme)
+    np.testing.assert_array_equal(label_map.mask(Role.BONE), label_values() == 1)
+    np.testing.assert_array_equal(label_map.ignore_mask(), label_values() == 3)
+    assert read_label_map(tmp_path / "a.nrrd", scheme).scheme is not DEFAULT_SCHEME
