@@ -55,7 +55,7 @@ def test_a_flip_and_a_quarter_turn_are_exact(canvas):
 
 def test_an_oblique_patch_is_what_scipy_samples(canvas):
     image, labels = canvas
-    affine = np.array([[1.13, -0.61, 3.07], [0.47, 1.19, 1.73]])
+    affine = np.array([[1.13, -0.61, 3.071], [0.47, 1.19, 1.733]])
     patch, patch_labels, _ = sample_patches(raw_batch(image, labels, affine.tolist()), 8)
     v, u = np.indices((8, 8))
     x, y = np.einsum("ij,jhw->ihw", affine, np.stack((u, v, np.ones_like(u))))
