@@ -41,7 +41,7 @@ class LoopSettings:
     learning_rate, betas, weight_decay : float
         Of Adam (AdamW where weight_decay > 0).
     schedule : str
-        "plateau": halved after `plateau_iterations` without better validation loss (the paper);
+        "plateau": halved after plateau_iterations without better validation loss (the paper);
         "cosine": falls to `least_learning_rate_share` over the whole run; "constant".
     warmup_iterations : int
         The rate rises linearly over these.

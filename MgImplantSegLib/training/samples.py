@@ -19,6 +19,7 @@ from MgImplantSegLib.training.losses import IGNORE
 from MgImplantSegLib.volume import Geometry, LabelMap
 
 TOLERANCE_VOXELS = 0.05
+ROLES_REMEDY = "Give its role in the sample's `roles`, or make it the `ignore_value`."
 
 
 @dataclass(frozen=True)
@@ -58,9 +59,7 @@ def read_sample(settings: SampleSettings, data: DataSettings, events: Events) ->
         If files cannot be read, the grids do not belong together, or label values are out of range.
     """
     volume = read_volume(settings.image, dataset=settings.dataset, spacing_um=settings.spacing_um)
-    label_map = read_label_map(
-        settings.labels, settings.scheme(), dataset=settings.labels_dataset, spacing_um=settings.spacing_um
-    )
+    label_map = _read_labels(settings)
     require_part_of_grid(label_map.geometry, volume.geometry, settings)
     if not volume.spacing_is_known:
         events.warning(f"Sample {settings.name!r} has no voxel size; 1 mm was assumed. Set spacing_um.", "spacing")
@@ -70,6 +69,16 @@ def read_sample(settings: SampleSettings, data: DataSettings, events: Events) ->
     preprocessing = Preprocessing(data.spacing_um, data.lower_percentile, data.upper_percentile)
     image = preprocess(volume, preprocessing, events)
     return Sample(image.array, nearest_on_grid(channels, label_map.geometry, image.geometry), image.geometry)
+
+
+def _read_labels(settings: SampleSettings) -> LabelMap:
+    try:
+        return read_label_map(
+            settings.labels, settings.scheme(), dataset=settings.labels_dataset, spacing_um=settings.spacing_um
+        )
+    except InputError as error:
+        remedy = ROLES_REMEDY if "--roles" in error.remedy else error.remedy
+        raise InputError(f"In the sample {settings.name!r}: {error.message}", remedy) from error
 
 
 def require_part_of_grid(part: Geometry, whole: Geometry, settings: SampleSettings) -> None:
@@ -103,20 +112,22 @@ def channels_of(label_map: LabelMap, network_scheme: LabelScheme, settings: Samp
     """
     channel_of_role = {label.role: channel for channel, label in enumerate(network_scheme.labels)}
     scheme = label_map.scheme
-    values, places = np.unique(label_map.array, return_inverse=True)
-    channels = np.full(len(values), IGNORE, dtype=np.uint8)
-    for index, value in enumerate(values.tolist()):
-        if value == scheme.ignore_value:
-            continue
-        if value not in scheme.values or scheme.by_value(value).role not in channel_of_role:
-            count = int((places == index).sum())
-            raise InputError(
-                f"Expected label values {sorted(scheme.values)} in the sample {settings.name!r}, got {value} "
-                f"in {count} voxels.",
-                "Give its role in the sample's `roles`, or make it the `ignore_value`.",
-            )
-        channels[index] = channel_of_role[scheme.by_value(value).role]
-    return channels[places.reshape(label_map.array.shape)]
+    channel_of_value = {
+        label.value: channel_of_role[label.role] for label in scheme.labels if label.role in channel_of_role
+    }
+    channels = np.full(label_map.array.shape, IGNORE, dtype=np.uint8)  # filled slab by slab, to spare memory
+    for slab, target in zip(label_map.array, channels, strict=True):
+        for value in np.unique(slab).tolist():
+            if value == scheme.ignore_value:
+                continue
+            if value not in channel_of_value:
+                raise InputError(
+                    f"Expected the label values {sorted(channel_of_value)} in the sample {settings.name!r}, "
+                    f"got {value} in {int((label_map.array == value).sum())} voxels.",
+                    ROLES_REMEDY,
+                )
+            target[slab == value] = channel_of_value[value]
+    return channels
 
 
 def nearest_on_grid(channels: np.ndarray, grid: Geometry, target: Geometry) -> np.ndarray:
