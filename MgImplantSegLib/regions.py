@@ -23,6 +23,7 @@ MARKUPS_SCHEMA = (
 IDENTITY_AXES = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 MM_OF_UNIT = {"mm": 1.0, "um": 1e-3, "µm": 1e-3, "cm": 10.0, "m": 1000.0}
 FACE_TOLERANCE = 1e-6
+VOXELS_PER_SLAB = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -119,15 +120,23 @@ class OrientedBox:
         Centres exactly on a face belong to the box on one of the two sides only, so the number of voxels
         matches the volume and boxes that share a face share no voxel.
         """
-        zyx_mm = self.axes_matrix.T @ geometry.index_xyz_to_lps_mm[:3, :3][:, ::-1]
-        start = self.axes_matrix.T @ (np.array(geometry.origin_lps_mm) - self.centre_lps_mm)
+        inside = np.empty(geometry.shape_zyx, dtype=bool)
+        layers = max(1, VOXELS_PER_SLAB // (geometry.shape_zyx[1] * geometry.shape_zyx[2]))
+        for start in range(0, geometry.shape_zyx[0], layers):
+            part = inside[start : start + layers]
+            part[...] = self._inside(geometry.cropped((start, 0, 0), part.shape))
+        return inside
+
+    def _inside(self, geometry: Geometry) -> np.ndarray:
+        to_box = self.axes_matrix.T
+        zyx_mm = to_box @ geometry.index_xyz_to_lps_mm[:3, :3][:, ::-1]
+        start_mm = to_box @ (np.array(geometry.origin_lps_mm) - self.centre_lps_mm)
+        tolerance_mm = FACE_TOLERANCE * min(geometry.spacing_zyx_mm)
         inside = np.ones(geometry.shape_zyx, dtype=bool)
-        tolerance = FACE_TOLERANCE * min(geometry.spacing_zyx_mm)
-        for edge in range(3):
+        for edge, size_mm in enumerate(self.size_mm):
             z, y, x = (zyx_mm[edge, axis] * np.arange(n) for axis, n in enumerate(geometry.shape_zyx))
-            along = (start[edge] + z)[:, None, None] + y[:, None] + x
-            half = self.size_mm[edge] / 2
-            inside &= (along >= -half - tolerance) & (along < half - tolerance)
+            along_mm = (start_mm[edge] + z)[:, None, None] + y[:, None] + x
+            inside &= (along_mm >= -size_mm / 2 - tolerance_mm) & (along_mm < size_mm / 2 - tolerance_mm)
         return inside
 
 

@@ -1,47 +1,104 @@
-"""Bone volume fraction (BV/TV) in a shell around the implant, in ROI boxes and where both overlap."""
+"""Bone volume fraction (BV/TV) in the shell around the implant, in ROI boxes, where both overlap, and over shells."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from MgImplantSegLib.quantification.codes import BACKGROUND, BONE
-from MgImplantSegLib.quantification.context import MeasureContext
-from MgImplantSegLib.quantification.results import UNDEFINED, Measure
-from MgImplantSegLib.regions import OrientedBox
+from MgImplantSegLib.quantification.boxes import grown, shape_of
+from MgImplantSegLib.quantification.codes import BACKGROUND, BONE, IMPLANT, UNKNOWN
+from MgImplantSegLib.quantification.context import DISTANCE_TOLERANCE_VOXELS, MeasureContext
+from MgImplantSegLib.quantification.region_masks import Region, overlap, union
+from MgImplantSegLib.quantification.results import UNDEFINED, Measure, Series, notes
 
-DEFINITION = "100 · bone voxels / (bone and background voxels) of the region; implant and unknown voxels do not count"
+DEFINITION = "100 · bone voxels / (bone + background voxels) of the region; implant and unknown voxels do not count"
+NO_IMPLANT = "There is no implant in the segmentation."
+NO_VOXELS = "No voxel of the region lies outside the implant in the scanned field of view."
 
 
 def bone_volume(context: MeasureContext) -> tuple[Measure, ...]:
-    """BV/TV in the shell and in each ROI."""
-    return (_in_shell(context), *(_in_roi(context, roi) for roi in context.options.rois))
+    """BV/TV in the shell, in each ROI, in all ROIs together, and in the parts of these that lie in the shell."""
+    rois = context.rois
+    regions = list(rois)
+    if len(rois) > 1:
+        regions.append(union(rois, "all ROIs"))
+    shell = context.shell
+    measures = [_in_shell(context)] + [_in_region(context, region) for region in regions]
+    if shell is not None:
+        measures += [_in_region(context, overlap(region, shell)) for region in regions]
+    return tuple(measures)
 
 
 def _in_shell(context: MeasureContext) -> Measure:
-    region = f"shell 0–{context.options.distance_mm:g} mm"
-    if context.shell_box is None:
-        return _measure(region, 0, 0, "There is no implant in the segmentation.")
-    shell = context.within(context.distance_mm, context.options.distance_mm)
-    return _measure(region, *_bone_and_total(context.codes[context.shell_box][shell]))
+    if context.shell is None:
+        return _measure(f"shell 0–{context.options.distance_mm:g} mm", np.zeros(UNKNOWN + 1, int), NO_IMPLANT)
+    counts = context.shell.count(context.codes)
+    note = "The shell is cut by the border of the volume." if _shell_is_cut(context) else ""
+    if counts[UNKNOWN]:
+        part = 100 * counts[UNKNOWN] / counts.sum()
+        note = notes(note, f"{part:.3g} % of the shell lies outside the field of view and does not count.")
+    return _measure(context.shell.name, counts, note)
 
 
-def _in_roi(context: MeasureContext, roi: OrientedBox) -> Measure:
-    bounds = roi.index_bounds(context.geometry)
-    start = tuple(part.start for part in bounds)
-    shape = tuple(part.stop - part.start for part in bounds)
-    if min(shape) < 1:
-        return _measure(roi.name, 0, 0, "The ROI lies outside the volume.")
-    inside = roi.mask(context.geometry.cropped(start, shape))
-    return _measure(roi.name, *_bone_and_total(context.codes[bounds][inside]))
+def _shell_is_cut(context: MeasureContext) -> bool:
+    """Whether a voxel of the shell, or the implant itself, lies on the border of the volume."""
+    if context.implant_touches_border:
+        return True
+    shape = context.codes.shape
+    for axis, n in enumerate(shape):
+        for layer in (0, n - 1):
+            border = tuple(slice(layer, layer + 1) if a == axis else slice(0, m) for a, m in enumerate(shape))
+            if context.shell.mask(border).any():
+                return True
+    return False
 
 
-def _bone_and_total(codes: np.ndarray) -> tuple[int, int]:
-    bone = int(np.count_nonzero(codes == BONE))
-    return bone, bone + int(np.count_nonzero(codes == BACKGROUND))
+def _in_region(context: MeasureContext, region: Region) -> Measure:
+    counts = region.count(context.codes)
+    if region.volume_mm3 is None:
+        return _measure(region.name, counts, "" if counts.sum() else "The region is empty.")
+    if counts.sum() == 0:
+        return _measure(region.name, counts, "The ROI lies outside the volume, or between its voxels.", 0.0)
+    fraction = _scanned_fraction(context, region, counts)
+    note = f"{100 * fraction:.3g} % of the ROI lies in the scanned volume; the rest does not count."
+    return _measure(region.name, counts, note if fraction < 1 else "", fraction)
 
 
-def _measure(region: str, bone: int, total: int, note: str = "") -> Measure:
+def _scanned_fraction(context: MeasureContext, region: Region, counts: np.ndarray) -> float:
+    """The part of an ROI that lies in the volume and the field of view."""
+    known = counts.sum() - counts[UNKNOWN]
+    is_inside = grown(region.box, 1, context.codes.shape) == tuple(
+        slice(part.start - 1, part.stop + 1) for part in region.box
+    )
+    voxels = counts.sum() if is_inside else region.volume_mm3 / context.geometry.voxel_volume_mm3
+    return min(1.0, float(known / voxels))
+
+
+def _measure(region: str, counts: np.ndarray, note: str = "", fraction: float | None = None) -> Measure:
+    bone, total = int(counts[BONE]), int(counts[BONE] + counts[BACKGROUND])
     value = 100 * bone / total if total else UNDEFINED
-    note = note or ("" if total else "No voxel of the region lies in the scanned field of view outside the implant.")
-    return Measure("BV/TV", "bone volume fraction", value, "%", region, "voxel count", DEFINITION, note,
-                   {"bone_voxels": bone, "region_voxels": total})  # fmt: skip
+    numbers = {"bone_voxels": bone, "region_voxels": total, "implant_voxels": int(counts[list(IMPLANT)].sum()),
+               "unknown_voxels": int(counts[UNKNOWN])}  # fmt: skip
+    if fraction is not None:
+        numbers["scanned_fraction"] = fraction
+    note = notes(note, "" if total else NO_VOXELS)
+    return Measure("BV/TV", "bone volume fraction", value, "%", region, "voxel count", DEFINITION, note, numbers)
+
+
+def bone_volume_profile(context: MeasureContext) -> tuple[Measure | Series, ...]:
+    """BV/TV over shells of equal thickness around the implant."""
+    if context.shell is None:
+        return (_measure("shells", np.zeros(UNKNOWN + 1, int), NO_IMPLANT),)
+    options, tolerance = context.options, DISTANCE_TOLERANCE_VOXELS * min(context.spacing_zyx_mm)
+    edges_mm = np.append(np.arange(0, options.distance_mm - tolerance, options.profile_step_mm), options.distance_mm)
+    bone, total = np.zeros(edges_mm.size - 1, dtype=np.int64), np.zeros(edges_mm.size - 1, dtype=np.int64)
+    shell_codes, box = context.codes[context.shell_box], shape_of(context.shell_box)
+    for layer in range(box[0]):
+        codes, distance = shell_codes[layer], context.distance_mm[layer]
+        counted = (distance > 0) & (distance <= options.distance_mm + tolerance)
+        shells = np.searchsorted(edges_mm[1:-1] + tolerance, distance[counted], side="left")
+        total += np.bincount(shells[codes[counted] <= BONE], minlength=total.size)
+        bone += np.bincount(shells[codes[counted] == BONE], minlength=total.size)
+    percent = np.divide(100.0 * bone, total, out=np.full(bone.shape, np.nan), where=total > 0)
+    return (Series("BV/TV", "bone volume fraction", "shells", "distance from the implant", "mm",
+                   tuple(edges_mm[:-1].tolist()), tuple(edges_mm[1:].tolist()), tuple(percent.tolist()), "%",
+                   f"voxel count in shells of {options.profile_step_mm:g} mm"),)  # fmt: skip

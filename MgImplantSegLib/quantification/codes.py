@@ -11,6 +11,7 @@ from MgImplantSegLib.labels import Role
 from MgImplantSegLib.volume import LabelMap
 
 BACKGROUND, BONE, LAYER, METAL, UNKNOWN = range(5)
+IMPLANT = (LAYER, METAL)
 CODE_OF_ROLE = {
     Role.BACKGROUND: BACKGROUND,
     Role.BONE: BONE,
@@ -57,6 +58,19 @@ def role_codes(label_map: LabelMap, field_of_view: np.ndarray | None = None) -> 
         if field_of_view is not None:
             codes[part][~field_of_view[part]] = UNKNOWN
     return codes
+
+
+def implant_in(codes: np.ndarray) -> np.ndarray:
+    """Boolean array, True in the implant: degradation layer and residual material."""
+    return (codes == LAYER) | (codes == METAL)
+
+
+def count_codes(codes: np.ndarray) -> np.ndarray:
+    """Number of voxels of each code, shape (5,)."""
+    counts = np.zeros(UNKNOWN + 1, dtype=np.int64)
+    for part in slabs(codes.shape):
+        counts += np.bincount(codes[part].ravel(), minlength=UNKNOWN + 1)
+    return counts
 
 
 def _codes_of(values: np.ndarray, code_of_value: dict[int, int]) -> np.ndarray:

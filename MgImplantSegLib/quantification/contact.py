@@ -1,48 +1,90 @@
-"""Bone-to-implant contact (BIC)."""
+"""Bone-to-implant contact (BIC) of the whole implant, per ROI and per slice along the screw axis."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from MgImplantSegLib.quantification.codes import BONE, LAYER, METAL, UNKNOWN
+from MgImplantSegLib.quantification.boxes import shape_of, start_of
+from MgImplantSegLib.quantification.codes import BONE
+from MgImplantSegLib.quantification.contact_methods import contact_method
 from MgImplantSegLib.quantification.context import MeasureContext
-from MgImplantSegLib.quantification.results import UNDEFINED, Measure
-from MgImplantSegLib.quantification.surface import grown
-from MgImplantSegLib.quantification.voxel_faces import AXIS_OFFSETS, count_pairs, face_area_mm2
+from MgImplantSegLib.quantification.region_masks import Region
+from MgImplantSegLib.quantification.results import UNDEFINED, Measure, Series, notes
 
-DEFINITION = "100 · b / a, a = area of the implant's surface (DL ∪ RM), b = the part of it that touches bone"
+DEFINITION = "100 · b / a; a: surface of the implant (DL ∪ RM), b: the part of it that touches bone"
+BORDER_NOTE = "The implant touches the border of the volume, which does not count as surface."
+NO_IMPLANT = "There is no implant in the segmentation."
 
 
 def contact(context: MeasureContext) -> tuple[Measure, ...]:
-    """BIC of the whole implant by face pairs."""
-    if context.implant_bounds is None:
-        return (_measure(UNDEFINED, "There is no implant in the segmentation.", {}),)
-    codes = context.codes[grown(context.implant_bounds, 1, context.codes.shape)]
-    surface_mm2, contact_mm2 = face_contact_mm2(codes, context.spacing_zyx_mm)
-    counts = {"surface_mm2": surface_mm2, "contact_mm2": contact_mm2}
-    if surface_mm2 == 0:
-        return (_measure(UNDEFINED, "The implant has no surface inside the volume.", counts),)
-    return (_measure(100 * contact_mm2 / surface_mm2, "", counts),)
+    """BIC of the whole implant and of its part in each ROI."""
+    return (_in_region(context, None), *(_in_region(context, roi) for roi in context.rois))
 
 
-def _measure(value: float, note: str, counts: dict[str, float]) -> Measure:
-    return Measure("BIC", "bone-to-implant contact", value, "%", "implant", "face pairs (6 neighbours)", DEFINITION,
-                   note, counts)  # fmt: skip
+def _in_region(context: MeasureContext, region: Region | None) -> Measure:
+    where = "implant" if region is None else region.name
+    if context.implant_box is None:
+        return _measure(context, where, UNDEFINED, NO_IMPLANT, {})
+    method = contact_method(context.options.contact)
+    surface, touching = method.measure(
+        context.surface_codes,
+        None if region is None else region.mask(context.surface_box),
+        context.spacing_zyx_mm,
+        context.options.contact_distance_mm,
+    )
+    counts = {f"surface_{method.unit}": surface, f"contact_{method.unit}": touching}
+    if surface == 0:
+        none = (
+            "There is no surface of the implant in the region."
+            if region
+            else "The implant has no surface in the volume."
+        )
+        return _measure(context, where, UNDEFINED, none, counts)
+    note = BORDER_NOTE if context.implant_touches_border and region is None else ""
+    return _measure(context, where, 100 * touching / surface, note, counts)
 
 
-def face_contact_mm2(codes: np.ndarray, spacing_zyx_mm: tuple[float, float, float]) -> tuple[float, float]:
-    """Area of the faces between implant and anything known, and of those between implant and bone."""
-    surface_mm2 = contact_mm2 = 0.0
-    implant, bone, unknown = (codes == LAYER) | (codes == METAL), codes == BONE, codes == UNKNOWN
+def _measure(context: MeasureContext, region: str, value: float, note: str, counts: dict[str, float]) -> Measure:
+    options = context.options
+    method = contact_method(options.contact).name
+    if options.contact == "distance":
+        method += f" ({options.contact_distance_mm:g} mm)"
+    if options.close_cracks_mm > 0:
+        method += f", cracks up to {options.close_cracks_mm:g} mm closed"
+    return Measure("BIC", "bone-to-implant contact", value, "%", region, method, DEFINITION, notes(note), counts)
 
-    def surface_faces(first: tuple, second: tuple) -> int:
-        return np.count_nonzero((implant[first] != implant[second]) & ~unknown[first] & ~unknown[second])
 
-    def contact_faces(first: tuple, second: tuple) -> int:
-        return np.count_nonzero((implant[first] & bone[second]) | (bone[first] & implant[second]))
+def contact_along_axis(context: MeasureContext) -> tuple[Measure | Series, ...]:
+    """BIC by faces of each slice perpendicular to the screw axis, and its mean over the slices."""
+    name, symbol = "mean of the BIC of slices along the screw axis", "BIC_slices"
+    definition = "mean over slices perpendicular to the screw axis of 100 · b / a, by voxel faces"
+    if context.implant_box is None:
+        return (Measure(symbol, name, UNDEFINED, "%", "implant", "face pairs", definition, NO_IMPLANT),)
+    low_mm, percent = _percent_of_slices(context)
+    step_mm = context.options.slice_mm
+    series = Series(
+        "BIC", "bone-to-implant contact", "implant", "position on the screw axis", "mm",
+        tuple(low_mm.tolist()), tuple((low_mm + step_mm).tolist()), tuple(percent.tolist()), "%",
+        f"face pairs in slices of {step_mm:g} mm",
+    )  # fmt: skip
+    defined = percent[np.isfinite(percent)]
+    value = float(defined.mean()) if defined.size else UNDEFINED
+    note = "" if defined.size else "The implant has no surface in the volume."
+    spread = float(defined.std(ddof=1)) if defined.size > 1 else UNDEFINED
+    counts = {"slices": defined.size, "standard_deviation_percent": spread}
+    return Measure(symbol, name, value, "%", "implant", series.method, definition, note, counts), series
 
-    for axis, offset in enumerate(AXIS_OFFSETS):
-        area = face_area_mm2(spacing_zyx_mm, axis)
-        surface_mm2 += area * count_pairs(codes.shape, offset, surface_faces)
-        contact_mm2 += area * count_pairs(codes.shape, offset, contact_faces)
-    return surface_mm2, contact_mm2
+
+def _percent_of_slices(context: MeasureContext) -> tuple[np.ndarray, np.ndarray]:
+    """Lower ends of the slices on the axis in mm, from the implant's lower end, and BIC in % of each."""
+    faces, shape = context.implant_faces, shape_of(context.surface_box)
+    if faces.inner.size == 0:
+        return np.zeros(0), np.zeros(0)
+    centres_zyx = faces.centres_zyx(shape) + start_of(context.surface_box)
+    along_mm = context.axis.position_mm(context.geometry.lps_from_index_zyx(centres_zyx))
+    slices = ((along_mm - along_mm.min()) / context.options.slice_mm).astype(np.int64)
+    bone = context.surface_codes.ravel()[faces.outer] == BONE
+    surface = np.bincount(slices, faces.area_mm2)
+    touching = np.bincount(slices, faces.area_mm2 * bone)
+    percent = np.divide(100 * touching, surface, out=np.full(surface.shape, np.nan), where=surface > 0)
+    return np.arange(percent.size) * context.options.slice_mm, percent

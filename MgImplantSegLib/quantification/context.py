@@ -2,58 +2,37 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.events import Events
-from MgImplantSegLib.quantification.codes import LAYER, METAL, UNKNOWN, role_codes, slabs
-from MgImplantSegLib.quantification.initial import InitialScrew
-from MgImplantSegLib.quantification.surface import DEFAULT_SURFACE_METHOD, bounding_box, grown, surface_method
-from MgImplantSegLib.regions import OrientedBox
+from MgImplantSegLib.quantification.axis import ScrewAxis, screw_axis
+from MgImplantSegLib.quantification.boxes import Box, bounding_box, grown, relative_to, whole
+from MgImplantSegLib.quantification.codes import IMPLANT, count_codes, implant_in, role_codes
+from MgImplantSegLib.quantification.common_part import CommonPart, common_part
+from MgImplantSegLib.quantification.distance import distance_to_mm
+from MgImplantSegLib.quantification.envelope import with_closed_cracks
+from MgImplantSegLib.quantification.options import QuantifyOptions
+from MgImplantSegLib.quantification.region_masks import Region, roi_region
+from MgImplantSegLib.quantification.voxel_faces import Faces, boundary_faces
 from MgImplantSegLib.volume import LabelMap
 
-DISTANCE_TOLERANCE = 1e-4
-
-
-@dataclass(frozen=True)
-class QuantifyOptions:
-    """How to measure.
-
-    Parameters
-    ----------
-    initial : InitialScrew, optional
-        The screw before implantation.
-    time_days : float, optional
-        Days between implantation and explantation.
-    distance_mm : float
-        Thickness of the shell around the implant for BV/TV.
-    rois : tuple of OrientedBox
-        Further regions for BV/TV.
-    surface : str
-        Key of `SURFACE_METHODS`.
-    field_of_view : bool array (z, y, x), optional
-        True where the scanner has seen something.
-    """
-
-    initial: InitialScrew | None = None
-    time_days: float | None = None
-    distance_mm: float = 0.5
-    rois: tuple[OrientedBox, ...] = ()
-    surface: str = DEFAULT_SURFACE_METHOD
-    field_of_view: np.ndarray | None = None
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "rois", tuple(self.rois))
-        if not (np.isfinite(self.distance_mm) and self.distance_mm > 0):
-            raise InputError(f"Expected a positive distance in mm, got {self.distance_mm}.")
-        surface_method(self.surface)
+DISTANCE_TOLERANCE_VOXELS = 1e-3
 
 
 class MeasureContext:
-    """A label map with its options, and masks, boxes and distances that measures share."""
+    """A label map with its options, and the masks, boxes and distances that measures share.
+
+    Parameters
+    ----------
+    label_map : LabelMap
+        Segmentation of the explant.
+    options : QuantifyOptions
+        How to measure.
+    events : Events
+        Progress and cancellation.
+    """
 
     def __init__(self, label_map: LabelMap, options: QuantifyOptions, events: Events) -> None:
         self.options = options
@@ -65,50 +44,85 @@ class MeasureContext:
     @cached_property
     def voxels_of_code(self) -> np.ndarray:
         """Number of voxels of each code, shape (5,)."""
-        counts = np.zeros(UNKNOWN + 1, dtype=np.int64)
-        for part in slabs(self.codes.shape):
-            counts += np.bincount(self.codes[part].ravel(), minlength=UNKNOWN + 1)
-        return counts
+        return count_codes(self.codes)
 
     @cached_property
-    def implant_bounds(self) -> tuple[slice, slice, slice] | None:
-        """Slices of the smallest box around the implant; None without an implant."""
-        return bounding_box((self.codes == LAYER) | (self.codes == METAL))
+    def implant_box(self) -> Box | None:
+        """The smallest box around the implant; None without an implant."""
+        return bounding_box(self.codes, *IMPLANT)
 
     @cached_property
     def implant_touches_border(self) -> bool:
         """Whether the implant reaches the border of the volume."""
-        bounds = self.implant_bounds
-        return bounds is not None and any(
-            part.start == 0 or part.stop == n for part, n in zip(bounds, self.codes.shape, strict=True)
+        return self.implant_box is not None and any(
+            part.start == 0 or part.stop == n for part, n in zip(self.implant_box, self.codes.shape, strict=True)
         )
 
-    def box_around_implant(self, margin_mm: float) -> tuple[slice, slice, slice] | None:
-        """Slices of the box around the implant grown by a margin, as far as the volume goes."""
-        if self.implant_bounds is None:
-            return None
-        voxels = tuple(int(np.ceil(margin_mm / spacing)) + 1 for spacing in self.spacing_zyx_mm)
-        return grown(self.implant_bounds, voxels, self.codes.shape)
+    @cached_property
+    def surface_box(self) -> Box:
+        """The implant's box with one voxel more on every side; the whole volume without an implant."""
+        return whole(self.codes.shape) if self.implant_box is None else grown(self.implant_box, 1, self.codes.shape)
 
     @cached_property
-    def shell_box(self) -> tuple[slice, slice, slice] | None:
-        """Slices of the box that holds the shell around the implant."""
-        return self.box_around_implant(self.options.distance_mm)
+    def surface_codes(self) -> np.ndarray:
+        """Codes in `surface_box`, with the implant's cracks closed if the options ask for it."""
+        codes = self.codes[self.surface_box]
+        return with_closed_cracks(codes, self.spacing_zyx_mm, self.options.close_cracks_mm)
+
+    @cached_property
+    def implant_faces(self) -> Faces:
+        """The implant's surface as voxel faces; flat indices into `surface_codes`."""
+        return boundary_faces(self.surface_codes, IMPLANT, self.spacing_zyx_mm)
+
+    @cached_property
+    def axis(self) -> ScrewAxis | None:
+        """The implant's axis; None without an implant."""
+        if self.implant_box is None:
+            return None
+        geometry = self.geometry.cropped(
+            [part.start for part in self.implant_box], [part.stop - part.start for part in self.implant_box]
+        )
+        return screw_axis(implant_in(self.codes[self.implant_box]), geometry, self.options.axis_lps)
+
+    @cached_property
+    def common(self) -> CommonPart | None:
+        """The part of the screw that was seen before and after; None without the screw's shape."""
+        return common_part(self)
+
+    @cached_property
+    def shell_box(self) -> Box | None:
+        """The box that holds the shell around the implant; None without an implant."""
+        if self.implant_box is None:
+            return None
+        voxels = tuple(int(np.ceil(self.options.distance_mm / spacing)) + 1 for spacing in self.spacing_zyx_mm)
+        return grown(self.implant_box, voxels, self.codes.shape)
 
     @cached_property
     def distance_mm(self) -> np.ndarray:
-        """Distance of the voxel centres of `shell_box` to the nearest implant voxel's centre, float32."""
-        from scipy import ndimage
+        """Distance of the voxel centres of `shell_box` to the nearest implant voxel's centre.
 
-        codes = self.codes[self.shell_box]
-        outside = (codes != LAYER) & (codes != METAL)
-        return ndimage.distance_transform_edt(outside, sampling=self.spacing_zyx_mm).astype(np.float32)
+        Exact up to the shell's thickness; float32.
+        """
+        mask = implant_in(self.codes[self.shell_box])
+        return distance_to_mm(mask, self.spacing_zyx_mm, self.options.distance_mm)
 
-    def within(self, distance_mm: np.ndarray, limit_mm: float) -> np.ndarray:
-        """True where 0 < distance ≤ limit, not shaken by rounding."""
-        return (distance_mm > 0) & (distance_mm <= limit_mm + DISTANCE_TOLERANCE * min(self.spacing_zyx_mm))
+    @cached_property
+    def shell(self) -> Region | None:
+        """The shell 0 < distance ≤ R around the implant; None without an implant."""
+        return None if self.shell_box is None else self.shell_between(0.0, self.options.distance_mm)
 
-    def implant_mask(self, bounds: tuple[slice, slice, slice]) -> np.ndarray:
-        """Boolean array of the implant within a box."""
-        codes = self.codes[bounds]
-        return (codes == LAYER) | (codes == METAL)
+    def shell_between(self, low_mm: float, high_mm: float) -> Region:
+        """The shell low < distance ≤ high around the implant."""
+        tolerance = DISTANCE_TOLERANCE_VOXELS * min(self.spacing_zyx_mm)
+        low = low_mm + tolerance if low_mm > 0 else 0.0
+
+        def mask_of(box: Box) -> np.ndarray:
+            distance = self.distance_mm[relative_to(box, self.shell_box)]
+            return (distance > low) & (distance <= high_mm + tolerance)
+
+        return Region(f"shell {low_mm:g}–{high_mm:g} mm", self.shell_box, mask_of)
+
+    @cached_property
+    def rois(self) -> tuple[Region, ...]:
+        """The ROI boxes on the grid."""
+        return tuple(roi_region(roi, self.geometry) for roi in self.options.rois)

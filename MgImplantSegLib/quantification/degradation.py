@@ -3,88 +3,187 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
 
-from MgImplantSegLib.quantification.codes import LAYER, METAL
+import numpy as np
+
+from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.quantification.boxes import intersection, relative_to, shape_of, whole
+from MgImplantSegLib.quantification.codes import LAYER, METAL, UNKNOWN
 from MgImplantSegLib.quantification.context import MeasureContext
-from MgImplantSegLib.quantification.initial import InitialScrew
-from MgImplantSegLib.quantification.results import UNDEFINED, Measure
-from MgImplantSegLib.quantification.surface import bounding_box, surface_area_mm2, surface_method
+from MgImplantSegLib.quantification.results import NOT_GIVEN, UNDEFINED, Measure, notes
+from MgImplantSegLib.quantification.surface import surface_area_mm2, surface_method
 
 DAYS_PER_YEAR = 365.25
-NO_INITIAL = "No initial screw was given."
+OUTSIDE_TOLERANCE = 0.05
+NO_INITIAL = f"{NOT_GIVEN} initial screw was given."
+NO_TIME = f"{NOT_GIVEN} time between implantation and explantation was given."
+NO_IMPLANT = "There is no implant in the segmentation."
+GROWN = (
+    "The residual volume is larger than the initial one: check registration, voxel size, and that both are of one part."
+)
+CUT = "The implant touches the border of the volume: what lies beyond is missing."
+
+
+@dataclass(frozen=True)
+class RateForm:
+    """Which area a degradation rate divides by; `area_mm2` gets the initial and the residual area."""
+
+    name: str
+    definition: str
+    area_mm2: Callable[[float, float], float]
+    needs_residual_area: bool = False
+
+
+RATE_FORMS = {
+    "initial-area": RateForm(
+        "initial area", "(V_i − V_r) / (A_i · t), t in years of 365.25 days", lambda initial, residual: initial
+    ),
+    "mean-area": RateForm(
+        "mean of initial and residual area",
+        "(V_i − V_r) / (½ (A_i + A_r) · t), t in years of 365.25 days",
+        lambda initial, residual: (initial + residual) / 2,
+        needs_residual_area=True,
+    ),
+}
 
 
 def volumes(context: MeasureContext) -> tuple[Measure, ...]:
     """V_r and V_DL: voxels of each part times the voxel volume."""
-    voxel_mm3 = context.geometry.voxel_volume_mm3
-    note = "The implant touches the border of the volume; what lies beyond is missing." * context.implant_touches_border
+    note = CUT if context.implant_touches_border else ""
     parts = (("V_r", "residual volume", METAL), ("V_DL", "volume of the degradation layer", LAYER))
     return tuple(
-        Measure(symbol, name, int(context.voxels_of_code[code]) * voxel_mm3, "mm³", "implant", "voxel count",
-                "number of voxels × voxel volume", note, {"voxels": int(context.voxels_of_code[code])})
-        for symbol, name, code in parts
-    )  # fmt: skip
+        _volume(symbol, name, int(context.voxels_of_code[code]), context, note) for symbol, name, code in parts
+    )
+
+
+def _volume(symbol: str, name: str, voxels: int, context: MeasureContext, note: str) -> Measure:
+    return Measure(symbol, name, voxels * context.geometry.voxel_volume_mm3, "mm³", "implant", "voxel count",
+                   "number of voxels × voxel volume", note, {"voxels": voxels})  # fmt: skip
 
 
 def degradation(context: MeasureContext) -> tuple[Measure, ...]:
-    """V_i, A_i, VL and DR."""
-    initial_volume, initial_area = _initial_measures(context)
+    """V_i, A_i, VL and DR; on the common length of the screw if its shape is known."""
+    initial_volume, initial_area, residual_mm3 = _initial_and_residual(context)
+    loss = _volume_loss(context, initial_volume, residual_mm3)
+    return initial_volume, initial_area, loss, _degradation_rate(context, initial_volume, initial_area, residual_mm3)
+
+
+def _initial_and_residual(context: MeasureContext) -> tuple[Measure, Measure, float]:
+    """V_i, A_i, and V_r in mm³ of the same part."""
+    initial, common = context.options.initial, context.common
     residual_mm3 = int(context.voxels_of_code[METAL]) * context.geometry.voxel_volume_mm3
-    loss = _volume_loss(initial_volume, residual_mm3)
-    rate = _degradation_rate(initial_volume, initial_area, residual_mm3, context.options.time_days)
-    return initial_volume, initial_area, loss, rate
-
-
-def _initial_measures(context: MeasureContext) -> tuple[Measure, Measure]:
-    initial = context.options.initial
-    volume_mm3, area_mm2 = UNDEFINED, UNDEFINED
-    method, area_method = "not given", "not given"
-    if initial is not None and initial.label_map is not None:
-        volume_mm3, area_mm2 = _measured(initial, context.options.surface)
-        method, area_method = "voxel count", surface_method(context.options.surface).name
+    region, note = "implant", ""
+    volume_mm3, volume_method = UNDEFINED, "not measured"
+    area_mm2, area_method = UNDEFINED, "not measured"
+    if initial is None:
+        note = NO_INITIAL
+    elif common is not None and common.is_cropped:
+        region = f"common length {common.length_mm:.3g} mm"
+        residual_mm3 = common.residual_voxels * context.geometry.voxel_volume_mm3
+        volume_mm3, area_mm2 = _of_common_part(context)
+        volume_method, area_method = "voxel count", surface_method(context.options.surface).name
+        note = _common_note(context, volume_mm3)
+    elif initial.shape is not None:
+        volume_mm3, volume_method = initial.shape.volume_mm3, initial.shape.volume_method
+        area_mm2, area_method = initial.shape.area_mm2(context.options.surface)
+        note = notes(initial.shape.note, _outside_note(context))
     if initial is not None and initial.volume_mm3 is not None:
-        volume_mm3, method = initial.volume_mm3, "typed in"
+        volume_mm3, volume_method = initial.volume_mm3, "typed in"
     if initial is not None and initial.area_mm2 is not None:
         area_mm2, area_method = initial.area_mm2, "typed in"
+    missing = "" if initial is None else f"{NOT_GIVEN} initial {{}} was given."
     return (
-        Measure("V_i", "initial volume", volume_mm3, "mm³", "implant", method, "volume of the new screw",
-                "" if math.isfinite(volume_mm3) else NO_INITIAL),
-        Measure("A_i", "initial surface area", area_mm2, "mm²", "implant", area_method,
-                "surface area of the new screw", "" if math.isfinite(area_mm2) else NO_INITIAL),
+        Measure("V_i", "initial volume", volume_mm3, "mm³", region, volume_method, "volume of the new screw",
+                note or ("" if math.isfinite(volume_mm3) else missing.format("volume"))),
+        Measure("A_i", "initial surface area", area_mm2, "mm²", region, area_method, "surface area of the new screw",
+                note or ("" if math.isfinite(area_mm2) else missing.format("surface area"))),
+        residual_mm3,
     )  # fmt: skip
 
 
-def _measured(initial: InitialScrew, method: str) -> tuple[float, float]:
-    mask = initial.label_map.implant_mask()
-    geometry = initial.label_map.geometry
-    bounds = bounding_box(mask)
-    if bounds is None:
+def _of_common_part(context: MeasureContext) -> tuple[float, float]:
+    """V_i in mm³ and A_i in mm² of the part that both scans show; NaN if there is none."""
+    common = context.common
+    if common.initial_voxels == 0:
         return UNDEFINED, UNDEFINED
-    area_mm2 = surface_area_mm2(mask[bounds], geometry.spacing_zyx_mm, method, closed=True)
-    return int(mask[bounds].sum()) * geometry.voxel_volume_mm3, area_mm2
+    area_mm2 = surface_area_mm2(common.initial, context.spacing_zyx_mm, context.options.surface, counted=common.counted)
+    return common.initial_voxels * context.geometry.voxel_volume_mm3, area_mm2
 
 
-def _volume_loss(initial_volume: Measure, residual_mm3: float) -> Measure:
-    value = 100 * (initial_volume.value - residual_mm3) / initial_volume.value
-    note = initial_volume.note
-    if value < 0:
-        note = "The residual volume is larger than the initial one: check registration, voxel size and common length."
-    return Measure("VL", "volume loss", value, "%", "implant", "from V_i and V_r", "100 · (V_i − V_r) / V_i", note,
-                   {"V_i_mm3": initial_volume.value, "V_r_mm3": residual_mm3})  # fmt: skip
+def _common_note(context: MeasureContext, volume_mm3: float) -> str:
+    if not math.isfinite(volume_mm3):
+        return "The initial screw and the implant do not overlap: register the screw to the explant first."
+    whole_mm3 = context.options.initial.shape.volume_mm3
+    part = (
+        f"Both scans show {100 * volume_mm3 / whole_mm3:.3g} % of the initial screw; V_i, A_i and V_r are of this part."
+    )
+    return notes(part, context.options.initial.shape.note, _outside_note(context))
 
 
-def _degradation_rate(volume: Measure, area: Measure, residual_mm3: float, time_days: float | None) -> Measure:
-    note = volume.note or area.note
-    years = UNDEFINED
-    if time_days is None:
-        note = note or "No time between implantation and explantation was given."
-    elif not (math.isfinite(time_days) and time_days > 0):
-        note = f"The time between implantation and explantation must be positive, got {time_days} days."
-    else:
-        years = time_days / DAYS_PER_YEAR
-    rate = (volume.value - residual_mm3) / (area.value * years)
-    if rate < 0:
-        note = "The residual volume is larger than the initial one: check registration, voxel size and common length."
+def _outside_note(context: MeasureContext) -> str:
+    common = context.common
+    if common is None or common.residual_outside_voxels <= OUTSIDE_TOLERANCE * common.residual_voxels:
+        return ""
+    part = 100 * common.residual_outside_voxels / common.residual_voxels
+    return f"{part:.3g} % of the residual material lies outside the initial screw: check the registration."
+
+
+def _volume_loss(context: MeasureContext, initial: Measure, residual_mm3: float) -> Measure:
+    value = 100 * (initial.value - residual_mm3) / initial.value
+    note = initial.note if context.implant_box is not None else NO_IMPLANT
+    return Measure("VL", "volume loss", value if context.implant_box is not None else UNDEFINED, "%", initial.region,
+                   "from V_i and V_r", "100 · (V_i − V_r) / V_i", notes(GROWN if value < 0 else "", note),
+                   {"V_i_mm3": initial.value, "V_r_mm3": residual_mm3})  # fmt: skip
+
+
+def _degradation_rate(context: MeasureContext, volume: Measure, area: Measure, residual_mm3: float) -> Measure:
+    form = rate_form(context.options.rate_form)
+    years, time_note = _years(context.options.time_days)
+    residual_area_mm2 = _residual_area_mm2(context) if form.needs_residual_area else UNDEFINED
+    rate = (volume.value - residual_mm3) / (form.area_mm2(area.value, residual_area_mm2) * years)
+    note = notes(time_note, volume.note, area.note, GROWN if rate < 0 else "")
+    if context.implant_box is None:
+        rate, note = UNDEFINED, NO_IMPLANT
+    elif residual_mm3 == 0 and rate > 0:
+        note = notes("No residual material is left: the rate is a lower bound.", note)
     counts = {"V_i_mm3": volume.value, "A_i_mm2": area.value, "V_r_mm3": residual_mm3, "time_years": years}
-    return Measure("DR", "degradation rate", rate, "mm/year", "implant", f"initial area ({area.method})",
-                   "(V_i − V_r) / (A_i · t), t in years of 365.25 days", note, counts)  # fmt: skip
+    if form.needs_residual_area:
+        counts["A_r_mm2"] = residual_area_mm2
+    return Measure("DR", "degradation rate", rate, "mm/year", volume.region, f"{form.name} ({area.method})",
+                   form.definition, note, counts)  # fmt: skip
+
+
+def _years(time_days: float | None) -> tuple[float, str]:
+    if time_days is None:
+        return UNDEFINED, NO_TIME
+    if not (math.isfinite(time_days) and time_days > 0):
+        return UNDEFINED, f"The time between implantation and explantation must be positive, got {time_days:g} days."
+    return time_days / DAYS_PER_YEAR, ""
+
+
+def _residual_area_mm2(context: MeasureContext) -> float:
+    """Surface of the residual material that counts."""
+    counted = context.codes != UNKNOWN
+    common = context.common
+    if common is not None and common.is_cropped:
+        inside = np.zeros(counted.shape, dtype=bool)
+        box = intersection(common.box, whole(counted.shape))
+        if min(shape_of(box)) > 0:
+            inside[box] = common.counted[relative_to(box, common.box)]
+        counted = inside
+    return surface_area_mm2(context.codes == METAL, context.spacing_zyx_mm, context.options.surface, counted=counted)
+
+
+def rate_form(key: str) -> RateForm:
+    """The form with that key.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    if key not in RATE_FORMS:
+        raise InputError(f"Expected a form of the degradation rate of {', '.join(RATE_FORMS)}, got {key!r}.")
+    return RATE_FORMS[key]

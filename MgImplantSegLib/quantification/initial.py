@@ -1,27 +1,41 @@
-"""The screw before implantation: `InitialScrew`."""
+"""The screw before implantation: `InitialScrew`, from numbers, a segmentation or a mesh."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
 
 from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.quantification.screw_shape import LabelMapShape, MeshShape
+from MgImplantSegLib.quantification.triangle_mesh import MESH_SUFFIXES, read_mesh
 from MgImplantSegLib.volume import LabelMap
 
 
 @dataclass(frozen=True)
 class InitialScrew:
-    """The screw before implantation: typed numbers, or a label map that is registered to the explant.
+    """What is known of the screw before implantation: typed numbers, its shape, or both.
+
+    Parameters
+    ----------
+    volume_mm3, area_mm2 : float, optional
+        Typed numbers; they win over those of the shape.
+    shape : LabelMapShape or MeshShape, optional
+        The screw in the explant's LPS space.
+    source : str
+        Where it comes from, for the report.
 
     Raises
     ------
     InputError
-        If a typed number is not positive, or nothing is given.
+        If a number is not positive and finite, or nothing is given.
     """
 
     volume_mm3: float | None = None
     area_mm2: float | None = None
-    label_map: LabelMap | None = None
+    shape: LabelMapShape | MeshShape | None = None
     source: str = "typed in"
 
     def __post_init__(self) -> None:
@@ -30,8 +44,8 @@ class InitialScrew:
                 raise InputError(
                     f"Expected a positive initial {what}, got {value}.", "Give the value of the new screw."
                 )
-        if self.label_map is None and self.volume_mm3 is None and self.area_mm2 is None:
-            raise InputError("Expected an initial volume and area or a segmentation of the screw, got nothing.")
+        if self.shape is None and self.volume_mm3 is None and self.area_mm2 is None:
+            raise InputError("Expected the initial screw as numbers, segmentation or mesh, got nothing.")
 
     @classmethod
     def from_values(cls, volume_mm3: float | None, area_mm2: float | None) -> InitialScrew:
@@ -39,6 +53,54 @@ class InitialScrew:
         return cls(volume_mm3, area_mm2)
 
     @classmethod
-    def from_label_map(cls, label_map: LabelMap) -> InitialScrew:
-        """A screw from its segmentation before implantation."""
-        return cls(label_map=label_map, source=str(label_map.provenance.get("path", "label map")))
+    def from_label_map(cls, label_map: LabelMap, source: str | None = None) -> InitialScrew:
+        """A screw from its segmentation before implantation.
+
+        Raises
+        ------
+        InputError
+            If the segmentation is empty.
+        """
+        source = source or str(label_map.provenance.get("path", "segmentation"))
+        return cls(shape=LabelMapShape.from_label_map(label_map), source=source)
+
+    @classmethod
+    def from_mesh(cls, path: str | Path, unit_mm: float = 1.0) -> InitialScrew:
+        """A screw from a closed mesh: STL, PLY, OBJ, VTK or VTP; `unit_mm` is the file's unit in mm.
+
+        Raises
+        ------
+        InputError
+            If the file cannot be read or the mesh is not closed.
+        """
+        points_lps_mm, triangles = read_mesh(path, unit_mm)
+        return cls(shape=MeshShape(points_lps_mm, triangles), source=str(path))
+
+    @classmethod
+    def read(cls, path: str | Path) -> InitialScrew:
+        """A screw from a mesh or a segmentation, by the file's suffix.
+
+        Raises
+        ------
+        InputError
+            If the file cannot be read.
+        """
+        if Path(path).suffix.lower() in MESH_SUFFIXES:
+            return cls.from_mesh(path)
+        from MgImplantSegLib.io import read_label_map
+
+        return cls.from_label_map(read_label_map(path), str(path))
+
+    def moved(self, initial_to_explant: np.ndarray) -> InitialScrew:
+        """The screw after a rigid 4×4 LPS transform, from its own space to the explant's.
+
+        Raises
+        ------
+        InputError
+            If only numbers are known.
+        """
+        if self.shape is None:
+            raise InputError(
+                "Expected a screw with a shape to move, got typed numbers only.", "Leave the transform out."
+            )
+        return InitialScrew(self.volume_mm3, self.area_mm2, self.shape.moved(initial_to_explant), self.source)

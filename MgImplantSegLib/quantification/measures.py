@@ -1,27 +1,60 @@
-"""All measures, and `quantify`, which computes the chosen ones of a label map."""
+"""All measures, and `quantify`, which computes the chosen ones of a label map.
+
+A new measure is a function that takes the `MeasureContext` and returns `Measure` and `Series` objects, and an entry in
+`MEASURES`; command line, tables and plots take it from there.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
+import MgImplantSegLib
+from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.events import Events
-from MgImplantSegLib.quantification.bone_volume import bone_volume
-from MgImplantSegLib.quantification.contact import contact
-from MgImplantSegLib.quantification.context import MeasureContext, QuantifyOptions
-from MgImplantSegLib.quantification.degradation import degradation, volumes
-from MgImplantSegLib.quantification.results import Measure, QuantificationReport
+from MgImplantSegLib.quantification.bone_volume import bone_volume, bone_volume_profile
+from MgImplantSegLib.quantification.common_part import CommonLength
+from MgImplantSegLib.quantification.contact import contact, contact_along_axis
+from MgImplantSegLib.quantification.contact_methods import contact_method
+from MgImplantSegLib.quantification.context import MeasureContext
+from MgImplantSegLib.quantification.cross_section import cross_section
+from MgImplantSegLib.quantification.degradation import degradation, rate_form, volumes
+from MgImplantSegLib.quantification.depth import degradation_depth, layer_thickness
+from MgImplantSegLib.quantification.morphometry import morphometry
+from MgImplantSegLib.quantification.options import QuantifyOptions
+from MgImplantSegLib.quantification.results import NOT_GIVEN, Measure, QuantificationReport, Series
 from MgImplantSegLib.volume import LabelMap
 
-MEASURES: dict[str, Callable[[MeasureContext], tuple[Measure, ...]]] = {
-    "volumes": volumes,
-    "degradation": degradation,
-    "contact": contact,
-    "bone-volume": bone_volume,
+
+@dataclass(frozen=True)
+class MeasureGroup:
+    """Measures that are computed together; `help` is a line for the command line, `by_default` for `quantify`."""
+
+    help: str
+    compute: Callable[[MeasureContext], Iterable[Measure | Series]]
+    by_default: bool = True
+
+
+MEASURES = {
+    "volumes": MeasureGroup("V_r, V_DL", volumes),
+    "degradation": MeasureGroup("V_i, A_i, VL, DR", degradation),
+    "contact": MeasureGroup("BIC of the implant and per ROI", contact),
+    "bone-volume": MeasureGroup("BV/TV in the shell, per ROI, and where both overlap", bone_volume),
+    "bone-profile": MeasureGroup("BV/TV over shells around the implant", bone_volume_profile),
+    "contact-profile": MeasureGroup("BIC per slice along the screw axis", contact_along_axis, by_default=False),
+    "depth": MeasureGroup("degradation depth and pitting factor", degradation_depth, by_default=False),
+    "layer": MeasureGroup("thickness of the degradation layer", layer_thickness, by_default=False),
+    "cross-section": MeasureGroup("least cross-section of the residual material", cross_section, by_default=False),
+    "morphometry": MeasureGroup("Tb.Th, Tb.Sp, Tb.N per ROI, or in the shell", morphometry, by_default=False),
 }
+DEFAULT_MEASURES = tuple(key for key, group in MEASURES.items() if group.by_default)
 
 
-def quantify(label_map: LabelMap, options: QuantifyOptions, events: Events) -> QuantificationReport:
+def quantify(
+    label_map: LabelMap, options: QuantifyOptions | None = None, events: Events | None = None
+) -> QuantificationReport:
     """Measure a segmentation.
 
     Parameters
@@ -31,31 +64,72 @@ def quantify(label_map: LabelMap, options: QuantifyOptions, events: Events) -> Q
     options : QuantifyOptions
         What is known besides, and how to measure.
     events : Events
-        Gets progress, and can cancel.
+        Gets progress and warnings, and can cancel.
 
     Raises
     ------
     InputError
-        If a label value has no role.
+        If a label value has no role, or an option names something that does not exist.
     """
-    measures: list[Measure] = []
-    with events.task("quantify", len(MEASURES) + 1) as task:
+    options, events = options or QuantifyOptions(), events or Events()
+    chosen = _chosen_groups(options)
+    found: list[Measure | Series] = []
+    with events.task("measures", len(chosen) + 1) as task:
         context = MeasureContext(label_map, options, events)
-        for name, compute in MEASURES.items():
-            task.advance(stage=f"quantify: {name}")
-            measures.extend(compute(context))
-    return QuantificationReport(tuple(measures), _inputs(label_map, options))
+        for key, group in chosen.items():
+            task.advance(stage=f"measures: {key}")
+            found.extend(group.compute(context))
+    measures = tuple(entry for entry in found if isinstance(entry, Measure))
+    _warn(measures, events)
+    series = tuple(entry for entry in found if isinstance(entry, Series))
+    return QuantificationReport(measures, _inputs(label_map, options, tuple(chosen)), series)
 
 
-def _inputs(label_map: LabelMap, options: QuantifyOptions) -> dict[str, Any]:
+def _chosen_groups(options: QuantifyOptions) -> dict[str, MeasureGroup]:
+    """The groups in the order of `MEASURES`; raises InputError for an unknown key anywhere in the options."""
+    contact_method(options.contact)
+    rate_form(options.rate_form)
+    lengths = [rule.value for rule in CommonLength]
+    if options.common_length not in lengths:
+        raise InputError(f"Expected a common length of {', '.join(lengths)}, got {options.common_length!r}.")
+    keys = DEFAULT_MEASURES if options.measures is None else options.measures
+    unknown = [key for key in keys if key not in MEASURES]
+    if unknown or not keys:
+        raise InputError(f"Expected measures of {', '.join(MEASURES)}, got {', '.join(unknown) or 'none'}.")
+    return {key: group for key, group in MEASURES.items() if key in keys}
+
+
+def _warn(measures: Iterable[Measure], events: Events) -> None:
+    """Tell each note once, with all symbols it belongs to; what was not given is no surprise."""
+    symbols_of: dict[str, list[str]] = {}
+    for measure in measures:
+        given = not measure.note.startswith(NOT_GIVEN) or math.isfinite(measure.value)
+        if measure.note and given:
+            symbols_of.setdefault(measure.note, []).append(measure.symbol)
+    for note, symbols in symbols_of.items():
+        events.warning(f"{', '.join(dict.fromkeys(symbols))}: {note}", kind="measure")
+
+
+def _inputs(label_map: LabelMap, options: QuantifyOptions, measures: tuple[str, ...]) -> dict[str, Any]:
+    initial = options.initial
     return {
+        "software_version": MgImplantSegLib.__version__,
         "segmentation": dict(label_map.provenance),
         "shape_zyx": list(label_map.geometry.shape_zyx),
         "spacing_zyx_um": [spacing * 1000 for spacing in label_map.geometry.spacing_zyx_mm],
-        "scheme": label_map.scheme.to_dict(),
-        "initial": options.initial.source if options.initial else None,
+        "label_scheme": label_map.scheme.to_dict(),
+        "initial": None if initial is None else {"source": initial.source, "volume_mm3": initial.volume_mm3,
+                                                 "area_mm2": initial.area_mm2},
         "time_days": options.time_days,
         "distance_mm": options.distance_mm,
-        "rois": [{"name": r.name, "centre_lps_mm": r.centre_lps_mm, "axes_lps": r.axes_lps, "size_mm": r.size_mm}
-                 for r in options.rois],
+        "rois": [{"name": roi.name, "centre_lps_mm": roi.centre_lps_mm, "axes_lps": roi.axes_lps,
+                  "size_mm": roi.size_mm} for roi in options.rois],
+        "measures": list(measures),
+        "surface": options.surface,
+        "rate_form": options.rate_form,
+        "contact": options.contact,
+        "contact_distance_mm": options.contact_distance_mm,
+        "close_cracks_mm": options.close_cracks_mm,
+        "common_length": options.common_length,
+        "field_of_view": "given" if options.field_of_view is not None else "whole volume",
     }  # fmt: skip

@@ -18,6 +18,12 @@ from MgImplantSegLib.files import atomic_output
 CSV_COLUMNS = ("symbol", "name", "region", "value", "unit", "low", "high", "method", "definition", "note", "counts")
 SERIES_COLUMNS = ("symbol", "region", "x_name", "x_low", "x_high", "x_unit", "value", "unit", "method")
 UNDEFINED = float("nan")
+NOT_GIVEN = "No"
+
+
+def notes(*parts: str) -> str:
+    """One note of several sentences, each once, without the empty ones."""
+    return " ".join(dict.fromkeys(part for part in parts if part))
 
 
 @dataclass(frozen=True)

@@ -8,28 +8,46 @@ from dataclasses import dataclass
 import numpy as np
 
 from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.quantification.mesh_area import smoothed_mesh_area_mm2
+from MgImplantSegLib.quantification.boxes import bounding_box, grown
+from MgImplantSegLib.quantification.crofton import crofton_area_mm2
+from MgImplantSegLib.quantification.mesh import mesh_area_mm2, raw_triangles, smoothed_triangles
 from MgImplantSegLib.quantification.voxel_faces import voxel_face_area_mm2
 
 DEFAULT_SURFACE_METHOD = "smoothed-mesh"
-PAD_VOXELS = 4
+PAD_VOXELS = 6
 
 
 @dataclass(frozen=True)
 class SurfaceMethod:
-    """A way to measure the surface of a mask; `area_mm2(mask, counted, spacing_zyx_mm)` on padded arrays."""
+    """A way to measure a surface; ``area_mm2(mask, counted, spacing_zyx_mm)`` takes masks with a margin.
+
+    `errors` says in a line what to expect of it.
+    """
 
     name: str
     area_mm2: Callable[[np.ndarray, np.ndarray, tuple[float, float, float]], float]
+    errors: str
 
 
 SURFACE_METHODS = {
-    "smoothed-mesh": SurfaceMethod("mesh of the smoothed mask", smoothed_mesh_area_mm2),
-    "voxel-faces": SurfaceMethod("sum of the voxel faces", voxel_face_area_mm2),
+    "smoothed-mesh": SurfaceMethod(
+        "smoothed mesh (surface nets, windowed sinc)",
+        mesh_area_mm2(smoothed_triangles),
+        "within 1.5 % on smooth shapes of 10 voxels radius and more, up to 3 % low on boxes of 24 voxels and more",
+    ),
+    "raw-mesh": SurfaceMethod(
+        "raw mesh (marching cubes)", mesh_area_mm2(raw_triangles), "6 to 10 % high on smooth shapes"
+    ),
+    "crofton": SurfaceMethod(
+        "Crofton, 13 directions", crofton_area_mm2, "within 0.5 % on balls, up to 15 % low on faces along the grid"
+    ),
+    "voxel-faces": SurfaceMethod(
+        "voxel faces", voxel_face_area_mm2, "exact on faces along the grid, 50 % high on balls"
+    ),
 }
 
 
-def surface_method(name: str) -> SurfaceMethod:
+def surface_method(key: str) -> SurfaceMethod:
     """The method with that key.
 
     Raises
@@ -37,9 +55,9 @@ def surface_method(name: str) -> SurfaceMethod:
     InputError
         If there is none.
     """
-    if name not in SURFACE_METHODS:
-        raise InputError(f"Expected a surface method of {', '.join(SURFACE_METHODS)}, got {name!r}.")
-    return SURFACE_METHODS[name]
+    if key not in SURFACE_METHODS:
+        raise InputError(f"Expected a surface method of {', '.join(SURFACE_METHODS)}, got {key!r}.")
+    return SURFACE_METHODS[key]
 
 
 def surface_area_mm2(
@@ -63,38 +81,23 @@ def surface_area_mm2(
     counted : bool array (z, y, x), optional
         Surface counts where the voxels on both of its sides are True.
     closed : bool
-        Whether the border of the array is surface of an object that touches it.
+        Whether the border of the array closes an object that touches it. By default the object goes on beyond,
+        and the border is no surface.
+
+    Raises
+    ------
+    InputError
+        If there is no such method.
     """
-    bounds = bounding_box(mask)
-    if bounds is None:
+    area_mm2 = surface_method(method).area_mm2
+    box = bounding_box(mask)
+    if box is None:
         return 0.0
-    bounds = grown(bounds, PAD_VOXELS, mask.shape)
-    counted = np.ones(mask.shape, dtype=bool) if counted is None else counted
+    box = grown(box, PAD_VOXELS, mask.shape)
+    inside = np.asarray(mask[box], dtype=bool)
+    known = np.ones(inside.shape, dtype=bool) if counted is None else counted[box]
     if closed:
-        padded = np.pad(mask[bounds], PAD_VOXELS), np.pad(counted[bounds], PAD_VOXELS, constant_values=True)
+        inside, known = np.pad(inside, PAD_VOXELS), np.pad(known, PAD_VOXELS, constant_values=True)
     else:
-        padded = np.pad(mask[bounds], PAD_VOXELS, mode="edge"), np.pad(counted[bounds], PAD_VOXELS)
-    return float(surface_method(method).area_mm2(*padded, spacing_zyx_mm))
-
-
-def bounding_box(mask: np.ndarray) -> tuple[slice, slice, slice] | None:
-    """Slices (z, y, x) of the smallest box that holds all True voxels; None if there are none."""
-    bounds = []
-    for axis in range(3):
-        others = tuple(other for other in range(3) if other != axis)
-        hit = np.flatnonzero(mask.any(axis=others))
-        if hit.size == 0:
-            return None
-        bounds.append(slice(int(hit[0]), int(hit[-1]) + 1))
-    return tuple(bounds)
-
-
-def grown(
-    bounds: tuple[slice, slice, slice], voxels: int | tuple[int, int, int], shape_zyx: tuple[int, int, int]
-) -> tuple[slice, slice, slice]:
-    """The box grown by `voxels` on every side, as far as the grid goes."""
-    margins = (voxels,) * 3 if isinstance(voxels, int) else voxels
-    return tuple(
-        slice(max(0, part.start - margin), min(n, part.stop + margin))
-        for part, margin, n in zip(bounds, margins, shape_zyx, strict=True)
-    )
+        inside, known = np.pad(inside, PAD_VOXELS, mode="edge"), np.pad(known, PAD_VOXELS)
+    return float(area_mm2(inside, known, spacing_zyx_mm))

@@ -1,0 +1,159 @@
+"""The part of the screw that was seen before and after implantation, so that V_i, A_i and V_r are of the same part."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.quantification.axis import ScrewAxis, screw_axis
+from MgImplantSegLib.quantification.boxes import Box, intersection, relative_to, shape_of, start_of, whole
+from MgImplantSegLib.quantification.codes import METAL, UNKNOWN, implant_in
+from MgImplantSegLib.volume import Geometry
+
+if TYPE_CHECKING:
+    from MgImplantSegLib.quantification.context import MeasureContext
+
+MARGIN_VOXELS = 6
+LENGTH_TOLERANCE = 0.05
+LEAST_CROSS_SECTION = 0.01
+LARGEST_GROWTH = 27
+
+
+class CommonLength(str, Enum):
+    """Which length of the screw counts.
+
+    ``scan``: all that both scans have seen. ``implant``: from end to end of what is left of the implant.
+    ``auto``: as ``scan``, but an end that is shorter in one of both by more than 5 % of the length, sawn off for
+    example, is left out of the other too.
+    """
+
+    AUTO = "auto"
+    SCAN = "scan"
+    IMPLANT = "implant"
+
+
+@dataclass(frozen=True, eq=False)
+class CommonPart:
+    """The initial screw on the explant's grid, and what of it counts.
+
+    Parameters
+    ----------
+    box : Box
+        Box around the screw in indices of the volume; it may reach outside.
+    initial : bool array (z, y, x)
+        The initial screw in that box.
+    counted : bool array (z, y, x)
+        True where both scans have seen something, on the common length.
+    initial_voxels, residual_voxels : int
+        Voxels of the initial screw, and of residual material, that count.
+    residual_outside_voxels : int
+        Those of the residual material that lie outside the initial screw.
+    is_cropped : bool
+        Whether a part of the initial screw or of the residual material does not count.
+    length_mm : float
+        Common length along the axis.
+    """
+
+    box: Box
+    initial: np.ndarray
+    counted: np.ndarray
+    initial_voxels: int
+    residual_voxels: int
+    residual_outside_voxels: int
+    is_cropped: bool
+    length_mm: float
+
+
+def common_part(context: MeasureContext) -> CommonPart | None:
+    """The part of the screw that both scans show; None where the initial screw's shape or the implant is missing.
+
+    Raises
+    ------
+    InputError
+        If the initial screw is far larger than the volume, as with a wrong unit.
+    """
+    options = context.options
+    if options.initial is None or options.initial.shape is None or context.implant_box is None:
+        return None
+    shape = options.initial.shape
+    box = _box_around(shape.corners_lps_mm, context.geometry)
+    geometry = context.geometry.cropped(start_of(box), shape_of(box))
+    initial = shape.mask_on(geometry)
+    codes = codes_in(box, context.codes)
+    known = (codes != UNKNOWN) & shape.known_on(geometry)
+    axis = screw_axis(initial, geometry, options.axis_lps) if initial.any() else context.axis
+    low_mm, high_mm, length_mm = _limits_mm(
+        context, CommonLength(options.common_length), axis, initial & known, geometry
+    )
+    counted = known & axis.between(geometry, low_mm, high_mm)
+    residual, all_residual = _residual_voxels(context, shape, axis, (low_mm, high_mm))
+    inside = int(np.count_nonzero((codes == METAL) & counted & initial))
+    initial_voxels = int(np.count_nonzero(initial & counted))
+    is_cropped = initial_voxels < int(np.count_nonzero(initial)) or residual < all_residual
+    return CommonPart(box, initial, counted, initial_voxels, residual, residual - inside, is_cropped, length_mm)
+
+
+def _box_around(points_lps_mm: np.ndarray, geometry: Geometry) -> Box:
+    index_zyx = geometry.index_zyx_from_lps(points_lps_mm)
+    start = np.floor(index_zyx.min(axis=0)).astype(int) - MARGIN_VOXELS
+    stop = np.ceil(index_zyx.max(axis=0)).astype(int) + MARGIN_VOXELS + 1
+    if np.prod((stop - start).astype(float)) > LARGEST_GROWTH * max(np.prod(geometry.shape_zyx), 1 << 24):
+        size_mm = (stop - start) * np.array(geometry.spacing_zyx_mm)
+        raise InputError(
+            f"Expected an initial screw that fits the volume of {geometry.extent_zyx_mm} mm, got {size_mm} mm.",
+            "Check the unit (mm) and the voxel size of the initial screw.",
+        )
+    return tuple(slice(int(a), int(b)) for a, b in zip(start, stop, strict=True))
+
+
+def codes_in(box: Box, codes: np.ndarray) -> np.ndarray:
+    """Codes in a box that may reach outside; unknown there."""
+    found = np.full(shape_of(box), UNKNOWN, dtype=np.uint8)
+    common = intersection(box, whole(codes.shape))
+    if min(shape_of(common)) > 0:
+        found[relative_to(common, box)] = codes[common]
+    return found
+
+
+def _limits_mm(
+    context: MeasureContext, rule: CommonLength, axis: ScrewAxis, initial: np.ndarray, geometry: Geometry
+) -> tuple[float, float, float]:
+    """Lowest and highest position on the axis that count (infinite where nothing is cut), and the common length."""
+    before = _ends_mm(initial, geometry, axis)
+    box = context.implant_box
+    explant_geometry = context.geometry.cropped(start_of(box), shape_of(box))
+    after = _ends_mm(implant_in(context.codes[box]), explant_geometry, axis)
+    if before is None or after is None:
+        return -np.inf, np.inf, 0.0
+    ends = max(before[0], after[0]), min(before[1], after[1])
+    tolerance_mm = LENGTH_TOLERANCE * (before[1] - before[0])
+    limits = []
+    for end, one, other, nothing in zip(ends, before, after, (-np.inf, np.inf), strict=True):
+        is_cut = rule is CommonLength.IMPLANT or (rule is CommonLength.AUTO and abs(one - other) > tolerance_mm)
+        limits.append(end if is_cut else nothing)
+    return limits[0], limits[1], max(0.0, ends[1] - ends[0])
+
+
+def _ends_mm(mask: np.ndarray, geometry: Geometry, axis: ScrewAxis) -> tuple[float, float] | None:
+    """Where a body begins and ends on the axis; cross-sections below 1 % of the largest, stray voxels, do not count."""
+    if not mask.any():
+        return None
+    step_mm = max(geometry.spacing_zyx_mm)
+    start_mm, counts = axis.profile(mask, geometry, step_mm)
+    solid = np.flatnonzero(counts >= LEAST_CROSS_SECTION * counts.max())
+    return start_mm + solid[0] * step_mm, start_mm + (solid[-1] + 1) * step_mm
+
+
+def _residual_voxels(
+    context: MeasureContext, shape, axis: ScrewAxis, limits_mm: tuple[float, float]
+) -> tuple[int, int]:
+    """Voxels of residual material on the common length that the initial scan has seen, and all of them."""
+    box = context.implant_box
+    geometry = context.geometry.cropped(start_of(box), shape_of(box))
+    metal = context.codes[box] == METAL
+    counted = metal & axis.between(geometry, *limits_mm) & shape.known_on(geometry)
+    return int(np.count_nonzero(counted)), int(np.count_nonzero(metal))
