@@ -55,6 +55,8 @@ def atomic_output(path: str | Path) -> Iterator[Path]:
             _require_parent(path)
             yield temporary
             os.replace(temporary, path)
+    except OutputError as error:
+        raise OutputError(error.message.replace(str(temporary), str(path)), error.remedy) from error
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
