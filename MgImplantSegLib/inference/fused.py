@@ -24,11 +24,19 @@ class FusedPrediction:
     accumulator: Accumulator
     rule: FusionRule
 
+    def scores(self, slab: slice) -> np.ndarray:
+        """What the fusion rule decides by in a slab of z, shape (classes, z, y, x), int64; the largest wins."""
+        return self.rule.scores(self.accumulator, slab)
+
+    def labels_of(self, slab: slice) -> np.ndarray:
+        """Class of every voxel in a slab of z, uint8."""
+        return self.scores(slab).argmax(axis=0).astype(np.uint8)
+
     def labels(self, allocate: Allocate = np.zeros) -> np.ndarray:
         """Class of every voxel, (z, y, x), uint8."""
         result = allocate(self.accumulator.shape_zyx, np.uint8)
         for slab in slabs(self.accumulator.shape_zyx):
-            result[slab] = self.rule.decide(self.accumulator, slab)
+            result[slab] = self.labels_of(slab)
         return result
 
     def probabilities(self, slab: slice = slice(None)) -> np.ndarray:
@@ -40,7 +48,7 @@ class FusedPrediction:
         """Part of the planes, 0–1, whose own label is not the fused one, (z, y, x), float32; needs votes."""
         result = np.zeros(self.accumulator.shape_zyx, np.float32)
         for slab in slabs(self.accumulator.shape_zyx):
-            labels = self.rule.decide(self.accumulator, slab).astype(np.int64)
+            labels = self.labels_of(slab).astype(np.int64)
             agreeing = np.take_along_axis(self.accumulator.votes(slab), labels[None], axis=0)[0]
             result[slab] = 1 - agreeing / self.accumulator.plane_count
         return result

@@ -21,28 +21,26 @@ class FusionRule:
         What it is called and what it does.
     needs_votes : bool
         Whether the accumulator has to count votes.
-    decide : callable
-        Labels (z, y, x), uint8, of a slab of an accumulator.
+    scores : callable
+        Whole numbers (classes, z, y, x) of a slab of an accumulator; the class with the largest wins, the lower one
+        of two that are the same.
     """
 
     name: str
     definition: str
     needs_votes: bool
-    decide: Callable[[Accumulator, slice], np.ndarray]
+    scores: Callable[[Accumulator, slice], np.ndarray]
 
 
-def _soft(accumulator: Accumulator, slab: slice) -> np.ndarray:
-    return _most_probable(accumulator, accumulator.sums(slab))
+def _mean_probability(accumulator: Accumulator, slab: slice) -> np.ndarray:
+    scores = accumulator.sums(slab)
+    scores[0] += accumulator.rounding
+    return scores
 
 
-def _majority(accumulator: Accumulator, slab: slice) -> np.ndarray:
+def _votes_then_mean_probability(accumulator: Accumulator, slab: slice) -> np.ndarray:
     more_than_any_sum = 2 * accumulator.scale * accumulator.plane_count
-    return _most_probable(accumulator, accumulator.votes(slab) * more_than_any_sum + accumulator.sums(slab))
-
-
-def _most_probable(accumulator: Accumulator, counts: np.ndarray) -> np.ndarray:
-    counts[0] += accumulator.rounding
-    return counts.argmax(axis=0).astype(np.uint8)
+    return accumulator.votes(slab) * more_than_any_sum + _mean_probability(accumulator, slab)
 
 
 FUSIONS: dict[str, FusionRule] = {
@@ -50,14 +48,14 @@ FUSIONS: dict[str, FusionRule] = {
         "soft voting",
         "mean of the probabilities of all planes, then the most probable class; the lower value if two are the same",
         False,
-        _soft,
+        _mean_probability,
     ),
     "majority": FusionRule(
         "majority voting",
         "the label that most planes give; a tie goes to the tied class with the larger mean probability, and to the "
         "lower value if that ties too",
         True,
-        _majority,
+        _votes_then_mean_probability,
     ),
 }
 

@@ -1,7 +1,8 @@
 """Networks and their registry. Importing this does not import torch; `build_network` does.
 
 A new network is one file and one entry of `NETWORKS`. Its specification has `classes`, `in_channels`,
-`size_multiple`, `receptive_field`, `parameter_count` and `multiplications_per_pixel`, as `UNetSpec` has.
+`size_multiple`, `receptive_field`, `parameter_count`, `multiplications_per_pixel` and `activations_per_pixel`, as
+`UNetSpec` has.
 """
 
 from __future__ import annotations

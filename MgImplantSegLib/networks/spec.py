@@ -78,3 +78,8 @@ class UNetSpec:
         for level, c in enumerate(channels[:-1]):
             total += (2 * c * c + 9 * c * (2 * c + c)) / 4**level
         return total
+
+    @property
+    def activations_per_pixel(self) -> int:
+        """Most values held at one time while a slice is predicted, for one of its pixels; measured, rounded up."""
+        return 8 * self.width

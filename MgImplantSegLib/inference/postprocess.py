@@ -1,0 +1,132 @@
+"""What is tidied up in a predicted label map. A new way is one entry of `POSTPROCESSING`.
+
+Voxels that lose their label get the most probable of the labels they may still have, so a speck of "implant" in bone
+becomes bone and not a hole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.inference.accumulator import slabs
+from MgImplantSegLib.inference.fused import FusedPrediction
+from MgImplantSegLib.labels import LabelScheme, Role
+
+IMPLANT_ROLES = (Role.DEGRADATION_LAYER, Role.RESIDUAL_MATERIAL)
+SMALLEST_PART_OF_LARGEST = 0.05
+SMALLEST_BONE_VOXELS = 27
+TOUCHING = np.ones((3, 3, 3), dtype=bool)
+
+Tidy = Callable[[np.ndarray, FusedPrediction, LabelScheme], None]
+
+
+@dataclass(frozen=True)
+class Postprocessing:
+    """A way to tidy up.
+
+    Parameters
+    ----------
+    name, definition : str
+        What it is called and what it does.
+    tidy : callable
+        Changes class indices (z, y, x), uint8, in place, given the prediction and what the classes mean.
+    """
+
+    name: str
+    definition: str
+    tidy: Tidy
+
+
+def _keep_all(classes_zyx: np.ndarray, prediction: FusedPrediction, scheme: LabelScheme) -> None:
+    """Leave the labels as they are."""
+
+
+def _keep_largest_implant(classes_zyx: np.ndarray, prediction: FusedPrediction, scheme: LabelScheme) -> None:
+    implant = _classes_of(scheme, IMPLANT_ROLES)
+    _drop_small_parts(classes_zyx, prediction, implant, lambda sizes: SMALLEST_PART_OF_LARGEST * sizes.max())
+
+
+def _remove_specks(classes_zyx: np.ndarray, prediction: FusedPrediction, scheme: LabelScheme) -> None:
+    _keep_largest_implant(classes_zyx, prediction, scheme)
+    bone = _classes_of(scheme, (Role.BONE,))
+    _drop_small_parts(classes_zyx, prediction, bone, lambda sizes: SMALLEST_BONE_VOXELS)
+
+
+POSTPROCESSING: dict[str, Postprocessing] = {
+    "none": Postprocessing("none", "labels stay as predicted", _keep_all),
+    "largest_implant": Postprocessing(
+        "largest implant",
+        "of the connected parts (26 neighbours) of the implant, layer and metal together, only those with at least "
+        f"{100 * SMALLEST_PART_OF_LARGEST:g} % of the largest one's voxels stay",
+        _keep_largest_implant,
+    ),
+    "no_specks": Postprocessing(
+        "no specks",
+        f"as largest_implant, and connected parts of bone with fewer than {SMALLEST_BONE_VOXELS} voxels go too",
+        _remove_specks,
+    ),
+}
+
+
+def postprocessing(name: str) -> Postprocessing:
+    """The registered way of that name.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    if name not in POSTPROCESSING:
+        raise InputError(f"Expected a post-processing of {', '.join(POSTPROCESSING)}, got {name!r}.")
+    return POSTPROCESSING[name]
+
+
+def _classes_of(scheme: LabelScheme, roles: Sequence[Role]) -> list[int]:
+    return [index for index, label in enumerate(scheme.labels) if label.role in roles]
+
+
+def _drop_small_parts(
+    classes_zyx: np.ndarray,
+    prediction: FusedPrediction,
+    classes: Sequence[int],
+    smallest_voxels: Callable[[np.ndarray], float],
+) -> None:
+    """Give voxels of small connected parts of `classes`, taken together, the most probable other class."""
+    is_one = np.zeros(256, dtype=bool)
+    is_one[list(classes)] = True
+    mask = is_one[classes_zyx]
+    if not mask.any():
+        return
+    inside = _bounding_box(mask)
+    parts, count = ndimage.label(mask[inside], structure=TOUCHING)
+    sizes = np.bincount(parts.ravel(), minlength=count + 1)
+    is_small = sizes < smallest_voxels(sizes[1:])
+    is_small[0] = False
+    if is_small.any():
+        mask[:] = False
+        mask[inside] = is_small[parts]
+        _give_next_class(classes_zyx, prediction, mask, classes)
+
+
+def _bounding_box(mask: np.ndarray) -> tuple[slice, ...]:
+    box = []
+    for axis in range(3):
+        used = np.flatnonzero(mask.any(axis=tuple({0, 1, 2} - {axis})))
+        box.append(slice(used[0], used[-1] + 1))
+    return tuple(box)
+
+
+def _give_next_class(
+    classes_zyx: np.ndarray, prediction: FusedPrediction, mask: np.ndarray, excluded: Sequence[int]
+) -> None:
+    for slab in slabs(classes_zyx.shape):
+        chosen = mask[slab]
+        if chosen.any():
+            scores = prediction.scores(slab)[:, chosen]
+            scores[list(excluded)] = -1
+            classes_zyx[slab][chosen] = scores.argmax(axis=0)

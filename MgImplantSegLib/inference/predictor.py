@@ -1,0 +1,124 @@
+"""A trained network as the predictor of fused prediction: slices in, probabilities out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from MgImplantSegLib.errors import ResourceError
+from MgImplantSegLib.inference.device import Compute, choose_compute
+from MgImplantSegLib.inference.tiles import halo, tiles
+from MgImplantSegLib.model_card import ModelCard
+from MgImplantSegLib.model_file import load_model
+from MgImplantSegLib.networks import build_network, network_spec
+
+
+class NetworkPredictor:
+    """Computes probabilities with a network on a device.
+
+    When the device runs out of memory, smaller batches are tried, then tiles with the halo that makes them exact; what
+    fits is kept for the slices that follow. It never moves to another device on its own.
+
+    Parameters
+    ----------
+    card : ModelCard
+        What the network is.
+    state_dict : dict of Tensor
+        Its weights.
+    compute : Compute
+        Device and precision.
+    tile_edge : int
+        Largest edge of a tile in pixels; slices up to it are predicted whole.
+    """
+
+    def __init__(
+        self, card: ModelCard, state_dict: dict[str, torch.Tensor], compute: Compute, tile_edge: int = 1 << 16
+    ) -> None:
+        self.card, self.compute = card, compute
+        self.spec = network_spec(card.network)
+        network = build_network(card.network)
+        network.load_state_dict(state_dict)
+        self._network = fold_batch_norms(network.eval()).to(compute.device, memory_format=torch.channels_last)
+        self._most_slices = 1 << 16
+        self._tile_edge = self._rounded(tile_edge)
+
+    @classmethod
+    def from_file(cls, path: str | Path, device: str = "auto", precision: str = "auto") -> NetworkPredictor:
+        """The predictor of a model file.
+
+        Raises
+        ------
+        InputError
+            If the file is no usable model, or a word is unknown.
+        ResourceError
+            If the device is not there.
+        """
+        card, state_dict = load_model(path)
+        return cls(card, state_dict, choose_compute(device, precision))
+
+    def __call__(self, slices: np.ndarray) -> np.ndarray:
+        """Probabilities, float32 (batch, classes, rows, columns), of slices, float32 (batch, 1, rows, columns).
+
+        Raises
+        ------
+        ResourceError
+            If not even the smallest tile fits into the device's memory.
+        """
+        while True:
+            try:
+                pieces = [slices[n : n + self._most_slices] for n in range(0, len(slices), self._most_slices)]
+                results = [self._whole_or_tiled(piece) for piece in pieces]
+                return results[0] if len(results) == 1 else np.concatenate(results)
+            except torch.OutOfMemoryError as error:
+                reason = str(error)  # the error itself holds on to the memory of the failed try
+            self._ask_for_less(slices, reason)
+
+    def _whole_or_tiled(self, slices: np.ndarray) -> np.ndarray:
+        shape = slices.shape[2:]
+        if max(shape) <= self._tile_edge:
+            return self._probabilities(slices)
+        result = np.empty((len(slices), self.spec.classes, *shape), np.float32)
+        for tile in tiles(shape, self._tile_edge, halo(self.spec.receptive_field, self.spec.size_multiple)):
+            part = self._probabilities(np.ascontiguousarray(slices[:, :, *tile.outer_slices]))
+            result[:, :, *tile.inner_slices] = part[:, :, *tile.inner_in_outer]
+        return result
+
+    def _probabilities(self, slices: np.ndarray) -> np.ndarray:
+        with torch.inference_mode(), self.compute.autocast():
+            batch = torch.from_numpy(slices).to(self.compute.device, memory_format=torch.channels_last)
+            probabilities = self._network(batch).float().softmax(dim=1)
+            return probabilities.contiguous().cpu().numpy()
+
+    def _ask_for_less(self, slices: np.ndarray, reason: str) -> None:
+        in_use = min(self._most_slices, len(slices))
+        edge = min(self._tile_edge, max(slices.shape[2:]))
+        if in_use > 1:
+            self._most_slices = in_use // 2
+        elif edge > self.spec.size_multiple:
+            self._tile_edge = self._rounded(edge // 2)
+        else:
+            raise ResourceError(
+                f"Expected memory for a tile of {edge} pixels on {self.compute.device}, got: {reason}.",
+                "Close other programs that use the GPU, or choose --device cpu.",
+            )
+        if self.compute.device.startswith("cuda"):
+            torch.cuda.empty_cache()
+
+    def _rounded(self, edge: int) -> int:
+        multiple = self.spec.size_multiple
+        return max(multiple, edge // multiple * multiple)
+
+
+def fold_batch_norms(network: nn.Module) -> nn.Module:
+    """The same network, in place, with every batch norm worked into the convolution before it; only for prediction."""
+    for module in network.modules():
+        if isinstance(module, nn.Sequential):
+            for n in range(len(module) - 1):
+                if isinstance(module[n], nn.Conv2d) and isinstance(module[n + 1], nn.BatchNorm2d):
+                    module[n] = fuse_conv_bn_eval(module[n], module[n + 1])
+                    module[n + 1] = nn.Identity()
+    return network

@@ -1,0 +1,271 @@
+"""The whole main job on volumes whose segmentation is known: grey values between thresholds."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy import ndimage
+from scipy.spatial.transform import Rotation
+from threshold_model import save_threshold_model
+
+from MgImplantSegLib.errors import InputError, ResourceError
+from MgImplantSegLib.events import Cancelled, Events
+from MgImplantSegLib.inference.segmenter import SegmentOptions, segment_volume
+from MgImplantSegLib.labels import parse_roles
+from MgImplantSegLib.planes import PLANE_SETS
+from MgImplantSegLib.regions import OrientedBox
+from MgImplantSegLib.volume import Geometry, Volume
+
+OBLIQUE = Rotation.from_euler("xyz", [20, -35, 50], degrees=True).as_matrix() * [1, -1, 1]
+THRESHOLDS = 100 + 800 * np.array([0.25, 0.5, 0.75])
+
+
+@pytest.fixture
+def model(tmp_path):
+    return save_threshold_model(tmp_path / "thresholds.mgmodel", spacing_um=10.0)
+
+
+def explant(shape=(26, 30, 28), spacing_um=(10.0, 10.0, 10.0)) -> Volume:
+    """Smooth grey values from 100 to 900 on an oblique, left-handed grid, without symmetry."""
+    smooth = ndimage.gaussian_filter(np.random.default_rng(2).random(shape), 4)
+    array = (100 + 800 * (smooth - smooth.min()) / np.ptp(smooth)).astype(np.float32)
+    geometry = Geometry(shape, tuple(s / 1000 for s in spacing_um), (5.0, -3.0, 40.0), tuple(OBLIQUE.ravel()))
+    return Volume(array, geometry)
+
+
+def expected_labels(volume: Volume) -> np.ndarray:
+    return np.digitize(volume.array, THRESHOLDS).astype(np.uint8)
+
+
+def far_from_thresholds(volume: Volume, grey: float) -> np.ndarray:
+    return (abs(volume.array[..., None] - THRESHOLDS) > grey).all(axis=-1)
+
+
+@pytest.mark.parametrize("fusion", ["soft", "majority"])
+@pytest.mark.parametrize("planes", ["1", "3", "cp"])
+def test_labels_follow_the_thresholds_in_every_voxel(model, planes, fusion):
+    volume = explant()
+    result = segment_volume(volume, SegmentOptions(model, planes, fusion, precision="fp32"))
+    clear = far_from_thresholds(volume, 0.5)
+    np.testing.assert_array_equal(result.label_map.array[clear], expected_labels(volume)[clear])
+    assert set(np.unique(result.label_map.array)) == {0, 1, 2, 3}
+    assert result.label_map.array.dtype == np.uint8
+    assert result.label_map.geometry == volume.geometry
+
+
+@pytest.mark.parametrize("fusion", ["soft", "majority"])
+def test_nine_planes_agree_where_interpolation_does_not_blur(model, fusion):
+    volume = explant()
+    result = segment_volume(volume, SegmentOptions(model, "9", fusion, precision="fp32"))
+    clear = far_from_thresholds(volume, 12)
+    assert clear.mean() > 0.8
+    np.testing.assert_array_equal(result.label_map.array[clear], expected_labels(volume)[clear])
+
+
+@pytest.mark.parametrize("spacing_um", [(4.0, 5.0, 3.0), (20.0, 20.0, 20.0), (10.0, 22.0, 4.0)])
+def test_result_lies_on_the_inputs_grid_whatever_its_spacing(model, spacing_um):
+    volume = explant((60, 60, 60), spacing_um)
+    result = segment_volume(volume, SegmentOptions(model, precision="fp32"))
+    assert result.label_map.geometry == volume.geometry
+    low, high = result.provenance["clipped_to"]
+    scaled = 100 + 800 * (volume.array - low) / (high - low)
+    expected = expected_labels(replace(volume, array=scaled))
+    labels, inner = result.label_map.array, (slice(4, -4),) * 3
+    agreement = (labels == expected)[inner].mean()
+    assert agreement > 0.94
+    for axis in range(3):
+        for step in (-1, 1):
+            shifted = (np.roll(labels, step, axis) == expected)[inner].mean()
+            assert shifted < agreement - 0.005, "a shift by one voxel would be seen"
+
+
+def test_boundaries_are_smooth_on_a_finer_grid_than_the_models(tmp_path):
+    """A ball, seen at 10 µm and returned at 2.5 µm, ends where it should to less than one fine voxel."""
+    model = save_threshold_model(tmp_path / "soft.mgmodel", 10.0, sharpness=20.0)
+    n, radius = 80, 24.0
+    z, y, x = np.indices((n, n, n)) - (n - 1) / 2
+    distance = np.sqrt(z**2 + y**2 + x**2)
+    array = 100 + 400 * np.clip((radius - distance) / 16 + 0.5, 0, 1)  # a quarter of the range at the surface
+    array[:8, :8, :8] = 900
+    volume = Volume(array.astype(np.float32), Geometry((n, n, n), (0.0025,) * 3))
+    labels = segment_volume(volume, SegmentOptions(model, "1", precision="fp32")).label_map.array
+    wrong = ((labels > 0) != (distance < radius)) & (distance < 35)
+    assert abs(distance[wrong] - radius).max() < 1, "voxels of the model's grid would be wrong by 2 and more"
+
+
+def test_absent_classes_are_normal(model):
+    volume = explant()
+    array = np.where(volume.array > 300, np.float32(900), np.float32(100))
+    array[array == 900] = 290
+    array[0, 0, 0] = 900
+    labels = segment_volume(replace(volume, array=array), SegmentOptions(model, "1", precision="fp32")).label_map
+    assert set(np.unique(labels.array[1:])) == {0}
+    assert labels.scheme.values == (0, 1, 2, 3)
+
+
+def test_labels_have_the_numbering_of_the_models_scheme(tmp_path):
+    scheme = parse_roles("0=background,7=bone,5=degradation_layer,9=residual_material")
+    model = save_threshold_model(tmp_path / "m.mgmodel", 10.0, scheme)
+    volume = explant()
+    label_map = segment_volume(volume, SegmentOptions(model, "1", precision="fp32")).label_map
+    assert label_map.scheme == scheme
+    clear = far_from_thresholds(volume, 0.5)
+    np.testing.assert_array_equal(label_map.array[clear], np.array([0, 7, 5, 9])[expected_labels(volume)][clear])
+
+
+def test_outside_a_region_nothing_is_known(model):
+    volume = explant()
+    centre = volume.geometry.lps_from_index_zyx(np.array([13.0, 10.0, 16.0]))
+    box = OrientedBox(tuple(centre), OBLIQUE * [1, -1, 1], (0.08, 0.12, 0.10), "fragment")
+    options = SegmentOptions(model, "3", precision="fp32")
+    whole = segment_volume(volume, options).label_map
+    part = segment_volume(volume, replace(options, roi=box)).label_map
+    inside = box.mask(volume.geometry)
+    assert 0 < inside.sum() < inside.size / 4
+    np.testing.assert_array_equal(part.array[inside], whole.array[inside])
+    np.testing.assert_array_equal(part.ignore_mask(), ~inside)
+    assert part.geometry == volume.geometry
+
+
+def test_a_region_on_another_grid_than_the_models(model):
+    volume = explant((50, 54, 52), (5.0, 5.0, 5.0))
+    centre = volume.geometry.lps_from_index_zyx(np.array([25.0, 20.0, 30.0]))
+    box = OrientedBox(tuple(centre), np.eye(3), (0.1, 0.06, 0.08), "turned")
+    options = SegmentOptions(model, "1", precision="fp32")
+    whole = segment_volume(volume, options).label_map
+    part = segment_volume(volume, replace(options, roi=box)).label_map
+    inside = box.mask(volume.geometry)
+    assert (part.array == whole.array)[inside].mean() > 0.999
+    assert (part.ignore_mask() == ~inside).all()
+
+
+def test_refuses_a_region_outside_the_volume(model):
+    box = OrientedBox((900.0, 0.0, 0.0), np.eye(3), (1.0, 1.0, 1.0), "lost")
+    with pytest.raises(InputError, match="'lost' outside"):
+        segment_volume(explant(), SegmentOptions(model, roi=box))
+
+
+def implant_with_specks() -> Volume:
+    array = np.full((30, 32, 34), 350.0, np.float32)  # bone
+    array[10:22, 10:22, 10:22] = 900  # implant, 1728 voxels
+    array[2:4, 2:4, 2:4] = 900  # a speck of 8 voxels in bone
+    array[25:30, 25:30, 25:30] = 900  # a fragment of 125 voxels
+    array[0, 0, 0] = 100
+    return Volume(array, Geometry(array.shape, (0.01,) * 3))
+
+
+def test_only_large_parts_of_the_implant_stay_and_the_rest_becomes_what_is_around_it(model):
+    volume = implant_with_specks()
+    kept = segment_volume(volume, SegmentOptions(model, precision="fp32")).label_map.array
+    assert (kept[2:4, 2:4, 2:4] == 3).all()
+    options = SegmentOptions(model, precision="fp32", postprocessing="largest_implant")
+    tidied = segment_volume(volume, options).label_map.array
+    assert (tidied[10:22, 10:22, 10:22] == 3).all()
+    assert (tidied[25:30, 25:30, 25:30] == 3).all()
+    assert (tidied[2:4, 2:4, 2:4] < 2).all()
+
+
+def test_tidied_labels_reach_a_finer_grid(model):
+    volume = implant_with_specks()
+    fine = Volume(volume.array.repeat(2, 0).repeat(2, 1).repeat(2, 2), Geometry((60, 64, 68), (0.005,) * 3))
+    labels = segment_volume(
+        fine, SegmentOptions(model, precision="fp32", postprocessing="largest_implant")
+    ).label_map.array  # fmt: skip
+    assert (labels[4:8, 4:8, 4:8] < 2).all()
+    assert (labels[22:42, 22:42, 22:42] == 3).all()
+
+
+def test_default_postprocessing_is_the_cards(tmp_path):
+    model = save_threshold_model(tmp_path / "m.mgmodel", 10.0, default_postprocessing="largest_implant")
+    result = segment_volume(implant_with_specks(), SegmentOptions(model, precision="fp32"))
+    assert (result.label_map.array[2:4, 2:4, 2:4] < 2).all()
+    assert result.provenance["postprocessing"] == "largest implant"
+
+
+def test_probabilities_and_disagreement_come_on_the_models_grid(model):
+    volume = explant((52, 60, 56), (5.0, 5.0, 5.0))
+    options = SegmentOptions(model, "3", precision="fp32", want_probabilities=True, want_disagreement=True)
+    result = segment_volume(volume, options)
+    assert list(result.probabilities) == ["background", "bone", "degradation_layer", "residual_material"]
+    bone = result.probabilities["bone"]
+    assert bone.array.shape == (26, 30, 28)
+    assert bone.geometry == volume.geometry.resampled((0.01,) * 3)
+    total = sum(volume.array for volume in result.probabilities.values())
+    np.testing.assert_allclose(total, 1, atol=1e-5)
+    assert (result.disagreement.array > 0).mean() < 1e-3, "the three planes see the same grey values"
+    plain = segment_volume(volume, replace(options, want_probabilities=False, want_disagreement=False))
+    assert plain.probabilities is None
+    assert plain.disagreement is None
+    np.testing.assert_array_equal(plain.label_map.array, result.label_map.array)
+
+
+def test_provenance_tells_how_it_was_made(model):
+    provenance = segment_volume(explant(), SegmentOptions(model, "9", "majority", precision="fp32")).provenance
+    expected = {
+        "model": "thresholds", "planes": "9", "fusion": "majority", "device": "cpu", "precision": "fp32",
+        "spacing_um": 10.0, "postprocessing": "none", "roi": None,
+    }  # fmt: skip
+    assert {key: provenance[key] for key in expected} == expected
+    assert len(provenance["model_hash"]) == 16
+    np.testing.assert_allclose(provenance["clipped_to"], (100, 900), rtol=1e-5)
+    assert provenance["evaluations"] > 9 * 26
+
+
+def test_short_memory_moves_the_accumulator_to_disk_and_changes_nothing(model):
+    volume, records = explant(), []
+    options = SegmentOptions(model, "3", "majority", precision="fp32")
+    expected = segment_volume(volume, options).label_map.array
+    from MgImplantSegLib.inference.estimate import FIXED_BYTES, estimate
+    from MgImplantSegLib.model_file import read_card
+
+    sizes = estimate(volume.geometry, read_card(model), "3", "majority")
+    short = replace(options, memory_gb=(sizes.memory_bytes - sizes.accumulator_bytes + 1000) / 1e9)
+    result = segment_volume(volume, short, Events(records.append))
+    np.testing.assert_array_equal(result.label_map.array, expected)
+    assert [record["kind"] for record in records if record["event"] == "warning"] == ["memory"]
+    with pytest.raises(ResourceError, match="GB of memory"):
+        segment_volume(volume, replace(options, memory_gb=FIXED_BYTES / 1e9))
+    with pytest.raises(InputError, match="positive"):
+        segment_volume(volume, replace(options, memory_gb=-1))
+
+
+@pytest.mark.parametrize("options", [{"planes": "7"}, {"fusion": "loud"}, {"postprocessing": "polish"}])
+def test_refuses_unknown_choices_before_anything_else(tmp_path, options):
+    with pytest.raises(InputError, match="Expected"):
+        SegmentOptions(tmp_path / "none.mgmodel", **options)
+
+
+def test_bad_volumes_give_one_clear_error(model):
+    volume = explant()
+    for array, words in ((volume.array * np.nan, "NaN"), (volume.array * 0, "differ")):
+        with pytest.raises(InputError, match=words):
+            segment_volume(replace(volume, array=array), SegmentOptions(model))
+    with pytest.raises(InputError, match="at least 8"):
+        segment_volume(explant((4, 30, 30)), SegmentOptions(model))
+
+
+def test_unset_voxel_size_is_refused_with_the_remedy(model):
+    volume = explant(spacing_um=(1000.0,) * 3)
+    with pytest.raises(InputError, match="--spacing-um"):
+        segment_volume(replace(volume, spacing_is_known=False), SegmentOptions(model))
+
+
+def test_stops_when_the_user_cancels(model):
+    asked = iter(range(1000))
+    with pytest.raises(Cancelled):
+        segment_volume(explant(), SegmentOptions(model), Events(is_cancelled=lambda: next(asked) > 27))
+
+
+def test_every_plane_set_runs(model):
+    for planes in PLANE_SETS:
+        result = segment_volume(explant((9, 12, 10)), SegmentOptions(model, planes))
+        assert result.label_map.array.shape == (9, 12, 10)
+
+
+def test_stages_are_reported_in_their_order(model):
+    records = []
+    segment_volume(explant((52, 60, 56), (5.0, 5.0, 5.0)), SegmentOptions(model), Events(records.append))
+    stages = list(dict.fromkeys(record["stage"] for record in records))
+    assert stages == [
+        "preprocessing", "slices", "plane 1/3 (rc)", "plane 2/3 (cp)", "plane 3/3 (pr)", "labels on the input's grid",
+    ]  # fmt: skip
