@@ -1,39 +1,84 @@
-"""Options of commands that measure: the screw before implantation, the time, the regions."""
+"""Options of commands that measure: the screw before implantation, the time, the regions, the methods."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from MgImplantSegLib.cli.parser import choice_option, number, option
+from MgImplantSegLib.cli.parser import choice_option, nearest, number, option
+from MgImplantSegLib.cli.segmentation_options import ROLES_HELP, has_no_voxel_size, roles
 from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.events import Events
-from MgImplantSegLib.labels import Role
 
 if TYPE_CHECKING:
     from MgImplantSegLib.quantification import InitialScrew, QuantifyOptions
-    from MgImplantSegLib.volume import LabelMap
+    from MgImplantSegLib.volume import Volume
+
+ALL = "all"
 
 
 def add_measure_arguments(parser: argparse.ArgumentParser) -> None:
-    """All options of `quantify` that say how to measure."""
+    """All options of `quantify` that say what is measured and how, filled from the registries."""
     from MgImplantSegLib.quantification import SURFACE_METHODS, QuantifyOptions
+    from MgImplantSegLib.quantification.common_part import CommonLength
+    from MgImplantSegLib.quantification.contact_methods import CONTACT_METHODS
+    from MgImplantSegLib.quantification.degradation import RATE_FORMS
+    from MgImplantSegLib.quantification.measures import DEFAULT_MEASURES, MEASURES
 
-    group = parser.add_argument_group("measures")
-    option(group, "--initial", Path, "FILE", "segmentation of the same part of the screw before implantation")
-    option(group, "--initial-volume-mm3", number("mm³"), "V", "volume of the screw before implantation in mm³")
-    option(group, "--initial-area-mm2", number("mm²"), "A", "surface area of the screw before implantation in mm²")
-    option(group, "--days", number("days", zero=True), "T", "days between implantation and explantation")
-    option(group, "--distance-mm", number("mm"), "D", "thickness of the shell around the implant for BV/TV in mm",
-           QuantifyOptions.distance_mm)  # fmt: skip
-    group.add_argument("--roi", type=Path, nargs="+", action="extend", default=[], metavar="R.mrk.json",
-                       help="Slicer's markups ROI: further regions for BV/TV")  # fmt: skip
-    choice_option(group, "--surface", SURFACE_METHODS, "how surfaces are measured", QuantifyOptions.surface)
+    default = QuantifyOptions
+    known = parser.add_argument_group("what is known besides")
+    option(
+        known, "--initial", Path, "FILE", "screw before implantation: segmentation, or mesh in mm (STL, PLY, OBJ, VTK)"
+    )
+    option(known, "--initial-roles", roles, "V=ROLE,...", f"{ROLES_HELP}, in --initial")
+    option(known, "--initial-volume-mm3", number("mm³"), "V", "volume of the screw before implantation in mm³")
+    option(known, "--initial-area-mm2", number("mm²"), "A", "surface area of the screw before implantation in mm²")
+    option(known, "--days", number("days", zero=True), "T", "days between implantation and explantation")
+    known.add_argument("--roi", type=Path, nargs="+", action="extend", default=[], metavar="R.mrk.json",
+                       help="Slicer's markups ROI: further regions for BV/TV and BIC")  # fmt: skip
+    option(known, "--disagreement", Path, "FILE", "disagreement of the planes (of segment), for ranges beside values")
+
+    group = parser.add_argument_group("what is measured, and how")
+    choices = {key: entry.help for key, entry in MEASURES.items()}
+    option(group, "--measures", names_of(choices), "NAME,...|all",
+           "of " + "; ".join(f"{key} ({text})" for key, text in choices.items())
+           + f"; without it {', '.join(DEFAULT_MEASURES)}")  # fmt: skip
+    option(group, "--distance-mm", number("mm"), "D", "thickness of the shell around the implant in mm",
+           default.distance_mm)  # fmt: skip
+    choice_option(group, "--surface", SURFACE_METHODS, "how surfaces are measured", default.surface)
+    choice_option(group, "--rate-form", RATE_FORMS, "the area that DR divides by", default.rate_form)
+    choice_option(group, "--contact", CONTACT_METHODS, "how contact is measured", default.contact)
+    option(group, "--contact-distance-mm", number("mm", zero=True), "D", "for contact by distance: how far bone may be",
+           default.contact_distance_mm)  # fmt: skip
+    option(group, "--close-cracks-mm", number("mm", zero=True), "W", "close cracks up to this width in mm before BIC",
+           default.close_cracks_mm)  # fmt: skip
+    option(group, "--profile-step-mm", number("mm"), "D", "width of the shells of the profile in mm",
+           default.profile_step_mm)  # fmt: skip
+    option(group, "--slice-mm", number("mm"), "D", "width of the slices along the screw axis in mm", default.slice_mm)
+    choice_option(group, "--common-length", [rule.value for rule in CommonLength],
+                  "which length of the screw V_i, A_i and V_r are of", default.common_length)  # fmt: skip
 
 
-def measure_options(arguments: argparse.Namespace, events: Events) -> QuantifyOptions:
-    """The options as `quantify` takes them; reads the initial screw and the regions.
+def names_of(choices: Iterable[str]) -> Callable[[str], tuple[str, ...]]:
+    """A type for options with several names of a registry, separated by commas, or ``all``."""
+    choices = list(choices)
+
+    def parse(text: str) -> tuple[str, ...]:
+        names = choices if text == ALL else [name.strip() for name in text.split(",") if name.strip()]
+        for name in names:
+            if name not in choices:
+                hint = nearest(name, choices)
+                raise argparse.ArgumentTypeError(f"expected names of {', '.join(choices)}, got {name!r}.{hint}")
+        if not names:
+            raise argparse.ArgumentTypeError(f"expected names of {', '.join(choices)}, got nothing")
+        return tuple(names)
+
+    return parse
+
+
+def measure_options(arguments: argparse.Namespace) -> QuantifyOptions:
+    """The options as `quantify` takes them; reads the initial screw, the regions and the disagreement.
 
     Raises
     ------
@@ -44,15 +89,30 @@ def measure_options(arguments: argparse.Namespace, events: Events) -> QuantifyOp
     from MgImplantSegLib.regions import read_roi_markups
 
     return QuantifyOptions(
-        initial=_initial_screw(arguments, events),
+        initial=_initial_screw(arguments),
         time_days=arguments.days,
         distance_mm=arguments.distance_mm,
         rois=tuple(roi for path in arguments.roi for roi in read_roi_markups(path)),
+        measures=arguments.measures,
         surface=arguments.surface,
+        rate_form=arguments.rate_form,
+        contact=arguments.contact,
+        contact_distance_mm=arguments.contact_distance_mm,
+        close_cracks_mm=arguments.close_cracks_mm,
+        profile_step_mm=arguments.profile_step_mm,
+        slice_mm=arguments.slice_mm,
+        common_length=arguments.common_length,
+        disagreement=_disagreement(arguments.disagreement),
     )
 
 
-def _initial_screw(arguments: argparse.Namespace, events: Events) -> InitialScrew | None:
+def _disagreement(path: Path | None) -> Volume | None:
+    from MgImplantSegLib.io import read_volume
+
+    return None if path is None else read_volume(path)
+
+
+def _initial_screw(arguments: argparse.Namespace) -> InitialScrew | None:
     from MgImplantSegLib.quantification import InitialScrew
 
     typed = (arguments.initial_volume_mm3, arguments.initial_area_mm2)
@@ -63,11 +123,11 @@ def _initial_screw(arguments: argparse.Namespace, events: Events) -> InitialScre
             "Expected the initial screw once, got --initial and typed numbers.",
             "Leave out --initial, or --initial-volume-mm3 and --initial-area-mm2.",
         )
-    return InitialScrew.from_label_map(read_initial_screw(arguments.initial, events))
+    return read_initial_screw(arguments.initial, arguments)
 
 
-def read_initial_screw(path: Path, events: Events) -> LabelMap:
-    """The label map of a screw before implantation; a single value of any meaning is taken for the screw.
+def read_initial_screw(path: Path, arguments: argparse.Namespace) -> InitialScrew:
+    """The screw before implantation, of a mesh or a segmentation with its voxel size.
 
     Raises
     ------
@@ -75,32 +135,15 @@ def read_initial_screw(path: Path, events: Events) -> LabelMap:
         If there is no screw in it, or its voxel size is unset.
     """
     from MgImplantSegLib.io import read_label_map
+    from MgImplantSegLib.quantification import InitialScrew
+    from MgImplantSegLib.quantification.triangle_mesh import MESH_SUFFIXES
 
-    label_map = read_label_map(path)
-    if all(abs(spacing - 1) < 1e-6 for spacing in label_map.geometry.spacing_zyx_mm):
+    if path.suffix.lower() in MESH_SUFFIXES:
+        return InitialScrew.from_mesh(path)
+    label_map = read_label_map(path, arguments.initial_roles)
+    if has_no_voxel_size(label_map.geometry):
         raise InputError(
             f"Expected an initial screw with its voxel size, got {path} with 1 mm or none.",
             "Save it with its voxel size, or type --initial-volume-mm3 and --initial-area-mm2.",
         )
-    if label_map.implant_mask().any():
-        return label_map
-    if not label_map.mask(Role.BONE).any():
-        raise InputError(
-            f"Expected a segmentation of the screw before implantation, got {path} without any.",
-            "Check the file: all of its voxels are background.",
-        )
-    events.warning(f"{path} has no implant class: its only class is taken for the screw before implantation.")
-    return _bone_as_implant(label_map)
-
-
-def _bone_as_implant(label_map: LabelMap) -> LabelMap:
-    from dataclasses import replace
-
-    from MgImplantSegLib.labels import LabelScheme
-
-    roles = {
-        label.value: Role.RESIDUAL_MATERIAL if label.role is Role.BONE else label.role
-        for label in label_map.scheme.labels
-        if label.role in (Role.BACKGROUND, Role.BONE)
-    }
-    return replace(label_map, scheme=LabelScheme.from_roles(roles, label_map.scheme.ignore_value))
+    return InitialScrew.from_label_map(label_map)

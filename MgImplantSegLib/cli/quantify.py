@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,34 +24,49 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_reading_arguments(parser)
     add_measure_arguments(parser)
     option(parser, "--csv", output_path, "FILE", "write the measures as CSV")
+    option(parser, "--series-csv", output_path, "FILE", "write profiles as CSV: over shells, along the screw axis")
 
 
 def run(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
     """Measure; the result is what `--json` writes."""
     from MgImplantSegLib.quantification import quantify
 
-    if arguments.csv:
-        require_writable_folder(arguments.csv.absolute().parent)
-    options = measure_options(arguments, events)
+    for path in filter(None, (arguments.csv, arguments.series_csv)):
+        require_writable_folder(path.absolute().parent)
+    options = measure_options(arguments)
     report = quantify(read_segmentation(arguments.segmentation, arguments), options, events)
     if arguments.csv:
         report.write_csv(arguments.csv)
+    if arguments.series_csv:
+        report.write_series_csv(arguments.series_csv)
     return report.to_dict()
 
 
 def report(result: dict[str, Any]) -> str:
     """One row a measure, and below why some are undefined."""
-    return measures_text(result["measures"])
+    return measures_text(result["measures"], said=result.get("warnings", ()))
 
 
-def measures_text(measures: list[dict[str, Any]]) -> str:
-    """A table of measures as plain data, followed by their notes."""
+def measures_text(measures: list[dict[str, Any]], said: Sequence[str] = ()) -> str:
+    """A table of measures as plain data, followed by those notes that were not said before as warnings."""
     rows = [
-        (entry["symbol"], value_text(entry["value"]), entry["unit"], entry["name"], entry["region"])
+        (entry["symbol"], value_text(entry["value"]), _range_text(entry), entry["unit"], entry["name"], entry["region"])
         for entry in measures
     ]
-    notes = {entry["note"]: [] for entry in measures if entry["note"]}
+    table = text_table(("measure", "value", "range", "unit", "name", "region"), rows)
+    notes = [f"{', '.join(symbols)}: {note}" for note, symbols in symbols_by_note(measures).items()]
+    return "\n".join([table, *(note for note in notes if not any(note.split(": ", 1)[1] in line for line in said))])
+
+
+def symbols_by_note(measures: list[dict[str, Any]]) -> dict[str, list[str]]:
+    """The symbols of the measures that each note belongs to, each once."""
+    symbols: dict[str, list[str]] = {}
     for entry in measures:
-        notes.get(entry["note"], []).append(entry["symbol"])
-    table = text_table(("measure", "value", "unit", "name", "region"), rows)
-    return "\n".join([table, *(f"{', '.join(symbols)}: {note}" for note, symbols in notes.items())])
+        if entry["note"] and entry["symbol"] not in symbols.setdefault(entry["note"], []):
+            symbols[entry["note"]].append(entry["symbol"])
+    return symbols
+
+
+def _range_text(entry: dict[str, Any]) -> str:
+    known = entry["low"] is not None and entry["high"] is not None
+    return f"{value_text(entry['low'])} to {value_text(entry['high'])}" if known else ""

@@ -12,7 +12,7 @@ from MgImplantSegLib.cli.parser import nearest
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.events import Events
 
-COMMANDS = ("quantify", "evaluate", "simulate", "train", "model", "doctor")
+COMMANDS = ("demo", "segment", "quantify", "evaluate", "simulate", "train", "model", "doctor")
 PROGRAM = "mgimplantseg"
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from MgImplantSegLib.cli.parser import number, option
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.labels import LabelScheme, parse_roles
-from MgImplantSegLib.volume import LabelMap
+from MgImplantSegLib.volume import Geometry, LabelMap
 
 ROLES_HELP = "what the label values mean, for example 1=bone,2=degradation_layer,3=residual_material,255=ignore"
 
@@ -41,10 +41,14 @@ def read_segmentation(path: str | Path, arguments: argparse.Namespace, scheme: L
     label_map = read_label_map(
         path, scheme or arguments.roles, dataset=arguments.dataset, spacing_um=arguments.spacing_um
     )
-    spacings = label_map.geometry.spacing_zyx_mm
-    if arguments.spacing_um is None and all(abs(spacing - 1) < 1e-6 for spacing in spacings):
+    if arguments.spacing_um is None and has_no_voxel_size(label_map.geometry):
         raise InputError(
             f"Expected a segmentation with its voxel size, got {path} with 1 mm or none.",
             "Give the voxel size in µm with --spacing-um (1000 if it really is 1 mm).",
         )
     return label_map
+
+
+def has_no_voxel_size(geometry: Geometry) -> bool:
+    """Whether the voxel size is 1 mm along every axis, which programs write when they know none."""
+    return all(abs(spacing - 1) < 1e-6 for spacing in geometry.spacing_zyx_mm)

@@ -1,0 +1,74 @@
+"""What the demo works on: a simulated explant with its truth, or a scan of the user."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from MgImplantSegLib.events import Events
+from MgImplantSegLib.labels import Role
+from MgImplantSegLib.regions import OrientedBox
+from MgImplantSegLib.volume import Geometry, LabelMap, Volume
+
+if TYPE_CHECKING:
+    from MgImplantSegLib.quantification import QuantifyOptions
+
+FIRST_SEED_NEVER_TRAINED_ON = 900_000
+SPACING_UM = 20.0
+ROI_PART_OF_EDGE = 0.75
+
+
+@dataclass(frozen=True)
+class DemoCase:
+    """A scan, and for a simulated one all that is known about it.
+
+    `truth` has the keys of `SimulatedExplant.truth`; it is empty for a real scan.
+    """
+
+    title: str
+    volume: Volume
+    labels: LabelMap | None = None
+    initial: LabelMap | None = None
+    truth: Mapping[str, float] = field(default_factory=dict)
+    rois: tuple[OrientedBox, ...] = ()
+
+    def quantify_options(self) -> QuantifyOptions:
+        """How this case is measured."""
+        from MgImplantSegLib.quantification import InitialScrew, QuantifyOptions
+
+        initial = InitialScrew.from_label_map(self.initial) if self.initial is not None else None
+        return QuantifyOptions(initial=initial, time_days=self.truth.get("time_days"), rois=self.rois)
+
+
+def simulated_case(size: int, seed: int, events: Events) -> DemoCase:
+    """A screw in bone that the bundled model has not seen in its training."""
+    from MgImplantSegLib.simulation import ImplantKind, SimulationSettings, simulate_explant
+
+    settings = SimulationSettings(size=size, spacing_um=SPACING_UM, seed=seed, kind=ImplantKind.SCREW)
+    explant = simulate_explant(settings, events)
+    title = f"Simulated explant, seed {seed}, {size}³ voxels of {SPACING_UM:g} µm"
+    return DemoCase(title, explant.image, explant.labels, explant.initial, explant.truth)
+
+
+def scan_case(volume: Volume, name: str) -> DemoCase:
+    """A scan of the user, with a region in its middle."""
+    return DemoCase(f"Scan {name}", volume, rois=(middle_box(volume.geometry),))
+
+
+def middle_box(geometry: Geometry) -> OrientedBox:
+    """The box in the middle of a volume with three quarters of each of its edges, along the volume's axes."""
+    centre = geometry.lps_from_index_zyx((np.array(geometry.shape_zyx) - 1) / 2)
+    size_xyz_mm = ROI_PART_OF_EDGE * np.array(geometry.extent_zyx_mm[::-1])
+    return OrientedBox(tuple(centre), geometry.direction_matrix, tuple(size_xyz_mm), "ROI in the middle")
+
+
+def absent_classes(label_map: LabelMap) -> list[str]:
+    """Names of the classes, background apart, that have no voxel."""
+    return [
+        label.name
+        for label in label_map.scheme.labels
+        if label.role is not Role.BACKGROUND and not (label_map.array == label.value).any()
+    ]

@@ -1,0 +1,115 @@
+"""The result of the demo as data, text and page: each number beside its exact truth, where there is one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from MgImplantSegLib.cli.demo_case import DemoCase
+from MgImplantSegLib.cli.quantify import symbols_by_note
+from MgImplantSegLib.cli.tables import text_table, value_text
+from MgImplantSegLib.cli.web_page import Table, WebPage
+from MgImplantSegLib.labels import Role
+from MgImplantSegLib.volume import LabelMap
+
+TRUTH_OF_SYMBOL = {
+    "V_i": "V_i_mm3",
+    "A_i": "A_i_mm2",
+    "V_r": "V_r_mm3",
+    "V_DL": "V_DL_mm3",
+    "VL": "VL_percent",
+    "DR": "DR_mm_per_year",
+    "BIC": "BIC_percent",
+    "BV/TV": "BV_TV_percent",
+}
+MEASURE_HEADER = ("measure", "value", "truth", "deviation", "unit", "region")
+CLASS_HEADER = ("class", "volume mm³", "truth mm³", "IoU")
+HONEST_WORDS = (
+    "The bundled model was trained on simulated explants alone. For research use only; train or fine-tune on your own "
+    "scans and check against your own labels before you publish numbers."
+)
+
+
+def summary(
+    case: DemoCase, segmentation: LabelMap, measures: dict[str, Any], evaluation: dict[str, Any] | None
+) -> dict[str, Any]:
+    """The numbers of the demo: measures with truth and deviation, classes with volume, truth and IoU."""
+    return {
+        "measures": [_with_truth(entry, case) for entry in measures["measures"]],
+        "classes": _classes(case, segmentation, evaluation),
+        "mean_iou": evaluation["mean_iou"] if evaluation else None,
+        "inputs": measures["inputs"],
+    }
+
+
+def _with_truth(entry: dict[str, Any], case: DemoCase) -> dict[str, Any]:
+    truth = case.truth.get(TRUTH_OF_SYMBOL.get(entry["symbol"], ""))
+    known = truth is not None and truth == truth and truth != 0 and entry["value"] is not None
+    deviation = 100 * (entry["value"] - truth) / truth if known else None
+    return {**entry, "truth": truth, "deviation_percent": deviation}
+
+
+def _classes(case: DemoCase, segmentation: LabelMap, evaluation: dict[str, Any] | None) -> list[dict[str, Any]]:
+    rows = []
+    for role in (role for role in Role if role is not Role.BACKGROUND):
+        rows.append({
+            "class": role.value,
+            "volume_mm3": _volume_mm3(segmentation, role),
+            "truth_mm3": _volume_mm3(case.labels, role) if case.labels is not None else None,
+            "iou": evaluation["classes"][role.value]["iou"] if evaluation else None,
+        })  # fmt: skip
+    return rows
+
+
+def _volume_mm3(label_map: LabelMap, role: Role) -> float:
+    return int(label_map.mask(role).sum()) * label_map.geometry.voxel_volume_mm3
+
+
+def report_text(result: dict[str, Any]) -> str:
+    """What is printed at the end."""
+    parts = [result["title"], "", *(f"{table_text(table)}\n" for table in _tables(result)), *_remarks(result), ""]
+    parts += ["Files:", *(f"  {path}" for path in result["files"].values())]
+    return "\n".join([*parts, "", f"Done in {result['seconds']:.0f} s. {HONEST_WORDS}"])
+
+
+def report_page(result: dict[str, Any]) -> str:
+    """The same as an HTML page with the pictures."""
+    paragraphs = (*_remarks(result), HONEST_WORDS)
+    return WebPage(f"MgImplantSeg: {result['title']}", paragraphs, _tables(result), result["pictures"]).html()
+
+
+def table_text(table: Table) -> str:
+    """A table of the page as plain text, without its title."""
+    return text_table(table.header, table.rows)
+
+
+def _tables(result: dict[str, Any]) -> list[Table]:
+    return [_class_table(result), _measure_table(result)]
+
+
+def _class_table(result: dict[str, Any]) -> Table:
+    rows = [
+        (row["class"].replace("_", " "), *(value_text(row[key]) for key in ("volume_mm3", "truth_mm3", "iou")))
+        for row in result["classes"]
+    ]
+    if result["mean_iou"] is not None:
+        rows.append(("mean, background included", "", "", value_text(result["mean_iou"])))
+    return Table("Classes", CLASS_HEADER, rows)
+
+
+def _measure_table(result: dict[str, Any]) -> Table:
+    rows = [
+        (entry["symbol"], value_text(entry["value"]), value_text(entry["truth"]), _percent(entry["deviation_percent"]),
+         entry["unit"], entry["region"])
+        for entry in result["measures"]
+    ]  # fmt: skip
+    return Table("Measures", MEASURE_HEADER, rows)
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{value:+.1f} %"
+
+
+def _remarks(result: dict[str, Any]) -> list[str]:
+    """Classes that are absent, and for each undefined measure why."""
+    remarks = [f"Not found in this scan: {', '.join(result['absent'])}."] if result["absent"] else []
+    return remarks + [f"{', '.join(symbols)}: {note}" for note, symbols in symbols_by_note(result["measures"]).items()]

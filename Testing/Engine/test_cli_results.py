@@ -1,0 +1,237 @@
+"""segment, quantify, evaluate, simulate and demo as a user runs them, on volumes whose result is known."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+
+import numpy as np
+import pytest
+from threshold_model import save_threshold_model
+
+from MgImplantSegLib.cli import main
+from MgImplantSegLib.cli.demo_case import middle_box
+from MgImplantSegLib.io import read_label_map, read_volume, write_label_map, write_volume
+from MgImplantSegLib.labels import Role
+from MgImplantSegLib.regions import OrientedBox, read_roi_markups, write_roi_markups
+from MgImplantSegLib.volume import Geometry, LabelMap, Volume
+
+# columns are the axes x, y, z of a turned, left-handed frame
+TURNED = (0.8, 0.0, -0.6, 0.36, 0.8, 0.48, -0.48, 0.6, -0.64)
+GREY_OF_CLASS = np.array([0, 100, 170, 255], np.uint8)
+
+
+@pytest.fixture
+def geometry():
+    return Geometry((20, 22, 24), (0.02, 0.02, 0.02), (1.5, -2.25, 3.125), TURNED)
+
+
+@pytest.fixture
+def labels():
+    """A rod of metal (4×4) in a layer of 2 voxels along z, bone in one corner."""
+    array = np.zeros((20, 22, 24), np.uint8)
+    array[2:18, 8:16, 8:16] = 2
+    array[2:18, 10:14, 10:14] = 3
+    array[:, 16:, 8:16] = 1
+    return array
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch, geometry, labels):
+    """A folder with a scan that thresholds segment exactly, its truth and the model with the thresholds."""
+    monkeypatch.chdir(tmp_path)
+    write_volume(Volume(GREY_OF_CLASS[labels], geometry), "scan.nrrd")
+    write_label_map(LabelMap(labels, geometry), "truth.seg.nrrd")
+    save_threshold_model(tmp_path / "thresholds.mgmodel", 20.0)
+    return tmp_path
+
+
+def run(*words: str) -> None:
+    assert main(list(words)) == 0
+
+
+def read_json(path) -> dict:
+    return json.loads(path.read_text("utf-8"))
+
+
+@pytest.mark.parametrize("planes", ["1", "3"])
+def test_a_scan_becomes_the_segmentation_that_the_model_says_on_the_grid_of_the_scan(folder, geometry, labels, planes):
+    run("segment", "scan.nrrd", "out.seg.nrrd", "--model", "thresholds.mgmodel", "--planes", planes)
+    result = read_label_map("out.seg.nrrd")
+    assert result.geometry.same_grid(geometry)
+    np.testing.assert_array_equal(result.array, labels)
+
+
+def test_the_result_of_segment_names_files_classes_and_provenance(folder, labels):
+    run("segment", "scan.nrrd", "out.nrrd", "--model", "thresholds.mgmodel", "--json", "result.json",
+        "--disagreement", "d.nrrd", "--probabilities", "p.nrrd")  # fmt: skip
+    result = read_json(folder / "result.json")
+    assert result["classes"]["residual_material"]["voxels"] == int((labels == 3).sum())
+    assert result["classes"]["residual_material"]["volume_mm3"] == pytest.approx((labels == 3).sum() * 0.02**3)
+    assert result["files"] == ["out.nrrd", "d.nrrd", *(f"p_{name}.nrrd" for name in
+                               ("background", "bone", "degradation_layer", "residual_material"))]  # fmt: skip
+    assert all((folder / name).exists() for name in result["files"])
+    np.testing.assert_allclose(read_volume("d.nrrd").array, 0)
+    np.testing.assert_allclose(read_volume("p_bone.nrrd").array, labels == 1, atol=1e-3)
+    assert result["provenance"]
+
+
+def test_a_region_limits_what_is_segmented_and_the_rest_is_unknown(folder, geometry, labels):
+    centre = tuple(geometry.lps_from_index_zyx(np.array([5.0, 11.5, 11.5])))
+    write_roi_markups([OrientedBox(centre, geometry.direction_matrix, (0.16, 0.16, 0.12))], "roi.mrk.json")
+    run("segment", "scan.nrrd", "out.nrrd", "--model", "thresholds.mgmodel", "--roi", "roi.mrk.json")
+    result = read_label_map("out.nrrd")
+    inside = np.zeros(labels.shape, bool)
+    inside[3:8, 8:16, 8:16] = True
+    known = ~result.ignore_mask()
+    assert inside[known].mean() > 0.7 and known[4:7, 9:15, 9:15].all()
+    np.testing.assert_array_equal(result.array[known], labels[known])
+
+
+def test_a_folder_of_tiff_slices_needs_its_voxel_size_from_the_user(folder, labels, capsys):
+    import tifffile
+
+    (folder / "slices").mkdir()
+    for z, image in enumerate(GREY_OF_CLASS[labels]):
+        tifffile.imwrite(folder / "slices" / f"slice_{z:04d}.tif", image)
+    assert main(["segment", "slices", "out.seg.nrrd", "--model", "thresholds.mgmodel"]) == 2
+    assert "--spacing-um" in capsys.readouterr().err
+    run("segment", "slices", "out.seg.nrrd", "--model", "thresholds.mgmodel", "--spacing-um", "20")
+    np.testing.assert_array_equal(read_label_map("out.seg.nrrd").array, labels)
+
+
+def test_the_measures_come_as_json_and_csv_with_units_and_reasons(folder, labels):
+    run("quantify", "truth.seg.nrrd", "--json", "m.json", "--csv", "m.csv")
+    measures = {entry["symbol"]: entry for entry in read_json(folder / "m.json")["measures"]}
+    assert set(measures) >= {"V_i", "A_i", "V_r", "V_DL", "VL", "DR", "BIC", "BV/TV"}
+    assert measures["V_r"]["value"] == pytest.approx(16 * 4 * 4 * 0.02**3)
+    assert measures["V_DL"]["value"] == pytest.approx(16 * (8 * 8 - 4 * 4) * 0.02**3)
+    assert measures["BIC"]["value"] == pytest.approx(100 * (16 * 8) / (4 * 16 * 8 + 2 * 8 * 8))
+    assert measures["DR"]["value"] is None and measures["DR"]["note"]
+    with open(folder / "m.csv", newline="", encoding="utf-8") as stream:
+        rows = {row["symbol"]: row for row in csv.DictReader(stream)}
+    assert float(rows["V_r"]["value"]) == pytest.approx(measures["V_r"]["value"])
+    assert rows["DR"]["value"] == "" and rows["DR"]["note"] and rows["DR"]["unit"] == "mm/year"
+
+
+def test_the_degradation_rate_follows_from_typed_volume_area_and_days(folder):
+    run("quantify", "truth.seg.nrrd", "--initial-volume-mm3", "0.009", "--initial-area-mm2", "0.5", "--days", "73.05",
+        "--json", "m.json")  # fmt: skip
+    measures = {entry["symbol"]: entry["value"] for entry in read_json(folder / "m.json")["measures"]}
+    lost_mm3 = 0.009 - 16 * 4 * 4 * 0.02**3
+    assert measures["DR"] == pytest.approx(lost_mm3 / (0.5 * 0.2))
+    assert measures["VL"] == pytest.approx(100 * lost_mm3 / 0.009)
+
+
+def test_a_segmentation_of_the_screw_before_gives_volume_and_rate(folder, geometry):
+    screw = np.zeros(geometry.shape_zyx, np.uint8)
+    screw[2:18, 8:16, 8:16] = 255
+    write_volume(Volume(screw, geometry), "before.mha")
+    run("quantify", "truth.seg.nrrd", "--initial", "before.mha", "--initial-roles", "255=residual_material",
+        "--days", "84", "--json", "m.json")  # fmt: skip
+    measures = {entry["symbol"]: entry["value"] for entry in read_json(folder / "m.json")["measures"]}
+    assert measures["V_i"] == pytest.approx(16 * 8 * 8 * 0.02**3)
+    assert measures["DR"] == pytest.approx((measures["V_i"] - measures["V_r"]) / measures["A_i"] / (84 / 365.25))
+
+
+def test_chosen_measures_and_profiles_are_written(folder):
+    run("quantify", "truth.seg.nrrd", "--measures", "volumes,bone-profile", "--series-csv", "s.csv", "--json", "m.json")
+    assert {entry["symbol"] for entry in read_json(folder / "m.json")["measures"]} == {"V_r", "V_DL"}
+    with open(folder / "s.csv", newline="", encoding="utf-8") as stream:
+        assert {row["x_unit"] for row in csv.DictReader(stream)} == {"mm"}
+
+
+def test_another_numbering_is_read_with_roles(folder, geometry, labels):
+    other = np.array([0, 50, 7, 9], np.uint8)[labels]
+    write_volume(Volume(other, geometry), "other.nrrd")
+    run("quantify", "truth.seg.nrrd", "--json", "a.json")
+    run("quantify", "other.nrrd", "--roles", "50=bone,7=degradation_layer,9=residual_material", "--json", "b.json")
+    values = [[entry["value"] for entry in read_json(folder / name)["measures"]] for name in ("a.json", "b.json")]
+    assert values[0] == values[1]
+
+
+def test_several_regions_give_a_measure_each(folder, geometry):
+    for name, index in (("left", 6.0), ("right", 18.0)):
+        centre = tuple(geometry.lps_from_index_zyx(np.array([10.0, index, 12.0])))
+        write_roi_markups([OrientedBox(centre, geometry.direction_matrix, (0.1, 0.1, 0.1), name)], f"{name}.mrk.json")
+    run("quantify", "truth.seg.nrrd", "--roi", "left.mrk.json", "right.mrk.json", "--json", "m.json")
+    values = {
+        entry["region"]: entry["value"]
+        for entry in read_json(folder / "m.json")["measures"]
+        if entry["symbol"] == "BV/TV"
+    }
+    assert {"left", "right"} <= set(values)
+    assert values["right"] == pytest.approx(100) and values["left"] == pytest.approx(0)
+
+
+def test_evaluate_gives_iou_and_dice_by_hand(folder, geometry, labels, capsys):
+    shifted = np.roll(labels, 1, axis=0)
+    write_label_map(LabelMap(shifted, geometry), "shifted.seg.nrrd")
+    run("evaluate", "shifted.seg.nrrd", "truth.seg.nrrd", "--json", "e.json")
+    metal = read_json(folder / "e.json")["classes"]["residual_material"]
+    assert metal["iou"] == pytest.approx(15 / 17) and metal["dice"] == pytest.approx(15 / 16)
+    run("evaluate", "truth.seg.nrrd", "truth.seg.nrrd")
+    assert "residual material" in capsys.readouterr().out
+
+
+def test_simulated_explants_come_in_folders_that_are_the_same_for_the_same_seed(tmp_path):
+    words = ["--size", "48", "--spacing-um", "40", "--seed", "3"]
+    run("simulate", str(tmp_path / "a"), *words, "--count", "2")
+    run("simulate", str(tmp_path / "b"), *words)
+    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == ["explant_000003", "explant_000004"]
+    one, same, other = (tmp_path / "a/explant_000003", tmp_path / "b/explant_000003", tmp_path / "a/explant_000004")
+    assert (one / "image.nrrd").read_bytes() == (same / "image.nrrd").read_bytes()
+    assert (one / "image.nrrd").read_bytes() != (other / "image.nrrd").read_bytes()
+    assert set(read_json(one / "truth.json")["truth"]) >= {"V_i_mm3", "DR_mm_per_year", "BIC_percent", "BV_TV_percent"}
+    metal = read_label_map(one / "initial.seg.nrrd").mask(Role.RESIDUAL_MATERIAL)
+    assert metal.sum() >= read_label_map(one / "labels.seg.nrrd").mask(Role.RESIDUAL_MATERIAL).sum()
+
+
+def test_an_explant_that_is_there_already_is_not_overwritten(tmp_path, capsys):
+    words = ["simulate", str(tmp_path), "--size", "48", "--spacing-um", "40"]
+    run(*words)
+    before = (tmp_path / "explant_000000" / "truth.json").stat().st_mtime_ns
+    assert main(words) == 2
+    assert (tmp_path / "explant_000000" / "truth.json").stat().st_mtime_ns == before
+
+
+FILES_OF_EVERY_DEMO = {"image.nrrd", "segmentation.seg.nrrd", "measures.csv", "measures.json", "slices.png",
+                       "view_3d.png", "report.html"}  # fmt: skip
+
+
+def test_the_demo_shows_every_number_beside_the_truth_and_keeps_other_files(folder, capsys):
+    (folder / "demo").mkdir()
+    (folder / "demo" / "notes.txt").write_text("mine")
+    run("demo", "--size", "64", "--out", "demo", "--model", "thresholds.mgmodel", "--planes", "1", "--json", "r.json")
+    assert {path.name for path in (folder / "demo").iterdir()} == FILES_OF_EVERY_DEMO | {
+        "truth.seg.nrrd", "initial.seg.nrrd", "notes.txt"}  # fmt: skip
+    result = read_json(folder / "r.json")
+    truths = {entry["symbol"]: entry["truth"] for entry in result["measures"]}
+    assert all(math.isfinite(truths[symbol]) for symbol in ("V_r", "DR", "BIC", "BV/TV"))
+    truth = read_label_map("demo/truth.seg.nrrd")
+    bone = next(entry for entry in result["classes"] if entry["class"] == "bone")
+    assert bone["truth_mm3"] == pytest.approx(truth.mask(Role.BONE).sum() * truth.geometry.voxel_volume_mm3)
+    assert 0 <= bone["iou"] <= 1
+
+
+def test_the_demo_on_a_scan_without_implant_says_why_there_is_no_degradation_rate(folder, geometry, labels, capsys):
+    bone_alone = np.where(labels == 1, 1, 0)
+    bone_alone[0, 0, 0] = 3  # the brightest grey value, so that the thresholds stay where they are
+    write_volume(Volume(GREY_OF_CLASS[bone_alone], geometry), "bone.nrrd")
+    run("demo", "--input", "bone.nrrd", "--out", "demo", "--model", "thresholds.mgmodel",
+        "--postprocessing", "none")  # fmt: skip
+    shown = capsys.readouterr().out
+    assert {path.name for path in (folder / "demo").iterdir()} == FILES_OF_EVERY_DEMO | {"roi.mrk.json"}
+    assert "Not found in this scan: degradation layer." in shown
+    assert "DR" in shown and "No initial screw was given." in shown
+    assert "ROI in the middle" in shown
+    (roi,) = read_roi_markups("demo/roi.mrk.json")
+    assert roi.size_mm == pytest.approx(middle_box(geometry).size_mm)
+
+
+def test_the_box_in_the_middle_has_three_quarters_of_each_edge(geometry):
+    box = middle_box(geometry)
+    mask = box.mask(geometry)
+    assert mask.sum() == pytest.approx(0.75**3 * mask.size, rel=0.1)
+    assert box.size_mm == pytest.approx((0.75 * 24 * 0.02, 0.75 * 22 * 0.02, 0.75 * 20 * 0.02))
