@@ -20,7 +20,7 @@ from MgImplantSegLib.events import Events
 from MgImplantSegLib.files import atomic_folder, atomic_output, output_errors, require_writable_folder
 from MgImplantSegLib.training.data_settings import DataSettings, SampleSettings
 from MgImplantSegLib.training.losses import IGNORE
-from MgImplantSegLib.training.process import without_progress
+from MgImplantSegLib.training.process import warnings_only
 from MgImplantSegLib.training.samples import Sample, read_sample
 
 CACHE_VERSION = 1
@@ -108,7 +108,7 @@ def cache_samples(samples: Iterable[SampleSettings], data: DataSettings, events:
 def _cached(settings: SampleSettings, data: DataSettings, digests: _Digests, events: Events) -> CachedSample:
     folder = data.cache / _key(settings, data, digests)
     if not (folder / "sample.json").exists():
-        sample = read_sample(settings, data, without_progress(events))
+        sample = read_sample(settings, data, warnings_only(events, f"Sample {settings.name!r}"))
         _write_entry(folder, sample, len(data.classes), data.cache_type)
     facts = json.loads((folder / "sample.json").read_text(encoding="utf-8"))
     counts = tuple(facts["voxels_per_class"])

@@ -7,12 +7,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from MgImplantSegLib.model_card import WEIGHT_DTYPES
 from MgImplantSegLib.training.augmentation_settings import AugmentationSettings
 from MgImplantSegLib.training.data_settings import DataSettings
 from MgImplantSegLib.training.loop_settings import LoopSettings, NetworkSettings, ValidationSettings
 from MgImplantSegLib.training.settings_file import (
     read_toml,
     require,
+    require_choice,
     settings_from_dict,
     settings_to_dict,
     toml_text,
@@ -33,6 +35,8 @@ class TrainingConfig:
         Of weights, patches and augmentation.
     base_model : Path, optional
         A model file whose weights training starts from (fine-tuning).
+    weights_dtype : str
+        "float32", or "float16" for a model file of half the size.
     description, licence, intended_use : str
         Go into the model card.
     """
@@ -42,6 +46,7 @@ class TrainingConfig:
     output: Path = Path("runs")
     seed: int = 0
     base_model: Path | None = None
+    weights_dtype: str = "float32"
     description: str = ""
     licence: str = ""
     intended_use: str = "Research use only."
@@ -53,6 +58,7 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         require(bool(self.name) and not set(self.name) & set('/\\:*?"<>|') and self.name.strip(". ") == self.name,
                 "a name that can be a file's name", self.name)  # fmt: skip
+        require_choice(self.weights_dtype, WEIGHT_DTYPES, "weights_dtype")
         multiple = 2**self.network.depth
         require(self.training.input_size % multiple == 0, f"an input_size that is a multiple of 2^depth = {multiple}",
                 self.training.input_size)  # fmt: skip

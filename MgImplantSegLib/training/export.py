@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import math
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from MgImplantSegLib import __version__
 from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.files import atomic_output
 from MgImplantSegLib.model_card import ModelCard
 from MgImplantSegLib.model_file import save_model
 from MgImplantSegLib.preprocess import Preprocessing
@@ -24,7 +26,7 @@ from MgImplantSegLib.training.settings_file import settings_to_dict
 from MgImplantSegLib.training.trainer import BEST
 
 CONFIGURATION_FILE = "configuration.toml"
-DATA_FILE = "data.json"
+FACTS_FILE = "run.json"
 
 
 def network_dict(config: TrainingConfig) -> dict[str, Any]:
@@ -37,46 +39,76 @@ def preprocessing_of(data: DataSettings) -> Preprocessing:
     return Preprocessing(data.spacing_um, data.lower_percentile, data.upper_percentile)
 
 
-def export_model(config: TrainingConfig, data_summary: dict[str, Any], path: Path | None = None) -> Path:
-    """Write the best weights of a run as a model file; returns its path.
+def export_run(run_folder: Path, path: Path | None = None) -> Path:
+    """Write the best weights of a run, finished or not, as a model file; returns its path.
 
     Parameters
     ----------
-    config : TrainingConfig
-        Of the run.
-    data_summary : dict
-        Of `summary_of_data`.
+    run_folder : Path
+        The run's folder.
     path : Path, optional
         Default: ``NAME.mgmodel`` in the run's folder.
 
     Raises
     ------
     InputError
-        If the run has not come to a first validation.
+        If there is no run, or it has not come to a first validation.
+    OutputError
+        If the file cannot be written.
     """
-    state = load_checkpoint(config.run_folder / BEST)
-    progress = state["progress"]
-    metrics = {"validation": {"loss": progress["best_loss"], **progress["best_scores"]}}
+    state = load_checkpoint(run_folder / BEST)
+    config = TrainingConfig.read(run_folder / CONFIGURATION_FILE)
+    path = path or run_folder / f"{config.name}.mgmodel"
+    save_model(path, _card(config, state["progress"], read_facts(run_folder)), state["weights"])
+    return path
+
+
+def _card(config: TrainingConfig, progress: dict[str, Any], facts: dict[str, Any]) -> ModelCard:
     training = {
-        "command": command_line(),
+        "commands": facts["commands"],
         "description": config.description,
         "seed": config.seed,
         "iterations": progress["iteration"],
         "elapsed_minutes": round(progress["elapsed_s"] / 60, 1),
-        "data": data_summary,
-        "augmentation": asdict(config.augmentation),
+        "data": facts["data"],
+        "augmentation": settings_to_dict(config.augmentation),
         "settings": settings_to_dict(config.training),
         "base_model": config.base_model.name if config.base_model else None,
     }
-    card = ModelCard(
+    return ModelCard(
         config.name, network_dict(config), preprocessing_of(config.data), config.data.scheme,
         training_planes=tuple(plane.name for plane in axis_planes(config.data.planes)),
-        metrics=metrics, training=training, licence=config.licence, intended_use=config.intended_use,
-        created=datetime.now(UTC).date().isoformat(),
+        metrics={"validation": {"loss": progress["best_loss"], **progress["best_scores"]}},
+        training=training, weights_dtype=config.weights_dtype, licence=config.licence,
+        intended_use=config.intended_use, created=datetime.now(UTC).date().isoformat(),
     )  # fmt: skip
-    path = path or config.run_folder / f"{config.name}.mgmodel"
-    save_model(path, card, state["weights"])
-    return path
+
+
+def write_facts(config: TrainingConfig, samples: Sequence[CachedSample]) -> None:
+    """Note the command and the data in the run's folder; commands of earlier parts of the run are kept."""
+    path = config.run_folder / FACTS_FILE
+    commands = read_facts(config.run_folder)["commands"] if path.exists() else []
+    facts = {
+        "commands": [*commands, command_line()],
+        "software_version": __version__,
+        "data": summary_of_data(samples, config.data.classes),
+    }
+    with atomic_output(path) as temporary:
+        temporary.write_text(json.dumps(facts, indent=1, ensure_ascii=False), encoding="utf-8")
+
+
+def read_facts(run_folder: Path) -> dict[str, Any]:
+    """What `write_facts` has noted.
+
+    Raises
+    ------
+    InputError
+        If there is nothing readable.
+    """
+    try:
+        return json.loads((run_folder / FACTS_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"Expected {FACTS_FILE} in the folder of a run, got {run_folder}: {error}.") from error
 
 
 def summary_of_data(samples: Sequence[CachedSample], classes: Sequence[str]) -> dict[str, Any]:

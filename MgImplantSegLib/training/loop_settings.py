@@ -54,7 +54,7 @@ class LoopSettings:
     balanced_share : float
         Share of patches placed on a class chosen at random, each class alike.
     precision : str
-        "auto": fp16 or bf16 on a GPU, fp32 on a CPU.
+        "auto": bf16 where the device computes with it, otherwise fp16 on a GPU and fp32 on a CPU.
     device : str
         "auto", "cpu", "cuda" or "cuda:N".
     workers : int

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from MgImplantSegLib.errors import InputError, ResourceError
-
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+from MgImplantSegLib.inference.device import choose_compute
 
 
 @dataclass(frozen=True)
@@ -29,41 +27,19 @@ class Arithmetic:
 
 
 def choose_arithmetic(device: str, precision: str) -> Arithmetic:
-    """Device and type for the texts of a configuration.
+    """Device and type for the texts of a configuration, as inference chooses them.
 
-    "auto" takes the first GPU (that of the local rank under torchrun) with bf16 where it has it, else fp16; on a CPU
-    fp32, because not every CPU gains from bf16.
+    Under torchrun "auto" and "cuda" are the GPU with the number of the local rank.
 
     Raises
     ------
     InputError
-        If the device is unknown.
+        If the device is unknown, or fp16 is asked for on a CPU.
     ResourceError
         If this machine does not have it.
     """
-    chosen = _device(device)
-    if precision != "auto":
-        return Arithmetic(chosen, DTYPES[precision])
-    if chosen.type != "cuda":
-        return Arithmetic(chosen, torch.float32)
-    return Arithmetic(chosen, torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16)
-
-
-def _device(name: str) -> torch.device:
-    local_rank = int(os.environ.get("LOCAL_RANK", "0"))
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name == "cuda":
-        name = f"cuda:{local_rank}"
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise InputError(f"Expected the device auto, cpu, cuda or cuda:N, got {name!r}.") from error
-    if device.type not in ("cpu", "cuda"):
-        raise InputError(f"Expected the device auto, cpu, cuda or cuda:N, got {name!r}.")
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise ResourceError(
-            f"Expected {device.index + 1} CUDA devices or more, got {torch.cuda.device_count()}.",
-            'Use device = "auto" or "cpu", or fewer processes.',
-        )
-    return device
+    local_rank = os.environ.get("LOCAL_RANK", "0")
+    if device == "cuda" or (device == "auto" and torch.cuda.is_available()):
+        device = f"cuda:{local_rank}"
+    compute = choose_compute(device, precision)
+    return Arithmetic(torch.device(compute.device), compute.dtype)

@@ -1,4 +1,4 @@
-"""What a training process sets for itself at its start: the memory allocator, the end with its parent, signals."""
+"""A training process among others: its end with its parent, requests to stop, and what of its events is passed on."""
 
 from __future__ import annotations
 
@@ -14,20 +14,7 @@ from typing import Any
 from MgImplantSegLib.events import Events
 
 STOP_FILE = "STOP"
-M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
-TOP_PAD_BYTES = 256 << 20
 PR_SET_PDEATHSIG = 1
-
-
-def keep_freed_memory() -> None:
-    """Tell glibc to keep freed memory: mapping every big activation anew halves the speed. Elsewhere do nothing."""
-    if not sys.platform.startswith("linux"):
-        return
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(M_MMAP_MAX, 0)
-        mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
-        mallopt(M_TOP_PAD, TOP_PAD_BYTES)
 
 
 def end_with_parent() -> None:
@@ -41,12 +28,12 @@ def silent(events: Events) -> Events:
     return Events(is_cancelled=_cancelled_with(events))
 
 
-def without_progress(events: Events) -> Events:
-    """Events that pass on warnings and metrics, but not the progress of a small part of the work."""
+def warnings_only(events: Events, about: str) -> Events:
+    """Events of a small part of the work: of them `events` gets the warnings alone, with what they are about."""
 
     def pass_on(record: dict[str, Any]) -> None:
-        if record["event"] != "progress":
-            events.emit(**{key: value for key, value in record.items() if key not in ("version", "time")})
+        if record["event"] == "warning":
+            events.warning(f"{about}: {record['message']}", record["kind"])
 
     return Events(pass_on, is_cancelled=_cancelled_with(events))
 

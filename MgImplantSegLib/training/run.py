@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from torch import nn
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.events import Events
 from MgImplantSegLib.files import atomic_output, output_errors, require_writable_folder
+from MgImplantSegLib.inference.device import keep_freed_memory
 from MgImplantSegLib.labels import Role
 from MgImplantSegLib.model_file import load_model
 from MgImplantSegLib.networks import build_network
@@ -23,15 +23,14 @@ from MgImplantSegLib.training.configuration import TrainingConfig
 from MgImplantSegLib.training.distributed import World, joined_world
 from MgImplantSegLib.training.export import (
     CONFIGURATION_FILE,
-    DATA_FILE,
-    export_model,
+    export_run,
     network_dict,
     require_same_network,
-    summary_of_data,
+    write_facts,
 )
 from MgImplantSegLib.training.patches import PatchBatches, PatchSettings, axis_planes
 from MgImplantSegLib.training.precision import choose_arithmetic
-from MgImplantSegLib.training.process import StopRequest, keep_freed_memory, silent
+from MgImplantSegLib.training.process import StopRequest, silent
 from MgImplantSegLib.training.samples import expanded_samples
 from MgImplantSegLib.training.split import with_validation_samples
 from MgImplantSegLib.training.trainer import LAST, STOPPED, Trainer, TrainingData
@@ -97,7 +96,7 @@ def train(config: TrainingConfig | str | Path, events: Events, resume: str | Pat
         config = replace(config, output=Path(resume).absolute().parent, name=Path(resume).absolute().name)
     state = load_checkpoint(config.run_folder / LAST) if resume is not None else None
     if state is not None:
-        _require_same_configuration(config, TrainingConfig.from_dict(state["configuration"]))
+        require_same_configuration(config, TrainingConfig.from_dict(state["configuration"]))
     keep_freed_memory()
     arithmetic = choose_arithmetic(config.training.device, config.training.precision)
     with joined_world(arithmetic.device) as world:
@@ -111,16 +110,14 @@ def train(config: TrainingConfig | str | Path, events: Events, resume: str | Pat
             if state is not None:
                 trainer.load_state(state)
             reason = trainer.run()
-        return _outcome(config, trainer, samples, reason, world)
+        return _outcome(config, trainer, reason, world)
 
 
-def _outcome(
-    config: TrainingConfig, trainer: Trainer, samples: list[CachedSample], reason: str, world: World
-) -> TrainingOutcome:
+def _outcome(config: TrainingConfig, trainer: Trainer, reason: str, world: World) -> TrainingOutcome:
     finished = reason != STOPPED
     model = None
     if finished and world.is_main:
-        model = export_model(config, summary_of_data(samples, config.data.classes))
+        model = export_run(config.run_folder)
     progress = trainer.progress
     validation = {"loss": progress.best_loss, **progress.best_scores}
     return world.gather(TrainingOutcome(reason, finished, config.run_folder, model, progress.iteration, validation))[0]
@@ -155,8 +152,7 @@ def _samples(config: TrainingConfig, world: World, events: Events) -> list[Cache
     if len(present) < 2:
         raise InputError("Expected two classes or more in the training samples, got one.", "Check labels and roles.")
     if world.is_main:
-        with atomic_output(config.run_folder / DATA_FILE) as temporary:
-            temporary.write_text(json.dumps(summary_of_data(samples, config.data.classes), indent=1), encoding="utf-8")
+        write_facts(config, samples)
     return samples
 
 
@@ -192,7 +188,7 @@ def _training_data(
     )
 
 
-def _require_same_configuration(new: TrainingConfig, old: TrainingConfig) -> None:
+def require_same_configuration(new: TrainingConfig, old: TrainingConfig) -> None:
     """Raise InputError if anything differs that the course of the run depends on."""
     new_settings = replace(new.training, **{key: getattr(old.training, key) for key in FREE_ON_RESUME})
     pairs = {

@@ -61,8 +61,6 @@ def read_sample(settings: SampleSettings, data: DataSettings, events: Events) ->
     volume = read_volume(settings.image, dataset=settings.dataset, spacing_um=settings.spacing_um)
     label_map = _read_labels(settings)
     require_part_of_grid(label_map.geometry, volume.geometry, settings)
-    if not volume.spacing_is_known:
-        events.warning(f"Sample {settings.name!r} has no voxel size; 1 mm was assumed. Set spacing_um.", "spacing")
     channels = channels_of(label_map, data.scheme, settings)
     if settings.roi is not None:
         channels = np.where(_inside_boxes(settings.roi, label_map.geometry), channels, np.uint8(IGNORE))

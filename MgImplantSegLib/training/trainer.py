@@ -235,8 +235,8 @@ class Trainer:
         named = [name for name, is_bad in zip(part.samples, bad, strict=True) if is_bad] or list(part.samples)
         names = sorted({name for names in self.world.gather(named) for name in names})
         raise InputError(
-            f"Expected a finite loss, got {float(loss.detach())} at iteration {self.progress.iteration + 1} in a batch with "
-            f"the sample{'s' if len(names) > 1 else ''} {', '.join(names)}.",
+            f"Expected a finite loss, got {float(loss.detach())} at iteration {self.progress.iteration + 1} in a batch "
+            f"with the sample{'s' if len(names) > 1 else ''} {', '.join(names)}.",
             "Check these samples, lower the learning rate, or go on from the last checkpoint with fp32.",
         )
 

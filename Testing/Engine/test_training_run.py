@@ -270,7 +270,9 @@ def test_bf16_trains_too(place):
 def test_devices_that_are_not_there_are_refused():
     with pytest.raises(InputError, match="got 'gpu'"):
         choose_arithmetic("gpu", "auto")
-    assert choose_arithmetic("cpu", "auto").dtype is torch.float32
+    with pytest.raises(InputError, match="got fp16"):
+        choose_arithmetic("cpu", "fp16")
+    assert choose_arithmetic("cpu", "fp32").dtype is torch.float32
 
 
 def run_in_child(place: Path, arguments: list[str], **options) -> subprocess.Popen:
