@@ -12,7 +12,20 @@ from MgImplantSegLib.cli.parser import nearest
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.events import Events
 
-COMMANDS = ("demo", "segment", "quantify", "evaluate", "simulate", "train", "model", "doctor")
+COMMANDS = (
+    "demo",
+    "segment",
+    "quantify",
+    "evaluate",
+    "batch",
+    "simulate",
+    "train",
+    "crossvalidate",
+    "scale",
+    "jobs",
+    "model",
+    "doctor",
+)
 PROGRAM = "mgimplantseg"
 
 

@@ -19,6 +19,7 @@ from MgImplantSegLib.training.settings_file import (
     settings_to_dict,
     toml_text,
 )
+from MgImplantSegLib.training.study_settings import CrossValidationSettings, ScalingSettings
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,8 @@ class TrainingConfig:
     augmentation: AugmentationSettings = field(default_factory=AugmentationSettings)
     training: LoopSettings = field(default_factory=LoopSettings)
     validation: ValidationSettings = field(default_factory=ValidationSettings)
+    crossvalidation: CrossValidationSettings = field(default_factory=CrossValidationSettings)
+    scaling: ScalingSettings = field(default_factory=ScalingSettings)
 
     def __post_init__(self) -> None:
         require(bool(self.name) and not set(self.name) & set('/\\:*?"<>|') and self.name.strip(". ") == self.name,

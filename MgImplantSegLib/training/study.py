@@ -1,0 +1,112 @@
+"""What cross-validation and the scaling study share: runs that are finished, gone on with or begun, and their tests."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.events import Events, json_ready
+from MgImplantSegLib.files import atomic_output
+from MgImplantSegLib.inference.predictor import NetworkPredictor
+from MgImplantSegLib.training.configuration import TrainingConfig
+from MgImplantSegLib.training.data_settings import SampleSettings
+from MgImplantSegLib.training.export import CONFIGURATION_FILE
+from MgImplantSegLib.training.plane_comparison import PlaneScheme, compare_planes
+from MgImplantSegLib.training.process import warnings_only
+from MgImplantSegLib.training.run import require_same_configuration, train
+from MgImplantSegLib.training.samples import read_sample
+from MgImplantSegLib.training.score import iou_per_class, mean_defined
+from MgImplantSegLib.training.trainer import LAST
+
+SCORES_FILE = "scores.json"
+Scores = dict[str, dict[str, dict[str, float]]]  # sample → scheme → class or "mean" → IoU
+
+
+def model_of(config: TrainingConfig) -> Path:
+    """The model file of the finished run of `config`."""
+    return config.run_folder / f"{config.name}.mgmodel"
+
+
+def finished_model(config: TrainingConfig, events: Events) -> Path | None:
+    """The model file of `config`: there already, or trained now; None if training was stopped on request.
+
+    Raises
+    ------
+    InputError
+        If the run's folder holds a run of another configuration.
+    """
+    if model_of(config).exists():
+        require_same_configuration(config, TrainingConfig.read(config.run_folder / CONFIGURATION_FILE))
+        return model_of(config)
+    interrupted = (config.run_folder / LAST).exists()
+    outcome = train(config, events, resume=config.run_folder if interrupted else None)
+    return model_of(config) if outcome.finished else None
+
+
+def scores_of(
+    config: TrainingConfig, samples: Iterable[SampleSettings], schemes: tuple[PlaneScheme, ...], events: Events
+) -> Scores:
+    """IoU of the finished model of `config` on samples.
+
+    They are kept in ``scores.json`` of its run, and used again as long as the samples' files do not change.
+    """
+    path, samples = config.run_folder / SCORES_FILE, list(samples)
+    stamps = {sample.name: [_stamp(sample.image), _stamp(sample.labels)] for sample in samples}
+    if path.exists():
+        known = json.loads(path.read_text(encoding="utf-8"))
+        scores = {name: known["scores"].get(name, {}) for name in stamps}
+        complete = all(scheme.name in of_sample for of_sample in scores.values() for scheme in schemes)
+        if complete and {name: known["stamps"].get(name) for name in stamps} == stamps:
+            return scores
+    scores = json_ready(_measured(config, samples, schemes, events))
+    with atomic_output(path) as temporary:
+        temporary.write_text(json.dumps({"stamps": stamps, "scores": scores}, indent=1), encoding="utf-8")
+    return scores
+
+
+def _stamp(path: Path) -> list[int]:
+    """Size and time of change of a file or folder."""
+    state = path.stat()
+    return [state.st_size, state.st_mtime_ns]
+
+
+def _measured(
+    config: TrainingConfig, samples: list[SampleSettings], schemes: tuple[PlaneScheme, ...], events: Events
+) -> dict[str, Any]:
+    predict = NetworkPredictor.from_file(model_of(config), config.training.device, config.training.precision)
+    classes = config.data.classes
+    scores: dict[str, Any] = {}
+    with events.task(f"testing {config.name}", len(samples)) as task:
+        for settings in samples:
+            sample = read_sample(settings, config.data, warnings_only(events, f"Sample {settings.name!r}"))
+            confusions = compare_planes(
+                sample.image, sample.channels, predict, len(classes), predict.spec.size_multiple, schemes, events
+            )
+            scores[settings.name] = {
+                scheme.name: named_iou(classes, iou_per_class(confusion)) for scheme, confusion in confusions.items()
+            }
+            task.advance()
+    return scores
+
+
+def named_iou(classes: tuple[str, ...], iou: list[float]) -> dict[str, float]:
+    """IoU by role, and their mean."""
+    return {**dict(zip(classes, iou, strict=True)), "mean": mean_defined(iou)}
+
+
+def samples_to_test(samples: Iterable[SampleSettings]) -> list[SampleSettings]:
+    """The samples that are set apart for the test."""
+    return [sample for sample in samples if sample.split == "test"]
+
+
+def require_several_groups(samples: Iterable[SampleSettings], count: int) -> None:
+    """Raise InputError unless there are `count` groups or more."""
+    groups = {sample.group for sample in samples}
+    if len(groups) < count:
+        raise InputError(
+            f"Expected samples of {count} groups or more for {count} folds, got {len(groups)}.",
+            "Lower the number of folds, or give samples of different implants different groups.",
+        )
