@@ -18,8 +18,11 @@ if TYPE_CHECKING:
 ALL = "all"
 
 
-def add_measure_arguments(parser: argparse.ArgumentParser) -> None:
-    """All options of `quantify` that say what is measured and how, filled from the registries."""
+def add_measure_arguments(parser: argparse.ArgumentParser, of_one_scan: bool = True) -> None:
+    """All options of `quantify` that say what is measured and how, filled from the registries.
+
+    Without `of_one_scan` those are left out that belong to a single scan: its disagreement.
+    """
     from MgImplantSegLib.quantification import SURFACE_METHODS, QuantifyOptions
     from MgImplantSegLib.quantification.common_part import CommonLength
     from MgImplantSegLib.quantification.contact_methods import CONTACT_METHODS
@@ -37,7 +40,10 @@ def add_measure_arguments(parser: argparse.ArgumentParser) -> None:
     option(known, "--days", number("days", zero=True), "T", "days between implantation and explantation")
     known.add_argument("--roi", type=Path, nargs="+", action="extend", default=[], metavar="R.mrk.json",
                        help="Slicer's markups ROI: further regions for BV/TV and BIC")  # fmt: skip
-    option(known, "--disagreement", Path, "FILE", "disagreement of the planes (of segment), for ranges beside values")
+    if of_one_scan:
+        option(
+            known, "--disagreement", Path, "FILE", "disagreement of the planes (of segment), for ranges beside values"
+        )
 
     group = parser.add_argument_group("what is measured, and how")
     choices = {key: entry.help for key, entry in MEASURES.items()}
@@ -102,7 +108,7 @@ def measure_options(arguments: argparse.Namespace) -> QuantifyOptions:
         profile_step_mm=arguments.profile_step_mm,
         slice_mm=arguments.slice_mm,
         common_length=arguments.common_length,
-        disagreement=_disagreement(arguments.disagreement),
+        disagreement=_disagreement(getattr(arguments, "disagreement", None)),
     )
 
 

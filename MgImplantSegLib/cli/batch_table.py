@@ -1,0 +1,65 @@
+"""The table of a batch: one row a sample, one column a measure and region."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from MgImplantSegLib.cli.tables import text_table, value_text
+from MgImplantSegLib.files import atomic_output
+
+TABLE = "batch.csv"
+FIRST_COLUMNS = ("sample", "state", "image", "seconds", "problem")
+DONE, FAILED, WAITING = "done", "failed", "waiting"
+SHORT_SYMBOLS = ("V_r", "V_DL", "DR", "BIC", "BV/TV")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One sample in the table; `measures` are those of the report as plain data."""
+
+    sample: str
+    image: str
+    state: str = WAITING
+    seconds: float | None = None
+    problem: str = ""
+    measures: Sequence[dict[str, Any]] = field(default_factory=tuple)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {**vars(self), "measures": list(self.measures)}
+
+
+def write_table(rows: Sequence[Row], folder: Path) -> Path:
+    """Write all rows as CSV; undefined values are empty cells."""
+    columns = list(dict.fromkeys(column_of(entry) for row in rows for entry in row.measures))
+    with atomic_output(folder / TABLE) as temporary, open(temporary, "w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream)
+        writer.writerow([*FIRST_COLUMNS, *columns])
+        for row in rows:
+            values = {column_of(entry): entry["value"] for entry in row.measures}
+            seconds = "" if row.seconds is None else f"{row.seconds:.1f}"
+            cells = (_cell(values.get(column)) for column in columns)
+            writer.writerow([row.sample, row.state, row.image, seconds, row.problem, *cells])
+    return folder / TABLE
+
+
+def column_of(measure: dict[str, Any]) -> str:
+    """``DR [mm/year], implant`` for a measure as plain data."""
+    return f"{measure['symbol']} [{measure['unit']}], {measure['region']}"
+
+
+def table_text(rows: Sequence[dict[str, Any]]) -> str:
+    """A short table for the terminal: the state and the first value of each important measure."""
+    cells = []
+    for row in rows:
+        first = {entry["symbol"]: entry["value"] for entry in reversed(row["measures"])}
+        cells.append((row["sample"], row["state"], *(value_text(first.get(symbol)) for symbol in SHORT_SYMBOLS)))
+    return text_table(("sample", "state", *SHORT_SYMBOLS), cells)
+
+
+def _cell(value: float | None) -> str:
+    return "" if value is None else f"{value:.10g}"

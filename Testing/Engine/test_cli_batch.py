@@ -1,0 +1,164 @@
+"""batch: many scans, one row each; what is done stays done, what fails is noted."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from threshold_model import save_threshold_model
+
+from MgImplantSegLib.cli import main
+from MgImplantSegLib.cli.batch_samples import samples_of
+from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.io import read_label_map, write_label_map, write_volume
+from MgImplantSegLib.volume import Geometry, LabelMap, Volume
+
+GREY_OF_CLASS = np.array([0, 100, 170, 255], np.uint8)
+MODEL = ("--model", "../thresholds.mgmodel", "--planes", "1")
+
+
+def labels(metal_voxels: int) -> np.ndarray:
+    array = np.zeros((16, 16, 16), np.uint8)
+    array[4:12, 4:12, 4:12] = 2
+    array[6 : 6 + metal_voxels, 6:10, 6:10] = 3
+    array[:, 13:, :] = 1
+    return array
+
+
+def scan(path, metal_voxels: int) -> None:
+    write_volume(Volume(GREY_OF_CLASS[labels(metal_voxels)], Geometry((16, 16, 16), (0.02,) * 3)), path)
+
+
+@pytest.fixture
+def scans(tmp_path, monkeypatch):
+    """A folder `scans` with two scans and other files, beside a model that segments them exactly."""
+    save_threshold_model(tmp_path / "thresholds.mgmodel", 20.0)
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    scan("first.nrrd", 2)
+    scan("second.mha", 4)
+    (folder / "notes.md").write_text("not a scan")
+    return folder
+
+
+def table(folder) -> dict[str, dict[str, str]]:
+    with open(folder / "batch.csv", newline="", encoding="utf-8") as stream:
+        return {row["sample"]: row for row in csv.DictReader(stream)}
+
+
+def segmentation_times(folder) -> dict[str, int]:
+    return {path.parent.name: path.stat().st_mtime_ns for path in folder.glob("*/segmentation.seg.nrrd")}
+
+
+def test_each_scan_of_a_folder_gets_a_row_and_a_folder(scans):
+    assert main(["batch", ".", "out", *MODEL]) == 0
+    rows = table(scans / "out")
+    assert list(rows) == ["first", "second"]
+    assert {row["state"] for row in rows.values()} == {"done"}
+    volumes = [float(row["V_r [mm³], implant"]) for row in rows.values()]
+    assert volumes == pytest.approx([2 * 16 * 0.02**3, 4 * 16 * 0.02**3])
+    assert rows["first"]["DR [mm/year], implant"] == ""
+    np.testing.assert_array_equal(read_label_map(scans / "out/second/segmentation.seg.nrrd").array, labels(4))
+    assert (scans / "out/first/measures.csv").exists()
+
+
+def test_a_second_run_does_only_what_is_new_or_changed(scans):
+    assert main(["batch", ".", "out", *MODEL]) == 0
+    before = segmentation_times(scans / "out")
+    scan("third.nrrd", 1)
+    scan("second.mha", 3)
+    assert main(["batch", ".", "out", *MODEL]) == 0
+    after = segmentation_times(scans / "out")
+    assert after["first"] == before["first"]
+    assert after["second"] != before["second"]
+    assert set(after) == {"first", "second", "third"}
+    assert float(table(scans / "out")["second"]["V_r [mm³], implant"]) == pytest.approx(3 * 16 * 0.02**3)
+
+
+def test_other_options_make_the_work_again(scans):
+    assert main(["batch", ".", "out", *MODEL]) == 0
+    before = segmentation_times(scans / "out")
+    assert main(["batch", ".", "out", *MODEL, "--distance-mm", "0.1"]) == 0
+    assert all(segmentation_times(scans / "out")[name] != time for name, time in before.items())
+    assert "BV/TV [%], shell 0–0.1 mm" in table(scans / "out")["first"]
+
+
+def test_a_sample_that_fails_is_noted_and_the_others_are_done(scans, capsys):
+    (scans / "broken.nrrd").write_text("no image")
+    assert main(["batch", ".", "out", *MODEL]) == 2
+    error = capsys.readouterr().err
+    assert "Expected 3 samples to succeed, got 1 that failed: broken" in error and "Traceback" not in error
+    rows = table(scans / "out")
+    assert {name: row["state"] for name, row in rows.items()} == {"broken": "failed", "first": "done", "second": "done"}
+    assert "Expected an NRRD file" in rows["broken"]["problem"]
+    assert not (scans / "out" / "broken").exists()
+
+
+def test_it_stops_at_the_first_error_if_asked_to(scans):
+    (scans / "broken.nrrd").write_text("no image")
+    assert main(["batch", ".", "out", *MODEL, "--stop-at-error"]) == 2
+    assert {name: row["state"] for name, row in table(scans / "out").items()} == {
+        "broken": "failed", "first": "waiting", "second": "waiting"}  # fmt: skip
+
+
+def test_a_manifest_gives_each_sample_its_own_numbers(scans):
+    (scans / "study.csv").write_text(
+        "name;image;days;initial_volume_mm3;initial_area_mm2\n"
+        "rabbit 1;first.nrrd;73.05;0.004;0.2\n"
+        "rabbit 2;second.mha;;;\n", "utf-8-sig")  # fmt: skip
+    assert main(["batch", "study.csv", "out", *MODEL, "--json", "r.json"]) == 0
+    rows = table(scans / "out")
+    lost_mm3 = 0.004 - 2 * 16 * 0.02**3
+    assert float(rows["rabbit 1"]["DR [mm/year], implant"]) == pytest.approx(lost_mm3 / (0.2 * 0.2))
+    assert rows["rabbit 2"]["DR [mm/year], implant"] == ""
+    assert [row["sample"] for row in json.loads((scans / "r.json").read_text("utf-8"))["samples"]] == list(rows)
+
+
+def test_a_folder_that_no_batch_has_made_is_not_replaced(scans):
+    (scans / "out" / "first").mkdir(parents=True)
+    (scans / "out" / "first" / "thesis.txt").write_text("mine")
+    assert main(["batch", ".", "out", *MODEL]) == 2
+    assert (scans / "out" / "first" / "thesis.txt").read_text() == "mine"
+    assert table(scans / "out")["second"]["state"] == "done"
+
+
+def test_pictures_come_on_request(scans):
+    (scans / "study.csv").write_text("image\nfirst.nrrd\n")
+    assert main(["batch", "study.csv", "out", "--model", MODEL[1], "--pictures"]) == 0
+    assert {"view_3d.png", "slices.png"} <= {path.name for path in (scans / "out" / "first").iterdir()}
+
+
+@pytest.mark.parametrize(
+    ("text", "part_of_the_message"),
+    [
+        ("", "Expected a column image"),
+        ("image\n", "Expected at least one image"),
+        ("images\nfirst.nrrd\n", "Did you mean image?"),
+        ("image\nmissing.nrrd\n", "line 2, column image: expected a file that exists"),
+        ("image,days\nfirst.nrrd,soon\n", "line 2, column days: expected a number of 0 or more in days, got 'soon'"),
+        ("image,days\nfirst.nrrd\n", "Expected a cell for each column"),
+        ("image,days\nfirst.nrrd,3,4\n", "Expected a cell for each column"),
+        ("image,name\nfirst.nrrd,../../etc\n", "expected a name of letters"),
+        ("image,name\nfirst.nrrd,a\nsecond.mha,A\n", "Expected names that differ"),
+        ("image,name\n,a\n", "Expected an image"),
+        ("image,roi\nfirst.nrrd,missing.mrk.json\n", "expected a file that exists"),
+    ],
+)
+def test_a_manifest_that_cannot_be_used_says_where_and_why(scans, text, part_of_the_message):
+    (scans / "study.csv").write_text(text)
+    with pytest.raises(InputError) as caught:
+        samples_of(scans / "study.csv")
+    assert part_of_the_message in str(caught.value)
+
+
+def test_stacks_of_slices_are_samples_and_segmentations_are_not(scans):
+    import tifffile
+
+    (scans / "stack").mkdir()
+    tifffile.imwrite(scans / "stack" / "slice_0.tif", np.zeros((8, 8), np.uint8))
+    (scans / "empty").mkdir()
+    write_label_map(LabelMap(labels(1), Geometry((16, 16, 16), (0.02,) * 3)), "first.seg.nrrd")
+    assert [sample.name for sample in samples_of(scans)] == ["first", "second", "stack"]
