@@ -9,8 +9,11 @@ import numpy as np
 
 from MgImplantSegLib.errors import DependencyError
 from MgImplantSegLib.files import atomic_output
+from MgImplantSegLib.scene.viewpoint import Viewpoint
 
-PEELS = 8
+PEELS = 6
+FRAME = 0.03
+STRIP = 0.12
 WINDOWS_WITHOUT_DRIVER = ("vtkOSOpenGLRenderWindow", "vtkRenderWindow")
 
 
@@ -72,6 +75,7 @@ class OffscreenCanvas:
         from vtkmodules.vtkRenderingCore import vtkRenderer
 
         self.width, self.height = width, height
+        self._points_ras_mm: list[np.ndarray] = []
         self.renderer = vtkRenderer()
         self.renderer.SetBackground(*background_rgb)
         self.renderer.SetUseDepthPeeling(True)
@@ -81,6 +85,68 @@ class OffscreenCanvas:
         self.window.SetAlphaBitPlanes(True)
         self.window.SetSize(width, height)
         self.window.AddRenderer(self.renderer)
+
+    def add_mesh(self, mesh: Any, color_rgb: tuple[float, float, float], opacity: float = 1.0) -> Any:
+        """Draw a mesh in one colour; returns the `vtkProperty` that its look can be changed with."""
+        mapper, style = self._add_actor(mesh)
+        mapper.ScalarVisibilityOff()
+        style.SetColor(*color_rgb)
+        style.SetOpacity(opacity)
+        return style
+
+    def add_colored_mesh(self, mesh: Any, array: str, lookup_table: Any) -> Any:
+        """Draw a mesh in the colours of one of its arrays, of points or of cells."""
+        mapper, style = self._add_actor(mesh)
+        if mesh.GetCellData().HasArray(array):
+            mapper.SetScalarModeToUseCellFieldData()
+        else:
+            mapper.SetScalarModeToUsePointFieldData()
+        mapper.SelectColorArray(array)
+        mapper.SetLookupTable(lookup_table)
+        mapper.UseLookupTableScalarRangeOn()
+        mapper.SetColorModeToMapScalars()
+        mapper.InterpolateScalarsBeforeMappingOn()
+        return style
+
+    def _add_actor(self, mesh: Any) -> tuple[Any, Any]:
+        from vtkmodules.util.numpy_support import vtk_to_numpy
+        from vtkmodules.vtkRenderingCore import vtkActor, vtkPolyDataMapper
+
+        mapper, actor = vtkPolyDataMapper(), vtkActor()
+        mapper.SetInputData(mesh)
+        actor.SetMapper(mapper)
+        self.renderer.AddActor(actor)
+        if mesh.GetNumberOfPoints():
+            self._points_ras_mm.append(vtk_to_numpy(mesh.GetPoints().GetData()))
+        style = actor.GetProperty()
+        style.SetInterpolationToPhong()
+        style.SetAmbient(0.15)
+        style.SetDiffuse(0.85)
+        style.SetSpecularPower(30)
+        return mapper, style
+
+    def aim(self, viewpoint: Viewpoint) -> None:
+        """Look at all meshes from a viewpoint, in parallel projection, as large as they fit above a strip for notes."""
+        from vtkmodules.vtkRenderingCore import vtkLightKit
+
+        lights = vtkLightKit()
+        lights.SetKeyToFillRatio(2.0)
+        lights.AddLightsToRenderer(self.renderer)
+        axes = viewpoint.screen_axes
+        seen_mm = [points @ axes for points in self._points_ras_mm]
+        low, high = (np.array([limit(part, axis=0) for part in seen_mm]) for limit in (np.min, np.max))
+        low, high = low.min(axis=0), high.max(axis=0)  # (right, up, towards the viewer)
+        usable = np.array([self.width - 2 * FRAME * self.height, (1 - STRIP - FRAME) * self.height])  # pixels
+        mm_per_pixel = max((high - low)[:2] / usable)
+        focus = (low + high) / 2
+        focus[1] -= (STRIP - FRAME) / 2 * self.height * mm_per_pixel
+        camera = self.renderer.GetActiveCamera()
+        camera.ParallelProjectionOn()
+        camera.SetFocalPoint(*(axes @ focus))
+        camera.SetPosition(*(axes @ focus + axes[:, 2] * 2 * np.linalg.norm(high - low)))
+        camera.SetViewUp(*axes[:, 1])
+        camera.SetParallelScale(mm_per_pixel * self.height / 2)
+        self.renderer.ResetCameraClippingRange()
 
     def pixels(self) -> np.ndarray:
         """Draw, and return the picture as uint8 array (height, width, 3), first row on top."""

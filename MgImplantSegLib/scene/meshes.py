@@ -58,6 +58,7 @@ def with_normals(mesh: Any) -> Any:
     normals = vtkPolyDataNormals()
     normals.SetInputData(mesh)
     normals.SplittingOff()
+    normals.ConsistencyOff()  # the polygons agree already; where surfaces touch along an edge it would turn some
     normals.Update()
     return normals.GetOutput()
 

@@ -23,21 +23,31 @@ from MgImplantSegLib.scene.viewpoint import Viewpoint, viewpoint_of_points
 
 @dataclass(frozen=True)
 class SurfaceLook:
-    """How the surface of one role is drawn: opacity 0–1, whether it is cut open, and its gloss.
+    """How the surface of one role is drawn.
 
-    `hide_inner_wall` leaves out what faces away from the viewer: the wall that the layer shares with the metal.
+    Parameters
+    ----------
+    opacity, cap_opacity : float
+        Of the surface, and of the face where it is cut, 0–1.
+    specular : float
+        Strength of the highlights, 0–1.
+    cut_towards : str
+        Direction of `Viewpoint` in which the half beyond the implant's axis is cut away; empty for none.
+    hide_inner_wall : bool
+        Leave out what faces away from the viewer: the wall that the layer shares with the metal.
     """
 
     opacity: float
-    cut_open: bool = False
+    cap_opacity: float = 1.0
     specular: float = 0.15
+    cut_towards: str = ""
     hide_inner_wall: bool = False
 
 
 LOOKS = MappingProxyType(
     {
-        Role.BONE: SurfaceLook(opacity=0.6, cut_open=True),
-        Role.DEGRADATION_LAYER: SurfaceLook(opacity=0.45, hide_inner_wall=True),
+        Role.BONE: SurfaceLook(opacity=0.6, cap_opacity=0.9, cut_towards="front_ras"),
+        Role.DEGRADATION_LAYER: SurfaceLook(opacity=0.6, cut_towards="right_ras", hide_inner_wall=True),
         Role.RESIDUAL_MATERIAL: SurfaceLook(opacity=1.0, specular=0.4),
     }
 )
@@ -51,15 +61,15 @@ class PictureSettings:
     ----------
     width, height : int
         Pixels.
-    cut_bone_open : bool
-        Remove the bone between the viewer and the implant's axis.
+    cut_open : bool
+        Cut the bone away in front of the implant's axis, and the layer at the right of it.
     background_rgb : tuple of float
         Colour behind everything, 0–1.
     """
 
     width: int = 1600
     height: int = 1400
-    cut_bone_open: bool = True
+    cut_open: bool = True
     background_rgb: tuple[float, float, float] = (1.0, 1.0, 1.0)
 
     def __post_init__(self) -> None:
@@ -85,8 +95,8 @@ def render_segmentation(segmentation_node: Any, path: str | Path, settings: Pict
     canvas = OffscreenCanvas(settings.width, settings.height, settings.background_rgb)
     try:
         for surface in surfaces:
-            _add_surface(canvas.renderer, surface, viewpoint, settings)
-        _light_and_aim(canvas.renderer, viewpoint)
+            _add_surface(canvas, surface, viewpoint, settings)
+        canvas.aim(viewpoint)
         add_legend(canvas.renderer, [(entry.name, entry.color_rgb) for entry in surfaces], settings.height)
         add_scale_bar(canvas.renderer, settings.width, settings.height)
         return canvas.save(path)
@@ -124,48 +134,15 @@ def _implant_points(surfaces: list[_Surface]) -> np.ndarray:
     return np.concatenate([vtk_to_numpy(entry.mesh.GetPoints().GetData()) for entry in implant or surfaces])
 
 
-def _add_surface(renderer: Any, surface: _Surface, viewpoint: Viewpoint, settings: PictureSettings) -> None:
+def _add_surface(canvas: OffscreenCanvas, surface: _Surface, viewpoint: Viewpoint, settings: PictureSettings) -> None:
     look, mesh, cap = LOOKS[surface.role], surface.mesh, None
-    if look.cut_open and settings.cut_bone_open:
-        mesh, cap = cut_open(mesh, viewpoint.centre_ras_mm, viewpoint.front_ras)
-    style = _add_actor(renderer, mesh, surface.color_rgb, look.opacity)
-    style.SetAmbient(0.15)
-    style.SetDiffuse(0.85)
+    if look.cut_towards and settings.cut_open:
+        mesh, cap = cut_open(mesh, viewpoint.centre_ras_mm, getattr(viewpoint, look.cut_towards))
+    style = canvas.add_mesh(mesh, surface.color_rgb, look.opacity)
     style.SetSpecular(look.specular)
-    style.SetSpecularPower(30)
     style.SetBackfaceCulling(look.hide_inner_wall)
     if cap is not None:
-        style = _add_actor(renderer, cap, surface.color_rgb, min(1.0, 1.5 * look.opacity))
+        style = canvas.add_mesh(cap, surface.color_rgb, look.cap_opacity)
         style.SetAmbient(0.5)
         style.SetDiffuse(0.5)
         style.SetInterpolationToFlat()
-
-
-def _add_actor(renderer: Any, mesh: Any, color_rgb: tuple[float, float, float], opacity: float) -> Any:
-    """Put a mesh into the renderer; returns the property that its look is set with."""
-    from vtkmodules.vtkRenderingCore import vtkActor, vtkPolyDataMapper
-
-    mapper = vtkPolyDataMapper()
-    mapper.SetInputData(mesh)
-    mapper.ScalarVisibilityOff()
-    actor = vtkActor()
-    actor.SetMapper(mapper)
-    actor.GetProperty().SetColor(*color_rgb)
-    actor.GetProperty().SetOpacity(opacity)
-    actor.GetProperty().SetInterpolationToPhong()
-    renderer.AddActor(actor)
-    return actor.GetProperty()
-
-
-def _light_and_aim(renderer: Any, viewpoint: Viewpoint) -> None:
-    """Lights of a photographer's studio, and a parallel projection, in which lengths can be measured."""
-    from vtkmodules.vtkRenderingCore import vtkLightKit
-
-    vtkLightKit().AddLightsToRenderer(renderer)
-    camera = renderer.GetActiveCamera()
-    camera.ParallelProjectionOn()
-    camera.SetFocalPoint(*viewpoint.centre_ras_mm)
-    camera.SetPosition(*(viewpoint.centre_ras_mm + viewpoint.to_camera_ras))
-    camera.SetViewUp(*viewpoint.up_ras)
-    renderer.ResetCamera()
-    camera.Zoom(1.2)

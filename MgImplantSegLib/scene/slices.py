@@ -47,13 +47,15 @@ def draw_slices(
     Raises
     ------
     InputError
-        If the two are not on the same grid.
+        If the two are not on the same grid, or the cuts would be outside.
     DependencyError
         If matplotlib is missing.
     """
     if not volume.geometry.same_grid(label_map.geometry):
         raise InputError("Expected a label map on the grid of the image, got another grid.", "Resample one of them.")
-    at_zyx = tuple(at_zyx) if at_zyx is not None else centre_zyx(label_map)
+    at_zyx = centre_zyx(label_map) if at_zyx is None else tuple(at_zyx)
+    if not all(0 <= index < count for index, count in zip(at_zyx, volume.array.shape, strict=True)):
+        raise InputError(f"Expected cuts through a voxel inside {volume.array.shape}, got {at_zyx}.")
     figure, panels = _figure(volume.geometry)
     limits = _grey_limits([_plane(volume.array, cut, at_zyx) for cut in CUTS])
     for column, cut in enumerate(CUTS):
@@ -164,23 +166,35 @@ def _annotate(axes: Any, geometry: Geometry, cut: Cut, at_zyx: Sequence[int], wi
 def _draw_axis_names(axes: Any, geometry: Geometry, cut: Cut) -> None:
     """Two arrows from the lower left corner with the names of the array's axes, in the direction of rising index."""
     style = {"arrowstyle": "-|>", "color": "white", "linewidth": 1.0, "shrinkA": 0, "shrinkB": 0}
+    style |= {"path_effects": _dark_edge()}
     vertical_tips = ((0.05, 0.05), (0.05, 0.19)) if cut.vertical_goes_up else ((0.05, 0.19), (0.05, 0.05))
     for name, (start, tip), place in (
         (cut.horizontal, ((0.05, 0.05), (0.19, 0.05)), (0.22, 0.05)),
         (cut.vertical, vertical_tips, (0.05, 0.22)),
     ):
         axes.annotate("", xy=tip, xytext=start, xycoords="axes fraction", arrowprops=style)
-        axes.text(*place, name, transform=axes.transAxes, color="white", fontsize=8, ha="center", va="center")
+        axes.text(*place, name, transform=axes.transAxes, ha="center", va="center", **_white_text())
 
 
 def _draw_scale_bar(axes: Any, geometry: Geometry, cut: Cut) -> None:
     width_mm = geometry.extent_zyx_mm[AXIS_INDEX[cut.horizontal]]
     length_mm = nice_length_mm(0.3 * width_mm)
     part = length_mm / width_mm
-    axes.plot([0.95 - part, 0.95], [0.05, 0.05], transform=axes.transAxes, color="white", linewidth=2.5)
-    axes.text(
-        0.95 - part / 2, 0.07, length_text(length_mm), transform=axes.transAxes, color="white", fontsize=8, ha="center"
-    )
+    line = {"color": "white", "linewidth": 2.5, "solid_capstyle": "butt", "path_effects": _dark_edge()}
+    axes.plot([0.95 - part, 0.95], [0.05, 0.05], transform=axes.transAxes, **line)
+    text = length_text(length_mm)
+    axes.text(0.95 - part / 2, 0.075, text, transform=axes.transAxes, ha="center", **_white_text())
+
+
+def _white_text() -> dict[str, Any]:
+    return {"color": "white", "fontsize": 8, "path_effects": _dark_edge()}
+
+
+def _dark_edge() -> list[Any]:
+    """A thin dark edge, so that white lines and letters are seen on bright bone too."""
+    from matplotlib.patheffects import Normal, Stroke
+
+    return [Stroke(linewidth=2.5, foreground="0.15"), Normal()]
 
 
 def _add_legend(figure: Any, label_map: LabelMap) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 
 ELEVATION_DEGREES = 20.0
 AZIMUTH_DEGREES = 25.0
+SNAP_DEGREES = 5.0
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,17 @@ class Viewpoint:
     front_ras: np.ndarray
     to_camera_ras: np.ndarray
 
+    @property
+    def right_ras(self) -> np.ndarray:
+        """The direction across the axis and `front_ras` that lies at the viewer's right."""
+        return np.cross(self.up_ras, self.front_ras)
+
+    @property
+    def screen_axes(self) -> np.ndarray:
+        """3×3 columns in RAS: right in the picture, up in the picture, towards the viewer."""
+        right = _unit(np.cross(self.up_ras, self.to_camera_ras))
+        return np.stack([right, np.cross(self.to_camera_ras, right), self.to_camera_ras], axis=1)
+
 
 def viewpoint_of_points(points_ras_mm: np.ndarray) -> Viewpoint:
     """The viewpoint for an implant with surface points (n, 3): its longest axis stands upright, its head on top.
@@ -33,7 +45,7 @@ def viewpoint_of_points(points_ras_mm: np.ndarray) -> Viewpoint:
     centre = points_ras_mm.mean(axis=0)
     up = _long_axis(points_ras_mm - centre)
     front = _unit(_across(np.array([0.25, 1.0, 0.0]), up))
-    right = np.cross(up, front) * -1
+    right = np.cross(up, front)
     elevation, azimuth = np.radians(ELEVATION_DEGREES), np.radians(AZIMUTH_DEGREES)
     level = np.cos(azimuth) * front + np.sin(azimuth) * right
     return Viewpoint(centre, up, front, np.cos(elevation) * level + np.sin(elevation) * up)
@@ -44,11 +56,19 @@ def _long_axis(centred_mm: np.ndarray) -> np.ndarray:
     variances, axes = np.linalg.eigh(np.cov(centred_mm.T))
     if variances[2] < 1.5 * variances[1]:
         return np.array([0.0, 0.0, 1.0])
-    axis = axes[:, 2]
+    axis = _snapped(axes[:, 2])
     along = centred_mm @ axis
     radius = np.linalg.norm(centred_mm - np.outer(along, axis), axis=1)
     thicker_end = np.sum(along * (radius - radius.mean()))
     return axis if thicker_end > 0 else -axis
+
+
+def _snapped(axis: np.ndarray) -> np.ndarray:
+    """The R, A or S direction if it is as good as parallel to the axis; a small tilt would look like a mistake."""
+    nearest = int(np.abs(axis).argmax())
+    if abs(axis[nearest]) < np.cos(np.radians(SNAP_DEGREES)):
+        return axis
+    return np.sign(axis[nearest]) * np.eye(3)[nearest]
 
 
 def _across(direction: np.ndarray, axis: np.ndarray) -> np.ndarray:

@@ -120,7 +120,6 @@ def _add_color_table(scene: Any, label_map: LabelMap, name: str) -> Any:
     colors = scene.AddNewNodeByClass("vtkMRMLColorTableNode", name)
     colors.SetTypeToUser()
     colors.SetNumberOfColors(max(*label_map.scheme.values, 0) + 1)
-    colors.SetNamesInitialised(True)
     for label in (label for label in label_map.scheme.labels if label.value >= 0):
         colors.SetColor(label.value, label.name, *label.color_rgb, 0.0 if label.value == 0 else 1.0)
     return colors

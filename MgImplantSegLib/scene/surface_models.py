@@ -1,0 +1,77 @@
+"""Result surfaces as model nodes of the scene: coloured by bone contact, or by depth of degradation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from MgImplantSegLib.labels import BONE
+from MgImplantSegLib.scene.color_tables import add_named_colors, add_sequential_colors
+from MgImplantSegLib.scene.implant_surfaces import CONTACT, DEPTH, contact_surface, depth_surface
+from MgImplantSegLib.scene.nodes import set_provenance
+from MgImplantSegLib.volume import LabelMap
+
+CONTACT_COLORS = (
+    ("no bone", (0.62, 0.66, 0.70)),
+    ("bone contact", BONE.color_rgb),
+    ("not counted", (0.25, 0.25, 0.25)),
+)
+DEEPEST_PERCENTILE = 99.5
+
+
+def add_contact_model(scene: Any, label_map: LabelMap, name: str, provenance: Mapping[str, Any] | None = None) -> Any:
+    """A `vtkMRMLModelNode` of the implant's surface, coloured where bone touches it.
+
+    Raises
+    ------
+    InputError
+        If there is no implant.
+    """
+    mesh = contact_surface(label_map)
+    colors = add_named_colors(scene, f"{name} colours", CONTACT_COLORS)
+    node = _add_model(scene, mesh, name, colors, provenance)
+    _show_array(node, CONTACT, in_cells=True, limits=(0, len(CONTACT_COLORS) - 1))
+    return node
+
+
+def add_depth_model(
+    scene: Any, label_map: LabelMap, initial: LabelMap, name: str, provenance: Mapping[str, Any] | None = None
+) -> Any:
+    """A `vtkMRMLModelNode` of the residual material's surface, coloured by millimetres below the initial surface.
+
+    Raises
+    ------
+    InputError
+        If there is no residual material, or no initial screw.
+    """
+    from vtkmodules.util.numpy_support import vtk_to_numpy
+
+    mesh = depth_surface(label_map, initial)
+    depth_mm = vtk_to_numpy(mesh.GetPointData().GetArray(DEPTH))
+    deepest_mm = max(float(np.percentile(depth_mm, DEEPEST_PERCENTILE)), 1e-6)
+    node = _add_model(scene, mesh, name, add_sequential_colors(scene, f"{name} colours"), provenance)
+    _show_array(node, DEPTH, in_cells=False, limits=(0.0, deepest_mm))
+    return node
+
+
+def _add_model(scene: Any, mesh: Any, name: str, colors: Any, provenance: Mapping[str, Any] | None) -> Any:
+    node = scene.AddNewNodeByClass("vtkMRMLModelNode", scene.GenerateUniqueName(name))
+    node.SetAndObservePolyData(mesh)
+    node.CreateDefaultDisplayNodes()
+    node.GetDisplayNode().SetAndObserveColorNodeID(colors.GetID())
+    set_provenance(node, provenance or {})
+    return node
+
+
+def _show_array(node: Any, array: str, in_cells: bool, limits: tuple[float, float]) -> None:
+    """Colour a model by one of its arrays, over a fixed range."""
+    from vtkmodules.vtkCommonDataModel import vtkDataObject
+
+    display = node.GetDisplayNode()
+    place = vtkDataObject.CELL if in_cells else vtkDataObject.POINT
+    display.SetActiveScalar(array, place)
+    display.SetScalarRangeFlag(display.UseManualScalarRange)
+    display.SetScalarRange(*limits)
+    display.SetScalarVisibility(True)
