@@ -1,4 +1,4 @@
-"""``model``: show the card of a model file."""
+"""``model``: show the card of a model file, export a training run."""
 
 from __future__ import annotations
 
@@ -7,30 +7,39 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from MgImplantSegLib.cli.parser import output_path
 from MgImplantSegLib.events import Events
 from MgImplantSegLib.resources import bundled_models, find_model
 
 NAME = "model"
-HELP = "show a model's card, list the bundled models"
+HELP = "show a model's card, list the bundled models, export a training run"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The actions ``info`` and ``list``."""
+    """The actions ``info``, ``list`` and ``export``."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     info = actions.add_parser("info", help="show the card of a model file", description="Show the card of a model.")
     info.add_argument(
         "file", nargs="?", metavar="FILE", help="model file or name of a bundled model (default: bundled)"
     )
     actions.add_parser("list", help="list the bundled models", description="List the bundled models.")
+    about = "Write the best weights of a training run, finished or not, as a model file."
+    export = actions.add_parser("export", help="write the best weights of a run as a model file", description=about)
+    export.add_argument("run", type=Path, metavar="RUN", help="folder of the run")
+    export.add_argument("file", type=output_path, metavar="FILE.mgmodel", help="model file to write")
 
 
 def run(arguments: argparse.Namespace, _events: Events) -> dict[str, Any]:
     """The card with the file's path, or the bundled models."""
+    if arguments.action == "export":
+        from MgImplantSegLib.training.export import export_run
+
+        export_run(arguments.run, arguments.file)
     if arguments.action == "list":
         return {"models": {name: str(path) for name, path in bundled_models().items()}}
     from MgImplantSegLib.model_file import read_card
 
-    path = find_model(arguments.file)
+    path = find_model(arguments.file and str(arguments.file))
     return {"file": str(path), "size_mb": round(Path(path).stat().st_size / 1e6, 2), "card": read_card(path).to_dict()}
 
 

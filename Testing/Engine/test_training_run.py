@@ -335,6 +335,18 @@ def test_the_command_says_what_came_out_and_refuses_unknown_keys(place, capsys):
     assert "Did you mean 'learning_rate'" in capsys.readouterr().err
 
 
+def test_a_run_that_is_not_finished_can_be_exported(place, capsys):
+    config = small_config(place, name="unfinished")
+    assert not train(config, StopAfter(1).events()).finished
+    exported = place / "early.mgmodel"
+    assert main(["model", "export", str(config.run_folder), str(exported)]) == 0
+    assert "iterations: 4" in capsys.readouterr().out
+    assert_same(load_model(exported)[1], load_checkpoint(config.run_folder / "best.pt")["weights"])
+    assert main(["model", "export", str(place / "samples"), str(exported)]) == 2
+    assert main(["model", "export", str(config.run_folder), str(place / "early.pt")]) == 2
+    assert "ends with .mgmodel" in capsys.readouterr().err
+
+
 def test_a_run_in_a_thread_leaves_signals_alone(place):
     config = small_config(place, name="thread", training={"iterations": 2})
     outcomes = []
