@@ -42,7 +42,7 @@ def read_hdf5(path: Path, dataset: str | None = None) -> ImageData:
             array = _voxels(chosen, path).reshape(shape)
             spacing, source = _spacing_zyx_mm(h5py, chosen)
             notes = {"dataset": chosen.name, **({"spacing_from": source} if source else {})}
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:  # what h5py raises on damaged files
         raise InputError(f"Expected an intact HDF5 file, got {path}: {error}.", "Copy or export it again.") from error
     return ImageData(array, spacing, notes=notes)
 

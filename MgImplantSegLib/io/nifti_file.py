@@ -7,6 +7,7 @@ perpendicular, else the qform, else the voxel size alone. Geometry is stored in 
 from __future__ import annotations
 
 import gzip
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -73,7 +74,7 @@ def _header(path: Path) -> tuple[np.void, str]:
     try:
         with (gzip.open if path.name.lower().endswith(".gz") else open)(path, "rb") as file:
             start = file.read(540)
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise _not_nifti(path, str(error)) from error
     for size, fields in HEADER_FIELDS.items():
         for order in "<>":

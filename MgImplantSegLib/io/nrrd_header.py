@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import nrrd
 import numpy as np
 
-from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.errors import DependencyError, InputError
 from MgImplantSegLib.io.image_data import frame_from_affine
 from MgImplantSegLib.io.raw_data import RawData
 from MgImplantSegLib.io.units import mm_of_unit
@@ -68,16 +67,21 @@ class NrrdHeader:
         ------
         InputError
             If it is no NRRD file or the header is damaged.
+        DependencyError
+            If pynrrd is missing, as in Slicer's own Python before it is installed there.
         """
+        nrrd = _pynrrd()
         lines, data_offset = _header_lines(path)
         try:
             fields = dict(nrrd.read_header(lines))
-            fields["sizes"] = tuple(int(n) for n in fields["sizes"])
+            fields["sizes"] = _sizes(lines)
             str(fields["type"]), str(fields["encoding"]), int(fields["dimension"])
-        except (nrrd.NRRDError, ValueError, KeyError, TypeError, IndexError, OverflowError) as error:
+        except (nrrd.NRRDError, ValueError, KeyError, TypeError, IndexError, OverflowError, StopIteration) as error:
             raise _damaged(path, f"{type(error).__name__}: {error}") from error
         if len(fields["sizes"]) != fields["dimension"]:
             raise _damaged(path, f"{fields['dimension']} axes but the sizes {fields['sizes']}")
+        if len(fields.get("kinds", fields["sizes"])) != fields["dimension"]:
+            raise _damaged(path, f"{fields['dimension']} axes but the kinds {fields['kinds']}")
         if min(fields["sizes"], default=0) < 1:
             raise InputError(f"Expected voxels along every axis, got the sizes {fields['sizes']} in {path}.")
         return cls(path, fields, data_offset)
@@ -183,6 +187,20 @@ class NrrdHeader:
 
 
 SKIPS = ("byte skip", "line skip")
+
+
+def _pynrrd() -> Any:
+    try:
+        import nrrd
+    except ImportError as error:
+        raise DependencyError(f"Expected pynrrd for NRRD files, got: {error}.", "Run: pip install pynrrd") from error
+    return nrrd
+
+
+def _sizes(lines: list[str]) -> tuple[int, ...]:
+    """The lengths of the axes; pynrrd would cut fractions off."""
+    text = next(line.partition(":")[2] for line in lines if line.startswith("sizes:"))
+    return tuple(int(part) for part in text.split())
 
 
 def _header_lines(path: Path) -> tuple[list[str], int]:

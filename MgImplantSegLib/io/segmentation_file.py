@@ -112,9 +112,10 @@ def _segment_keys(prefix: str, label: Label, extent: str) -> dict[str, str]:
 def _layers(header: NrrdHeader) -> np.ndarray:
     """The voxels (z, y, x, layer)."""
     sizes, axes = header.fields["sizes"], header.spatial_axes
-    if len(sizes) == 3:
-        require_three_axes(sizes, header.path, "segmentation")
+    if len(sizes) == 3 == len(axes):
         return header.raw_data().load()[..., None]
+    if len(sizes) < 3:
+        require_three_axes(sizes, header.path, "segmentation")
     if len(sizes) != 4 or axes != (1, 2, 3):
         raise InputError(
             f"Expected a segmentation with layers along its first axis, got the sizes {sizes} of kinds "

@@ -25,9 +25,13 @@ from MgImplantSegLib.volume import Geometry
 
 LARGEST_CLASSIC_TIFF_BYTES = 4 * 10**9
 IMAGEJ_DTYPES = ("uint8", "uint16", "float32")
+LARGEST_RATIO = 2000
 MOST_CHANNELS = 7
 CHANNEL_AXES, SAMPLE_AXIS = "C", "S"
-TIFF_ERRORS = (ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError, struct.error, zlib.error)
+TIFF_ERRORS = (  # what tifffile raises on damaged files
+    ValueError, KeyError, IndexError, TypeError, AttributeError, ArithmeticError, RuntimeError, AssertionError,
+    struct.error, zlib.error,
+)  # fmt: skip
 
 
 def read_tiff(path: Path, dataset: str | None = None) -> ImageData:
@@ -105,21 +109,36 @@ def open_tiff(path: Path) -> Iterator[Any]:
         raise _damaged(path, complaints.messages[0])
 
 
-def decoded_by(tiff: Any, path: Path, series: Any, out: np.ndarray) -> None:
-    """Fill `out` with the voxels of `series`; SimpleITK decodes what needs a codec that tifffile lacks."""
+def decoded(tiff: Any, path: Path, series: Any, out: np.ndarray | None = None) -> np.ndarray:
+    """The voxels of `series`, in `out` if given; SimpleITK decodes what needs a codec that tifffile lacks.
+
+    Raises
+    ------
+    InputError
+        If the file is too small for them, or damaged.
+    """
+    size_bytes, file_bytes = series.size * series.dtype.itemsize, path.stat().st_size
+    if size_bytes > file_bytes * LARGEST_RATIO:
+        raise _damaged(path, f"{size_bytes} bytes of voxels announced in a file of {file_bytes} bytes")
+    array = allocate(series.shape, series.dtype.newbyteorder("="), path) if out is None else out
     try:
-        tiff.asarray(series=series, out=out)
+        tiff.asarray(series=series, out=array)
     except ValueError as error:
         if "imagecodecs" not in str(error):
             raise
-        voxels = read_with_itk(path)
-        if voxels.size != out.size or voxels.dtype != out.dtype:
-            raise InputError(
-                f"Expected {out.size} voxels of {out.dtype} in {path}, SimpleITK decoded {voxels.size} of "
-                f"{voxels.dtype}.",
-                "Save the image without compression.",
-            ) from error
-        out[...] = voxels.reshape(out.shape)
+        array[...] = _decoded_by_itk(path, series)
+    return array
+
+
+def _decoded_by_itk(path: Path, series: Any) -> np.ndarray:
+    voxels = read_with_itk(path)
+    if voxels.size != series.size or voxels.dtype != series.dtype.newbyteorder("="):
+        raise InputError(
+            f"Expected {series.size} voxels of {series.dtype} in {path}, SimpleITK decoded {voxels.size} of "
+            f"{voxels.dtype}.",
+            "Save the image without compression.",
+        )
+    return voxels.reshape(series.shape)
 
 
 def stack_shape(series: Any, path: Path) -> tuple[int, int, int]:
@@ -156,8 +175,7 @@ def _voxels(tiff: Any, series: Any, path: Path) -> np.ndarray:
     if series.dataoffset is not None and series.dtype != bool:
         dtype = series.dtype.newbyteorder(tiff.byteorder)
         return RawData(path, series.dataoffset, dtype, series.shape).load()
-    array = allocate(series.shape, series.dtype, path)
-    decoded_by(tiff, path, series, array)
+    array = decoded(tiff, path, series)
     return array.view(np.uint8) if array.dtype == bool else array
 
 

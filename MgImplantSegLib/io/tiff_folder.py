@@ -13,7 +13,7 @@ import numpy as np
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.io.image_data import ImageData
 from MgImplantSegLib.io.raw_data import allocate
-from MgImplantSegLib.io.tiff_file import decoded_by, open_tiff
+from MgImplantSegLib.io.tiff_file import decoded, open_tiff
 from MgImplantSegLib.io.tiff_spacing import tiff_spacing_zyx_mm
 from MgImplantSegLib.io.units import mm_of_unit
 
@@ -108,8 +108,7 @@ def _logged_size_um(log: Path) -> float | None:
 def _read_first(file: Path) -> tuple[np.ndarray, Any, dict[str, str]]:
     with open_tiff(file) as tiff:
         series = _slice_series(tiff, file)
-        first = np.empty(series.shape, series.dtype.newbyteorder("="))
-        decoded_by(tiff, file, series, first)
+        first = decoded(tiff, file, series)
         spacing, notes = tiff_spacing_zyx_mm(tiff)
     return first.view(np.uint8) if first.dtype == bool else first, spacing, notes
 
@@ -124,7 +123,7 @@ def _read_slice(file: Path, out: np.ndarray, first: Path) -> None:
                 f"{series.shape} of {dtype} in {file.name}, folder {file.parent}.",
                 "Leave only the slices of one volume in the folder.",
             )
-        decoded_by(tiff, file, series, out)
+        decoded(tiff, file, series, out)
 
 
 def _slice_series(tiff: Any, file: Path) -> Any:
