@@ -42,7 +42,11 @@ class SetupError(Exception):
 
 def main(arguments: list[str] | None = None) -> int:
     """Make the environment if need be and run the command in it; returns the exit code."""
-    options = _parser().parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else arguments
+    if not words:
+        _parser().print_help(sys.stderr)
+        return 2
+    options = _parser().parse_args(words)
     try:
         require_supported_python(sys.version_info[:3])
         python = ensure_environment(options.venv, options.torch_index, options.fresh)
