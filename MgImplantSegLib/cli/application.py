@@ -6,6 +6,7 @@ import argparse
 import errno
 import json
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -75,7 +76,7 @@ def _run(chosen: Command, arguments: argparse.Namespace) -> int:
     console, warnings = Console(sys.stderr), []
     prefix = f"{PROGRAM} {chosen.name}"
     with ExitStack() as stack:
-        sinks = [_collector(warnings), *_event_sinks(arguments, console, stack)]
+        sinks = [_collector(warnings), *_event_sinks(arguments, console, stack)] if _speaks() else []
         events = Events(*sinks, is_cancelled=stack.enter_context(stop_signals()))
         stack.enter_context(log_to_user(events, arguments.debug))
         try:
@@ -84,7 +85,8 @@ def _run(chosen: Command, arguments: argparse.Namespace) -> int:
             result = chosen.run(arguments, events) or {}
             events.check_cancelled()
             console.clear()
-            _hand_over(chosen, arguments, {**result, **({"warnings": warnings} if warnings else {})}, events)
+            if _speaks():
+                _hand_over(chosen, arguments, {**result, **({"warnings": warnings} if warnings else {})}, events)
             return DONE
         except (Cancelled, KeyboardInterrupt, BrokenPipeError):
             console.line(f"{prefix}: cancelled, nothing was left half-written.")
@@ -93,6 +95,11 @@ def _run(chosen: Command, arguments: argparse.Namespace) -> int:
         except Exception as error:
             console.clear()
             return _fail(prefix, error, events, arguments.debug)
+
+
+def _speaks() -> bool:
+    """Whether events and results are this process's to give: of those that torchrun starts together the first one's."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def _collector(warnings: list[str]):

@@ -311,10 +311,13 @@ def test_two_processes_train_as_one_with_the_same_global_batch(place):
         port = free.getsockname()[1]
     child = run_in_child(place, [
         "-m", "torch.distributed.run", "--nproc-per-node=2", f"--master-port={port}",
-        "-m", "MgImplantSegLib", "train", "together.toml",
-    ])  # fmt: skip
+        "-m", "MgImplantSegLib", "train", "together.toml", "--events", "together.jsonl",
+    ], stdout=subprocess.PIPE, text=True)  # fmt: skip
     train(alone, Events())
-    assert child.wait(timeout=120) == 0
+    report, _ = child.communicate(timeout=120)
+    assert child.returncode == 0
+    assert report.count("Model file:") == 1
+    assert (place / "together.jsonl").read_text(encoding="utf-8").count('"event": "result"') == 1
     first, second = read_history(alone.run_folder), read_history(together.run_folder)
     for row, other in zip(first, second, strict=True):
         assert other["training_loss"] == pytest.approx(row["training_loss"], rel=1e-4)
