@@ -1,0 +1,174 @@
+"""What ``jobs`` can do with jobs: one function an action, each returns its result with a text for people."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from MgImplantSegLib.errors import Cancelled, InputError, MgImplantSegError
+from MgImplantSegLib.events import Events
+from MgImplantSegLib.jobs.backend import Backend, JobStatus
+from MgImplantSegLib.jobs.environment import Environment
+from MgImplantSegLib.jobs.environment_file import find_environment, read_environments
+from MgImplantSegLib.jobs.request import JobRequest, engine_request
+from MgImplantSegLib.jobs.training_request import training_request
+from MgImplantSegLib.jobs.watch import follow
+
+SECONDS_BETWEEN_LOOKS = 1.0
+
+
+def submit(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
+    """Start a job; with ``--watch`` follow it."""
+    words = arguments.command[1:] if arguments.command[:1] == ["--"] else arguments.command
+    with Backend(find_environment(arguments.environment)) as backend:
+        status = backend.submit(request_of(words, arguments.name, arguments.again), events)
+        if arguments.watch:
+            _say(f"{status.reference}\n")
+            status = _follow(backend, status, events)
+    return _result(status)
+
+
+def request_of(words: list[str], name: str, again: str) -> JobRequest:
+    """The request for a typed command; a training's configuration goes along with all that it names."""
+    if words[:1] != ["train"]:
+        return engine_request(words, name=name, again=again)
+    if len(words) != 2:
+        raise InputError(f"Expected train CONFIG.toml, got {' '.join(words)!r}.", "Go on with a job by: jobs resume")
+    return training_request(Path(words[1]), name=name, again=again)
+
+
+def list_jobs(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
+    """All jobs; an environment that does not answer is a warning."""
+    chosen = [find_environment(arguments.environment)] if arguments.environment else read_environments().values()
+    found: dict[tuple[str, str], JobStatus] = {}
+    for environment in chosen:
+        try:
+            with Backend(environment) as backend:
+                found.update({(environment.host, status.folder): status for status in backend.list()})
+        except MgImplantSegError as error:
+            if arguments.environment:
+                raise
+            events.warning(f"{environment.name}: {error}")
+    jobs = sorted(found.values(), key=lambda status: status.created)
+    lines = [f"{status.state.value:<10}{_when(status.created):<18}{status.reference}" for status in jobs]
+    return {"jobs": [status.to_dict() for status in jobs], "text": "\n".join(lines) or "No jobs."}
+
+
+def status(arguments: argparse.Namespace, _events: Events) -> dict[str, Any]:
+    """How a job is doing."""
+    with _backend_of(arguments.job) as (backend, job):
+        return _result(backend.status(job))
+
+
+def watch(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
+    """Follow a job to its end."""
+    with _backend_of(arguments.job) as (backend, job):
+        return _result(_follow(backend, backend.status(job), events))
+
+
+def log(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
+    """The log from an offset on; with ``--follow`` as it grows."""
+    with _backend_of(arguments.job) as (backend, job):
+        offset, parts = arguments.offset, []
+        while True:
+            is_over = not arguments.follow or backend.status(job).state.is_final
+            while part := backend.read_log(job, offset):
+                offset += len(part)
+                text = part.decode("utf-8", "replace")
+                if arguments.follow:
+                    _say(text)
+                else:
+                    parts.append(text)
+            if is_over:
+                return {"log": "".join(parts), "next_offset": offset, "text": "".join(parts)}
+            events.check_cancelled()
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+
+
+def cancel(arguments: argparse.Namespace, _events: Events) -> dict[str, Any]:
+    """Stop a job."""
+    with _backend_of(arguments.job) as (backend, job):
+        return _result(backend.cancel(job))
+
+
+def resume(arguments: argparse.Namespace, _events: Events) -> dict[str, Any]:
+    """Start a job again."""
+    with _backend_of(arguments.job) as (backend, job):
+        return _result(backend.resume(job))
+
+
+def fetch(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
+    """Copy results here."""
+    with _backend_of(arguments.job) as (backend, job):
+        folder = arguments.to or Path(job)
+        files = [str(path) for path in backend.fetch(job, folder, events)]
+    return {"folder": str(folder), "files": files, "text": "\n".join(files) or "The job has no results (yet)."}
+
+
+def remove(arguments: argparse.Namespace, _events: Events) -> dict[str, Any]:
+    """Delete a job."""
+    with _backend_of(arguments.job) as (backend, job):
+        backend.remove(job)
+    return {"removed": arguments.job, "text": f"Removed {arguments.job}."}
+
+
+def clean(arguments: argparse.Namespace, _events: Events) -> dict[str, Any]:
+    """Delete unused files of an environment."""
+    with Backend(find_environment(arguments.environment)) as backend:
+        freed = backend.clean()
+    return {"freed_bytes": freed, "text": f"{freed / 1e6:.1f} MB freed."}
+
+
+class _backend_of:
+    """The backend and the name of a job that is given as ENVIRONMENT/JOB, or as JOB and looked for."""
+
+    def __init__(self, reference: str) -> None:
+        name, slash, job = reference.rpartition("/")
+        self._job = job
+        self._backend = Backend(find_environment(name)) if slash else Backend(_environment_with(job))
+
+    def __enter__(self) -> tuple[Backend, str]:
+        return self._backend, self._job
+
+    def __exit__(self, *error: object) -> None:
+        self._backend.__exit__(*error)
+
+
+def _environment_with(job: str) -> Environment:
+    """The environment that has the job; those of this computer are asked first."""
+    for environment in sorted(read_environments().values(), key=lambda environment: not environment.is_here):
+        try:
+            with Backend(environment) as backend:
+                backend.status(job)
+            return environment
+        except MgImplantSegError:
+            continue
+    raise InputError(f"Expected a job, got {job!r}, which no environment that answers has.", "See: jobs list")
+
+
+def _follow(backend: Backend, status: JobStatus, events: Events) -> JobStatus:
+    try:
+        return follow(backend, status.job, events)
+    except (Cancelled, KeyboardInterrupt):
+        _say(f"{status.reference} goes on; stop it with: jobs cancel {status.reference}\n")
+        raise
+
+
+def _result(status: JobStatus) -> dict[str, Any]:
+    lines = [f"{status.reference}  {status.state.value}"]
+    if status.is_new is False:
+        lines.append("This is the same request as before; run it once more with --again TEXT.")
+    lines += [line for line in (status.reason, status.remedy) if line]
+    return {**status.to_dict(), "text": "\n".join(lines)}
+
+
+def _when(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(text)
+    sys.stderr.flush()

@@ -1,0 +1,138 @@
+"""``jobs environments``: the user's list of places where jobs run."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from MgImplantSegLib.cli.parser import one_of
+from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.events import Events
+from MgImplantSegLib.jobs.backend import Backend
+from MgImplantSegLib.jobs.environment import Environment, Kind
+from MgImplantSegLib.jobs.environment_file import (
+    find_environment,
+    read_environments,
+    remove_environment,
+    save_environment,
+)
+
+OPTIONS = {
+    "python": (str, "PATH", "the interpreter there, for example /home/me/venv/bin/python"),
+    "root": (str, "FOLDER", "folder there for jobs and sent files (default: ~/.local/share/mgimplantseg)"),
+    "host": (str, "HOST", "alias of OpenSSH's configuration, name, or user@name; for slurm: the login node"),
+    "port": (int, "N", "default: as OpenSSH's configuration says"),
+    "ssh_config": (str, "FILE", "another configuration file for OpenSSH's client"),
+    "identity_file": (str, "FILE", "key for OpenSSH's client"),
+    "processes": (int, "N", "training processes on each machine (default: one a GPU asked for)"),
+    "partition": (str, "NAME", "of the cluster"),
+    "account": (str, "NAME", "of the cluster"),
+    "nodes": (int, "N", "machines of one training (default: 1)"),
+    "cpus": (int, "N", "cores on each machine"),
+    "gpus": (int, "N", "GPUs on each machine"),
+    "memory_gb": (float, "GB", "memory on each machine in GB"),
+    "time_minutes": (int, "MIN", "time limit in minutes; a training that reaches it is queued again and goes on"),
+    "grace_s": (float, "S", "seconds to stop politely before a command is killed (default: 30)"),
+}
+LISTS = {
+    "setup": ("LINE", "shell line that runs before a job, such as: module load cuda. May be repeated"),
+    "sbatch_options": ("OPTION", "further option of sbatch, as --sbatch-option=--constraint=a100. May be repeated"),
+    "path_map": ("HERE=THERE", "folder that both sides see; files below it are not copied. May be repeated"),
+    "variables": ("NAME=VALUE", "environment variable of the jobs. No secrets. May be repeated"),
+}
+SINGULAR = {"sbatch_options": "--sbatch-option", "variables": "--variable"}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Actions on the list."""
+    actions = parser.add_subparsers(dest="environments_action", required=True, metavar="ACTION")
+    texts = {"list": "all environments", "add": "add one, or replace the one of that name", "remove": "take one out",
+             "test": "check Python, torch, GPUs, memory, disk, SLURM there, and say what to do"}  # fmt: skip
+    parsers = {name: actions.add_parser(name, help=text, description=text) for name, text in texts.items()}
+    for name in ("add", "remove", "test"):
+        parsers[name].add_argument("name", metavar="NAME")
+    _add_options(parsers["add"])
+    for leaf in parsers.values():
+        add_common(leaf)
+
+
+def add_common(parser: argparse.ArgumentParser) -> None:
+    """The options that every command has, behind an action too."""
+    for name, words in {"--events": "write events as JSON lines to standard output or a file",
+                        "--json": "write the result as JSON to standard output or a file"}.items():  # fmt: skip
+        parser.add_argument(name, metavar="-|FILE", default=argparse.SUPPRESS, help=words)
+    parser.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help="log in detail")
+
+
+def run(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
+    """Do what the action says."""
+    return ACTIONS[arguments.environments_action](arguments, events)
+
+
+def _list(_arguments: argparse.Namespace, _events: Events) -> dict[str, Any]:
+    found = read_environments()
+    lines = [f"{name:<20}{environment.kind.value:<8}{_place(environment)}" for name, environment in found.items()]
+    tables = {name: environment.to_dict() for name, environment in found.items()}
+    return {"environments": tables, "text": "\n".join(lines)}
+
+
+def _add(arguments: argparse.Namespace, _events: Events) -> dict[str, Any]:
+    values = {name: getattr(arguments, name) for name in OPTIONS if getattr(arguments, name) is not None}
+    values |= {name: getattr(arguments, name) for name in ("setup", "sbatch_options") if getattr(arguments, name)}
+    if arguments.path_map:
+        values["path_map"] = [_pair(text, "HERE=THERE") for text in arguments.path_map]
+    if arguments.variables:
+        values["variables"] = dict(_pair(text, "NAME=VALUE") for text in arguments.variables)
+    if arguments.interactive:
+        values["interactive"] = True
+    environment = Environment.from_dict(arguments.name, {"kind": arguments.kind, **values})
+    path = save_environment(environment)
+    return {"file": str(path), "environment": environment.to_dict(),
+            "text": f"Saved in {path}. Test it: jobs environments test {arguments.name}"}  # fmt: skip
+
+
+def _remove(arguments: argparse.Namespace, _events: Events) -> dict[str, Any]:
+    path = remove_environment(arguments.name)
+    return {"file": str(path), "text": f"Removed {arguments.name} from {path}; jobs there are not touched."}
+
+
+def _test(arguments: argparse.Namespace, _events: Events) -> dict[str, Any]:
+    with Backend(find_environment(arguments.name)) as backend:
+        checks = backend.test()
+    return {"ok": all(check["ok"] for check in checks), "checks": checks, "text": "\n".join(map(check_line, checks))}
+
+
+def check_line(check: dict[str, Any]) -> str:
+    """One check for people."""
+    remedy = f"\n    {check['remedy']}" if check["remedy"] else ""
+    return f"{'✓' if check['ok'] else '✗'} {check['name']}: {check['found']}{remedy}"
+
+
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    kinds = [kind.value for kind in Kind if kind is not Kind.THIS]
+    parser.add_argument("--kind", type=one_of(kinds), required=True, metavar="|".join(kinds),
+                        help="another Python here, a host, or a cluster")  # fmt: skip
+    for name, (kind, metavar, text) in OPTIONS.items():
+        parser.add_argument(_option(name), dest=name, type=kind, metavar=metavar, help=text)
+    for name, (metavar, text) in LISTS.items():
+        parser.add_argument(_option(name), dest=name, action="append", default=[], metavar=metavar, help=text)
+    parser.add_argument("--interactive", action="store_true",
+                        help="let ssh ask for a one-time password (terminal or SSH_ASKPASS)")  # fmt: skip
+
+
+def _option(name: str) -> str:
+    return SINGULAR.get(name, "--" + name.replace("_", "-"))
+
+
+def _pair(text: str, expected: str) -> list[str]:
+    before, equals, after = text.partition("=")
+    if not (before and equals and after):
+        raise InputError(f"Expected {expected}, got {text!r}.")
+    return [before, after]
+
+
+def _place(environment: Environment) -> str:
+    return f"{environment.host}: {environment.python}" if environment.host else environment.job_python
+
+
+ACTIONS = {"list": _list, "add": _add, "remove": _remove, "test": _test}

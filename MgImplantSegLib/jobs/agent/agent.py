@@ -1,0 +1,224 @@
+"""`Agent`: every question that can be asked about jobs on one machine, by name in `OPERATIONS`.
+
+Every operation may be repeated: a caller whose connection broke asks again and gets the same answer.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import platform
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import MgImplantSegLib
+from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.files import output_errors
+from MgImplantSegLib.jobs.agent import results
+from MgImplantSegLib.jobs.agent.job_folder import JobFolder, State, require_valid_id
+from MgImplantSegLib.jobs.agent.probe import probe
+from MgImplantSegLib.jobs.agent.schedulers import Scheduler, make_scheduler
+from MgImplantSegLib.jobs.agent.store import FileStore
+
+Answer = dict[str, Any] | tuple[dict[str, Any], bytes]
+LONGEST_READ = 4 << 20
+STARTS_ANEW = (State.FAILED, State.CANCELLED, State.LOST)
+
+
+class Agent:
+    """Jobs, files and checks under one root folder of this machine.
+
+    Parameters
+    ----------
+    settings : dict
+        ``root``, ``python``, ``scheduler`` and what that scheduler takes.
+    """
+
+    def __init__(self, settings: dict[str, Any]) -> None:
+        self._settings = settings
+        self._root = Path(os.path.expanduser(settings["root"])).absolute()
+        self._jobs = self._root / "jobs"
+        self._store = FileStore(self._root)
+
+    def answer(self, request: dict[str, Any], payload: bytes = b"") -> tuple[dict[str, Any], bytes]:
+        """The answer to one request ``{"operation": NAME, ...}``, with its payload.
+
+        Raises
+        ------
+        MgImplantSegError
+            What the operation raises.
+        """
+        arguments = dict(request)
+        name = arguments.pop("operation", None)
+        if name not in OPERATIONS:
+            raise InputError(f"Expected one of {', '.join(OPERATIONS)}, got {name!r}.")
+        if payload:
+            arguments["payload"] = payload
+        found = OPERATIONS[name](self, **arguments)
+        return found if isinstance(found, tuple) else (found, b"")
+
+    def hello(self) -> dict[str, Any]:
+        """Who answers here."""
+        with output_errors(self._root):
+            self._jobs.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._root.chmod(0o700)
+        return {"version": MgImplantSegLib.__version__, "python": platform.python_version(), "root": str(self._root),
+                "executable": sys.executable, "free_bytes": shutil.disk_usage(self._root).free}  # fmt: skip
+
+    def probe(self) -> dict[str, Any]:
+        """Checks of everything a job will need."""
+        self.hello()
+        return {"checks": probe(self._settings, self._root)}
+
+    def missing_paths(self, paths: list[str]) -> dict[str, Any]:
+        """Those of `paths` that do not exist here, or match nothing as a pattern with ``*``."""
+        return {"missing": [path for path in paths if not (os.path.exists(path) or ("*" in path and glob.glob(path)))]}
+
+    def files_here(self, digests: list[str]) -> dict[str, Any]:
+        """How many bytes of each file have arrived; None for a complete one."""
+        return {"bytes": self._store.bytes_here(digests)}
+
+    def put(self, digest: str, offset: int, payload: bytes = b"") -> dict[str, Any]:
+        """Take bytes of a file."""
+        return {"bytes": self._store.append(digest, offset, payload)}
+
+    def complete(self, digest: str) -> dict[str, Any]:
+        """Check and keep a file that has arrived."""
+        if self._store.bytes_here([digest])[digest] is not None:
+            self._store.complete(digest)
+        return {}
+
+    def make_set(self, digest: str, members: list[dict[str, Any]]) -> dict[str, Any]:
+        """The folder of a set of files."""
+        return {"path": str(self._store.set_folder(digest, members))}
+
+    def engine(self, digest: str) -> dict[str, Any]:
+        """The folder of an engine; unpacked if it has just arrived, None if it is not here."""
+        folder = self._store.engine_folder(digest)
+        if folder is None and self._store.bytes_here([digest])[digest] is None:
+            folder = self._store.unpack_engine(digest)
+        return {"path": None if folder is None else str(folder)}
+
+    def submit(self, job: str, description: dict[str, Any], inputs: dict[str, str]) -> dict[str, Any]:
+        """Start a job; one that was submitted in the same words before is started anew only if it ended badly."""
+        require_valid_id(job)
+        number = 1
+        while True:
+            job_id = job if number == 1 else f"{job}.{number}"
+            path = self._jobs / job_id
+            if not path.is_dir():
+                try:
+                    return self._start_new(path, {**description, "id": job_id, "created": time.time()}, inputs)
+                except FileExistsError:
+                    continue
+            found = self._status(JobFolder(path))
+            if State(found["state"]) not in STARTS_ANEW:
+                return {**found, "is_new": False}
+            number += 1
+
+    def status(self, job: str) -> dict[str, Any]:
+        """State of a job, and what there is to say about it."""
+        return self._status(self._job(job))
+
+    def list(self) -> dict[str, Any]:
+        """State of all jobs, oldest first."""
+        folders = (JobFolder(path) for path in self._jobs.glob("[!.]*")) if self._jobs.is_dir() else ()
+        found = [self._status(folder) for folder in folders if folder.read("job") is not None]
+        return {"jobs": sorted(found, key=lambda status: status["created"])}
+
+    def read(self, job: str, file: str, offset: int, limit: int = LONGEST_READ) -> Answer:
+        """Bytes of a job's events or log from an offset on."""
+        folder = self._job(job)
+        files = {"events": folder.events, "log": folder.log}
+        if file not in files:
+            raise InputError(f"Expected events or log, got {file!r}.")
+        return {}, results.read_part(files[file], offset, min(limit, LONGEST_READ))
+
+    def cancel(self, job: str) -> dict[str, Any]:
+        """Stop a job; nothing of it runs any more when this returns."""
+        folder = self._job(job)
+        if not self._scheduler(folder).look(folder).state.is_final:
+            self._scheduler(folder).stop(folder)
+        return self._status(folder)
+
+    def resume(self, job: str) -> dict[str, Any]:
+        """Start a job that has ended again, from its checkpoint if it has one."""
+        folder = self._job(job)
+        if self._scheduler(folder).look(folder).state.is_final:
+            folder.prepare_next_attempt()
+            os.utime(folder.path)
+            self._scheduler(folder).start(folder)
+        return self._status(folder)
+
+    def remove(self, job: str) -> dict[str, Any]:
+        """Delete a job that has ended, with its results."""
+        path = self._jobs / require_valid_id(job)
+        if path.is_dir():
+            folder = self._job(job)
+            if not self._scheduler(folder).look(folder).state.is_final:
+                raise InputError(f"Expected a job that has ended, got {job}, which is not.", "Cancel it first.")
+            folder.remove()
+        return {}
+
+    def clean(self) -> dict[str, Any]:
+        """Delete files that no job uses."""
+        used = {digest for path in self._jobs.glob("[!.]*") for digest in JobFolder(path).description["digests"]}
+        return {"freed_bytes": self._store.remove_unused(used)}
+
+    def results(self, job: str) -> dict[str, Any]:
+        """Names and sizes of a job's results."""
+        return {"files": results.list_results(self._job(job).results)}
+
+    def digest(self, job: str, path: str) -> dict[str, Any]:
+        """SHA-256 of one result."""
+        return {"sha256": results.result_digest(self._job(job).results, path)}
+
+    def get(self, job: str, path: str, offset: int, limit: int = LONGEST_READ) -> Answer:
+        """Bytes of one result from an offset on."""
+        target = results.result_path(self._job(job).results, path)
+        return {}, results.read_part(target, offset, min(limit, LONGEST_READ))
+
+    def _job(self, job: str) -> JobFolder:
+        folder = JobFolder(self._jobs / require_valid_id(job))
+        if folder.read("job") is None:
+            raise InputError(f"Expected a job of this environment, got {job!r}.", "See which there are: jobs list")
+        return folder
+
+    def _scheduler(self, folder: JobFolder) -> Scheduler:
+        """The one that the job was submitted to, which need not be the one of this environment."""
+        return make_scheduler(folder.description["scheduler"], self._settings)
+
+    def _start_new(self, path: Path, description: dict[str, Any], inputs: dict[str, str]) -> dict[str, Any]:
+        with output_errors(path):
+            self._jobs.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder = JobFolder.create(path, description, inputs)
+        try:
+            self._scheduler(folder).start(folder)
+        except Exception:
+            folder.remove()
+            raise
+        return {**self._status(folder), "is_new": True}
+
+    def _status(self, folder: JobFolder) -> dict[str, Any]:
+        description, outcome = folder.description, self._scheduler(folder).look(folder)
+        ended, slurm = folder.read("exit"), folder.read("slurm")
+        return {
+            "job": folder.path.name, "name": description["name"], "state": outcome.state.value,
+            "reason": outcome.reason, "remedy": outcome.remedy, "created": description["created"],
+            "ended": ended["ended"] if ended and outcome.state.is_final else None,
+            "slurm_job": slurm["job"] if slurm else None, "folder": str(folder.path),
+            "command": description["shown"],
+        }  # fmt: skip
+
+
+OPERATIONS: dict[str, Callable[..., Answer]] = {
+    name: getattr(Agent, name)
+    for name in (
+        "hello", "probe", "missing_paths", "files_here", "put", "complete", "make_set", "engine", "submit", "status",
+        "list", "read", "cancel", "resume", "remove", "clean", "results", "digest", "get",
+    )
+}  # fmt: skip

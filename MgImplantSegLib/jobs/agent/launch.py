@@ -1,0 +1,88 @@
+"""The command line of a job: the engine or a script, under torchrun and srun for several processes and machines."""
+
+from __future__ import annotations
+
+import os
+import socket
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from MgImplantSegLib.jobs.agent.processes import MARKER
+
+ENGINE_MODULE = "MgImplantSegLib"
+EVENTS_FROM_RESULTS = "../events.jsonl"
+EVENTS_VARIABLE = "MGIMPLANTSEG_EVENTS"
+LEASH = Path(__file__).with_name("leash.py")
+FIRST_PORT, PORTS = 20000, 10000
+LEADS_PYTHON_ASTRAY = ("PYTHONHOME", "PYTHONPATH", "PYTHONSTARTUP", "PYTHONEXECUTABLE", "PYTHONNOUSERSITE")
+
+
+def command_line(description: Mapping[str, Any], results: Path, variables: Mapping[str, str]) -> list[str]:
+    """The words of the command, resumed from its checkpoint if there is one.
+
+    Parameters
+    ----------
+    description : mapping
+        Of the job: python, engine, program, arguments, processes, nodes, resume_arguments, checkpoint.
+    results : Path
+        The job's working directory.
+    variables : mapping
+        Environment variables of the runner.
+    """
+    python, processes, nodes = description["python"], description["processes"], description["nodes"]
+    work = [str(LEASH), *_program(description)]
+    if can_resume(description, results):
+        work += description["resume_arguments"]
+    if processes == 1 and nodes == 1:
+        return [python, *work]
+    torchrun = [python, "-m", "torch.distributed.run", f"--nproc-per-node={processes}", "--max-restarts=0"]
+    if nodes == 1:
+        return [*torchrun, "--standalone", "--", *work]
+    meeting = ["--rdzv-backend=c10d", f"--rdzv-id={description['id']}", f"--rdzv-endpoint={_meeting_point(variables)}"]
+    srun = ["srun", f"--nodes={nodes}", f"--ntasks={nodes}", "--ntasks-per-node=1", "--kill-on-bad-exit=1"]
+    if "SLURM_CPUS_PER_TASK" in variables:  # since 22.05 srun does not take it over from sbatch
+        srun.append(f"--cpus-per-task={variables['SLURM_CPUS_PER_TASK']}")
+    return [*srun, *torchrun, f"--nnodes={nodes}", *meeting, "--", *work]
+
+
+def can_resume(description: Mapping[str, Any], results: Path) -> bool:
+    """Whether the job can go on from a checkpoint."""
+    return bool(description["checkpoint"]) and (results / description["checkpoint"]).exists()
+
+
+def command_environment(description: Mapping[str, Any], variables: Mapping[str, str], token: str) -> dict[str, str]:
+    """The environment variables of the command: the engine sent along comes first, nothing leads Python astray."""
+    kept = {name: value for name, value in variables.items() if name not in LEADS_PYTHON_ASTRAY}
+    threads = max(1, _cores(variables) // description["processes"])
+    return {
+        "OMP_NUM_THREADS": str(threads),
+        **kept,
+        **description["variables"],
+        "PYTHONPATH": description["engine"],
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONIOENCODING": "utf-8:backslashreplace",
+        EVENTS_VARIABLE: EVENTS_FROM_RESULTS,
+        MARKER: token,
+    }
+
+
+def _program(description: Mapping[str, Any]) -> list[str]:
+    """A script of the user's with its words, or a command of the engine that writes its events where they are read."""
+    words = description["arguments"]
+    if description["program"]:
+        return [description["program"], *words]
+    return ["-m", ENGINE_MODULE, words[0], "--events", EVENTS_FROM_RESULTS, *words[1:]]
+
+
+def _meeting_point(variables: Mapping[str, str]) -> str:
+    """Name and port where the torchruns of all machines meet: the runner's machine, a port that belongs to this job."""
+    port = FIRST_PORT + zlib.crc32(variables["SLURM_JOB_ID"].encode()) % PORTS
+    return f"{socket.gethostname()}:{port}"
+
+
+def _cores(variables: Mapping[str, str]) -> int:
+    if "SLURM_CPUS_ON_NODE" in variables:
+        return int(variables["SLURM_CPUS_ON_NODE"])
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

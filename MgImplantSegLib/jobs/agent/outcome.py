@@ -1,0 +1,68 @@
+"""How an attempt ended: read from the command's own events first, from its exit code only where they are silent.
+
+torchrun ends with 1 after a clean stop too, so its code alone says little.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from MgImplantSegLib.jobs.agent.job_folder import State
+
+CODE_OF_CANCELLED = 130
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """State, reason and remedy; `is_provisional` while a scheduler may still start the job again."""
+
+    state: State
+    reason: str = ""
+    remedy: str = ""
+    is_provisional: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for ``exit.json``."""
+        return {"state": self.state.value, "reason": self.reason, "remedy": self.remedy,
+                "is_provisional": self.is_provisional}  # fmt: skip
+
+
+def judge(events: Path, first_byte: int, code: int) -> Outcome:
+    """The outcome of a command that ended with `code` and whose events begin at `first_byte` of the file."""
+    last = {record["event"]: record for record in read_events(events, first_byte)}
+    if last.get("result", {}).get("finished") is False:
+        return Outcome(State.CANCELLED, "The command was stopped before its work was finished.")
+    if code == 0 or "result" in last:
+        return Outcome(State.DONE)
+    if code == CODE_OF_CANCELLED or ("cancelled" in last and "error" not in last):
+        return Outcome(State.CANCELLED, "The command was stopped.")
+    if "error" in last:
+        return Outcome(State.FAILED, last["error"].get("message", ""), last["error"].get("remedy", ""))
+    return Outcome(State.FAILED, f"The command ended with {_code_text(code)}.", "See the log: jobs log")
+
+
+def read_events(path: Path, first_byte: int) -> Iterator[dict[str, Any]]:
+    """The events of a file from one byte on; lines that are no events are skipped."""
+    with open(path, "rb") as stream:
+        stream.seek(first_byte)
+        for line in stream:
+            try:
+                record = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(record, dict) and isinstance(record.get("event"), str):
+                yield record
+
+
+def _code_text(code: int) -> str:
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        return f"signal {-code} ({signal.Signals(-code).name})"
+    except ValueError:
+        return f"signal {-code}"

@@ -1,0 +1,129 @@
+"""Jobs as detached processes of this machine."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import time
+from contextlib import suppress
+from typing import Any
+
+from MgImplantSegLib.errors import DependencyError
+from MgImplantSegLib.jobs.agent import processes
+from MgImplantSegLib.jobs.agent.job_folder import JobFolder, State
+from MgImplantSegLib.jobs.agent.outcome import Outcome
+from MgImplantSegLib.jobs.agent.start_script import runner_words, write_start_script
+
+SECONDS_TO_START = 60.0
+SECONDS_OF_SILENCE = 60.0
+SECONDS_SPARE = 15.0
+SLICER_SAVED, SLICER_LEVEL = "APPLAUNCHER_0_", "APPLAUNCHER_LEVEL"
+
+
+class ProcessScheduler:
+    """Starts a runner that outlives the caller, its terminal and its connection.
+
+    Parameters
+    ----------
+    settings : dict
+        ``setup``: shell lines that run before the job.
+    """
+
+    def __init__(self, settings: dict[str, Any]) -> None:
+        self._setup = settings["setup"]
+
+    def start(self, job: JobFolder) -> None:
+        """Start the runner; returns once it has announced itself in the job's folder."""
+        words = [*runner_words(job), "--detach"]
+        if self._setup:
+            words = [str(write_start_script(job, self._setup)), *words]
+        with open(job.log, "ab") as log:
+            process = _start(words, job, log)
+        if os.name == "nt":
+            _wait_for_runner(job, process)
+        elif process.wait(SECONDS_TO_START) != 0:
+            raise DependencyError(
+                f"Expected {words[0]} to start the job, got: {_last_line(job)}",
+                "Test the environment: jobs environments test",
+            )
+
+    def look(self, job: JobFolder) -> Outcome:
+        """State from the job's folder and the runner's process."""
+        runner, ended = job.read("runner"), job.read("exit")
+        if ended is not None:
+            return Outcome(State(ended["state"]), ended["reason"], ended["remedy"])
+        if runner is None:
+            is_new = time.time() - job.path.stat().st_mtime < SECONDS_TO_START
+            return (
+                Outcome(State.PENDING) if is_new else Outcome(State.LOST, "It was never started.", "Submit it again.")
+            )
+        if runner["machine"] != socket.gethostname():
+            return _unseen(runner)
+        if processes.is_alive(runner["process"]):
+            return Outcome(State.RUNNING)
+        ended = job.read("exit")  # it may have ended between the two looks
+        if ended is not None:
+            return Outcome(State(ended["state"]), ended["reason"], ended["remedy"])
+        return Outcome(State.LOST, "Its process has gone without a word: killed, or the machine was restarted.",
+                       "See the log; go on with: jobs resume")  # fmt: skip
+
+    def stop(self, job: JobFolder) -> None:
+        """Ask the runner to stop the command; without a runner end whatever is left."""
+        job.ask_to_stop()
+        deadline = time.monotonic() + job.description["grace_s"] + SECONDS_SPARE
+        while self.look(job).state is State.RUNNING and time.monotonic() < deadline:
+            time.sleep(0.1)
+        _wait_for_the_end(job)
+        processes.end_marked(str(job.path))
+
+
+def clean_variables(variables: dict[str, str]) -> dict[str, str]:
+    """Environment variables as they were before 3D Slicer's launcher added its own."""
+    if SLICER_LEVEL not in variables:
+        return dict(variables)
+    saved = {name[len(SLICER_SAVED) :]: value for name, value in variables.items() if name.startswith(SLICER_SAVED)}
+    return saved or dict(variables)
+
+
+def _start(words: list[str], job: JobFolder, log) -> subprocess.Popen:
+    flags = {"start_new_session": True}
+    if os.name == "nt":
+        flags = {"creationflags": subprocess.DETACHED_PROCESS | subprocess.CREATE_NEW_PROCESS_GROUP}
+    try:
+        return subprocess.Popen(words, cwd=job.results, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                env=clean_variables(dict(os.environ)), **flags)  # fmt: skip
+    except OSError as error:
+        raise DependencyError(
+            f"Expected a Python at {words[0]}, got: {error.strerror}.", "Correct `python` of the environment."
+        ) from error
+
+
+def _wait_for_runner(job: JobFolder, process: subprocess.Popen) -> None:
+    deadline = time.monotonic() + SECONDS_TO_START
+    while job.read("runner") is None and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.1)
+
+
+def _wait_for_the_end(job: JobFolder) -> None:
+    """The runner's own process goes a moment after its record of the end."""
+    runner = job.read("runner")
+    deadline = time.monotonic() + processes.SECONDS_TO_DIE
+    while runner and processes.is_alive(runner["process"]) and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
+def _unseen(runner: dict[str, Any]) -> Outcome:
+    """A runner on another machine that shares the folder: its signs of life are all there is."""
+    silence_s = time.time() - runner["last_sign"]
+    if silence_s < SECONDS_OF_SILENCE:
+        return Outcome(State.RUNNING)
+    return Outcome(State.RUNNING, f"No sign of life from {runner['machine']} for {silence_s:.0f} s.",
+                   f"Ask on {runner['machine']} itself.")  # fmt: skip
+
+
+def _last_line(job: JobFolder) -> str:
+    with suppress(OSError):
+        lines = job.log.read_text("utf-8", "replace").strip().splitlines()
+        return lines[-1] if lines else "no message"
+    return "no message"

@@ -1,0 +1,161 @@
+"""Runs one attempt of a job where it belongs: starts the command, watches for the wish to stop, records the outcome."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from contextlib import suppress
+from enum import Enum
+
+from MgImplantSegLib.errors import MgImplantSegError
+from MgImplantSegLib.jobs.agent import processes
+from MgImplantSegLib.jobs.agent.job_folder import JobFolder, State
+from MgImplantSegLib.jobs.agent.launch import can_resume, command_environment, command_line
+from MgImplantSegLib.jobs.agent.outcome import Outcome, judge
+from MgImplantSegLib.jobs.agent.slurm_commands import SlurmJob
+
+SECONDS_BETWEEN_LOOKS = 0.1
+SECONDS_BETWEEN_SIGNS_OF_LIFE = 5.0
+SIGNS_OF_ENDING_TIME = ("SIGUSR1", "SIGUSR2")
+
+
+class StopReason(str, Enum):
+    """Why a running command was asked to stop."""
+
+    ASKED = "asked"
+    TIME = "time"
+    OUTSIDE = "outside"
+
+
+class Runner:
+    """One attempt of one job; lives in the process that calls `announce` and `run`.
+
+    Parameters
+    ----------
+    job : JobFolder
+        The job's folder.
+    """
+
+    def __init__(self, job: JobFolder) -> None:
+        self._job = job
+        self._description = job.description
+        self._slurm = SlurmJob.of_this_process(os.environ)
+        self._signals: list[int] = []
+        self._stopped: StopReason | None = None
+        self._kill_at = float("inf")
+        self._last_sign = 0.0
+        self._first_byte = 0
+
+    def announce(self) -> None:
+        """Become the runner that others see in the job's folder."""
+        for name in ("SIGTERM", "SIGINT", "SIGHUP", *SIGNS_OF_ENDING_TIME):
+            if hasattr(signal, name):
+                signal.signal(getattr(signal, name), lambda number, _frame: self._signals.append(number))
+        processes.adopt_orphans()
+        if self._job.read("exit") is not None:
+            self._job.prepare_next_attempt()
+        if self._slurm is not None:
+            self._job.write("slurm", {"job": self._slurm.number})
+        self._first_byte = self._job.events.stat().st_size
+        self._sign_of_life()
+
+    def run(self) -> int:
+        """Run the command to its end; returns 0 when the job is done."""
+        try:
+            outcome = self._run_command()
+        except (OSError, MgImplantSegError) as error:
+            outcome = Outcome(State.FAILED, f"The command could not be run: {error}", "Test the environment.")
+        self._record(outcome)
+        return 0 if outcome.state is State.DONE else 1
+
+    def _run_command(self) -> Outcome:
+        results = self._job.results
+        self._job.append_event(
+            "attempt", resumed=can_resume(self._description, results), machine=socket.gethostname(),
+            slurm_job=self._slurm.number if self._slurm else None,
+        )  # fmt: skip
+        command = command_line(self._description, results, os.environ)
+        variables = command_environment(self._description, os.environ, self._token)
+        with open(self._job.log, "ab") as log:
+            child = subprocess.Popen(
+                command, cwd=results, env=variables, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **_own_session()
+            )
+        while child.poll() is None:
+            self._look(child)
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+        processes.end_marked(self._token)
+        return self._judge(child.returncode)
+
+    @property
+    def _token(self) -> str:
+        return str(self._job.path)
+
+    def _look(self, child: subprocess.Popen) -> None:
+        """One look around: stop the command if that is asked, kill it when its time to stop is over."""
+        now = time.monotonic()
+        if now - self._last_sign > SECONDS_BETWEEN_SIGNS_OF_LIFE:
+            with suppress(MgImplantSegError):
+                self._sign_of_life()
+        if self._stopped is None:
+            self._stopped = self._reason_to_stop()
+            if self._stopped is not None:
+                self._kill_at = now + self._description["grace_s"]
+                if not self._command_was_signalled:
+                    processes.ask_to_end(child)
+        if now > self._kill_at:
+            self._kill_at = float("inf")
+            processes.kill_tree(child)
+            processes.kill_marked(self._token)
+
+    def _reason_to_stop(self) -> StopReason | None:
+        if self._job.stop_is_asked:
+            return StopReason.ASKED
+        times = {getattr(signal, name) for name in SIGNS_OF_ENDING_TIME if hasattr(signal, name)}
+        if times.intersection(self._signals):
+            return StopReason.TIME
+        return StopReason.OUTSIDE if self._signals else None
+
+    @property
+    def _command_was_signalled(self) -> bool:
+        """SLURM's SIGTERM reaches every process of a job; torchrun must not get a second one."""
+        return self._slurm is not None and signal.SIGTERM in self._signals
+
+    def _judge(self, code: int) -> Outcome:
+        outcome = judge(self._job.events, self._first_byte, code)
+        if outcome.state is State.DONE or self._stopped is StopReason.ASKED:
+            return outcome if outcome.state is State.DONE else Outcome(State.CANCELLED, "Stopped on request.")
+        if self._slurm is not None and (self._stopped is not None or outcome.state is State.CANCELLED):
+            return self._interrupted_by_slurm()
+        if self._stopped is not None:
+            return Outcome(State.CANCELLED, "Stopped by a signal from outside.", "Go on with: jobs resume")
+        return outcome
+
+    def _interrupted_by_slurm(self) -> Outcome:
+        """Time limit or preemption: go back to the queue, unless SLURM has that or the job's end in hand already."""
+        if self._stopped is StopReason.TIME or self._slurm.is_preempted():
+            if self._slurm.requeue():
+                return Outcome(State.FAILED, "Time limit or preemption.", "Go on with: jobs resume", True)
+            return Outcome(State.FAILED, "Time limit or preemption, and the cluster does not queue the job again.",
+                           "Go on with: jobs resume")  # fmt: skip
+        return Outcome(State.CANCELLED, "Stopped by SLURM (scancel or preemption).", "Go on with: jobs resume", True)
+
+    def _sign_of_life(self) -> None:
+        self._last_sign = time.monotonic()
+        self._job.write("runner", {
+            "process": processes.identity(os.getpid()), "machine": socket.gethostname(), "last_sign": time.time(),
+        })  # fmt: skip
+
+    def _record(self, outcome: Outcome) -> None:
+        """Write the outcome; the event after it ends what watchers read."""
+        self._job.write("exit", {**outcome.to_dict(), "ended": time.time()})
+        with suppress(OSError):
+            self._job.append_event("ended", state=outcome.state.value, reason=outcome.reason)
+
+
+def _own_session() -> dict:
+    if os.name == "nt":
+        return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+    return {"start_new_session": True, "preexec_fn": processes.tie_to_parent}

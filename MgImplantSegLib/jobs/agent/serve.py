@@ -1,0 +1,27 @@
+"""The agent's end of a connection: answers requests that come through a pair of byte streams until they end."""
+
+from __future__ import annotations
+
+from typing import Any, BinaryIO
+
+from MgImplantSegLib.errors import MgImplantSegError
+from MgImplantSegLib.jobs.agent.agent import Agent
+from MgImplantSegLib.jobs.agent.frames import read_frame, write_frame
+
+
+def serve(settings: dict[str, Any], requests: BinaryIO, answers: BinaryIO) -> None:
+    """Answer every request; an error is an answer too."""
+    agent = Agent(settings)
+    while True:
+        try:
+            request, payload = read_frame(requests)
+        except EOFError:
+            return
+        try:
+            answer, payload = agent.answer(request, payload)
+        except MgImplantSegError as error:
+            answer, payload = {"error": {"kind": error.kind, "message": error.message, "remedy": error.remedy}}, b""
+        except Exception as error:  # the caller is told, whatever it is
+            text = f"{type(error).__name__}: {error}"
+            answer, payload = {"error": {"kind": "internal", "message": text, "remedy": "Please report this."}}, b""
+        write_frame(answers, answer, payload)

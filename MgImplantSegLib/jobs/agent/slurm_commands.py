@@ -1,0 +1,114 @@
+"""SLURM's programs: what they are asked and how their answers are understood. Nothing passes through a shell."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from MgImplantSegLib.errors import DependencyError, InputError, MgImplantSegError, ResourceError
+
+SECONDS_TO_ANSWER = 30.0
+SECONDS_TO_SUBMIT = 120.0
+NO_CONTROLLER = ("Unable to contact slurm controller", "Connection refused", "Socket timed out", "connect failure")
+ADVICE = {
+    "invalid partition": "Choose one of the cluster's partitions: {partitions}",
+    "Invalid account": "Set the account that your cluster gave you.",
+    "Invalid qos": "Correct the quality of service in the extra sbatch options.",
+    "time limit": "Ask for less time; the partition's limit is shown by: sinfo",
+    "Requested node configuration is not available": "Ask for fewer GPUs or cores, or less memory; see: sinfo",
+    "Node count": "Ask for fewer nodes.",
+    "Invalid generic resource": "The cluster names its GPUs differently: set gpus to 0 and add its own sbatch option.",
+    "Access/permission denied": "Check with your cluster that you may use this partition and account.",
+}
+
+
+class ControllerDown(ResourceError):
+    """The cluster's controller does not answer now; jobs go on."""
+
+    kind = "controller"
+
+
+@dataclass(frozen=True)
+class SlurmJob:
+    """One job of the cluster by its number."""
+
+    number: str
+
+    @classmethod
+    def of_this_process(cls, variables: Mapping[str, str]) -> SlurmJob | None:
+        """The job in which this process runs."""
+        number = variables.get("SLURM_JOB_ID")
+        return cls(number) if number and "SLURM_JOB_NODELIST" in variables else None
+
+    def is_preempted(self) -> bool:
+        """Whether the job still counts as running but has been told to make room."""
+        shown = self._show()
+        return shown.get("JobState") in ("RUNNING", "PREEMPTED") and shown.get("PreemptTime", "None") != "None"
+
+    def requeue(self) -> bool:
+        """Put the job back into the queue; this ends its processes. False where the cluster refuses."""
+        if self._show().get("JobState") not in ("RUNNING", "PREEMPTED", None):
+            return False
+        try:
+            run_slurm(["scontrol", "requeue", self.number])
+        except MgImplantSegError:
+            return False
+        return True
+
+    def _show(self) -> dict[str, str]:
+        try:
+            text = run_slurm(["scontrol", "show", "job", "-o", self.number])
+        except MgImplantSegError:
+            return {}
+        return dict(re.findall(r"(\w+)=(\S*)", text))
+
+
+def run_slurm(command: Sequence[str], seconds: float = SECONDS_TO_ANSWER, cwd: str | None = None) -> str:
+    """Standard output of one of SLURM's programs.
+
+    Raises
+    ------
+    DependencyError
+        If SLURM is not installed here.
+    ControllerDown
+        If the controller does not answer.
+    InputError
+        If SLURM refuses; says why and what to do.
+    """
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=seconds, cwd=cwd,
+                              stdin=subprocess.DEVNULL, check=False)  # fmt: skip
+    except FileNotFoundError as error:
+        raise DependencyError(
+            f"Expected SLURM's program {command[0]}, got none on this machine.",
+            "Use an environment of another kind, or name the cluster's login node as host.",
+        ) from error
+    except subprocess.TimeoutExpired as error:
+        raise _controller_down(f"no answer in {seconds:g} s") from error
+    if done.returncode == 0:
+        return done.stdout
+    raise _refusal(done.stderr or done.stdout)
+
+
+def _refusal(text: str) -> MgImplantSegError:
+    reason = " ".join(re.sub(r"(?m)^\w+: (error: )?", "", text).split())[:300]
+    if any(words in text for words in NO_CONTROLLER):
+        return _controller_down(reason)
+    advice = next((advice for words, advice in ADVICE.items() if words.lower() in text.lower()), "")
+    if "{partitions}" in advice:
+        advice = advice.format(partitions=", ".join(partitions()) or "see sinfo")
+    return InputError(f"SLURM refused: {reason}", advice)
+
+
+def partitions() -> list[str]:
+    """Names of the cluster's partitions, as far as it answers."""
+    try:
+        return sorted(set(run_slurm(["sinfo", "-h", "-o", "%R"]).split()))
+    except MgImplantSegError:
+        return []
+
+
+def _controller_down(reason: str) -> ControllerDown:
+    return ControllerDown(f"SLURM's controller does not answer: {reason}.", "Running jobs go on; try again later.")

@@ -1,0 +1,157 @@
+"""Jobs of a SLURM cluster, through sbatch, squeue and scancel on the machine where this runs."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.jobs.agent.job_folder import JobFolder, State
+from MgImplantSegLib.jobs.agent.outcome import Outcome
+from MgImplantSegLib.jobs.agent.slurm_commands import SECONDS_TO_SUBMIT, ControllerDown, run_slurm
+from MgImplantSegLib.jobs.agent.start_script import runner_words, write_start_script
+
+STATE_OF_SLURM = {
+    **dict.fromkeys(("PENDING", "CONFIGURING", "SUSPENDED", "STOPPED", "SPECIAL_EXIT", "RESV_DEL_HOLD"), State.PENDING),
+    **dict.fromkeys(("REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD"), State.PENDING),
+    **dict.fromkeys(("RUNNING", "COMPLETING", "SIGNALING", "STAGE_OUT", "RESIZING"), State.RUNNING),
+    **dict.fromkeys(("CANCELLED", "REVOKED"), State.CANCELLED),
+    **dict.fromkeys(
+        ("FAILED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY", "BOOT_FAIL", "DEADLINE", "PREEMPTED"), State.FAILED
+    ),
+    "COMPLETED": State.LOST,
+}
+REASON_OF_SLURM = {
+    "TIMEOUT": "The time limit was reached.",
+    "OUT_OF_MEMORY": "The memory asked for was not enough.",
+    "NODE_FAIL": "The machine it ran on failed.",
+    "FAILED": "Its process was killed without a word.",
+}
+OPTION_OF_SETTING = {
+    "partition": "--partition", "account": "--account", "nodes": "--nodes", "cpus": "--cpus-per-task",
+    "time_minutes": "--time",
+}  # fmt: skip
+SECONDS_SPARE = 20.0
+SECONDS_BEFORE_LIMIT = 60
+NAME_PREFIX = "mgis-"
+
+
+class SlurmScheduler:
+    """Queues jobs with sbatch; a job's runner sits in the batch script.
+
+    Parameters
+    ----------
+    settings : dict
+        ``setup``, ``partition``, ``account``, ``nodes``, ``cpus``, ``gpus`` (a node), ``memory_gb``,
+        ``time_minutes``, ``sbatch_options``, ``grace_s``.
+    """
+
+    def __init__(self, settings: dict[str, Any]) -> None:
+        self._settings = settings
+
+    def start(self, job: JobFolder) -> None:
+        """Queue the job; returns with its number in ``slurm.json``."""
+        script = write_start_script(job, self._settings["setup"])
+        words = ["sbatch", "--parsable", *self.options(job), str(script), *runner_words(job)]
+        number = run_slurm(words, SECONDS_TO_SUBMIT, str(job.path)).strip().split(";")[0]
+        job.write("slurm", {"job": number})
+
+    def options(self, job: JobFolder) -> list[str]:
+        """The options of sbatch for this job."""
+        fixed = [
+            "--requeue",
+            "--open-mode=append",
+            "--export=NONE",
+            "--output=log.txt",
+            f"--chdir={job.path}",
+            f"--job-name={NAME_PREFIX}{job.path.name}",
+            f"--signal=B:USR1@{self._seconds_before_limit}",
+        ]
+        return [*fixed, *self.resource_options()]
+
+    def resource_options(self) -> list[str]:
+        """The options of sbatch that say what a job needs."""
+        settings = self._settings
+        chosen = [f"{option}={settings[name]}" for name, option in OPTION_OF_SETTING.items() if settings[name]]
+        chosen += [f"--gres=gpu:{settings['gpus']}"] * bool(settings["gpus"])
+        chosen += [f"--mem={round(settings['memory_gb'] * 1024)}M"] * bool(settings["memory_gb"])
+        return ["--ntasks-per-node=1", *chosen, *settings["sbatch_options"]]
+
+    def look(self, job: JobFolder) -> Outcome:
+        """State from the job's folder; where that is silent or not final, from squeue."""
+        ended = job.read("exit")
+        if ended is not None and not ended["is_provisional"]:
+            return _outcome(ended)
+        try:
+            word, reason = self._ask(job)
+        except ControllerDown as error:
+            seen = State.RUNNING if job.read("runner") else State.PENDING
+            return Outcome(seen, f"{error.message} This is what was last known.", error.remedy)
+        ended = job.read("exit")
+        if ended is not None and (not ended["is_provisional"] or STATE_OF_SLURM.get(word, State.LOST).is_final):
+            return _outcome(ended)
+        return self._silent(job, word, reason)
+
+    def stop(self, job: JobFolder) -> None:
+        """Ask a running job to stop, take a waiting one out of the queue; scancel ends what does not stop in time."""
+        job.ask_to_stop()
+        deadline = time.monotonic() + job.description["grace_s"] + SECONDS_SPARE
+        while self.look(job).state is State.RUNNING and time.monotonic() < deadline:
+            time.sleep(0.5)
+        number = self._number(job)
+        if number is not None and not self._is_over(job):
+            run_slurm(["scancel", number])
+            self._wait_until_over(job)
+        if not self.look(job).state.is_final or job.read("exit") is None:
+            job.write("exit", {**Outcome(State.CANCELLED, "Stopped on request.").to_dict(), "ended": time.time()})
+
+    @property
+    def _seconds_before_limit(self) -> int:
+        return round(self._settings["grace_s"]) + SECONDS_BEFORE_LIMIT
+
+    def _is_over(self, job: JobFolder) -> bool:
+        return STATE_OF_SLURM.get(self._ask(job)[0], State.LOST).is_final
+
+    def _wait_until_over(self, job: JobFolder) -> None:
+        deadline = time.monotonic() + 2 * SECONDS_SPARE + job.description["grace_s"]
+        while not self._is_over(job) and time.monotonic() < deadline:
+            time.sleep(0.5)
+
+    def _number(self, job: JobFolder) -> str | None:
+        """The cluster's number of the job; asked by name where the submitter died before writing it down."""
+        known = job.read("slurm")
+        if known is not None:
+            return known["job"]
+        found = run_slurm(["squeue", "-h", "-t", "all", "-n", NAME_PREFIX + job.path.name, "-o", "%i"]).split()
+        return found[-1] if found else None
+
+    def _ask(self, job: JobFolder) -> tuple[str, str]:
+        """The cluster's word for the job's state, and its reason; empty if it does not know the job."""
+        number = self._number(job)
+        if number is None:
+            return "", ""
+        try:
+            answer = run_slurm(["squeue", "-h", "-t", "all", "-j", number, "-o", "%T|%r"]).strip()
+        except InputError:  # squeue's way to say that the job has left its memory
+            return "", ""
+        word, _, reason = answer.splitlines()[-1].partition("|") if answer else ("", "", "")
+        return word, reason
+
+    def _silent(self, job: JobFolder, word: str, reason: str) -> Outcome:
+        """State by the cluster's word alone."""
+        if not word and job.read("slurm") is None and time.time() - job.path.stat().st_mtime < SECONDS_TO_SUBMIT:
+            return Outcome(State.PENDING)
+        state = STATE_OF_SLURM.get(word, State.LOST)
+        if state is State.PENDING:
+            return Outcome(state, "" if reason in ("None", "") else f"The queue says: {reason}.")
+        if state is State.RUNNING:
+            return Outcome(state)
+        if state is State.LOST:
+            return Outcome(
+                state, "SLURM no longer knows it and it left no word.", "See the log; go on with: jobs resume"
+            )
+        return Outcome(state, REASON_OF_SLURM.get(word, f"SLURM says: {word.lower()}."), "Go on with: jobs resume")
+
+
+def _outcome(ended: dict[str, Any]) -> Outcome:
+    return Outcome(State(ended["state"]), ended["reason"], ended["remedy"])

@@ -1,0 +1,194 @@
+"""`Backend`: jobs in one environment, whatever its kind. The same calls, the same answers, the same errors."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from MgImplantSegLib.events import Events
+from MgImplantSegLib.jobs.agent.job_folder import State
+from MgImplantSegLib.jobs.connection import Connection, agent_settings, connect
+from MgImplantSegLib.jobs.environment import Environment
+from MgImplantSegLib.jobs.request import InputPath, InputText, JobRequest, slug
+from MgImplantSegLib.jobs.transfer import fetch_results, send_engine, send_input
+
+DIGITS_OF_ID = 10
+
+
+@dataclass(frozen=True)
+class JobStatus:
+    """What is known of a job.
+
+    Parameters
+    ----------
+    environment, job : str
+        Together the job's reference ``ENVIRONMENT/JOB``.
+    name, command : str
+        For people.
+    state : State
+        pending, running, done, failed, cancelled or lost.
+    reason, remedy : str
+        Why, and what to do; may be empty.
+    created, ended : float
+        Seconds since 1970; `ended` is None as long as it has not.
+    folder : str
+        The job's folder there.
+    slurm_job : str, optional
+        The cluster's number.
+    is_new : bool, optional
+        Of a submission: False if the same request was there already.
+    """
+
+    environment: str
+    job: str
+    name: str
+    command: str
+    state: State
+    reason: str
+    remedy: str
+    created: float
+    ended: float | None
+    folder: str
+    slurm_job: str | None = None
+    is_new: bool | None = None
+
+    @property
+    def reference(self) -> str:
+        """Names the job from everywhere."""
+        return f"{self.environment}/{self.job}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data."""
+        return {**vars(self), "state": self.state.value, "reference": self.reference}
+
+
+class Backend:
+    """Jobs in one environment; a context manager that closes its connection.
+
+    Parameters
+    ----------
+    environment : Environment
+        Where the jobs run.
+    connection : Connection, optional
+        Another way to its agent.
+    """
+
+    def __init__(self, environment: Environment, connection: Connection | None = None) -> None:
+        self.environment = environment
+        self._connection = connection or connect(environment)
+
+    def __enter__(self) -> Backend:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._connection.close()
+
+    def submit(self, request: JobRequest, events: Events) -> JobStatus:
+        """Send what the job needs and start it; the same request twice is one job.
+
+        Raises
+        ------
+        MgImplantSegError
+            If the environment cannot be reached, or does not take the job; nothing runs then.
+        """
+        self._ask("hello")
+        engine_digest, engine = send_engine(self._connection, events)
+        words, digests, texts = self._send_words(request, events)
+        program = send_input(self._connection, self.environment, request.program, events) if request.program else None
+        description = {
+            "name": request.name, "shown": request.shown, "arguments": words,
+            "program": program.there if program else None, "engine": engine,
+            "python": agent_settings(self.environment)["python"],
+            "variables": dict(self.environment.variables), "grace_s": self.environment.grace_s,
+            "processes": self.environment.processes_per_node if request.is_parallel else 1,
+            "nodes": self.environment.nodes if request.is_parallel else 1,
+            "scheduler": agent_settings(self.environment)["scheduler"],
+            "resume_arguments": list(request.resume_words), "checkpoint": request.checkpoint,
+        }  # fmt: skip
+        same = [description, texts, engine_digest, digests, program.digest if program else "", request.again]
+        description["digests"] = [engine_digest, *digests, *([program.digest] if program else [])]
+        job = f"{slug(request.name)}-{_short_digest(same)}"
+        return self._status(self._ask("submit", job=job, description=description, inputs=texts))
+
+    def status(self, job: str) -> JobStatus:
+        """What is known of a job now."""
+        return self._status(self._ask("status", job=job))
+
+    def list(self) -> list[JobStatus]:
+        """All jobs of the environment, oldest first."""
+        return [self._status(entry) for entry in self._ask("list")["jobs"]]
+
+    def cancel(self, job: str) -> JobStatus:
+        """Stop a job; nothing of it runs any more when this returns."""
+        return self._status(self._ask("cancel", job=job))
+
+    def resume(self, job: str) -> JobStatus:
+        """Start a job that has ended again; a training goes on from its checkpoint."""
+        return self._status(self._ask("resume", job=job))
+
+    def remove(self, job: str) -> None:
+        """Delete a job that has ended, with its results there."""
+        self._ask("remove", job=job)
+
+    def clean(self) -> int:
+        """Delete files there that no job uses any more; returns bytes freed."""
+        return self._ask("clean")["freed_bytes"]
+
+    def read_log(self, job: str, offset: int = 0) -> bytes:
+        """Bytes of the log from an offset on, a few MB at most."""
+        return self._connection.ask("read", job=job, file="log", offset=offset)[1]
+
+    def read_events(self, job: str, offset: int = 0) -> tuple[list[dict[str, Any]], int]:
+        """Events from an offset on, and the offset where the next ones will begin."""
+        content = self._connection.ask("read", job=job, file="events", offset=offset)[1]
+        whole = content[: content.rfind(b"\n") + 1]
+        return [record for line in whole.splitlines() if (record := _event(line))], offset + len(whole)
+
+    def fetch(self, job: str, folder: Path, events: Events) -> list[Path]:
+        """Copy the job's results into `folder`; every file is checked by size and SHA-256, whole ones are kept."""
+        return fetch_results(self._connection, job, folder, events)
+
+    def test(self) -> list[dict[str, Any]]:
+        """Checks of the environment: ``name``, ``ok``, ``found``, ``remedy``."""
+        return self._ask("probe")["checks"]
+
+    def _send_words(self, request: JobRequest, events: Events) -> tuple[list[str], list[str], dict[str, str]]:
+        """The words as they are meant there; digests that identify what was sent; texts for the job's inputs."""
+        words, digests, texts = [], [], {}
+
+        def send(path: Path) -> str:
+            sent = send_input(self._connection, self.environment, path, events)
+            digests.append(sent.digest)
+            return sent.there
+
+        for word in request.words:
+            if isinstance(word, InputPath):
+                words.append(word.before + send(word.path))
+            elif isinstance(word, InputText):
+                words.append(f"../inputs/{word.name}")
+                texts[word.name] = word.compose(send)
+            else:
+                words.append(word)
+        return words, digests, texts
+
+    def _ask(self, operation: str, **arguments: Any) -> dict[str, Any]:
+        return self._connection.ask(operation, **arguments)[0]
+
+    def _status(self, answer: dict[str, Any]) -> JobStatus:
+        return JobStatus(**{**answer, "environment": self.environment.name, "state": State(answer["state"])})
+
+
+def _event(line: bytes) -> dict[str, Any] | None:
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return None
+    return record if isinstance(record, dict) and "event" in record else None
+
+
+def _short_digest(content: Any) -> str:
+    text = json.dumps(content, sort_keys=True, ensure_ascii=True)
+    return hashlib.sha256(text.encode("ascii")).hexdigest()[:DIGITS_OF_ID]

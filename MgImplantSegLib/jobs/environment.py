@@ -1,0 +1,208 @@
+"""`Environment`: where jobs run and what they ask for there."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from enum import Enum
+from types import MappingProxyType
+from typing import Any
+
+from MgImplantSegLib.errors import InputError
+
+THIS_COMPUTER = "this"
+SECRET = re.compile(r"(?i)pass(word|phrase|wd)|secret|token|api_?key|private_?key|credential")
+VALID_NAME = re.compile(r"[^\x00-\x1f\x7f/\\]{1,80}")
+
+
+class Kind(str, Enum):
+    """The kinds of environments."""
+
+    THIS = "this"
+    LOCAL = "local"
+    SSH = "ssh"
+    SLURM = "slurm"
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A Python on some machine, how it is reached and what jobs get there.
+
+    Parameters
+    ----------
+    name : str
+        Chosen by the user.
+    kind : Kind
+        "this": the Python that runs now; "local": another one on this computer; "ssh": one on a host;
+        "slurm": a cluster, through sbatch on this computer or, with `host`, on its login node.
+    python : str
+        The interpreter that runs the jobs; on a host also the one that answers for it. ``~/`` is the home there.
+    root : str
+        Folder there for jobs and files sent.
+    host : str
+        For OpenSSH's client: an alias of its configuration, a name, or user@name.
+    port : int
+        0: as OpenSSH's configuration says.
+    ssh_config : str
+        Another configuration file for OpenSSH's client.
+    identity_file : str
+        Key for OpenSSH's client; its passphrase belongs into an agent, never here.
+    interactive : bool
+        Let OpenSSH's client ask (one-time passwords): it uses the terminal or SSH_ASKPASS.
+    path_map : tuple of (str, str)
+        Folders that both sides see: here → there. Files below them are not copied.
+    processes : int
+        Training processes on each machine; 0: one a GPU asked for, at least one.
+    variables : mapping
+        Environment variables of the jobs. No secrets.
+    setup : tuple of str
+        Shell lines that run before a job, ``module load cuda`` for example.
+    partition, account : str
+        Of the cluster.
+    nodes, cpus, gpus : int
+        Machines; cores and GPUs on each. 0: the cluster's default.
+    memory_gb : float
+        On each machine; 0: the cluster's default.
+    time_minutes : int
+        Time limit; a training that reaches it is queued again and goes on. 0: the cluster's default.
+    sbatch_options : tuple of str
+        Further options of sbatch, each as one word: ``--constraint=a100``.
+    grace_s : float
+        Time to stop politely, and write a checkpoint, before a command is killed.
+    """
+
+    name: str
+    kind: Kind = Kind.LOCAL
+    python: str = ""
+    root: str = ""
+    host: str = ""
+    port: int = 0
+    ssh_config: str = ""
+    identity_file: str = ""
+    interactive: bool = False
+    path_map: tuple[tuple[str, str], ...] = ()
+    processes: int = 0
+    variables: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    setup: tuple[str, ...] = ()
+    partition: str = ""
+    account: str = ""
+    nodes: int = 1
+    cpus: int = 0
+    gpus: int = 0
+    memory_gb: float = 0.0
+    time_minutes: int = 0
+    sbatch_options: tuple[str, ...] = ()
+    grace_s: float = 30.0
+
+    def __post_init__(self) -> None:
+        self._require(bool(VALID_NAME.fullmatch(self.name)), "a name without / and \\", self.name)
+        self._require(self.kind is not Kind.SSH or bool(self.host), "a host", self.host)
+        self._require(not self.host.startswith("-") and not re.search(r"\s", self.host), "a host's name", self.host)
+        self._require(self.host == "" or self.kind in (Kind.SSH, Kind.SLURM), "no host for this kind", self.host)
+        self._require(self.kind is Kind.THIS or bool(self.python), "the path of a Python", self.python)
+        self._require("\n" not in self.python, "the path of a Python", self.python)
+        self._require(self.nodes >= 1, "1 or more nodes", self.nodes)
+        for name in ("port", "processes", "cpus", "gpus", "memory_gb", "time_minutes", "grace_s"):
+            self._require(getattr(self, name) >= 0, f"{name} of 0 or more", getattr(self, name))
+        for option in self.sbatch_options:
+            self._require(option.startswith("-"), "options of sbatch that start with -", option)
+        for name in self.variables:
+            if SECRET.search(name):
+                raise InputError(f"Expected no secret in the environment {self.name!r}, got the variable {name}.",
+                                 "Set it in the start-up files of that machine instead.")  # fmt: skip
+
+    def _require(self, holds: bool, expected: str, got: Any) -> None:
+        if not holds:
+            raise InputError(f"Expected {expected} in the environment {self.name!r}, got {got!r}.")
+
+    @classmethod
+    def this_computer(cls) -> Environment:
+        """The Python that runs now; always there."""
+        return cls(THIS_COMPUTER, Kind.THIS)
+
+    @classmethod
+    def from_dict(cls, name: str, values: Mapping[str, Any]) -> Environment:
+        """An environment from the keys and values of its table.
+
+        Raises
+        ------
+        InputError
+            If a key is unknown or a value has the wrong type; names the nearest key.
+        """
+        known = {entry.name: entry for entry in fields(cls) if entry.name != "name"}
+        for key in values:
+            if key not in known:
+                near = difflib.get_close_matches(key, known, n=1)
+                raise InputError(
+                    f"Expected a known key in the environment {name!r}, got {key!r}.",
+                    f"Did you mean {near[0]!r}?" if near else f"Known are: {', '.join(known)}.",
+                )
+        return cls(name, **{key: _converted(name, key, value) for key, value in values.items()})
+
+    def to_dict(self) -> dict[str, Any]:
+        """The keys and values of its table; what has its default is left out."""
+        default, found = Environment.this_computer(), {"kind": self.kind.value}
+        for entry in fields(self):
+            value = getattr(self, entry.name)
+            if entry.name not in ("name", "kind") and value != getattr(default, entry.name):
+                found[entry.name] = _plain(value)
+        return found
+
+    @property
+    def is_here(self) -> bool:
+        """Whether jobs are started by this computer itself."""
+        return not self.host
+
+    @property
+    def processes_per_node(self) -> int:
+        """Training processes on each machine."""
+        return self.processes or max(1, self.gpus)
+
+    @property
+    def job_python(self) -> str:
+        """The interpreter that runs the jobs."""
+        return self.python or sys.executable
+
+
+CONVERTERS = {
+    "kind": lambda value: Kind(value),
+    "path_map": lambda value: tuple((_typed(str, here), _typed(str, there)) for here, there in value),
+    "variables": lambda value: MappingProxyType({str(key): _typed(str, entry) for key, entry in value.items()}),
+    "setup": lambda value: tuple(_typed(str, entry) for entry in value),
+    "sbatch_options": lambda value: tuple(_typed(str, entry) for entry in value),
+}
+EXPECTED = {
+    "kind": f"one of {', '.join(kind.value for kind in Kind)}", "path_map": "a list of pairs of folders",
+    "variables": "a table of texts", "setup": "a list of texts", "sbatch_options": "a list of texts",
+}  # fmt: skip
+PLAIN_TYPES = {"str": str, "int": int, "float": float, "bool": bool}
+
+
+def _converted(name: str, key: str, value: Any) -> Any:
+    kind = next(entry.type for entry in fields(Environment) if entry.name == key)
+    expected = EXPECTED.get(
+        key, {"str": "a text", "int": "a whole number", "bool": "true or false"}.get(kind, "a number")
+    )
+    try:
+        if isinstance(value, str) and key in ("setup", "sbatch_options", "path_map"):
+            raise TypeError
+        return CONVERTERS[key](value) if key in CONVERTERS else _typed(PLAIN_TYPES[kind], value)
+    except (TypeError, ValueError, AttributeError) as error:
+        raise InputError(f"Expected {expected} for {key!r} in the environment {name!r}, got {value!r}.") from error
+
+
+def _typed(kind: type, value: Any) -> Any:
+    if kind is float and type(value) is int:
+        return float(value)
+    if type(value) is not kind:
+        raise TypeError
+    return value
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return dict(value)
+    return [_plain(entry) for entry in value] if isinstance(value, tuple) else value

@@ -1,0 +1,73 @@
+"""Following a job: its events as they come, from any process, until it has ended."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from MgImplantSegLib.errors import Cancelled, MgImplantSegError
+from MgImplantSegLib.events import Events
+from MgImplantSegLib.jobs.agent.job_folder import State
+from MgImplantSegLib.jobs.backend import Backend, JobStatus
+from MgImplantSegLib.jobs.environment import Environment
+from MgImplantSegLib.jobs.request import JobRequest
+
+SHORTEST_WAIT_S, LONGEST_WAIT_S = 0.2, 3.0
+SECONDS_BETWEEN_STATES = 2.0
+PASSED_ON = ("progress", "metric", "warning")
+
+
+def follow(backend: Backend, job: str, events: Events, offset: int = 0) -> JobStatus:
+    """Pass the job's progress, metrics and warnings on to `events` until it ends; returns how it ended.
+
+    Raises
+    ------
+    Cancelled
+        If `events` are cancelled; the job goes on.
+    """
+    wait_s, last_look, status = SHORTEST_WAIT_S, float("-inf"), None
+    while True:
+        events.check_cancelled()
+        if time.monotonic() - last_look > SECONDS_BETWEEN_STATES:
+            status, last_look = backend.status(job), time.monotonic()
+        records, new_offset = backend.read_events(job, offset)
+        for record in records:
+            _pass_on(record, events)
+            if record["event"] == "ended":
+                last_look = float("-inf")
+        if status.state.is_final and new_offset == offset:
+            return status
+        wait_s = SHORTEST_WAIT_S if new_offset > offset else min(2 * wait_s, LONGEST_WAIT_S)
+        offset = new_offset
+        time.sleep(wait_s)
+
+
+def run_job(environment: Environment, request: JobRequest, folder: Path, events: Events) -> list[Path]:
+    """Run a request elsewhere as if it ran here: send, follow, fetch the results into `folder`; cancel stops the job.
+
+    Raises
+    ------
+    MgImplantSegError
+        If the job does not end well; says why.
+    Cancelled
+        If `events` are cancelled; the job is stopped then.
+    """
+    with Backend(environment) as backend:
+        status = backend.submit(request, events)
+        try:
+            status = follow(backend, status.job, events)
+        except Cancelled:
+            backend.cancel(status.job)
+            raise
+        if status.state is not State.DONE:
+            raise MgImplantSegError(
+                f"Expected the job {status.reference} to end well, got {status.state.value}: {status.reason}",
+                status.remedy or f"See: jobs log {status.reference}",
+            )
+        return backend.fetch(status.job, folder, events)
+
+
+def _pass_on(record: dict[str, Any], events: Events) -> None:
+    if record["event"] in PASSED_ON:
+        events.emit(**{name: value for name, value in record.items() if name not in ("version", "time")})

@@ -1,0 +1,66 @@
+"""What the tests of jobs have in common: small requests, and waiting for what they become."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+from MgImplantSegLib.events import Events
+from MgImplantSegLib.jobs.agent.job_folder import State
+from MgImplantSegLib.jobs.agent.processes import marked
+from MgImplantSegLib.jobs.backend import Backend, JobStatus
+from MgImplantSegLib.jobs.request import JobRequest
+
+WORKER = Path(__file__).with_name("worker.py")
+LONG = "2000"
+SECONDS_TO_WAIT = 60
+
+
+def worker_request(mode: str, steps: str, *words: str, name: str = "work", again: str | None = None) -> JobRequest:
+    """The small worker; not the same request as any other unless `again` is given."""
+    return JobRequest(
+        (mode, steps, *words), name, program=WORKER, resume_words=("--resume",), checkpoint="checkpoint.json",
+        again=uuid.uuid4().hex if again is None else again,
+    )  # fmt: skip
+
+
+def wait_for(holds: Callable[[], object], what: str, seconds: float = SECONDS_TO_WAIT) -> object:
+    """The first true value of `holds()`; AssertionError after `seconds`."""
+    end = time.monotonic() + seconds
+    while not (found := holds()):
+        assert time.monotonic() < end, f"waited {seconds:g} s for {what}"
+        time.sleep(0.1)
+    return found
+
+
+def run_to_end(backend: Backend, request: JobRequest) -> JobStatus:
+    """Submit and wait until nothing more happens."""
+    status = backend.submit(request, Events())
+    return wait_until_final(backend, status.job)
+
+
+def wait_until_final(backend: Backend, job: str, seconds: float = SECONDS_TO_WAIT) -> JobStatus:
+    """The status once it is final."""
+    wait_for(lambda: backend.status(job).state.is_final, "the end of the job", seconds)
+    return backend.status(job)
+
+
+def submit_and_wait_for_metric(backend: Backend, request: JobRequest) -> JobStatus:
+    """Submit; return when the command has told of its work."""
+    status = backend.submit(request, Events())
+    wait_for(lambda: metrics(backend, status.job), "the first metric")
+    status = backend.status(status.job)
+    assert status.state is State.RUNNING
+    return status
+
+
+def metrics(backend: Backend, job: str) -> list[dict]:
+    """All metrics that the job has told of."""
+    return [record for record in backend.read_events(job)[0] if record["event"] == "metric"]
+
+
+def still_running(status: JobStatus) -> list[int]:
+    """Processes that belong to the job."""
+    return marked(status.folder)

@@ -1,0 +1,235 @@
+"""An OpenSSH server and a one-machine SLURM cluster on 127.0.0.1, as plain processes in a folder of their own."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+SERVER_PATH = "/usr/sbin:/usr/local/sbin:/sbin"
+SSHD_PROGRAMS = ("sshd", "ssh", "ssh-keygen")
+SLURM_PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scontrol", "scancel", "srun")
+DEBIAN_PACKAGES = ("openssh-server", "openssh-client", "slurm-wlm", "munge")
+SECONDS_TO_START = 60
+
+
+def find_program(name: str) -> str | None:
+    """The path of a program, servers' folders included."""
+    return shutil.which(name, path=f"{os.environ.get('PATH', '')}:{SERVER_PATH}")
+
+
+def missing_for_sshd() -> list[str]:
+    """What an sshd of our own lacks on this machine."""
+    return [name for name in SSHD_PROGRAMS if find_program(name) is None] + _not_root()
+
+
+def missing_for_slurm() -> list[str]:
+    """What a SLURM cluster of our own lacks on this machine."""
+    return [name for name in SLURM_PROGRAMS if find_program(name) is None] + _not_root()
+
+
+def _not_root() -> list[str]:
+    is_root = sys.platform == "linux" and os.geteuid() == 0
+    return [] if is_root else ["the right to start servers (root on Linux)"]
+
+
+def free_port() -> int:
+    """A TCP port of 127.0.0.1 that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_until(is_ready: Callable[[], bool], what: str, seconds: float = SECONDS_TO_START) -> None:
+    """Return when `is_ready()` is true; raise TimeoutError with `what` after `seconds`."""
+    end = time.monotonic() + seconds
+    while not is_ready():
+        if time.monotonic() > end:
+            raise TimeoutError(f"waited {seconds:g} s for {what}")
+        time.sleep(0.1)
+
+
+class Daemon:
+    """One server process in the foreground, its output in a file; ended by its own process id."""
+
+    def __init__(self, command: list[str], log: Path, env: dict[str, str] | None = None) -> None:
+        self._command, self._log, self._env = command, log, {**os.environ, **(env or {})}
+        self._process: subprocess.Popen | None = None
+
+    def start(self) -> None:
+        """Start the process."""
+        with open(self._log, "ab") as log:
+            self._process = subprocess.Popen(
+                self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self._env, start_new_session=True
+            )
+
+    def stop(self, number: int = signal.SIGTERM) -> None:
+        """End the process and wait for it."""
+        if self._process is None:
+            return
+        self._process.send_signal(number)
+        try:
+            self._process.wait(15)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process = None
+
+    @property
+    def pid(self) -> int:
+        """Process id of the running server."""
+        return self._process.pid
+
+
+class SshServer:
+    """An sshd with throw-away keys, and the client's configuration file for it.
+
+    Parameters
+    ----------
+    folder : Path
+        For keys, configuration and log.
+    """
+
+    ALIAS = "gpu-server"
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.port = folder, free_port()
+        self.client_config = folder / "client_config"
+        self.known_hosts = folder / "known_hosts"
+        folder.mkdir(mode=0o700)
+        for name in ("host_key", "user_key"):
+            self._make_key(folder / name)
+        (folder / "authorized_keys").write_text((folder / "user_key.pub").read_text())
+        self.trust((folder / "host_key.pub").read_text())
+        self._write_configurations()
+        command = [find_program("sshd"), "-D", "-e", "-f", str(folder / "sshd_config")]
+        self._daemon = Daemon(command, folder / "sshd.log")
+
+    def start(self) -> None:
+        """Start the server and wait until it answers."""
+        Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
+        self._daemon.start()
+        wait_until(self._answers, "sshd")
+
+    def stop(self) -> None:
+        """End the server; its sessions go on."""
+        self._daemon.stop()
+
+    def drop_connections(self) -> int:
+        """Kill the server's side of every open connection; returns how many there were."""
+        children = subprocess.run(["pgrep", "-P", str(self._daemon.pid)], capture_output=True, text=True).stdout.split()
+        for child in children:
+            os.kill(int(child), signal.SIGKILL)
+        return len(children)
+
+    def trust(self, public_key: str) -> None:
+        """Make `public_key` the one that the client expects of this server."""
+        self.known_hosts.write_text(f"[127.0.0.1]:{self.port} {' '.join(public_key.split()[:2])}\n")
+
+    @staticmethod
+    def _make_key(path: Path) -> None:
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "test", "-f", str(path)], check=True)
+
+    def _answers(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def _write_configurations(self) -> None:
+        folder = self.folder
+        (folder / "sshd_config").write_text(
+            f"Port {self.port}\nListenAddress 127.0.0.1\nHostKey {folder}/host_key\nPidFile {folder}/sshd.pid\n"
+            f"AuthorizedKeysFile {folder}/authorized_keys\nUsePAM no\nStrictModes no\nPermitRootLogin yes\n"
+            "PasswordAuthentication no\nKbdInteractiveAuthentication no\nMaxStartups 100\nAcceptEnv SLURM_CONF\n"
+        )
+        self.client_config.write_text(
+            f"Host {self.ALIAS}\n  HostName 127.0.0.1\n  Port {self.port}\n  User root\n  IdentitiesOnly yes\n"
+            f"  IdentityFile {folder}/user_key\n  UserKnownHostsFile {folder}/known_hosts\n"
+            "  GlobalKnownHostsFile /dev/null\n  ServerAliveInterval 2\n  SendEnv SLURM_CONF\n"
+        )
+
+
+class SlurmCluster:
+    """munged, slurmctld and two slurmd (nodes n1 and n2) with key, socket and state of their own.
+
+    Partitions: `gpu` (default; two fake GPUs a node), `low` (jobs are requeued when `high` wants the node), `high`.
+    """
+
+    NODES = ("n1", "n2")
+
+    def __init__(self, folder: Path, cores: int = 4) -> None:
+        self.folder, self.configuration = folder, folder / "slurm.conf"
+        folder.mkdir(mode=0o755)
+        (folder / "munge.key").write_bytes(secrets.token_bytes(128))
+        (folder / "munge.key").chmod(0o400)
+        self._make_fake_gpus()
+        self._write_configuration(cores)
+        env = {"SLURM_CONF": str(self.configuration)}
+        munge = [find_program("munged"), "--foreground", "--force", f"--key-file={folder}/munge.key",
+                 f"--socket={folder}/munge.socket", f"--pid-file={folder}/munge.pid", f"--log-file={folder}/munge.log",
+                 f"--seed-file={folder}/munge.seed"]  # fmt: skip
+        self._munge = Daemon(munge, folder / "munged.out")
+        self.controller = Daemon([find_program("slurmctld"), "-D"], folder / "slurmctld.out", env)
+        self._nodes = [Daemon([find_program("slurmd"), "-D", "-N", name], folder / f"slurmd-{name}.out", env)
+                       for name in self.NODES]  # fmt: skip
+
+    def start(self) -> None:
+        """Start everything and wait until the nodes are idle."""
+        self._munge.start()
+        wait_until((self.folder / "munge.socket").exists, "munged")
+        for daemon in (self.controller, *self._nodes):
+            daemon.start()
+        wait_until(self._nodes_are_idle, "idle SLURM nodes")
+
+    def stop(self) -> None:
+        """End all jobs and servers."""
+        self.run("scancel", "--full", "--signal=KILL", "--user=root")
+        self.run("scancel", "--user=root")
+        for daemon in (*self._nodes, self.controller, self._munge):
+            daemon.stop()
+
+    def run(self, *command: str) -> str:
+        """Output of one of SLURM's programs for this cluster; an empty text when it fails."""
+        env = {**os.environ, "SLURM_CONF": str(self.configuration)}
+        return subprocess.run(command, env=env, capture_output=True, text=True, timeout=60).stdout
+
+    def _nodes_are_idle(self) -> bool:
+        return self.run("sinfo", "-h", "-N", "-p", "gpu", "-o", "%t").split() == ["idle"] * len(self.NODES)
+
+    def _make_fake_gpus(self) -> None:
+        for index in range(2):
+            os.mknod(self.folder / f"fakegpu{index}", 0o666 | 0o020000, os.makedev(1, 3))
+
+    def _write_configuration(self, cores: int) -> None:
+        folder, host = self.folder, socket.gethostname()
+        for name in ("state", *self.NODES):
+            (folder / name).mkdir()
+        self.configuration.write_text(
+            f"ClusterName=test\nSlurmctldHost={host}(127.0.0.1)\nSlurmUser=root\nSlurmdUser=root\n"
+            f"SlurmctldPort={free_port()}\nStateSaveLocation={folder}/state\nSlurmdSpoolDir={folder}/%n\n"
+            f"SlurmctldPidFile={folder}/slurmctld.pid\nSlurmdPidFile={folder}/slurmd-%n.pid\n"
+            f"AuthType=auth/munge\nAuthInfo=socket={folder}/munge.socket,cred_expire=5\nCredType=cred/munge\n"
+            "ProctrackType=proctrack/linuxproc\nTaskPlugin=task/none\nSwitchType=switch/none\nMpiDefault=none\n"
+            "JobAcctGatherType=jobacct_gather/none\nAccountingStorageType=accounting_storage/none\n"
+            "SelectType=select/cons_tres\nSelectTypeParameters=CR_Core\nSlurmdParameters=config_overrides\n"
+            "CommunicationParameters=NoCtldInAddrAny,NoInAddrAny\nReturnToService=2\nKillWait=20\nMinJobAge=300\n"
+            "MessageTimeout=5\nSchedulerParameters=bf_interval=2,sched_interval=2,sched_min_interval=0\n"
+            "PreemptType=preempt/partition_prio\nPreemptMode=REQUEUE\nGresTypes=gpu\n"
+            + "".join(
+                f"NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={free_port()} CPUs={cores} "
+                "RealMemory=4000 Gres=gpu:2 State=UNKNOWN\n"
+                for name in self.NODES
+            )
+            + "PartitionName=gpu Nodes=n1,n2 Default=YES MaxTime=60 DefaultTime=10 OverSubscribe=NO\n"
+            "PartitionName=low Nodes=n1 PriorityTier=1 GraceTime=30 MaxTime=60 PreemptMode=REQUEUE\n"
+            "PartitionName=high Nodes=n1 PriorityTier=10 MaxTime=60 PreemptMode=OFF\n"
+        )
+        (folder / "gres.conf").write_text(
+            "".join(f"NodeName={name} Name=gpu File={folder}/fakegpu[0-1]\n" for name in self.NODES)
+        )

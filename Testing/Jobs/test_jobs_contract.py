@@ -1,0 +1,158 @@
+"""What every environment promises, whatever its kind. All of it against the real thing."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+from job_cases import (
+    LONG,
+    metrics,
+    run_to_end,
+    still_running,
+    submit_and_wait_for_metric,
+    wait_for,
+    wait_until_final,
+    worker_request,
+)
+
+from MgImplantSegLib.events import Events
+from MgImplantSegLib.jobs.agent.job_folder import State
+from MgImplantSegLib.jobs.backend import Backend
+
+ODD_WORDS = (
+    *(
+        "two words",
+        "",
+        "-x",
+        "--",
+        "'",
+        '"',
+        "a;b",
+        "$(touch pwned)",
+        "`touch pwned`",
+        "$HOME",
+        "*",
+        "~",
+        "\\",
+        "é 漢 🦴",
+    ),
+    *("new\nline", "%j", "&& touch pwned", "!!", "--events"),
+)
+
+
+def test_words_arrive_as_they_are_and_results_come_back_whole(backend, tmp_path):
+    status = run_to_end(backend, worker_request("count", "2", *ODD_WORDS, name="Schräube; $(touch pwned) -x"))
+    assert status.state is State.DONE, backend.read_log(status.job)
+    assert status.name == "Schräube; $(touch pwned) -x"
+    files = backend.fetch(status.job, tmp_path / "results", Events())
+    assert json.loads((tmp_path / "results" / "words.json").read_text()) == list(ODD_WORDS)
+    assert (tmp_path / "results" / "folder with space" / "nämé;$(x) 'q'.bin").read_bytes() == bytes(range(256)) * 5000
+    assert len(files) == 2
+    assert not list(Path(status.folder).parents[1].rglob("pwned"))
+    assert not still_running(status)
+
+
+def test_job_folders_are_private(backend):
+    status = run_to_end(backend, worker_request("count", "1"))
+    for folder in (Path(status.folder), Path(status.folder).parent, Path(status.folder).parents[1]):
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+def test_events_and_log_are_read_live_from_any_offset_by_another_client(backend):
+    status = submit_and_wait_for_metric(backend, worker_request("count", LONG))
+    with Backend(backend.environment) as other:
+        first, offset = other.read_events(status.job)
+        wait_for(lambda: len(metrics(other, status.job)) > len(first) + 3, "more events")
+        later, _ = other.read_events(status.job, offset)
+        everything, _ = other.read_events(status.job)
+        assert first + later == everything[: len(first) + len(later)]
+        assert [r["iteration"] for r in everything if r["event"] == "metric"][:3] == [0, 1, 2]
+        assert other.read_log(status.job) == b"first step 0\n"
+        assert other.read_log(status.job, 6) == b"step 0\n"
+        assert other.cancel(status.job).state is State.CANCELLED
+
+
+def test_cancel_is_polite_and_leaves_nothing_running(backend):
+    status = submit_and_wait_for_metric(backend, worker_request("count", LONG))
+    assert len(still_running(status)) >= 2
+    cancelled = backend.cancel(status.job)
+    assert cancelled.state is State.CANCELLED
+    assert not still_running(status)
+    assert (Path(status.folder) / "results" / "checkpoint.json").exists()
+    assert backend.cancel(status.job).state is State.CANCELLED
+
+
+def test_the_same_request_runs_once_until_it_has_ended_badly(backend):
+    request = worker_request("count", LONG)
+    first = backend.submit(request, Events())
+    second = backend.submit(request, Events())
+    assert (first.is_new, second.is_new) == (True, False)
+    assert first.job == second.job
+    backend.cancel(first.job)
+    third = backend.submit(request, Events())
+    assert third.is_new
+    assert third.job != first.job
+    assert backend.cancel(third.job).state is State.CANCELLED
+    backend.remove(third.job)
+    assert third.job not in [status.job for status in backend.list()]
+
+
+def test_a_failed_command_says_why_and_what_to_do(backend):
+    status = run_to_end(backend, worker_request("fail", "9"))
+    assert status.state is State.FAILED
+    assert (status.reason, status.remedy) == ("Expected bone, got stone.", "Bring bone.")
+
+
+def test_a_killed_worker_is_a_failed_job_with_nothing_left(backend):
+    status = run_to_end(backend, worker_request("die", "9"))
+    assert status.state is State.FAILED
+    assert "SIGKILL" in status.reason
+    assert not still_running(status)
+
+
+def test_a_killed_runner_takes_its_command_along_and_the_job_goes_on_by_resume(backend):
+    status = submit_and_wait_for_metric(backend, worker_request("count", "60"))
+    runner = json.loads((Path(status.folder) / "runner.json").read_text())
+    os.kill(int(runner["process"].split()[0]), signal.SIGKILL)
+    ended = wait_until_final(backend, status.job)
+    assert ended.state in (State.LOST, State.FAILED)
+    wait_for(lambda: (Path(status.folder) / "results" / "checkpoint.json").exists(), "the command's polite end")
+    before = len(metrics(backend, status.job))
+    assert backend.resume(status.job).state in (State.PENDING, State.RUNNING)
+    assert wait_until_final(backend, status.job).state is State.DONE
+    assert [record["iteration"] for record in metrics(backend, status.job)] == list(range(60))
+    assert before < 60
+    assert not still_running(status)
+
+
+CLIENT = """
+import sys
+sys.path[:0] = sys.argv[1:3]
+from conftest import *
+from job_cases import *
+from MgImplantSegLib.jobs.watch import follow
+environment = Environment.from_dict(sys.argv[3], eval(sys.argv[4]))
+with Backend(environment) as backend:
+    status = backend.submit(worker_request("count", "60", again=sys.argv[5]), Events())
+    print(status.job, flush=True)
+    follow(backend, status.job, Events())
+"""
+
+
+def test_a_job_outlives_its_client_killed_and_another_one_takes_over(backend, tmp_path):
+    engine, here = str(Path(__file__).parents[2]), str(Path(__file__).parent)
+    words = [backend.environment.name, repr(backend.environment.to_dict()), str(tmp_path)]
+    client = subprocess.Popen([sys.executable, "-c", CLIENT, engine, here, *words], stdout=subprocess.PIPE, text=True)
+    job = client.stdout.readline().strip()
+    wait_for(lambda: metrics(backend, job), "the first metric")
+    client.kill()
+    client.wait()
+    client.stdout.close()
+    assert wait_until_final(backend, job).state is State.DONE
+    assert [record["iteration"] for record in metrics(backend, job)] == list(range(60))
