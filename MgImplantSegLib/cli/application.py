@@ -54,9 +54,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _prepare_streams() -> None:
+    """Characters that a terminal lacks are replaced; what goes to files and pipes is UTF-8 everywhere."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")
+            stream.reconfigure(encoding=None if stream.isatty() else "utf-8", errors="replace")
 
 
 def _parse(chosen: Command, words: list[str]) -> argparse.Namespace:

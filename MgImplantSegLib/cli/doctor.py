@@ -7,7 +7,6 @@ import importlib.metadata
 import platform
 import shutil
 import sys
-from collections.abc import Callable
 from ctypes.util import find_library
 from pathlib import Path
 from typing import Any
@@ -110,13 +109,9 @@ def _gpu_text(torch: Any, index: int) -> str:
 
 
 def _check_drawing() -> dict[str, Any]:
-    found = _loads("EGL") or _loads("OSMesa") if sys.platform == "linux" else platform.system()
+    found = find_library("EGL") if sys.platform == "linux" else platform.system()
     remedy = "On Debian and Ubuntu: apt-get install libegl1 libegl-mesa0 libgl1 libgl1-mesa-dri"
     return _check("3D views", bool(found), f"drawn off-screen with {found}" if found else "no libEGL", remedy)
-
-
-def _loads(library: str, find: Callable[[str], str | None] = find_library) -> str | None:
-    return find(library)
 
 
 def _check_model() -> dict[str, Any]:

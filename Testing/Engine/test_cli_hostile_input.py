@@ -222,7 +222,8 @@ def test_segment_refuses_a_model_that_is(kind, tiny_model, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    "out", ["missing_folder/s.seg.nrrd", "scan.nrrd/s.seg.nrrd", "s.docx", "s", ".", "n" * 300 + ".seg.nrrd"]
+    "out",
+    ["scan.nrrd", "missing_folder/s.seg.nrrd", "scan.nrrd/s.seg.nrrd", "s.docx", "s", ".", "n" * 300 + ".seg.nrrd"],
 )
 def test_segment_refuses_an_output_before_the_work_begins(out, tiny_model, tmp_path, capsys):
     scan = volume_file(tmp_path, grey())
