@@ -1,5 +1,7 @@
 """The engine's .seg.nrrd files in Slicer's own storage node, and Slicer's files in the engine."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import slicer
@@ -7,6 +9,7 @@ import vtk
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from MgImplantSegLib.io import read_label_map, write_label_map
+from MgImplantSegLib.io.terminology import CONTEXT_NAME, terminology_entry, terminology_tag
 from MgImplantSegLib.labels import CLASSES, LabelScheme, Role
 from MgImplantSegLib.volume import LabelMap
 
@@ -161,3 +164,17 @@ def test_joint_smoothing_of_a_file_made_in_slicer_does_not_matter(scene, labels,
     write_label_map(read_label_map(tmp_path / "a.seg.nrrd"), tmp_path / "b.seg.nrrd")
     assert b"Joint smoothing|1" in (tmp_path / "a.seg.nrrd").read_bytes()
     assert b"Joint smoothing" not in (tmp_path / "b.seg.nrrd").read_bytes()
+
+
+def test_the_terminology_file_gives_slicer_the_codes_and_colours_of_the_classes():
+    path = Path(__file__).resolve().parents[2] / "Resources" / "Terminologies" / "MgImplantSeg.term.json"
+    logic = slicer.vtkSlicerTerminologiesModuleLogic()
+    assert logic.LoadTerminologyFromFile(str(path)) == CONTEXT_NAME
+    for label in CLASSES[1:]:
+        entry = slicer.vtkSlicerTerminologyEntry()
+        assert logic.DeserializeTerminologyEntry(terminology_entry(terminology_tag(label)), entry)
+        assert logic.UpdateEntryFromLoadedTerminologies(entry, [CONTEXT_NAME], [])
+        code = entry.GetTypeObject()
+        assert (code.GetCodingSchemeDesignator(), code.GetCodeValue()) == (label.type.scheme, label.type.value)
+        assert code.GetCodeMeaning() == label.type.meaning
+        assert np.array(code.GetRecommendedDisplayRGBValue()) / 255 == pytest.approx(label.color_rgb, abs=0.003)
