@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import torch
 from torch import nn
@@ -29,3 +30,12 @@ class AveragedNetwork:
         torch._foreach_lerp_([averaged[name] for name in floating], [present[name] for name in floating], 1 - decay)
         for name in present.keys() - set(floating):
             averaged[name].copy_(present[name])
+
+    def state(self) -> dict[str, Any]:
+        """Values and number of updates, for `load_state`."""
+        return {"network": self.network.state_dict(), "updates": self.updates}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go on where `state` was taken."""
+        self.network.load_state_dict(state["network"])
+        self.updates = state["updates"]

@@ -12,7 +12,7 @@ import torch
 from MgImplantSegLib.errors import InputError, OutputError
 from MgImplantSegLib.files import atomic_output
 
-FORMAT = 1
+FORMAT = 2
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:

@@ -28,6 +28,7 @@ from MgImplantSegLib.training.export import (
     require_same_network,
     write_facts,
 )
+from MgImplantSegLib.training.learner import Learner
 from MgImplantSegLib.training.patches import PatchBatches, PatchSettings, axis_planes
 from MgImplantSegLib.training.precision import choose_arithmetic
 from MgImplantSegLib.training.process import StopRequest, silent
@@ -106,7 +107,8 @@ def train(config: TrainingConfig | str | Path, events: Events, resume: str | Pat
         with StopRequest(config.run_folder).on_signals() as stop:
             network = _first_network(config)
             data = _training_data(config, samples, world, network)
-            trainer = Trainer(config, network, data, arithmetic, world, stop, events)
+            learner = Learner(network, config.training, _augmentation(config), arithmetic, world)
+            trainer = Trainer(config, learner, data, stop, events)
             if state is not None:
                 trainer.load_state(state)
             reason = trainer.run()
@@ -176,16 +178,18 @@ def _training_data(
     patch_settings = PatchSettings(
         settings.input_size, settings.batch_size, settings.balanced_share, config.augmentation, config.seed
     )
-    channel = {role: number for number, role in enumerate(config.data.classes)}
-    augment = Augmentation(
-        config.augmentation, settings.input_size, channel.get(Role.BACKGROUND.value),
-        channel.get(Role.DEGRADATION_LAYER.value),
-    )  # fmt: skip
     return TrainingData(
         PatchBatches(of_split["train"], planes, patch_settings, world),
-        augment,
         ValidationSlices(of_split["validation"], planes, config.validation, network.spec.size_multiple),
     )
+
+
+def _augmentation(config: TrainingConfig) -> Augmentation:
+    channel = {role: number for number, role in enumerate(config.data.classes)}
+    return Augmentation(
+        config.augmentation, config.training.input_size, channel.get(Role.BACKGROUND.value),
+        channel.get(Role.DEGRADATION_LAYER.value),
+    )  # fmt: skip
 
 
 def require_same_configuration(new: TrainingConfig, old: TrainingConfig) -> None:
