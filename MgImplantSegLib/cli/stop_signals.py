@@ -15,11 +15,13 @@ def stop_signals() -> Iterator[Callable[[], bool]]:
     """Within the block signals do not end the process; yields a function that says whether one came.
 
     A signal that is ignored already (as `nohup` does) stays ignored. Outside the main thread nothing is changed.
+    A second SIGTERM is the same request once more: a cluster sends one to every process of a job, and torchrun
+    sends its workers another.
     """
     asked = threading.Event()
 
-    def on_signal(_number: int, _frame: object) -> None:
-        if asked.is_set():
+    def on_signal(number: int, _frame: object) -> None:
+        if asked.is_set() and number == signal.SIGINT:
             raise KeyboardInterrupt
         asked.set()
 
