@@ -4,12 +4,28 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import pathlib
+import subprocess
 import sys
 import traceback
 
 import pytest
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
+MAKE_TINY_MODEL = """
+import sys, torch
+from MgImplantSegLib.model_file import ModelCard, save_model
+from MgImplantSegLib.networks import build_network
+from MgImplantSegLib.preprocess import Preprocessing
+torch.manual_seed(0)
+spec = {"name": "unet", "depth": 1, "width": 4, "classes": 4}
+card = ModelCard("tiny", spec, Preprocessing(20.0), metrics={"mean_iou": 0.25}, licence="Apache-2.0")
+weights = build_network(spec).state_dict()
+for name in [name for name in weights if name.startswith("head")]:
+    weights[name] = weights[name] * (0 if name.endswith("bias") else 30)
+save_model(sys.argv[1], card, weights)
+"""
 MISSING = [name for name in ("PySide6", "slicer") if importlib.util.find_spec(name) is None]
 collect_ignore_glob = ["test_*.py"] if MISSING else []
 
@@ -49,3 +65,45 @@ def slicer_app(qt_application, tmp_path):
     install.remove_scene()
     sys.excepthook = hook
     assert not errors, "\n".join(errors)
+
+
+@pytest.fixture
+def module(slicer_app, tmp_path, monkeypatch):
+    """The module's file, loaded as Slicer does; settings and environments of this test alone."""
+    import slicer
+
+    monkeypatch.setenv("MGIMPLANTSEG_CONFIG", str(tmp_path / "configuration"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    path = slicer.modules.mgimplantseg.path
+    monkeypatch.syspath_prepend(str(pathlib.Path(path).parent))
+    for name in [name for name in sys.modules if name.split(".")[0] in ("MgImplantSeg", "MgImplantSegSections")]:
+        del sys.modules[name]
+    return importlib.import_module("MgImplantSeg")
+
+
+@pytest.fixture
+def widget(module):
+    """The open panel, as after the user has chosen the module."""
+    instance = module.MgImplantSegWidget()
+    instance.setup()
+    instance.enter()
+    yield instance
+    instance.cleanup()
+
+
+@pytest.fixture
+def ui(widget):
+    """All named widgets of the panel."""
+    return widget.panel.workbench.ui
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory):
+    """A model file with random weights, made by another process because Slicer's must not import torch."""
+    path = tmp_path_factory.mktemp("models") / "tiny.mgmodel"
+    done = subprocess.run(
+        [sys.executable, "-c", MAKE_TINY_MODEL, str(path)], cwd=CHECKOUT, capture_output=True, text=True
+    )
+    if done.returncode:
+        pytest.skip(f"torch is needed to make a model: {done.stderr.splitlines()[-1:]}")
+    return path

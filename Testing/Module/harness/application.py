@@ -11,6 +11,7 @@ from typing import Any
 from PySide6 import QtCore, QtGui, QtWidgets
 
 from . import api
+from .io_manager import IOManager
 from .pythonqt import BoundSignal, HarnessLacksError, wrap
 
 
@@ -54,6 +55,7 @@ class Application(Checked):
         self.applicationName, self.applicationVersion, self.majorVersion, self.minorVersion = "Slicer", "5.13", 5, 13
         self.documentationBaseUrl = "https://slicer.readthedocs.io/en/latest/"
         self.layout: Any = None
+        self._io_manager = IOManager(stand_alone_scene)
         self.is_testing = False
         self.opened_urls: list[str] = []
 
@@ -87,6 +89,9 @@ class Application(Checked):
 
     def moduleLogic(self, name: str) -> Any:
         return self._scene.logics[name]
+
+    def coreIOManager(self) -> Any:
+        return self._io_manager
 
     def layoutManager(self) -> Any:
         return self.layout

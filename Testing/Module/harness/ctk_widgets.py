@@ -1,8 +1,6 @@
 """Stand-ins for CTK's widgets, written for this project: their properties and signals on PySide6's widgets."""
 
-from __future__ import annotations
-
-from PySide6.QtCore import Property, Qt, Signal
+from PySide6.QtCore import Property, QEvent, Qt, Signal
 from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -19,6 +17,7 @@ from PySide6.QtWidgets import (
 )
 
 HEADER_HEIGHT = 28
+WANTS_TO_BE_SEEN, CHANGED_BY_FOLDING = "harness_wanted", "harness_folding"
 
 
 class ctkCheckBox(QCheckBox):
@@ -33,7 +32,40 @@ class ctkDoubleSpinBox(QDoubleSpinBox):
     """A spin box for numbers."""
 
 
-class ctkCollapsibleButton(QWidget):
+class FoldsChildren:
+    """What can be folded: child widgets are hidden while it is, and come back unless they were hidden by themselves."""
+
+    is_folded = False
+
+    def fold(self, folded: bool) -> None:
+        """Fold away or unfold."""
+        self.is_folded = folded
+        for child in self.children():
+            if isinstance(child, QWidget):
+                self._hide_or_restore(child)
+
+    def childEvent(self, event) -> None:
+        super().childEvent(event)
+        if event.added() and isinstance(event.child(), QWidget):
+            event.child().installEventFilter(self)
+            self._hide_or_restore(event.child())
+
+    def eventFilter(self, child, event) -> bool:
+        kinds = (QEvent.Type.ShowToParent, QEvent.Type.HideToParent)
+        if event.type() in kinds and not child.property(CHANGED_BY_FOLDING):
+            child.setProperty(WANTS_TO_BE_SEEN, event.type() == kinds[0])
+            if self.is_folded and event.type() == kinds[0]:
+                self._hide_or_restore(child)
+        return False
+
+    def _hide_or_restore(self, child: QWidget) -> None:
+        wanted = child.property(WANTS_TO_BE_SEEN) is not False and not self.is_folded
+        child.setProperty(CHANGED_BY_FOLDING, True)
+        child.setVisible(wanted)
+        child.setProperty(CHANGED_BY_FOLDING, False)
+
+
+class ctkCollapsibleButton(FoldsChildren, QWidget):
     """A header with a text over contents that can be folded away."""
 
     contentsCollapsed = Signal(bool)
@@ -42,7 +74,7 @@ class ctkCollapsibleButton(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._text, self._collapsed = "", False
+        self._text = ""
         self.setContentsMargins(0, HEADER_HEIGHT, 0, 0)
 
     def _get_text(self) -> str:
@@ -53,25 +85,17 @@ class ctkCollapsibleButton(QWidget):
         self.update()
 
     def _get_collapsed(self) -> bool:
-        return self._collapsed
+        return self.is_folded
 
     def setCollapsed(self, collapsed: bool) -> None:
-        if collapsed == self._collapsed:
+        if collapsed == self.is_folded:
             return
-        self._collapsed = collapsed
         self.setMaximumHeight(HEADER_HEIGHT if collapsed else 16777215)
-        for child in self.children():
-            if isinstance(child, QWidget):
-                child.setVisible(not collapsed)
+        self.fold(collapsed)
         self.contentsCollapsed.emit(collapsed)
 
     def click(self) -> None:
-        self.setCollapsed(not self._collapsed)
-
-    def childEvent(self, event) -> None:
-        super().childEvent(event)
-        if event.added() and self._collapsed and isinstance(event.child(), QWidget):
-            event.child().setVisible(False)
+        self.setCollapsed(not self.is_folded)
 
     def mousePressEvent(self, event) -> None:
         if event.position().y() <= HEADER_HEIGHT:
@@ -79,7 +103,7 @@ class ctkCollapsibleButton(QWidget):
 
     def minimumSizeHint(self):
         hint = super().minimumSizeHint()
-        hint.setHeight(HEADER_HEIGHT if self._collapsed else max(HEADER_HEIGHT, hint.height()))
+        hint.setHeight(HEADER_HEIGHT if self.is_folded else max(HEADER_HEIGHT, hint.height()))
         return hint
 
     def paintEvent(self, _event) -> None:
@@ -88,7 +112,7 @@ class ctkCollapsibleButton(QWidget):
         option.rect.setHeight(HEADER_HEIGHT - 2)
         painter = QStylePainter(self)
         painter.drawControl(QStyle.ControlElement.CE_PushButtonBevel, option)
-        arrow = "▸" if self._collapsed else "▾"
+        arrow = "▸" if self.is_folded else "▾"
         rect = option.rect.adjusted(8, 0, -8, 0)
         painter.drawText(rect, Qt.AlignmentFlag.AlignVCenter, f"{arrow}  {self._text}")
 
@@ -96,27 +120,17 @@ class ctkCollapsibleButton(QWidget):
     collapsed = Property(bool, _get_collapsed, setCollapsed)
 
 
-class ctkCollapsibleGroupBox(QGroupBox):
+class ctkCollapsibleGroupBox(FoldsChildren, QGroupBox):
     """A group box whose check mark folds its contents away."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setCheckable(True)
-        self.toggled.connect(self._fold)
+        self.toggled.connect(self._follow)
 
-    def _fold(self, is_open: bool) -> None:
-        for child in self.children():
-            if isinstance(child, QWidget):
-                child.setVisible(is_open)
-
-    def childEvent(self, event) -> None:
-        super().childEvent(event)
-        if event.added() and not self.isChecked() and isinstance(event.child(), QWidget):
-            event.child().setVisible(False)
-
-    def showEvent(self, event) -> None:
-        super().showEvent(event)
-        self._fold(self.isChecked())
+    def _follow(self, is_open: bool) -> None:
+        self.setMaximumHeight(16777215 if is_open else HEADER_HEIGHT)
+        self.fold(not is_open)
 
     def _get_collapsed(self) -> bool:
         return not self.isChecked()
@@ -132,7 +146,6 @@ class ctkPathLineEdit(QWidget):
 
     currentPathChanged = Signal(str)
     validInputChanged = Signal(bool)
-    Dirs, Drives, Files, Readable, Writable, Executable = 1, 4, 2, 16, 32, 64
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -143,7 +156,13 @@ class ctkPathLineEdit(QWidget):
         layout.addWidget(self._line)
         layout.addWidget(self._browse)
         self._line.textChanged.connect(self.currentPathChanged)
-        self._values = {"nameFilters": [], "settingKey": "", "filters": 0, "label": "", "showHistoryButton": True}
+        self._values = {
+            "nameFilters": [],
+            "settingKey": "",
+            "filters": 2,
+            "label": "",
+            "showHistoryButton": True,
+        }
 
     def setCurrentPath(self, path: str) -> None:
         self._line.setText(path)

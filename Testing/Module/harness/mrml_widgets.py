@@ -36,6 +36,7 @@ class qMRMLWidget(QWidget):
 class qMRMLNodeComboBox(QWidget):
     """A combo box of the scene's nodes of some types."""
 
+    cpp_signals = ("currentNodeChanged(vtkMRMLNode*)", "currentNodeChanged(bool)", "nodeAddedByUser(vtkMRMLNode*)")
     currentNodeChanged = Signal(object)
     currentNodeIDChanged = Signal(str)
     nodeAddedByUser = Signal(object)

@@ -214,8 +214,7 @@ def _static(method: Callable) -> Callable:
 def _overload(native: QtCore.QObject, signal: Any, signature: str) -> Any:
     """The overload with that C++ signature; Qt must have it, as PythonQt refuses others."""
     normal = bytes(QtCore.QMetaObject.normalizedSignature(signature).data()).decode()
-    meta = native.metaObject()
-    if meta.indexOfSignal(normal) < 0:
+    if native.metaObject().indexOfSignal(normal) < 0 and normal not in getattr(native, "cpp_signals", ()):
         raise ValueError(f"QObject::connect: {type(native).__name__} has no signal {signature}")
     return signal
 

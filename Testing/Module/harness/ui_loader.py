@@ -43,6 +43,7 @@ class QUiLoader:
         pairs = [] if connections is None else [_connection(entry) for entry in connections]
         if connections is not None:
             root.remove(connections)
+        _leave_out_enums_of_stand_ins(root)
         widget = _build(ElementTree.tostring(root))
         for pair in pairs:
             _connect(widget, *pair)
@@ -58,6 +59,14 @@ def check_names(root: ElementTree.Element, file_name: str) -> None:
         for entry in widget.findall("property"):
             if entry.get("stdset") != "0" and entry.get("name") not in api.members(qualified, "properties"):
                 raise UiFileError(f"{file_name}: {widget.get('name')}.{entry.get('name')} is no property in Slicer")
+
+
+def _leave_out_enums_of_stand_ins(root: ElementTree.Element) -> None:
+    """Qt's loader knows enums of C++ classes only; which files a path line lets choose makes no difference here."""
+    for widget in root.iter("widget"):
+        for entry in widget.findall("property"):
+            if entry[0].tag in ("set", "enum") and entry[0].text.startswith(("ctk", "qMRML")):
+                widget.remove(entry)
 
 
 def _build(xml: bytes) -> Any:

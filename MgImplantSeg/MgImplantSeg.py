@@ -1,0 +1,154 @@
+"""MgImplantSeg: segmentation and measures of biodegradable bone implants in micro-CT, in one panel."""
+
+import os
+import sys
+
+import slicer
+from slicer.i18n import tr as _
+from slicer.i18n import translate
+from slicer.ScriptedLoadableModule import (
+    ScriptedLoadableModule,
+    ScriptedLoadableModuleLogic,
+    ScriptedLoadableModuleTest,
+    ScriptedLoadableModuleWidget,
+)
+from slicer.util import VTKObservationMixin
+
+MODULE_FOLDER = os.path.dirname(os.path.abspath(__file__))
+SOURCE_FOLDER = os.path.dirname(MODULE_FOLDER)
+if os.path.isdir(os.path.join(SOURCE_FOLDER, "MgImplantSegLib")) and SOURCE_FOLDER not in sys.path:
+    sys.path.append(SOURCE_FOLDER)  # from source the engine stands beside this folder; installed, in this folder
+
+from MgImplantSegSections import sampleData  # noqa: E402
+from MgImplantSegSections.logicCalls import LogicCalls  # noqa: E402
+from MgImplantSegSections.panel import PANELS, Panel  # noqa: E402
+from MgImplantSegSections.parameters import MgImplantSegParameterNode  # noqa: E402
+from MgImplantSegSections.selfTest import runSelfTest  # noqa: E402
+
+
+class MgImplantSeg(ScriptedLoadableModule):
+    """What Slicer shows of the module before it is opened."""
+
+    def __init__(self, parent):
+        ScriptedLoadableModule.__init__(self, parent)
+        self.parent.title = _("MgImplantSeg")
+        self.parent.categories = [translate("qSlicerAbstractCoreModule", "Segmentation")]
+        self.parent.dependencies = ["Segmentations", "Markups", "Tables", "Plots", "VolumeRendering"]
+        self.parent.contributors = ["MgImplantSeg developers"]
+        self.parent.helpText = (
+            _(
+                "Segments biodegradable magnesium implants in micro-CT into bone, degradation layer and residual "
+                "material, and measures degradation rate, bone-to-implant contact and bone volume fraction. Research "
+                "use only."
+            )
+            + self.getDefaultModuleDocumentationLink()
+        )
+        self.parent.acknowledgementText = _(
+            "Method: Baltruschat et al., Scaling the U-net: segmentation of biodegradable bone implants in "
+            "high-resolution synchrotron radiation microtomograms, Scientific Reports 11:24237 (2021), {link}."
+        ).format(link='<a href="https://doi.org/10.1038/s41598-021-03542-y">doi 10.1038/s41598-021-03542-y</a>')
+        slicer.app.connect("startupCompleted()", sampleData.register)
+
+
+class MgImplantSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
+    """Loads the sections and binds them to the parameters of the scene; the sections do the rest."""
+
+    def __init__(self, parent=None):
+        ScriptedLoadableModuleWidget.__init__(self, parent)
+        VTKObservationMixin.__init__(self)
+        self.logic = None
+        self.panel = None
+        self._parameterNode = None
+        self._parameterNodeGuiTag = None
+
+    def setup(self):
+        """Called when the user opens the module for the first time."""
+        ScriptedLoadableModuleWidget.setup(self)
+        self.logic = MgImplantSegLogic()
+        widgets = [slicer.util.loadUI(self.resourcePath(f"UI/{name}.ui")) for name in PANELS]
+        for widget in widgets:
+            self.layout.addWidget(widget)
+            widget.setMRMLScene(slicer.mrmlScene)
+        self.layout.addStretch(1)
+        self.panel = Panel(widgets, self.logic)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
+        slicer.app.connect("aboutToQuit()", self.onAboutToQuit)
+        self.initializeParameterNode()
+
+    def cleanup(self):
+        """Called when the module is reloaded and when the application closes: nothing may go on running."""
+        slicer.app.disconnect("aboutToQuit()", self.onAboutToQuit)
+        self.setParameterNode(None)
+        if self.panel is not None:
+            self.panel.cleanup()
+        self.removeObservers()
+
+    def onAboutToQuit(self):
+        """Slicer quits: stop all work."""
+        self.panel.workbench.abandonAll()
+
+    def enter(self):
+        """Called each time the user opens this module."""
+        self.initializeParameterNode()
+
+    def exit(self):
+        """Called each time the user opens another module; work goes on."""
+        if self._parameterNode is not None:
+            self._parameterNode.disconnectGui(self._parameterNodeGuiTag)
+            self._parameterNodeGuiTag = None
+
+    def onSceneStartClose(self, caller=None, event=None):
+        """The scene is about to be closed: what runs has lost its volume."""
+        self.panel.workbench.cancelAll()
+        self.setParameterNode(None)
+
+    def onSceneEndClose(self, caller=None, event=None):
+        """The scene was closed: begin anew."""
+        self.initializeParameterNode()
+
+    def initializeParameterNode(self):
+        """Make sure that there is a parameter node, bound to the widgets, with sensible choices."""
+        self.setParameterNode(self.logic.getParameterNode())
+        self.panel.chooseDefaults()
+
+    def setParameterNode(self, parameterNode):
+        """Bind the widgets to another parameter node, or to none."""
+        if self._parameterNode is not None:
+            if self._parameterNodeGuiTag is not None:
+                self._parameterNode.disconnectGui(self._parameterNodeGuiTag)
+            self.removeObserver(self._parameterNode.parameterNode, "ModifiedEvent", self.onParametersModified)
+        self._parameterNode, self._parameterNodeGuiTag = parameterNode, None
+        self.panel.workbench.parameters = parameterNode
+        if parameterNode is not None:
+            self._parameterNodeGuiTag = parameterNode.connectGui(self.panel.workbench.ui)
+            self.addObserver(parameterNode.parameterNode, "ModifiedEvent", self.onParametersModified)
+            self.panel.workbench.changed()
+
+    def onParametersModified(self, caller=None, event=None):
+        """A choice has changed."""
+        self.panel.workbench.changed()
+
+
+class MgImplantSegLogic(ScriptedLoadableModuleLogic, LogicCalls):
+    """All that the module can do, without its widgets; see `LogicCalls` for the calls."""
+
+    def __init__(self):
+        ScriptedLoadableModuleLogic.__init__(self)
+
+    def getParameterNode(self):
+        """The typed parameters of the scene."""
+        return MgImplantSegParameterNode(super().getParameterNode())
+
+
+class MgImplantSegTest(ScriptedLoadableModuleTest):
+    """The self test: needs no network, no torch and no main window."""
+
+    def setUp(self):
+        """Begin with an empty scene."""
+        slicer.mrmlScene.Clear()
+
+    def runTest(self):
+        """Measure a ball of known volume, and everything around it."""
+        self.setUp()
+        runSelfTest(self, MgImplantSegLogic())

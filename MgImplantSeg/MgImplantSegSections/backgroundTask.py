@@ -1,0 +1,77 @@
+"""Long work beside the GUI: a generator of events, moved on by a timer a few milliseconds at a time."""
+
+import logging
+import time
+
+import qt
+
+from MgImplantSegLib.errors import Cancelled
+
+INTERVAL_MS = 30
+SLICE_SECONDS = 0.03
+
+
+class BackgroundTask:
+    """Moves `steps` on while the application stays alive, and reports its end exactly once.
+
+    :param steps: generator of events or None; its return value is the result.
+    :param token: the `CancelToken` that `steps` looks at.
+    :param onEvent: called with each event.
+    :param onDone: called with the result; `onFailed` with the exception; `onCancelled` without arguments.
+    """
+
+    def __init__(self, steps, token, onEvent, onDone, onFailed, onCancelled):
+        self._steps, self._token = steps, token
+        self._onEvent, self._onDone, self._onFailed, self._onCancelled = onEvent, onDone, onFailed, onCancelled
+        self.isRunning = True
+        self._inStep = False
+        self._timer = qt.QTimer()
+        self._timer.setInterval(INTERVAL_MS)
+        self._timer.connect("timeout()", self._tick)
+        self._timer.start()
+
+    def cancel(self):
+        """Ask the work to stop; `onCancelled` is called once it has."""
+        self._token.request()
+
+    def abandon(self):
+        """Stop at once and wait for it, without any further call; for leaving Slicer or reloading the module."""
+        if self.isRunning:
+            self._token.request()
+            self._stop()
+            if not self._inStep:
+                self._steps.close()
+
+    def _tick(self):
+        if self._inStep or not self.isRunning:
+            return
+        self._inStep = True
+        try:
+            self._advance()
+        except StopIteration as end:
+            self._finish(self._onDone, end.value)
+        except Cancelled:
+            self._finish(self._onCancelled)
+        except Exception as error:
+            logging.debug("background task", exc_info=error)
+            self._finish(self._onFailed, error)
+        finally:
+            self._inStep = False
+
+    def _advance(self):
+        end = time.monotonic() + SLICE_SECONDS
+        while self.isRunning and time.monotonic() < end:
+            event = next(self._steps)
+            if event is None:
+                return
+            self._onEvent(event)
+
+    def _finish(self, report, *arguments):
+        wasRunning = self.isRunning
+        self._stop()
+        if wasRunning:
+            report(*arguments)
+
+    def _stop(self):
+        self.isRunning = False
+        self._timer.stop()

@@ -1,0 +1,129 @@
+"""A child process that runs the engine's command line: its events, its log, and its certain end."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+POLITE_SECONDS = 5.0
+READ_BYTES = 1 << 16
+IS_WINDOWS = sys.platform == "win32"
+
+
+class ChildProcess:
+    """`program -m MgImplantSegLib arguments --events -`, in a process group of its own.
+
+    Standard output is read without waiting, as JSON lines; standard error goes into `logPath`. When Slicer dies, the
+    pipe breaks and the child ends at its next event.
+
+    :param command: words of the command line, without ``--events``.
+    :param environment: environment variables of the child.
+    :param workingFolder: the folder that has `MgImplantSegLib` in it.
+    """
+
+    def __init__(self, command, environment, workingFolder, logPath):
+        self.logPath = Path(logPath)
+        self._log = open(self.logPath, "ab")  # noqa: SIM115 - closed in `end`
+        self._unfinished = b""
+        self._atEnd = False
+        try:
+            self._process = subprocess.Popen(
+                [*map(str, command), "--events", "-"], env=environment, cwd=str(workingFolder), bufsize=0,
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self._log, **_ownGroup(),
+            )  # fmt: skip
+        except OSError:
+            self._log.close()
+            raise
+        if not IS_WINDOWS:
+            os.set_blocking(self._process.stdout.fileno(), False)
+
+    @property
+    def processId(self):
+        """The operating system's number of the process."""
+        return self._process.pid
+
+    def events(self):
+        """The events that have come since the last call, as dictionaries; what is no event goes into the log."""
+        lines = (self._unfinished + self._available()).split(b"\n")
+        self._unfinished = lines.pop()
+        found = []
+        for line in lines:
+            event = self._parsed(line)
+            if event is not None:
+                found.append(event)
+        return found
+
+    def exitCode(self):
+        """The exit code once the process has ended and all of its output is read; None before."""
+        return self._process.poll() if self._atEnd else None
+
+    def askToStop(self):
+        """The polite signal; the engine then leaves nothing half-written."""
+        if self._process.poll() is None:
+            self._process.send_signal(signal.CTRL_BREAK_EVENT if IS_WINDOWS else signal.SIGTERM)
+
+    def kill(self):
+        """End the process and all that it has started, at once."""
+        if IS_WINDOWS:
+            tree = ["taskkill", "/T", "/F", "/PID", str(self._process.pid)]
+            subprocess.run(tree, capture_output=True, check=False, creationflags=subprocess.CREATE_NO_WINDOW)
+        else:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+    def end(self, politeSeconds=POLITE_SECONDS):
+        """Make sure that nothing runs any more: the polite signal, some seconds, then `kill`. Closes the files."""
+        self.askToStop()
+        deadline = time.monotonic() + politeSeconds
+        while self._process.poll() is None and time.monotonic() < deadline:
+            self._available()
+            time.sleep(0.02)
+        self.kill()
+        self._process.stdout.close()
+        self._log.close()
+
+    def _available(self):
+        """All bytes that can be read without waiting."""
+        parts = []
+        while not self._atEnd:
+            part = _readWindowsPipe(self._process.stdout) if IS_WINDOWS else self._process.stdout.read(READ_BYTES)
+            if part is None:
+                break
+            self._atEnd = part == b""
+            parts.append(part)
+        return b"".join(parts)
+
+    def _parsed(self, line):
+        try:
+            event = json.loads(line)
+        except ValueError:
+            event = None
+        if isinstance(event, dict) and "event" in event:
+            return event
+        if line.strip():
+            self._log.write(line + b"\n")
+            self._log.flush()
+        return None
+
+
+def _ownGroup():
+    if IS_WINDOWS:
+        return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
+    return {"start_new_session": True}
+
+
+def _readWindowsPipe(pipe):
+    """What is in a pipe: None for nothing yet, empty bytes at its end."""
+    import _winapi
+    import msvcrt
+
+    try:
+        available, _ = _winapi.PeekNamedPipe(msvcrt.get_osfhandle(pipe.fileno()), 0)
+    except BrokenPipeError:
+        return b""
+    return os.read(pipe.fileno(), available) if available else None

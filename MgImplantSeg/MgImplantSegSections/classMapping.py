@@ -1,0 +1,88 @@
+"""What each segment is: a table with a combo box of roles a segment, filled from names and terminology."""
+
+import qt
+from slicer.i18n import tr as _
+
+from MgImplantSegLib.labels import Role
+from MgImplantSegLib.scene.segments import role_of_segment, segment_ids
+from MgImplantSegSections.measureWork import rolesOf, setRole
+
+ROLES = (Role.BONE, Role.DEGRADATION_LAYER, Role.RESIDUAL_MATERIAL, Role.BACKGROUND)
+IGNORED_IDS = ("ignore",)
+
+
+class ClassMapping:
+    """Rows follow the segmentation that is measured."""
+
+    def __init__(self, workbench):
+        self.workbench, self.ui = workbench, workbench.ui
+        self._combos, self._shown = [], None
+        self.ui.classTable.setColumnCount(2)
+        self.ui.classTable.setHorizontalHeaderLabels([_("Segment"), _("is")])
+        self.ui.classTable.horizontalHeader().setStretchLastSection(True)
+        workbench.onChange(self.refresh)
+
+    def missing(self):
+        """Segments of which it is not known what they are."""
+        return [_("what the segment \"{name}\" is (class mapping)").format(name=name)
+                for _id, name, role in self._segments() if role is None]  # fmt: skip
+
+    def refresh(self):
+        """Show the segments of the chosen segmentation."""
+        segments = self._segments()
+        node = self.workbench.parameters.measuredSegmentation
+        shown = (node.GetID() if node is not None else None, segments)
+        if shown == self._shown:
+            return
+        self._shown, self._combos = shown, []
+        table = self.ui.classTable
+        table.setRowCount(len(segments))
+        for row, (segmentId, name, role) in enumerate(segments):
+            item = qt.QTableWidgetItem(name)
+            table.setItem(row, 0, item)
+            table.setCellWidget(row, 1, self._combo(segmentId, role))
+        if any(role is None for _id, _name, role in segments):
+            self.ui.classMappingGroup.collapsed = False
+
+    def _combo(self, segmentId, role):
+        combo = qt.QComboBox()
+        combo.addItems([roleText(entry) for entry in ROLES] + ([] if role else [_("not known")]))
+        combo.setCurrentIndex(ROLES.index(role) if role else len(ROLES))
+        listener = _Listener(self, segmentId)
+        combo.connect("activated(int)", listener.onActivated)
+        self._combos.append((combo, listener))
+        return combo
+
+    def onRole(self, segmentId, index):
+        """The user has said what a segment is."""
+        if index < len(ROLES):
+            setRole(self.workbench.parameters.measuredSegmentation, segmentId, ROLES[index])
+            self.workbench.changed()
+
+    def _segments(self):
+        node = self.workbench.parameters.measuredSegmentation
+        if node is None:
+            return []
+        segmentation, given = node.GetSegmentation(), rolesOf(node)
+        return [
+            (entry, segmentation.GetSegment(entry).GetName(), given.get(entry) or role_of_segment(segmentation, entry))
+            for entry in segment_ids(segmentation) if entry not in IGNORED_IDS
+        ]  # fmt: skip
+
+
+class _Listener:
+    """Knows which segment a combo box is for; PythonQt passes signals to methods as they are."""
+
+    def __init__(self, mapping, segmentId):
+        self._mapping, self._segmentId = mapping, segmentId
+
+    def onActivated(self, index):
+        self._mapping.onRole(self._segmentId, index)
+
+
+def roleText(role):
+    """What people read for a role."""
+    return {
+        Role.BONE: _("bone"), Role.DEGRADATION_LAYER: _("degradation layer"),
+        Role.RESIDUAL_MATERIAL: _("residual material"), Role.BACKGROUND: _("left out"),
+    }[role]  # fmt: skip

@@ -1,0 +1,148 @@
+"""What the 3D view shows: surfaces of the classes, coloured surfaces of the implant, the scan behind, a picture.
+
+Functions without widgets, for the panel and for scripts.
+"""
+
+import slicer
+from slicer.i18n import tr as _
+
+from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.labels import Role
+from MgImplantSegLib.scene.closed_surfaces import SurfaceMethod, SurfaceSettings, create_closed_surfaces
+from MgImplantSegLib.scene.segmentation_reading import label_map_of_node
+from MgImplantSegLib.scene.segments import has_voxels, role_of_segment, segment_ids
+from MgImplantSegLib.scene.surface_models import add_contact_model, add_depth_model
+
+COLORED_MODEL_REFERENCE = "MgImplantSeg.ColoredModel"
+LARGE_VOXELS = 50_000_000
+DECIMATION_OF_LARGE = 0.8
+
+
+def showIn3D(segmentationNode, settings=None, opacities=None):
+    """Make the closed surfaces and show them in the 3D view; returns polygons by segment ID.
+
+    :param settings: `SurfaceSettings`; large volumes get surface nets and decimation by default.
+    :param opacities: opacity by `Role`.
+    """
+    polygons = create_closed_surfaces(segmentationNode, settings or defaultSettings(segmentationNode))
+    display = segmentationNode.GetDisplayNode()
+    display.SetVisibility(True)
+    display.SetVisibility3D(True)
+    setOpacities(segmentationNode, opacities or {})
+    resetView()
+    return polygons
+
+
+def defaultSettings(segmentationNode):
+    """Surface settings that suit the size of a segmentation."""
+    segmentation = segmentationNode.GetSegmentation()
+    sizes = [
+        segmentation.GetSegment(entry).GetRepresentation("Binary labelmap").GetNumberOfPoints()
+        for entry in segment_ids(segmentation) if has_voxels(segmentation, entry)
+    ]  # fmt: skip
+    if max(sizes, default=0) < LARGE_VOXELS:
+        return SurfaceSettings()
+    return SurfaceSettings(SurfaceMethod.SURFACE_NETS, decimation=DECIMATION_OF_LARGE, even_if_large=True)
+
+
+def setOpacities(segmentationNode, opacities):
+    """Set the 3D opacity of all segments by their role."""
+    display, segmentation = segmentationNode.GetDisplayNode(), segmentationNode.GetSegmentation()
+    for segmentId in segment_ids(segmentation):
+        role = role_of_segment(segmentation, segmentId)
+        if display is not None and role in opacities:
+            display.SetSegmentOpacity3D(segmentId, opacities[role])
+
+
+def showColored(segmentationNode, kind, initialNode=None):
+    """Replace the coloured surface of the implant by another; returns its model node, or None for plain.
+
+    :param kind: ``plain``, ``contact`` (touched by bone) or ``depth`` (millimetres below the initial surface).
+    :raises InputError: if the depth is asked for without the screw before implantation.
+    """
+    scene = segmentationNode.GetScene()
+    old = segmentationNode.GetNodeReference(COLORED_MODEL_REFERENCE)
+    model = None
+    if kind == "contact":
+        name = _("{name} contact").format(name=segmentationNode.GetName())
+        model = add_contact_model(scene, label_map_of_node(segmentationNode), name)
+    elif kind == "depth":
+        model = _depthModel(scene, segmentationNode, initialNode)
+    if old is not None:
+        scene.RemoveNode(old)
+    segmentationNode.SetNodeReferenceID(COLORED_MODEL_REFERENCE, model.GetID() if model else None)
+    _showImplantSegments(segmentationNode, model is None)
+    return model
+
+
+def _depthModel(scene, segmentationNode, initialNode):
+    if initialNode is None:
+        raise InputError(
+            _("Expected the screw before implantation for the depth of degradation, got none."),
+            _("Choose its segmentation in section 4."),
+        )
+    name = _("{name} depth").format(name=segmentationNode.GetName())
+    return add_depth_model(scene, label_map_of_node(segmentationNode), label_map_of_node(initialNode), name)
+
+
+def _showImplantSegments(segmentationNode, visible):
+    display, segmentation = segmentationNode.GetDisplayNode(), segmentationNode.GetSegmentation()
+    for segmentId in segment_ids(segmentation):
+        if role_of_segment(segmentation, segmentId) in (Role.DEGRADATION_LAYER, Role.RESIDUAL_MATERIAL):
+            display.SetSegmentVisibility3D(segmentId, visible)
+
+
+def showScan(volumeNode, visible):
+    """Show or hide the scan itself by volume rendering."""
+    logic = slicer.modules.volumerendering.logic()
+    display = logic.GetFirstVolumeRenderingDisplayNode(volumeNode)
+    if display is None and visible:
+        display = logic.CreateDefaultVolumeRenderingNodes(volumeNode)
+        preset = logic.GetPresetByName("MicroCT") or logic.GetPresetByName("CT-Bone")
+        if preset is not None:
+            display.GetVolumePropertyNode().Copy(preset)
+            _fitTransferFunctions(display, volumeNode)
+    if display is not None:
+        display.SetVisibility(visible)
+        resetView()
+
+
+def _fitTransferFunctions(display, volumeNode):
+    """Stretch the preset's opacity and colours over the grey values of this volume."""
+    low, high = volumeNode.GetImageData().GetScalarRange()
+    volumeProperty = display.GetVolumePropertyNode().GetVolumeProperty()
+    for function in (volumeProperty.GetScalarOpacity(), volumeProperty.GetRGBTransferFunction()):
+        _stretch(function, low, high)
+
+
+def _stretch(function, low, high):
+    first, last = function.GetRange()
+    size = 4 if function.IsA("vtkPiecewiseFunction") else 6
+    nodes = []
+    for index in range(function.GetSize()):
+        node = [0.0] * size
+        function.GetNodeValue(index, node)
+        node[0] = low + (node[0] - first) / ((last - first) or 1.0) * (high - low)
+        nodes.append(node)
+    function.RemoveAllPoints()
+    for node in nodes:
+        if size == 4:
+            function.AddPoint(*node)
+        else:
+            function.AddRGBPoint(*node)
+
+
+def resetView():
+    """Look at everything in the first 3D view, if there is one."""
+    layout = slicer.app.layoutManager()
+    if layout is not None and layout.threeDViewCount > 0:
+        layout.threeDWidget(0).threeDView().resetFocalPoint()
+
+
+def takePicture(segmentationNode, path):
+    """Write a PNG file of the surfaces with legend and scale bar; makes the surfaces if need be."""
+    from MgImplantSegLib.scene.pictures import render_segmentation
+
+    if not segmentationNode.GetSegmentation().ContainsRepresentation("Closed surface"):
+        create_closed_surfaces(segmentationNode, defaultSettings(segmentationNode))
+    return render_segmentation(segmentationNode, path)

@@ -1,0 +1,144 @@
+"""One command of the engine from start to end, as a generator of events that can be cancelled at any time.
+
+Long work of the panel is a generator: it yields events (dictionaries) or None when there is nothing new, returns its
+result, and leaves nothing behind when it is closed. The panel drives it by a timer (`BackgroundTask`), a script by
+`runToEnd`.
+"""
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from slicer.i18n import tr as _
+
+from MgImplantSegLib.errors import Cancelled, MgImplantSegError
+from MgImplantSegSections.childProcess import POLITE_SECONDS, ChildProcess
+
+CANCELLED_EXIT_CODE = 130
+LOG_TAIL_CHARACTERS = 4000
+
+
+class EngineError(MgImplantSegError):
+    """The engine has ended with an error; `kind` and `log` say more."""
+
+    def __init__(self, message, remedy="", kind="error", log=""):
+        super().__init__(message, remedy)
+        self.kind = kind
+        self.log = log
+
+
+@dataclass
+class CancelToken:
+    """Says whether the user has asked to stop."""
+
+    requested: bool = False
+
+    def request(self):
+        """Ask to stop."""
+        self.requested = True
+
+    def check(self):
+        """Raise `Cancelled` if the user has asked to stop."""
+        if self.requested:
+            raise Cancelled
+
+
+@dataclass(frozen=True)
+class EnginePython:
+    """A Python that can run the engine.
+
+    :param words: the first words of the command line, up to the engine's command.
+    :param environment: environment variables.
+    :param folder: working folder, which has `MgImplantSegLib` in it.
+    """
+
+    words: tuple
+    environment: dict = field(default_factory=dict)
+    folder: Path = Path()
+
+
+def runEngine(python, arguments, logPath, token):
+    """Run `arguments` in a child process; yields events, returns the fields of its result event.
+
+    :raises EngineError: if the engine reports an error or ends without a result.
+    :raises Cancelled: if `token` was requested.
+    """
+    token.check()
+    try:
+        process = ChildProcess([*python.words, *arguments], python.environment, python.folder, logPath)
+    except OSError as error:
+        raise EngineError(
+            _("Expected to start {program}, got: {reason}.").format(program=python.words[0], reason=error.strerror),
+            _("Choose another environment in section 8."), "dependency",
+        ) from error  # fmt: skip
+    try:
+        result, failure = yield from _follow(process, token)
+    finally:
+        process.end()
+    return _outcome(process, result, failure, token)
+
+
+def _follow(process, token):
+    """Pass the events on until the process ends; returns its result and its error event."""
+    result = failure = killAt = None
+    while process.exitCode() is None:
+        for event in process.events():
+            result = event if event["event"] == "result" else result
+            failure = event if event["event"] == "error" else failure
+            yield event
+        if token.requested and killAt is None:
+            process.askToStop()
+            killAt = time.monotonic() + POLITE_SECONDS
+            yield {"event": "stopping"}
+        if killAt is not None and time.monotonic() > killAt:
+            process.kill()
+        yield None
+    return result, failure
+
+
+def _outcome(process, result, failure, token):
+    code = process.exitCode()
+    if token.requested or code == CANCELLED_EXIT_CODE:
+        raise Cancelled
+    if code == 0 and result is not None:
+        return {key: value for key, value in result.items() if key not in ("event", "version", "time")}
+    log = process.logPath.read_text("utf-8", errors="replace")[-LOG_TAIL_CHARACTERS:]
+    if failure is not None:
+        raise EngineError(failure.get("message", ""), failure.get("remedy", ""), failure.get("kind", "error"), log)
+    raise EngineError(
+        _("Expected the engine to end with a result, got exit code {code}.").format(code=code),
+        _("The log below says more; please report it if it does not help."), "crash", log,
+    )  # fmt: skip
+
+
+def whileWanted(steps, isWanted, token):
+    """Pass on the events of `steps`, and ask it to stop once `isWanted()` is false; returns its result."""
+    try:
+        while True:
+            if not isWanted():
+                token.request()
+            yield next(steps)
+    except StopIteration as end:
+        return end.value
+    finally:
+        steps.close()
+
+
+def runToEnd(steps, onEvent=None, idle=None):
+    """Drive a generator of events to its end; returns its result.
+
+    :param onEvent: called with every event.
+    :param idle: called when there is nothing new; waits a little by default.
+    """
+    idle = idle or (lambda: time.sleep(0.02))
+    try:
+        while True:
+            event = next(steps)
+            if event is None:
+                idle()
+            elif onEvent is not None:
+                onEvent(event)
+    except StopIteration as end:
+        return end.value
+    finally:
+        steps.close()

@@ -1,0 +1,112 @@
+"""Section 1: which volume, what is known of it, what is wrong with it, and the ROI that limits the work."""
+
+import slicer
+from slicer.i18n import tr as _
+
+from MgImplantSegLib.errors import MgImplantSegError
+from MgImplantSegLib.scene.volumes import geometry_of_node
+from MgImplantSegSections import parameters
+from MgImplantSegSections.workbench import errorText, sizeText
+
+UNSET_TOLERANCE_MM = 1e-6
+NOTABLE_ANISOTROPY = 1.01
+NOTABLE_SPACING_RATIO = 2.0
+TYPE_TEXT = {"unsigned char": "8-bit", "signed char": "8-bit", "char": "8-bit", "short": "16-bit",
+             "unsigned short": "16-bit", "int": "32-bit", "unsigned int": "32-bit", "float": "32-bit float",
+             "double": "64-bit float"}  # fmt: skip
+
+
+class InputSection:
+    """Info line and warnings of the chosen volume; sample data; voxel size."""
+
+    def __init__(self, workbench, modelSection):
+        self.workbench, self.ui, self._models = workbench, workbench.ui, modelSection
+        self.ui.sampleDataButton.connect("clicked(bool)", self.onSampleData)
+        self.ui.setSpacingButton.connect("clicked(bool)", self.onSetSpacing)
+        workbench.onChange(self.refresh)
+
+    def chooseDefault(self):
+        """Take the first volume of the scene if none is chosen."""
+        if self.workbench.parameters.inputVolume is None:
+            self.workbench.parameters.inputVolume = parameters.firstNode("vtkMRMLScalarVolumeNode")
+
+    def onSampleData(self):
+        """Load the bundled explant, once."""
+        try:
+            node = self.workbench.logic.loadSampleData()
+        except (MgImplantSegError, RuntimeError) as error:
+            self._warn([errorText(error)])
+            return
+        self.workbench.parameters.inputVolume = node
+        self.workbench.changed()
+
+    def onSetSpacing(self):
+        """Give the volume the voxel size in the spin box."""
+        node = self.workbench.parameters.inputVolume
+        if node is not None:
+            node.SetSpacing(*[self.ui.inputSpacingSpinBox.value / 1000.0] * 3)
+            slicer.util.setSliceViewerLayers(background=node, fit=True)
+            self.workbench.changed()
+
+    def missing(self):
+        """What is missing before the volume can be segmented."""
+        node = self.workbench.parameters.inputVolume
+        if node is None:
+            return [_("a volume (section 1)")]
+        try:
+            geometry_of_node(node)
+        except MgImplantSegError as error:
+            return [errorText(error)]
+        return []
+
+    def refresh(self):
+        """Show what is known of the volume."""
+        node = self.workbench.parameters.inputVolume
+        hasVoxels = node is not None and node.GetImageData() is not None
+        self.ui.setSpacingButton.enabled = self.ui.inputSpacingSpinBox.enabled = hasVoxels
+        if not hasVoxels:
+            self.ui.inputInfoLabel.text = _("No volume yet. Drag a scan into Slicer, or load the sample data.")
+            self._warn([])
+            return
+        self.ui.inputInfoLabel.text = infoText(node)
+        self._warn(self.warnings(node))
+
+    def warnings(self, node):
+        """What a user has to know of this volume before segmenting it."""
+        try:
+            geometry = geometry_of_node(node)
+        except MgImplantSegError as error:
+            return [errorText(error)]
+        spacings = geometry.spacing_zyx_mm
+        if all(abs(spacing - 1) < UNSET_TOLERANCE_MM for spacing in spacings):
+            return [_("The voxel size is 1 mm, which means that it is not set. Set it below: nothing that is measured "
+                      "would be right.")]  # fmt: skip
+        found = []
+        if max(spacings) > NOTABLE_ANISOTROPY * min(spacings):
+            found.append(_("The voxels are not cubes. They are resampled for the network."))
+        card = self._models.card()
+        if card is not None:
+            ratio = min(spacings) * 1000 / card.preprocessing.spacing_um
+            if not 1 / NOTABLE_SPACING_RATIO <= ratio <= NOTABLE_SPACING_RATIO:
+                found.append(
+                    _("The model was trained with voxels of {model:g} µm; this scan has {scan:g} µm. Check the result "
+                      "with care, or choose another model.").format(
+                        model=card.preprocessing.spacing_um, scan=min(spacings) * 1000)
+                )  # fmt: skip
+        return found
+
+    def _warn(self, texts):
+        self.ui.inputWarningLabel.text = "\n".join(texts)
+        self.ui.inputWarningLabel.visible = bool(texts)
+
+
+def infoText(node):
+    """For example ``820×820×1400 voxels, 5.0 µm, 16-bit, 1.8 GB``."""
+    image, spacings = node.GetImageData(), [spacing * 1000 for spacing in node.GetSpacing()]
+    isCube = max(spacings) <= NOTABLE_ANISOTROPY * min(spacings)
+    spacing = f"{spacings[0]:.4g}" if isCube else "×".join(f"{value:.4g}" for value in spacings)
+    byteCount = image.GetNumberOfPoints() * image.GetScalarSize() * image.GetNumberOfScalarComponents()
+    return _("{size} voxels, {spacing} µm, {kind}, {bytes}").format(
+        size="×".join(str(n) for n in image.GetDimensions()), spacing=spacing,
+        kind=TYPE_TEXT.get(image.GetScalarTypeAsString(), image.GetScalarTypeAsString()), bytes=sizeText(byteCount),
+    )  # fmt: skip

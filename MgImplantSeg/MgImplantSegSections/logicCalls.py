@@ -1,0 +1,126 @@
+"""The calls of the module's logic: the same work for scripts (they wait) and for the panel (it does not)."""
+
+import slicer
+from slicer.i18n import tr as _
+
+from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.resources import find_model
+from MgImplantSegLib.scene.markups import add_roi_node, box_around_implant
+from MgImplantSegLib.scene.plots import add_chart
+from MgImplantSegLib.scene.segmentation_reading import label_map_of_node
+from MgImplantSegSections import display3D, pythons, sampleData
+from MgImplantSegSections.engineRun import CancelToken, runToEnd
+from MgImplantSegSections.measureWork import QuantifyRequest, quantifySteps, reportOfTable, rolesOf
+from MgImplantSegSections.segmentWork import SegmentRequest, segmentSteps
+
+PROFILE_SYMBOL = "BV/TV"
+
+
+class LogicCalls:
+    """Mixed into `MgImplantSegLogic`. Calls that wait keep the application alive meanwhile."""
+
+    def segment(self, volumeNode, modelPath=None, planes="9", fusion="soft", device="auto", environment=None,
+                roiNode=None):  # fmt: skip
+        """Segment a volume and wait; returns the new segmentation node.
+
+        :param modelPath: a model file, or the name of a bundled model; the default model without it.
+        :param planes: key of the engine's plane sets, ``"1"``, ``"3"``, ``"9"``, ``"rc"``, ``"cp"`` or ``"pr"``.
+        :param environment: name of an environment of section 8; Slicer's own Python without it.
+        :raises InputError, EngineError: with what was expected, what came and what to do.
+        """
+        self.requirePackages(environment)
+        request = SegmentRequest(find_model(modelPath), planes, fusion, device, roiNode)
+        return _wait(self.segmentSteps(volumeNode, request, environment, CancelToken()))
+
+    def quantify(self, segmentationNode, initialNode=None, initialVolumeMm3=None, initialAreaMm2=None, days=None,
+                 roiNodes=(), distanceMm=0.5):  # fmt: skip
+        """Measure a segmentation and wait; returns the table node and the list of measures.
+
+        :param initialNode: segmentation (or closed surface model) of the screw before implantation.
+        """
+        isModel = initialNode is not None and initialNode.IsA("vtkMRMLModelNode")
+        request = QuantifyRequest(
+            None if isModel else initialNode, initialNode if isModel else None, initialVolumeMm3, initialAreaMm2, days,
+            tuple(roiNodes), distanceMm,
+        )  # fmt: skip
+        tableNode, report = _wait(self.quantifySteps(segmentationNode, request, CancelToken()))
+        return tableNode, list(report.measures)
+
+    def segmentSteps(self, volumeNode, request, environment, token):
+        """The work of `segment` as a generator of events."""
+        return segmentSteps(volumeNode, request, pythons.python(environment), slicer.app.temporaryPath, token)
+
+    def quantifySteps(self, segmentationNode, request, token):
+        """The work of `quantify` as a generator of events; Slicer's own Python has what it needs."""
+        return quantifySteps(segmentationNode, request, pythons.python(), slicer.app.temporaryPath, token)
+
+    def showIn3D(self, segmentationNode, settings=None, opacities=None):
+        """Make the closed surfaces and show them in the 3D view; returns polygons by segment ID."""
+        return display3D.showIn3D(segmentationNode, settings, opacities)
+
+    def addRoiAroundImplant(self, segmentationNode, distanceMm=0.5):
+        """A new ROI node on the implant's oriented bounding box plus a distance."""
+        labelMap = label_map_of_node(segmentationNode, rolesOf(segmentationNode))
+        box = box_around_implant(labelMap, distanceMm, _("ROI around implant"))
+        return add_roi_node(segmentationNode.GetScene(), box)
+
+    def plotBoneVolumeProfile(self, tableNode):
+        """Plot BV/TV over the distance from the implant; returns the chart node.
+
+        :raises InputError: if the table has no such profile.
+        """
+        report = reportOfTable(tableNode)
+        series = [entry for entry in (report.series if report else ()) if entry.symbol == PROFILE_SYMBOL]
+        if not series:
+            raise InputError(_("Expected a table of measures with a profile of BV/TV, got none."),
+                             _("Compute the measures of a segmentation with an implant."))  # fmt: skip
+        chart = add_chart(tableNode.GetScene(), series, _("Bone volume over the distance from the implant"))
+        if slicer.app.layoutManager() is not None:
+            slicer.modules.plots.logic().ShowChartInLayout(chart)
+        return chart
+
+    def loadSampleData(self):
+        """The bundled simulated explant as a volume node."""
+        return sampleData.load()
+
+    def requirePackages(self, environment=None):
+        """Raise `InputError` that says what Slicer's Python lacks, if that is what will run."""
+        missing = pythons.missingPackages(environment)
+        if missing:
+            raise InputError(
+                _("Expected {packages} in Slicer's Python, got none.").format(packages=", ".join(missing)),
+                _("Install them in section 3 or 8 of the panel, or name another environment."),
+            )
+
+    def installPackages(self, packages):
+        """Install packages into Slicer's own Python; PyTorch by the PyTorch extension. Call it on a click only.
+
+        :raises InputError: if PyTorch is wanted and its extension is not installed.
+        """
+        others = [package for package in packages if package != "torch"]
+        if others:
+            slicer.packaging.pip_install(others)
+        if "torch" in packages:
+            _installTorch()
+
+
+def _installTorch():
+    try:
+        import PyTorchUtils
+    except ImportError as error:
+        raise InputError(
+            _("Expected the PyTorch extension of Slicer, got none."),
+            _("Install it in the Extensions Manager and start Slicer again, or use another environment."),
+        ) from error
+    PyTorchUtils.PyTorchUtilsLogic().installTorch(askConfirmation=True)
+
+
+def _wait(steps):
+    return runToEnd(steps, idle=_letSlicerBreathe)
+
+
+def _letSlicerBreathe():
+    import time
+
+    slicer.app.processEvents()
+    time.sleep(0.02)

@@ -1,0 +1,180 @@
+"""From a segmentation node to a table of measures: hand over, run the engine, put the table into the scene."""
+
+import json
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from slicer.i18n import tr as _
+
+from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.labels import Role
+from MgImplantSegLib.quantification.results import Measure, QuantificationReport, Series
+from MgImplantSegLib.regions import write_roi_markups
+from MgImplantSegLib.scene.markups import box_of_roi_node
+from MgImplantSegLib.scene.meshes import enclosed_volume_mm3
+from MgImplantSegLib.scene.nodes import place_beside, provenance_of_node
+from MgImplantSegLib.scene.segmentation_reading import label_map_of_node
+from MgImplantSegLib.scene.tables import add_measures_table
+from MgImplantSegSections.engineRun import runEngine, whileWanted
+from MgImplantSegSections.exchange import schemeKeys, taskFolder, writeRawNrrd
+
+REPORT_ATTRIBUTE = "MgImplantSeg.Report"
+ROLES_ATTRIBUTE = "MgImplantSeg.Roles"
+STATE_COLUMN, CURRENT, STALE = "State", "current", "stale"
+
+
+@dataclass(frozen=True)
+class QuantifyRequest:
+    """How to measure; what is None or empty is not known.
+
+    :param initialNode: segmentation of the screw before implantation.
+    :param initialModelNode: closed surface of it, in place of a segmentation.
+    """
+
+    initialNode: Any = None
+    initialModelNode: Any = None
+    initialVolumeMm3: float | None = None
+    initialAreaMm2: float | None = None
+    days: float | None = None
+    roiNodes: tuple = ()
+    distanceMm: float = 0.5
+    surface: str = "smoothed-mesh"
+
+    def boxes(self):
+        """The ROI boxes in the world, in LPS."""
+        return tuple(box_of_roi_node(node) for node in self.roiNodes)
+
+
+def quantifySteps(segmentationNode, request, python, temporaryFolder, token):
+    """Generator of events; returns the table node and the `QuantificationReport`.
+
+    :raises InputError: if the segmentation, a ROI or the initial screw cannot be used.
+    :raises EngineError: if the engine fails.
+    """
+    scene = segmentationNode.GetScene()
+    with taskFolder(temporaryFolder) as folder:
+        yield from writeSegmentation(segmentationNode, folder / "segmentation.nrrd", token)
+        arguments = ["quantify", folder / "segmentation.nrrd", *measureArguments(request, folder)]
+        if request.initialNode is not None:
+            yield from writeSegmentation(request.initialNode, folder / "initial.nrrd", token, Role.RESIDUAL_MATERIAL)
+            arguments += ["--initial", folder / "initial.nrrd"]
+        engine = runEngine(python, arguments, folder / "log.txt", token)
+        result = yield from whileWanted(engine, lambda: scene.IsNodePresent(segmentationNode), token)
+    report = reportFromDict({**result, "inputs": _readableInputs(result["inputs"], segmentationNode, request)})
+    name = _("{segmentation} measures").format(segmentation=segmentationNode.GetName())
+    node = addTable(scene, report, name, segmentationNode)
+    return node, report
+
+
+def writeSegmentation(node, path, token, onlyRole=None):
+    """Write a segmentation node as label map with the meaning of its values; yields events.
+
+    :param onlyRole: role of a single segment whose name does not tell what it is.
+    """
+    roles = rolesOf(node)
+    segmentation = node.GetSegmentation()
+    if onlyRole is not None and not roles and segmentation.GetNumberOfSegments() == 1:
+        roles = {segmentation.GetNthSegmentID(0): onlyRole}
+    labelMap = label_map_of_node(node, roles)
+    yield from writeRawNrrd(labelMap.array, labelMap.geometry, path, token, schemeKeys(labelMap.scheme))
+
+
+def measureArguments(request, folder):
+    """Words of the command line for a request, the initial segmentation apart; writes the ROIs' file.
+
+    :raises InputError: if a ROI or the surface model cannot be used.
+    """
+    words = ["--distance-mm", f"{request.distanceMm:.10g}", "--surface", request.surface]
+    if request.days is not None:
+        words += ["--days", f"{request.days:.10g}"]
+    volume, area = request.initialVolumeMm3, request.initialAreaMm2
+    if request.initialModelNode is not None:
+        volume, area = _volumeAndArea(request.initialModelNode)
+    if volume is not None:
+        words += ["--initial-volume-mm3", f"{volume:.10g}"]
+    if area is not None:
+        words += ["--initial-area-mm2", f"{area:.10g}"]
+    if request.roiNodes:
+        write_roi_markups(request.boxes(), folder / "rois.mrk.json")
+        words += ["--roi", folder / "rois.mrk.json"]
+    return words
+
+
+def _volumeAndArea(modelNode):
+    """Volume in mm³ and area in mm² of a closed surface."""
+    import vtk
+
+    mesh = modelNode.GetPolyData()
+    volume = abs(enclosed_volume_mm3(mesh)) if mesh is not None else 0.0
+    if not volume > 0:
+        raise InputError(_("Expected a closed surface of the screw, got {name} without volume.").format(
+            name=modelNode.GetName()), _("Choose another model or type the numbers."))  # fmt: skip
+    triangles = vtk.vtkTriangleFilter()
+    triangles.SetInputData(mesh)
+    properties = vtk.vtkMassProperties()
+    properties.SetInputConnection(triangles.GetOutputPort())
+    return volume, properties.GetSurfaceArea()
+
+
+def rolesOf(segmentationNode):
+    """Roles that the user has given to segments, by segment ID."""
+    text = segmentationNode.GetAttribute(ROLES_ATTRIBUTE)
+    known = {segmentationNode.GetSegmentation().GetNthSegmentID(index)
+             for index in range(segmentationNode.GetSegmentation().GetNumberOfSegments())}  # fmt: skip
+    return {key: Role(value) for key, value in json.loads(text or "{}").items() if key in known}
+
+
+def setRole(segmentationNode, segmentId, role):
+    """Keep what a segment is with its node."""
+    roles = {**rolesOf(segmentationNode), segmentId: role}
+    text = json.dumps({key: value.value for key, value in roles.items()})
+    segmentationNode.SetAttribute(ROLES_ATTRIBUTE, text)
+
+
+def addTable(scene, report, name, segmentationNode):
+    """The table of a report beside its segmentation, with a column that says whether a row is current."""
+    import vtk
+
+    model = provenance_of_node(segmentationNode).get("model", "")
+    node = add_measures_table(scene, report, name, model if isinstance(model, str) else "")
+    column = vtk.vtkStringArray()
+    column.SetName(STATE_COLUMN)
+    for _measure in report.measures:
+        column.InsertNextValue(CURRENT)
+    node.AddColumn(column)
+    node.SetAttribute(REPORT_ATTRIBUTE, json.dumps(report.to_dict()))
+    place_beside(scene, node, segmentationNode)
+    return node
+
+
+def reportOfTable(tableNode):
+    """The report behind a table node, or None if it is another table."""
+    text = tableNode.GetAttribute(REPORT_ATTRIBUTE) if tableNode is not None else None
+    return reportFromDict(json.loads(text)) if text else None
+
+
+def reportFromDict(data):
+    """The `QuantificationReport` of what ``quantify --json`` writes."""
+    measures = tuple(Measure(**_numbers(entry, "value", "low", "high")) for entry in data["measures"])
+    series = tuple(
+        Series(**{**entry, **{name: tuple(_number(value) for value in entry[name])
+                              for name in ("x_low", "x_high", "values")}})
+        for entry in data.get("series", ())
+    )  # fmt: skip
+    return QuantificationReport(measures, data["inputs"], series)
+
+
+def _numbers(entry, *names):
+    return {**entry, **{name: _number(entry.get(name)) for name in names}}
+
+
+def _number(value):
+    return math.nan if value is None else float(value)
+
+
+def _readableInputs(inputs, segmentationNode, request):
+    """The inputs with names of nodes in place of temporary paths."""
+    initial = request.initialNode or request.initialModelNode
+    return {**inputs, "segmentation": segmentationNode.GetName(), "rois": [node.GetName() for node in request.roiNodes],
+            **({"initial": initial.GetName()} if initial is not None else {})}  # fmt: skip

@@ -1,0 +1,233 @@
+"""Section 4: what is measured, the screw before, the regions; Compute; a table whose rows know when they are stale."""
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from MgImplantSegLib.errors import MgImplantSegError
+from MgImplantSegLib.scene.tables import save_table
+from MgImplantSegSections import staleness
+from MgImplantSegSections.measureWork import QuantifyRequest, reportOfTable
+from MgImplantSegSections.parameters import InitialKind, firstNode, roiNodes
+from MgImplantSegSections.workbench import ProgressView, errorText, setEnabled
+
+SHOWN_COLUMNS = ("Symbol", "Measure", "Value", "Unit", "Region", "State")
+AUTO_DELAY_MS = 500
+VOXELS_CHANGED = ("SourceRepresentationModified", "SegmentAdded", "SegmentRemoved")
+
+
+class MeasurementsSection:
+    """Computes in a child process; follows segmentation and ROIs to mark rows stale."""
+
+    def __init__(self, workbench, regions, classes, observe):
+        """:param observe: `observe(key, objects, events, callback)` replaces the observations under a key."""
+        self.workbench, self.ui = workbench, workbench.ui
+        self._regions, self._classes, self._observe = regions, classes, observe
+        self._progress = ProgressView(self.ui.computeProgressBar, self.ui.measuresStateLabel)
+        self._task, self._edits = None, 0
+        self._timer = qt.QTimer()
+        self._timer.singleShot = True
+        self._timer.setInterval(AUTO_DELAY_MS)
+        self._timer.connect("timeout()", self.onAuto)
+        self.ui.computeButton.connect("clicked(bool)", self.onCompute)
+        self.ui.showPlotButton.connect("clicked(bool)", self.onPlot)
+        self.ui.exportCsvButton.connect("clicked(bool)", self.onExport)
+        self.ui.copyMeasuresButton.connect("clicked(bool)", self.onCopy)
+        workbench.onChange(self.refresh)
+
+    def chooseDefault(self):
+        """Take the first segmentation of the scene if none is chosen."""
+        if self.workbench.parameters.measuredSegmentation is None:
+            self.workbench.parameters.measuredSegmentation = firstNode("vtkMRMLSegmentationNode")
+
+    def request(self):
+        """What to measure, as chosen."""
+        chosen, kind = self.workbench.parameters, self.workbench.parameters.initialKind
+        typed = kind == InitialKind("typed")
+        return QuantifyRequest(
+            chosen.initialSegmentation if kind == InitialKind("segmentation") else None,
+            chosen.initialModel if kind == InitialKind("model") else None,
+            (chosen.initialVolumeMm3 or None) if typed else None, (chosen.initialAreaMm2 or None) if typed else None,
+            chosen.days or None, tuple(roiNodes(chosen)), chosen.distanceMm, chosen.surfaceArea.value,
+        )  # fmt: skip
+
+    def isRunning(self):
+        """Whether measures are being computed."""
+        return self._task is not None and self._task.isRunning
+
+    def missing(self):
+        """All that is missing before Compute can be clicked."""
+        chosen, found = self.workbench.parameters, []
+        if chosen.measuredSegmentation is None:
+            found.append(_("a segmentation"))
+        if chosen.initialKind == InitialKind("segmentation") and chosen.initialSegmentation is None:
+            found.append(_("the initial segmentation, or another choice for the initial implant"))
+        if chosen.initialKind == InitialKind("model") and chosen.initialModel is None:
+            found.append(_("the initial model, or another choice for the initial implant"))
+        return found + self._classes.missing()
+
+    def onCompute(self):
+        """Compute, or cancel what runs."""
+        if self.isRunning():
+            self._task.cancel()
+            return
+        node, request = self.workbench.parameters.measuredSegmentation, self.request()
+        try:
+            self._fingerprint = staleness.fingerprint(node, request, self._edits)
+        except MgImplantSegError as error:
+            self.ui.measuresStateLabel.text = errorText(error)
+            return
+        self._progress.begin(_("Starting…"))
+        self._task = self.workbench.start(
+            lambda token: self.workbench.logic.quantifySteps(node, request, token),
+            self._progress.show, self.onComputed, self.onFailed, self.onCancelled,
+        )  # fmt: skip
+        self.refresh()
+
+    def onComputed(self, result):
+        """Show the new table in place of the old one."""
+        tableNode, _report = result
+        staleness.keep(tableNode, self._fingerprint)
+        old, self.workbench.parameters.measuresTable = self.workbench.parameters.measuresTable, tableNode
+        if old is not None and old is not tableNode:
+            slicer.mrmlScene.RemoveNode(old)
+        self._progress.end("")
+        self.workbench.changed()
+
+    def onFailed(self, error):
+        """What happened, and what to do."""
+        self._progress.end(errorText(error))
+        self._refreshButton()
+
+    def onCancelled(self):
+        """The old table stays."""
+        self._progress.end(_("Cancelled."))
+        self._refreshButton()
+
+    def onVoxelsChanged(self, caller=None, event=None):
+        """The segmentation was edited."""
+        self._edits += 1
+        self.refresh()
+
+    def onInputsMoved(self, caller=None, event=None):
+        """A ROI or a transform has changed."""
+        self.refresh()
+
+    def onAuto(self):
+        """Some time after a change: compute again if that is wanted and still needed."""
+        parameters = self.workbench.parameters
+        if parameters is not None and parameters.autoCompute and not self.isRunning() and not self.missing():
+            self.onCompute()
+
+    def refresh(self):
+        """States of buttons and rows, and what is observed."""
+        if self.workbench.parameters is None:
+            return
+        self._observeInputs()
+        self._showInitialWidgets()
+        self._regions.refresh()
+        self._refreshButton()
+        self._refreshTable()
+
+    def _observeInputs(self):
+        chosen = self.workbench.parameters
+        node, rois = chosen.measuredSegmentation, roiNodes(chosen)
+        voxelEvents = [getattr(slicer.vtkSegmentation, name) for name in VOXELS_CHANGED]
+        self._observe("voxels", [node.GetSegmentation()] if node is not None else [], voxelEvents, self.onVoxelsChanged)
+        moved = [*rois, *([node] if node is not None else [])]
+        self._observe("places", moved, [slicer.vtkMRMLTransformableNode.TransformModifiedEvent, "ModifiedEvent"],
+                      self.onInputsMoved)  # fmt: skip
+
+    def _showInitialWidgets(self):
+        kind = self.workbench.parameters.initialKind.value
+        ui = self.ui
+        rows = {"segmentation": (ui.initialSegmentationSelector, ui.initialSegmentationSelectorLabel),
+                "model": (ui.initialModelSelector, ui.initialModelSelectorLabel),
+                "typed": (ui.initialVolumeSpinBox, ui.initialVolumeSpinBoxLabel, ui.initialAreaSpinBox,
+                          ui.initialAreaSpinBoxLabel)}  # fmt: skip
+        for name, widgets in rows.items():
+            for widget in widgets:
+                widget.visible = name == kind
+
+    def _refreshButton(self):
+        if self.isRunning():
+            self.ui.computeButton.text = _("Cancel")
+            setEnabled(self.ui.computeButton, [], _("Stop computing; the old table stays."))
+        else:
+            self.ui.computeButton.text = _("Compute")
+            setEnabled(self.ui.computeButton, self.missing(), _("Compute all measures."))
+
+    def _refreshTable(self):
+        table = self.workbench.parameters.measuresTable
+        if self.ui.measuresTableView.mrmlTableNode() is not table:
+            self.ui.measuresTableView.setMRMLTableNode(table)
+            self._hideColumns(table)
+        missing = [] if table is not None else [_("measures: click Compute")]
+        for button in (self.ui.showPlotButton, self.ui.exportCsvButton, self.ui.copyMeasuresButton):
+            setEnabled(button, missing, "")
+        self.ui.showPlotButton.toolTip = self.ui.showPlotButton.toolTip or _("Plot BV/TV over the distance.")
+        if table is not None and not self.isRunning():
+            self.ui.measuresStateLabel.text = self._stateText(table)
+
+    def _hideColumns(self, table):
+        names = [table.GetColumnName(index) for index in range(table.GetNumberOfColumns())] if table else []
+        for index, name in enumerate(names):
+            self.ui.measuresTableView.setColumnHidden(index, name not in SHOWN_COLUMNS)
+
+    def _stateText(self, table):
+        node = self.workbench.parameters.measuredSegmentation
+        try:
+            values = staleness.fingerprint(node, self.request(), self._edits) if node is not None else None
+        except MgImplantSegError as error:
+            return errorText(error)
+        stale = staleness.mark(table, values)
+        lines = []
+        if stale or (stale is not None and values and staleness.lacksRegions(table, values)):
+            lines.append(_("Inputs have changed: {count} rows are stale. Click Compute.").format(count=stale))
+            if self.workbench.parameters.autoCompute:
+                self._timer.start()
+        elif stale == 0:
+            lines.append(_("All measures are current."))
+        return "\n".join([*lines, *self._undefined(table)])
+
+    def _undefined(self, table):
+        report = reportOfTable(table)
+        if report is None:
+            return []
+        reasons = {measure.note: [] for measure in report.measures if measure.value != measure.value}
+        for measure in report.measures:
+            if measure.value != measure.value:
+                reasons[measure.note].append(measure.symbol)
+        return [_("{symbols}: {note}").format(symbols=", ".join(dict.fromkeys(symbols)), note=note)
+                for note, symbols in reasons.items()]  # fmt: skip
+
+    def onPlot(self):
+        """Plot BV/TV over the distance from the implant."""
+        try:
+            self.workbench.logic.plotBoneVolumeProfile(self.workbench.parameters.measuresTable)
+        except MgImplantSegError as error:
+            self.ui.measuresStateLabel.text = errorText(error)
+
+    def onExport(self):
+        """Ask for a file and write the table."""
+        path = qt.QFileDialog.getSaveFileName(
+            self.ui.MeasurementsPanel, _("Save measures"), "measures.csv", "CSV (*.csv)"
+        )
+        if path:
+            self.export(path)
+
+    def export(self, path):
+        """Write the table as CSV."""
+        try:
+            save_table(self.workbench.parameters.measuresTable, path)
+            self.ui.measuresStateLabel.text = _("Written: {path}").format(path=path)
+        except MgImplantSegError as error:
+            self.ui.measuresStateLabel.text = errorText(error)
+
+    def onCopy(self):
+        """The shown columns go to the clipboard, with tabs between."""
+        table = self.workbench.parameters.measuresTable.GetTable()
+        columns = [table.GetColumnByName(name) for name in SHOWN_COLUMNS]
+        rows = [[str(column.GetValue(row)) for column in columns] for row in range(table.GetNumberOfRows())]
+        lines = ["\t".join(row) for row in [list(SHOWN_COLUMNS), *rows]]
+        slicer.app.clipboard().setText("\n".join(lines))

@@ -1,0 +1,102 @@
+"""Section 2: which model, its card, adding and deleting models."""
+
+from pathlib import Path
+
+import qt
+from slicer.i18n import tr as _
+
+from MgImplantSegLib.errors import MgImplantSegError
+from MgImplantSegSections import models, settings
+from MgImplantSegSections.workbench import errorText, setEnabled
+
+
+class ModelSection:
+    """The combo box of models; the choice is kept on this computer."""
+
+    def __init__(self, workbench):
+        self.workbench, self.ui = workbench, workbench.ui
+        self._paths = []
+        self._card = None
+        self.ui.addModelButton.connect("clicked(bool)", self.onAdd)
+        self.ui.openModelFolderButton.connect("clicked(bool)", self.onOpenFolder)
+        self.ui.deleteModelButton.connect("clicked(bool)", self.onDelete)
+        self.ui.modelSelector.connect("currentIndexChanged(int)", self.onChosen)
+        self.refill(settings.read(settings.MODEL))
+
+    def path(self):
+        """The chosen model file, or None."""
+        index = self.ui.modelSelector.currentIndex
+        return self._paths[index] if 0 <= index < len(self._paths) else None
+
+    def card(self):
+        """The card of the chosen model, or None if there is no model or it cannot be read."""
+        return self._card
+
+    def missing(self):
+        """What is missing before the model can be used."""
+        if self.path() is None:
+            return [_("a model (section 2)")]
+        return [] if self._card is not None else [_("a model that can be read (section 2)")]
+
+    def refill(self, wanted=""):
+        """List the models, and choose the one at the path `wanted` if it is there."""
+        self._paths = list(models.installed().values())
+        self.ui.modelSelector.blockSignals(True)
+        self.ui.modelSelector.clear()
+        for path in self._paths:
+            self.ui.modelSelector.addItem(path.stem)
+        texts = [str(path) for path in self._paths]
+        self.ui.modelSelector.setCurrentIndex(texts.index(wanted) if wanted in texts else min(0, len(texts) - 1))
+        self.ui.modelSelector.blockSignals(False)
+        self.onChosen()
+
+    def onChosen(self):
+        """Show the card of the chosen model."""
+        path = self.path()
+        self._card = None
+        if path is None:
+            self.ui.modelCardBrowser.html = _("No model yet. Add a file (.mgmodel).")
+        else:
+            self._show(path)
+            settings.write(settings.MODEL, path)
+        deletable = path is not None and models.isAdded(path)
+        missing = [] if deletable else [_("a model that you have added; bundled models stay")]
+        setEnabled(self.ui.deleteModelButton, missing, _("Delete the chosen model file."))
+        self.workbench.changed()
+
+    def onAdd(self):
+        """Choose a file and copy it into the folder of models."""
+        pattern = _("Models") + " (*.mgmodel)"
+        path = qt.QFileDialog.getOpenFileName(self.ui.ModelPanel, _("Add a model"), "", pattern)
+        if path:
+            self.add(path)
+
+    def add(self, path):
+        """Copy a model file into the folder of models and choose it."""
+        try:
+            self.refill(str(models.add(path)))
+        except MgImplantSegError as error:
+            self._showError(error)
+
+    def onOpenFolder(self):
+        """Show the folder of models in the system's file browser."""
+        qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(str(models.folder())))
+
+    def onDelete(self):
+        """Delete the chosen model, if it was added."""
+        try:
+            models.delete(Path(self.path()))
+        except MgImplantSegError as error:
+            self._showError(error)
+            return
+        self.refill()
+
+    def _show(self, path):
+        try:
+            self._card = models.readCard(path)
+            self.ui.modelCardBrowser.html = models.cardHtml(self._card)
+        except MgImplantSegError as error:
+            self._showError(error)
+
+    def _showError(self, error):
+        self.ui.modelCardBrowser.plainText = errorText(error)

@@ -1,0 +1,93 @@
+"""The model files that can be chosen: bundled ones, and those that the user has added to this computer."""
+
+import shutil
+from pathlib import Path
+
+import qt
+from slicer.i18n import tr as _
+
+from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.files import atomic_output
+from MgImplantSegLib.resources import MODEL_SUFFIX, bundled_models
+from MgImplantSegSections import settings
+
+
+def folder():
+    """The folder of added models on this computer, made if need be."""
+    default = Path(qt.QStandardPaths.writableLocation(qt.QStandardPaths.AppDataLocation)) / "MgImplantSeg" / "Models"
+    path = Path(settings.read(settings.MODEL_FOLDER, str(default)))
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def installed():
+    """All model files by name: added ones first, then bundled ones."""
+    added = {path.stem: path for path in sorted(folder().glob(f"*{MODEL_SUFFIX}"))}
+    return {**added, **{name: path for name, path in bundled_models().items() if name not in added}}
+
+
+def isAdded(path):
+    """Whether the user has added a model, so that it may be deleted."""
+    return Path(path).parent == folder()
+
+
+def add(path):
+    """Copy a model file into the folder; returns where it is now.
+
+    :raises InputError: if it is no model file or the name is taken.
+    """
+    readCard(path)
+    target = folder() / Path(path).name
+    if target.exists():
+        raise InputError(_("Expected a new model, got {name}, which is there already.").format(name=target.name),
+                         _("Delete the old one first."))  # fmt: skip
+    with atomic_output(target) as temporary:
+        shutil.copyfile(path, temporary)
+    return target
+
+
+def delete(path):
+    """Delete an added model file.
+
+    :raises InputError: if the model is bundled.
+    """
+    if not isAdded(path):
+        raise InputError(_("Expected an added model, got a bundled one."), _("Bundled models stay."))
+    Path(path).unlink(missing_ok=True)
+
+
+def readCard(path):
+    """The card of a model file; needs no torch.
+
+    :raises InputError: if it is no model file.
+    """
+    from MgImplantSegLib.model_file import read_card
+
+    return read_card(path)
+
+
+def cardHtml(card):
+    """A model's card for people."""
+    rows = [
+        (_("Network"), ", ".join(f"{key} {value}" for key, value in card.network.items())),
+        (_("Voxel size"), _("{um:g} µm").format(um=card.preprocessing.spacing_um)),
+        (_("Classes"), ", ".join(label.name for label in card.label_scheme.labels)),
+        (_("Trained on planes"), ", ".join(card.training_planes)),
+        *[(_("Metric"), f"{name}: {_shortened(value)}") for name, value in card.metrics.items()],
+        *[(_("Training"), f"{name}: {_shortened(value)}") for name, value in card.training.items()],
+        (_("Intended use"), card.intended_use), (_("Licence"), card.licence), (_("Created"), card.created),
+    ]  # fmt: skip
+    cells = "".join(f"<tr><td><b>{name}</b>&nbsp;</td><td>{_escaped(text)}</td></tr>" for name, text in rows if text)
+    return f"<h4>{_escaped(card.name)}</h4><table>{cells}</table>"
+
+
+def _shortened(value):
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_shortened(entry)}" for key, entry in value.items())
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return str(value)
+
+
+def _escaped(text):
+    return str(text).replace("&", "&amp;").replace("<", "&lt;")

@@ -1,0 +1,59 @@
+"""The panel as a whole: builds the sections over the loaded widgets and hands them what they share."""
+
+from types import SimpleNamespace
+
+import slicer
+
+from MgImplantSegSections.classMapping import ClassMapping
+from MgImplantSegSections.display3DSection import Display3DSection
+from MgImplantSegSections.inputSection import InputSection
+from MgImplantSegSections.measurementsSection import MeasurementsSection
+from MgImplantSegSections.modelSection import ModelSection
+from MgImplantSegSections.observations import Observations
+from MgImplantSegSections.regionsList import RegionsList
+from MgImplantSegSections.segmentationSection import SegmentationSection
+from MgImplantSegSections.workbench import Workbench
+
+PANELS = ("Input", "Model", "Segmentation", "Measurements", "Compare", "Batch", "Training", "Environments")
+
+
+class Panel:
+    """All sections.
+
+    :param widgets: the top widgets of the .ui files, in the order of `PANELS`.
+    :param logic: the module's logic.
+    """
+
+    def __init__(self, widgets, logic):
+        self.workbench = workbench = Workbench(namedWidgets(widgets), logic)
+        self._observations = Observations()
+        self.models = ModelSection(workbench)
+        self.input = InputSection(workbench, self.models)
+        self.segmentation = SegmentationSection(workbench, self.input, self.models, self.openEnvironments)
+        self.display3D = Display3DSection(workbench)
+        self.classes = ClassMapping(workbench)
+        self.regions = RegionsList(workbench)
+        self.measurements = MeasurementsSection(workbench, self.regions, self.classes, self._observations.replace)
+
+    def chooseDefaults(self):
+        """Choose what there is only one of, to save clicks."""
+        self.input.chooseDefault()
+        self.measurements.chooseDefault()
+
+    def openEnvironments(self):
+        """Unfold section 8."""
+        self.workbench.ui.environmentsSection.collapsed = False
+
+    def cleanup(self):
+        """Stop all work, observe nothing any more, and forget the widgets, which Slicer destroys."""
+        self.workbench.abandonAll()
+        self._observations.removeAll()
+
+
+def namedWidgets(widgets):
+    """All named widgets below the given ones, and these, as attributes of one object."""
+    found = {}
+    for widget in widgets:
+        found[widget.name] = widget
+        found.update(vars(slicer.util.childWidgetVariables(widget)))
+    return SimpleNamespace(**found)

@@ -1,0 +1,87 @@
+"""Which Pythons can run the engine: Slicer's own, and the environments that the user has added (section 8).
+
+The environments are those of the engine's launcher, in one file for the panel and the command line.
+"""
+
+import importlib.metadata
+import os
+import sys
+from pathlib import Path
+
+import slicer
+from slicer.i18n import tr as _
+
+import MgImplantSegLib
+from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.jobs.environment import THIS_COMPUTER, Environment, Kind
+from MgImplantSegLib.jobs.environment_file import find_environment, read_environments, save_environment
+from MgImplantSegSections.engineRun import EnginePython
+
+OWN = THIS_COMPUTER
+ENGINE_FOLDER = Path(MgImplantSegLib.__file__).resolve().parent.parent
+PACKAGES = ("torch", "numpy", "scipy", "SimpleITK", "pynrrd")
+DOWNLOAD_MB = {"torch": 250, "pynrrd": 1, "scipy": 40, "SimpleITK": 50, "numpy": 20}
+# big activations are mapped and unmapped again and again without these; a network runs up to twice as fast with them
+ALLOCATOR = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "2147483647", "MALLOC_TOP_PAD_": "268435456"}
+SLICER_ONLY = ("PYTHONHOME", "PYTHONPATH")
+
+
+def names(*kinds):
+    """Names of the environments of some kinds (all without any), Slicer's own Python first."""
+    return [name for name, entry in read_environments().items() if not kinds or entry.kind in kinds]
+
+
+def directNames():
+    """Environments that can run a command as a child process of Slicer."""
+    return names(Kind.THIS, Kind.LOCAL)
+
+
+def text(name):
+    """What people read for a name."""
+    return _("Slicer's Python") if name == OWN else name
+
+
+def python(name=None):
+    """The `EnginePython` of a name; Slicer's own without one.
+
+    :raises InputError: if there is no such environment, or it is not on this computer.
+    """
+    environment = find_environment(name or OWN)
+    if environment.kind is Kind.THIS:
+        return EnginePython((sys.executable, "-m", "MgImplantSegLib"), {**os.environ, **ALLOCATOR}, ENGINE_FOLDER)
+    if environment.kind is not Kind.LOCAL:
+        raise InputError(
+            _("Expected an environment on this computer, got {name}.").format(name=name),
+            _("Run it there as a job, from section 7 or from the command line."),
+        )
+    startUp = {key: value for key, value in slicer.util.startupEnvironment().items() if key not in SLICER_ONLY}
+    variables = {**startUp, **ALLOCATOR, **environment.variables}
+    program = os.path.expanduser(environment.python)
+    return EnginePython((program, "-m", "MgImplantSegLib"), variables, ENGINE_FOLDER)
+
+
+def add(name, program):
+    """Remember another Python on this computer under a name.
+
+    :raises InputError: if there is no such file or the name is taken.
+    """
+    if not Path(program).is_file():
+        raise InputError(_("Expected the program of a Python, got {path}.").format(path=program))
+    if name in names():
+        raise InputError(_("Expected a new name, got {name!r}, which is taken.").format(name=name))
+    save_environment(Environment(name, Kind.LOCAL, str(program)))
+
+
+def version(package):
+    """Version of an installed package of Slicer's Python; None if it is missing. Nothing is imported."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def missingPackages(name=None):
+    """Packages that Slicer's own Python lacks for the engine; nothing is known of other Pythons before their test."""
+    if name not in (None, "", OWN):
+        return []
+    return [package for package in PACKAGES if version(package) is None]

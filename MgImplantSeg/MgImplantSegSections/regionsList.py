@@ -1,0 +1,83 @@
+"""The list of ROIs of section 4: add, add around the implant, remove; they are live in the views."""
+
+import qt
+from slicer.i18n import tr as _
+
+from MgImplantSegLib.errors import MgImplantSegError
+from MgImplantSegLib.scene.markups import box_of_roi_node
+from MgImplantSegSections.parameters import addRoi, removeRoi, roiNodes
+from MgImplantSegSections.workbench import errorText, setEnabled
+
+COLUMNS = 3
+
+
+class RegionsList:
+    """A row a ROI: name, edge lengths, volume."""
+
+    def __init__(self, workbench):
+        self.workbench, self.ui = workbench, workbench.ui
+        table = self.ui.roiTable
+        table.setColumnCount(COLUMNS)
+        table.setHorizontalHeaderLabels([_("ROI"), _("Size in mm"), _("Volume in mm³")])
+        table.horizontalHeader().setStretchLastSection(True)
+        table.setEditTriggers(qt.QTableWidget.NoEditTriggers)
+        self.ui.addRoiButton.connect("clicked(bool)", self.onAdd)
+        self.ui.addRoiAroundButton.connect("clicked(bool)", self.onAddAround)
+        self.ui.removeRoiButton.connect("clicked(bool)", self.onRemove)
+        self.ui.roiSelector.connect("currentNodeChanged(vtkMRMLNode*)", self.onChosen)
+        table.connect("itemSelectionChanged()", self.refreshButtons)
+
+    def onChosen(self):
+        """A ROI was chosen to be added."""
+        if self.workbench.parameters is not None:
+            self.refreshButtons()
+
+    def onAdd(self):
+        """Add the chosen ROI to the list."""
+        addRoi(self.workbench.parameters, self.ui.roiSelector.currentNode())
+
+    def onAddAround(self):
+        """Place a ROI around the implant and add it."""
+        chosen = self.workbench.parameters
+        try:
+            roi = self.workbench.logic.addRoiAroundImplant(chosen.measuredSegmentation, chosen.distanceMm)
+        except MgImplantSegError as error:
+            self.ui.measuresStateLabel.text = errorText(error)
+            return
+        addRoi(chosen, roi)
+
+    def onRemove(self):
+        """Take the selected ROI out of the list."""
+        nodes, row = roiNodes(self.workbench.parameters), self.ui.roiTable.currentRow()
+        if 0 <= row < len(nodes):
+            removeRoi(self.workbench.parameters, nodes[row])
+
+    def refresh(self):
+        """Show the list as it is now."""
+        table, nodes = self.ui.roiTable, roiNodes(self.workbench.parameters)
+        table.setRowCount(len(nodes))
+        for row, node in enumerate(nodes):
+            for column, text in enumerate((node.GetName(), *_sizes(node))):
+                item = qt.QTableWidgetItem(text)
+                table.setItem(row, column, item)
+        self.refreshButtons()
+
+    def refreshButtons(self):
+        """States of the buttons."""
+        hasSegmentation = self.workbench.parameters.measuredSegmentation is not None
+        setEnabled(self.ui.addRoiAroundButton, [] if hasSegmentation else [_("a segmentation")],
+                   _("Place a ROI on the implant's oriented bounding box plus the shell's thickness."))  # fmt: skip
+        chosen = self.ui.roiSelector.currentNode()
+        setEnabled(self.ui.addRoiButton, [] if chosen is not None else [_("a ROI chosen to the left")],
+                   _("Add the chosen ROI to the list."))  # fmt: skip
+        setEnabled(self.ui.removeRoiButton, [] if self.ui.roiTable.currentRow() >= 0 else [_("a selected row")],
+                   _("Take the selected ROI out of the list; the ROI stays in the scene."))  # fmt: skip
+
+
+def _sizes(node):
+    """Edge lengths and volume in the world; what is wrong with it if it cannot be used."""
+    try:
+        box = box_of_roi_node(node)
+    except MgImplantSegError as error:
+        return errorText(error), ""
+    return " × ".join(f"{size:.3g}" for size in box.size_mm), f"{box.volume_mm3:.4g}"

@@ -1,0 +1,57 @@
+"""The simulated explant that comes with the module: registered with Slicer's Sample Data, and loaded from disk."""
+
+import hashlib
+import os
+
+import slicer
+from slicer.i18n import tr as _
+
+from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.resources import resource
+
+CATEGORY = "MgImplantSeg"
+NAME = "SimulatedMgExplant"
+FILE_NAME = "simulated_explant.nrrd"
+INITIAL_NAME, INITIAL_FILE_NAME = "SimulatedMgExplant before implantation", "simulated_explant_initial.seg.nrrd"
+SHA256 = {
+    FILE_NAME: "0dbcf6528ea21d89e923244dec019b002ba8d0770021a2f55bbf0946dff83c18",
+    INITIAL_FILE_NAME: "f6761c9e700d704456650d4e0e5b6f238345ff5755599dd98c9011a16cc37fac",
+}
+THUMBNAIL = os.path.join(
+    os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "Resources", "Icons", f"{NAME}.png"
+)
+
+
+def register():
+    """Make the explant known to Slicer's Sample Data module."""
+    import SampleData
+
+    SampleData.SampleDataLogic.registerCustomSampleDataSource(
+        category=CATEGORY, sampleName=NAME, thumbnailFileName=THUMBNAIL, uris=path().as_uri(), fileNames=FILE_NAME,
+        nodeNames=NAME, checksums=f"SHA256:{SHA256[FILE_NAME]}", loadFileType="VolumeFile",
+    )  # fmt: skip
+
+
+def path(name=FILE_NAME):
+    """Where a file of the sample data lies on disk."""
+    return resource("SampleData", name)
+
+
+def load():
+    """The explant as a volume node; taken from the scene if it is there already. The screw before comes with it.
+
+    :raises InputError: if a file is damaged.
+    """
+    for name, digest in SHA256.items():
+        if hashlib.sha256(path(name).read_bytes()).hexdigest() != digest:
+            raise InputError(_("Expected the bundled sample data, got a damaged file {path}.").format(path=path(name)),
+                             _("Install the extension again."))  # fmt: skip
+    if _found(INITIAL_NAME, "vtkMRMLSegmentationNode") is None:
+        initial = slicer.util.loadSegmentation(str(path(INITIAL_FILE_NAME)), properties={"name": INITIAL_NAME})
+        initial.GetDisplayNode().SetVisibility(False)
+    found = _found(NAME, "vtkMRMLScalarVolumeNode")
+    return found or slicer.util.loadVolume(str(path(FILE_NAME)), properties={"name": NAME})
+
+
+def _found(name, className):
+    return slicer.util.getFirstNodeByClassByName(className, name)

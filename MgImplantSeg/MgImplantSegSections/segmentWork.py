@@ -1,0 +1,117 @@
+"""From a volume node to a segmentation node: hand over, run the engine, fetch the result, put it into the scene."""
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from slicer.i18n import tr as _
+
+import MgImplantSegLib
+from MgImplantSegLib.errors import Cancelled
+from MgImplantSegLib.regions import write_roi_markups
+from MgImplantSegLib.scene.markups import box_of_roi_node
+from MgImplantSegLib.scene.segmentations import add_segmentation_node
+from MgImplantSegLib.scene.volumes import geometry_of_node, volume_of_node
+from MgImplantSegSections.engineRun import runEngine, whileWanted
+from MgImplantSegSections.exchange import readLabels, taskFolder, writeRawNrrd
+
+
+@dataclass(frozen=True)
+class SegmentRequest:
+    """How to segment.
+
+    :param modelPath: the model file.
+    :param roiNode: only what lies in this ROI is segmented.
+    :param rows: first and last index along the array's first axis, for a preview; None for all.
+    :param outputNode: a segmentation that gets the result; None makes a new one.
+    """
+
+    modelPath: Path
+    planes: str = "9"
+    fusion: str = "soft"
+    device: str = "auto"
+    roiNode: Any = None
+    rows: tuple | None = None
+    outputNode: Any = None
+    name: str = ""
+    provenance: dict = field(default_factory=dict)
+
+
+def segmentSteps(volumeNode, request, python, temporaryFolder, token):
+    """Generator of events; returns the segmentation node, with provenance, beside the volume.
+
+    :raises InputError: if the volume or the ROI cannot be used.
+    :raises EngineError: if the engine fails.
+    :raises Cancelled: if the user has asked to stop, or the volume has left the scene.
+    """
+    scene = volumeNode.GetScene()
+    volume = volume_of_node(volumeNode)
+    array, geometry = _wantedRows(volume, request.rows)
+    with taskFolder(temporaryFolder) as folder:
+        yield from writeRawNrrd(array, geometry, folder / "image.nrrd", token)
+        arguments = _arguments(request, geometry, folder)
+        engine = runEngine(python, arguments, folder / "log.txt", token)
+        result = yield from whileWanted(engine, lambda: scene.IsNodePresent(volumeNode), token)
+        provenance = _provenance(volumeNode, request, result)
+        labelMap = yield from readLabels(folder / "result.nrrd", geometry, token)
+    if not scene.IsNodePresent(volumeNode):
+        raise Cancelled
+    name = request.name or _("{volume} segmentation").format(volume=volumeNode.GetName())
+    node = add_segmentation_node(scene, labelMap, name, volumeNode, provenance=provenance)
+    return _putInto(scene, node, request.outputNode)
+
+
+def _wantedRows(volume, rows):
+    if rows is None:
+        return volume.array, volume.geometry
+    first, last = rows
+    array = volume.array[first : last + 1]
+    return array, volume.geometry.cropped((first, 0, 0), array.shape)
+
+
+def _arguments(request, geometry, folder):
+    arguments = ["segment", folder / "image.nrrd", folder / "result.nrrd", "--model", request.modelPath,
+                 "--planes", request.planes, "--fusion", request.fusion, "--device", request.device]  # fmt: skip
+    if all(abs(spacing - 1) < 1e-6 for spacing in geometry.spacing_zyx_mm):
+        arguments += ["--spacing-um", "1000"]  # the user has seen the warning about it
+    if request.roiNode is not None:
+        write_roi_markups((box_of_roi_node(request.roiNode),), folder / "roi.mrk.json")
+        arguments += ["--roi", folder / "roi.mrk.json"]
+    return arguments
+
+
+def _provenance(volumeNode, request, result):
+    options = {"planes": request.planes, "fusion": request.fusion, "device": request.device}
+    return {
+        **result.get("provenance", {}), **request.provenance, "input": volumeNode.GetName(), "options": options,
+        "model": Path(request.modelPath).stem, "software": f"MgImplantSeg {MgImplantSegLib.__version__}",
+        "created": time.strftime("%Y-%m-%dT%H:%M:%S"), "seconds": result.get("seconds"),
+    }  # fmt: skip
+
+
+def _putInto(scene, node, outputNode):
+    """The new node, or the given one with the new contents in place of its old ones."""
+    if outputNode is None or not scene.IsNodePresent(outputNode):
+        return node
+    outputNode.RemoveClosedSurfaceRepresentation()
+    outputNode.SetAndObserveSegmentation(node.GetSegmentation())
+    outputNode.SetAndObserveTransformNodeID(node.GetTransformNodeID())
+    outputNode.CreateDefaultDisplayNodes()
+    outputNode.GetDisplayNode().CopyContent(node.GetDisplayNode())
+    for name in list(node.GetAttributeNames()):
+        outputNode.SetAttribute(name, node.GetAttribute(name))
+    scene.RemoveNode(node)
+    return outputNode
+
+
+def previewRequest(volumeNode, request, modelSpacingUm, index):
+    """The request for one slice: as many rows from `index` on as one voxel of the model is thick, one plane."""
+    geometry = geometry_of_node(volumeNode)
+    rows = max(1, round(modelSpacingUm / 1000 / geometry.spacing_zyx_mm[0]))
+    first = min(max(index, 0), max(0, geometry.shape_zyx[0] - rows))
+    return SegmentRequest(
+        request.modelPath, "rc", "soft", request.device, rows=(first, first + rows - 1),
+        outputNode=request.outputNode, name=_("{volume} preview").format(volume=volumeNode.GetName()),
+        provenance={"preview_of_slice": first},
+    )  # fmt: skip

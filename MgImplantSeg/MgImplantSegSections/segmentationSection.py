@@ -1,0 +1,210 @@
+"""Section 3: how and where to segment, Segment and Cancel, progress, log, preview; what is missing is said here."""
+
+import time
+
+import slicer
+from slicer.i18n import tr as _
+
+from MgImplantSegLib.errors import MgImplantSegError
+from MgImplantSegLib.inference.estimate import estimate
+from MgImplantSegLib.scene.markups import box_of_roi_node
+from MgImplantSegLib.scene.volumes import geometry_of_node
+from MgImplantSegSections import pythons, settings
+from MgImplantSegSections.engineRun import EngineError
+from MgImplantSegSections.estimate import estimateText, rememberSpeed
+from MgImplantSegSections.segmentWork import SegmentRequest, previewRequest
+from MgImplantSegSections.workbench import ProgressView, errorText, setEnabled
+
+DEVICES = ("auto", "cpu", "cuda", "cuda:0", "cuda:1", "cuda:2", "cuda:3")
+
+
+class SegmentationSection:
+    """Starts the engine in a child process and shows how it is getting on."""
+
+    def __init__(self, workbench, inputSection, modelSection, openEnvironments):
+        self.workbench, self.ui = workbench, workbench.ui
+        self._input, self._models, self._openEnvironments = inputSection, modelSection, openEnvironments
+        self._progress = ProgressView(self.ui.segmentProgressBar, self.ui.segmentStatusLabel)
+        self._task = None
+        self._lastLog = []
+        self._fillChoices()
+        self.ui.segmentButton.connect("clicked(bool)", self.onSegment)
+        self.ui.previewButton.connect("clicked(bool)", self.onPreview)
+        self.ui.copyLogButton.connect("clicked(bool)", self.onCopyLog)
+        self.ui.installPackagesButton.connect("clicked(bool)", self.onInstall)
+        self.ui.chooseEnvironmentButton.connect("clicked(bool)", self._openEnvironments)
+        self.ui.deviceSelector.connect("currentIndexChanged(int)", self.onDevice)
+        self.ui.runInSelector.connect("currentIndexChanged(int)", self.onRunIn)
+        workbench.onChange(self.refresh)
+
+    def _fillChoices(self):
+        self.ui.deviceSelector.addItems(list(DEVICES))
+        wanted = settings.read(settings.DEVICE, DEVICES[0])
+        self.ui.deviceSelector.setCurrentIndex(DEVICES.index(wanted) if wanted in DEVICES else 0)
+        self.refillEnvironments()
+
+    def refillEnvironments(self):
+        """List Slicer's Python and the others of section 8."""
+        wanted, names = settings.read(settings.RUN_IN, pythons.OWN), pythons.directNames()
+        self.ui.runInSelector.blockSignals(True)
+        self.ui.runInSelector.clear()
+        self.ui.runInSelector.addItems([pythons.text(name) for name in names])
+        self.ui.runInSelector.setCurrentIndex(names.index(wanted) if wanted in names else 0)
+        self.ui.runInSelector.blockSignals(False)
+
+    def onDevice(self):
+        """Keep the device on this computer."""
+        settings.write(settings.DEVICE, self.device())
+        self.workbench.changed()
+
+    def onRunIn(self):
+        """Keep the environment on this computer."""
+        settings.write(settings.RUN_IN, self.runIn())
+        self._showMissing([])
+        self.workbench.changed()
+
+    def device(self):
+        """The chosen device."""
+        return DEVICES[max(0, self.ui.deviceSelector.currentIndex)]
+
+    def runIn(self):
+        """The name of the chosen environment."""
+        return pythons.directNames()[max(0, self.ui.runInSelector.currentIndex)]
+
+    def isRunning(self):
+        """Whether a segmentation or preview runs."""
+        return self._task is not None and self._task.isRunning
+
+    def onSegment(self):
+        """Segment, or cancel what runs."""
+        if self.isRunning():
+            self._task.cancel()
+            self.ui.segmentStatusLabel.text = _("Stopping…")
+            return
+        chosen = self.workbench.parameters
+        self._multiplications = self._sizes().multiplications
+        self._start(chosen.inputVolume, self._request(), self.onSegmented)
+
+    def onPreview(self):
+        """Segment the slice that the red view shows."""
+        volume = self.workbench.parameters.inputVolume
+        spacingUm = self._models.card().preprocessing.spacing_um
+        request = previewRequest(volume, self._request(), spacingUm, shownRow(volume))
+        self._start(volume, request, self.onPreviewed)
+
+    def _request(self):
+        chosen = self.workbench.parameters
+        return SegmentRequest(
+            self._models.path(), chosen.planes.value, chosen.fusion.value, self.device(), chosen.limitRoi,
+            outputNode=chosen.outputSegmentation,
+        )  # fmt: skip
+
+    def _start(self, volume, request, onDone):
+        missing = pythons.missingPackages(self.runIn())
+        self._showMissing(missing)
+        if missing:
+            return
+        self._lastLog = []
+        self.ui.logText.plainText = ""
+        self._progress.begin(_("Starting…"))
+        self._started = time.monotonic()
+        self._task = self.workbench.start(
+            lambda token: self.workbench.logic.segmentSteps(volume, request, self.runIn(), token),
+            self.onEvent, onDone, self.onFailed, self.onCancelled,
+        )  # fmt: skip
+        self.refresh()
+
+    def onEvent(self, event):
+        """Progress goes to the bar, warnings and all else to the log."""
+        if event["event"] in ("progress", "stopping"):
+            self._progress.show(event)
+        elif event["event"] in ("warning", "started", "error"):
+            self._log(event.get("message") or _("{command} started").format(command=event.get("command", "")))
+
+    def onSegmented(self, node):
+        """The result is in the scene: choose it for the measurements."""
+        rememberSpeed((self.runIn(), self.device()), self._multiplications, time.monotonic() - self._started)
+        self._progress.end(_("Done: {name}.").format(name=node.GetName()))
+        self.workbench.parameters.measuredSegmentation = node
+        self.workbench.changed()
+
+    def onPreviewed(self, node):
+        """The preview is in the scene."""
+        self._progress.end(_("Preview of one slice: {name}. Its grey values were scaled by this slice alone.").format(
+            name=node.GetName()))  # fmt: skip
+        self.workbench.changed()
+
+    def onCancelled(self):
+        """Nothing has come into the scene."""
+        self._progress.end(_("Cancelled; nothing was changed."))
+        self.workbench.changed()
+
+    def onFailed(self, error):
+        """What happened, and what to do; the log says more."""
+        self._progress.end(errorText(error))
+        if isinstance(error, EngineError) and error.log:
+            self._log(error.log)
+        self.workbench.changed()
+
+    def onCopyLog(self):
+        """The log goes to the clipboard."""
+        slicer.app.clipboard().setText("\n".join(self._lastLog))
+
+    def onInstall(self):
+        """Install what is missing into Slicer's own Python; the size was said."""
+        self.workbench.logic.installPackages(pythons.missingPackages(self.runIn()))
+        self._showMissing(pythons.missingPackages(self.runIn()))
+        self.workbench.changed()
+
+    def missing(self):
+        """All that is missing before Segment can be clicked; packages are asked for on the click."""
+        return self._input.missing() + self._models.missing()
+
+    def refresh(self):
+        """States of the buttons, and the estimate."""
+        missing = self.missing()
+        if self.isRunning():
+            self.ui.segmentButton.text = _("Cancel")
+            setEnabled(self.ui.segmentButton, [], _("Stop; nothing half-done stays."))
+            setEnabled(self.ui.previewButton, [_("the end of what runs now")], "")
+        else:
+            self.ui.segmentButton.text = _("Segment")
+            setEnabled(self.ui.segmentButton, missing, _("Segment the whole volume in a process of its own."))
+            setEnabled(self.ui.previewButton, missing, _("Segment only the slice that the red view shows."))
+        self.ui.estimateLabel.text = "" if missing else self._estimate()
+
+    def _estimate(self):
+        try:
+            return estimateText(self._sizes(), (self.runIn(), self.device()))
+        except MgImplantSegError as error:
+            return errorText(error)
+
+    def _sizes(self):
+        chosen = self.workbench.parameters
+        box = None if chosen.limitRoi is None else box_of_roi_node(chosen.limitRoi)
+        geometry = geometry_of_node(chosen.inputVolume)
+        return estimate(geometry, self._models.card(), chosen.planes.value, chosen.fusion.value, roi=box)
+
+    def _showMissing(self, packages):
+        size = sum(pythons.DOWNLOAD_MB[package] for package in packages)
+        self.ui.missingLabel.text = _(
+            "Slicer's Python lacks {packages}. Install into Slicer (about {size} MB to download, more with a GPU), or "
+            "use another environment that has them.").format(packages=", ".join(packages), size=size)  # fmt: skip
+        for widget in (self.ui.missingLabel, self.ui.installPackagesButton, self.ui.chooseEnvironmentButton):
+            widget.visible = bool(packages)
+
+    def _log(self, text):
+        self._lastLog.append(text)
+        self.ui.logText.plainText = "\n".join(self._lastLog)
+
+
+def shownRow(volumeNode):
+    """Index along the array's first axis of the slice that the red view shows; the middle one without a view."""
+    count = volumeNode.GetImageData().GetDimensions()[2]
+    red = slicer.mrmlScene.GetNodeByID("vtkMRMLSliceNodeRed")
+    if red is None:
+        return count // 2
+    toRas = red.GetSliceToRAS()
+    point = [toRas.GetElement(axis, 3) for axis in range(3)]
+    geometry = geometry_of_node(volumeNode)
+    return round(geometry.index_zyx_from_lps([-point[0], -point[1], point[2]])[0])

@@ -1,0 +1,34 @@
+"""What belongs to this computer, not to the scene: kept in QSettings under ``MgImplantSeg/``."""
+
+import json
+
+import qt
+
+PREFIX = "MgImplantSeg/"
+DEVICE, RUN_IN, MODEL, MODEL_FOLDER = "Device", "RunIn", "Model", "ModelFolder"
+SPEEDS, LAST_TRAINING = "Speeds", "LastTraining"
+
+
+def read(name, default=""):
+    """The text kept under a name."""
+    value = qt.QSettings().value(PREFIX + name)
+    return default if value in (None, "") else str(value)
+
+
+def write(name, value):
+    """Keep a text under a name."""
+    qt.QSettings().setValue(PREFIX + name, str(value))
+
+
+def readTable(name):
+    """The table (dictionary) kept under a name; empty if there is none or it is damaged."""
+    try:
+        table = json.loads(read(name, "{}"))
+    except ValueError:
+        return {}
+    return table if isinstance(table, dict) else {}
+
+
+def writeTable(name, table):
+    """Keep a table of plain data under a name."""
+    write(name, json.dumps(table))

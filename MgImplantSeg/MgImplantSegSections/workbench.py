@@ -1,0 +1,117 @@
+"""What the sections share: the widgets, the logic, the parameters of the scene, and one way to run and report work."""
+
+from slicer.i18n import tr as _
+
+from MgImplantSegLib.errors import MgImplantSegError
+from MgImplantSegSections.backgroundTask import BackgroundTask
+from MgImplantSegSections.engineRun import CancelToken
+
+
+class Workbench:
+    """Handed to every section.
+
+    :param ui: all named widgets of the panel as attributes.
+    :param logic: the module's logic.
+    """
+
+    def __init__(self, ui, logic):
+        self.ui = ui
+        self.logic = logic
+        self.parameters = None
+        self._listeners = []
+        self._tasks = []
+
+    def onChange(self, listener):
+        """Call `listener` whenever a parameter or the scene behind the parameters has changed."""
+        self._listeners.append(listener)
+
+    def changed(self):
+        """Tell all sections that something has changed."""
+        if self.parameters is not None:
+            for listener in self._listeners:
+                listener()
+
+    def start(self, makeSteps, onEvent, onDone, onFailed, onCancelled):
+        """Run `makeSteps(token)` beside the GUI; returns the `BackgroundTask`."""
+        token = CancelToken()
+        self._tasks = [task for task in self._tasks if task.isRunning]
+        task = BackgroundTask(makeSteps(token), token, onEvent, onDone, onFailed, onCancelled)
+        self._tasks.append(task)
+        return task
+
+    def cancelAll(self):
+        """Ask all running work to stop; its results do not come into the scene."""
+        for task in self._tasks:
+            task.cancel()
+
+    def abandonAll(self):
+        """Stop all work and wait until nothing of it is left."""
+        for task in self._tasks:
+            task.abandon()
+        self._tasks = []
+
+
+def errorText(error):
+    """An exception as one line for people: what happened, and what to do."""
+    if isinstance(error, MgImplantSegError):
+        return f"{error.message} {error.remedy}".strip()
+    return _("Internal error: {kind}: {text}").format(kind=type(error).__name__, text=error)
+
+
+def setEnabled(button, missing, ready):
+    """Enable a button if nothing is missing; else its tooltip lists all that is.
+
+    :param missing: texts of what is missing.
+    :param ready: tooltip of the enabled button.
+    """
+    button.enabled = not missing
+    button.toolTip = ready if not missing else _("Missing:") + "\n" + "\n".join(f"• {entry}" for entry in missing)
+
+
+class ProgressView:
+    """A progress bar with a line of text below it, fed with events."""
+
+    def __init__(self, bar, label):
+        self.bar, self.label = bar, label
+
+    def begin(self, text):
+        """Show the bar."""
+        self.bar.setRange(0, 0)
+        self.bar.visible = True
+        self.label.text = text
+
+    def show(self, event):
+        """Show a progress event: part done, stage, time left."""
+        if event["event"] == "stopping":
+            self.label.text = _("Stopping…")
+        elif event["event"] == "progress":
+            self.bar.setRange(0, 1000)
+            total = event.get("total") or 1
+            self.bar.value = int(1000 * min(1.0, event.get("done", 0) / total))
+            left = event.get("eta_s")
+            stage = event.get("stage", "")
+            self.label.text = stage if left is None else _("{stage}, {left} left").format(
+                stage=stage, left=durationText(left))  # fmt: skip
+
+    def end(self, text):
+        """Hide the bar and leave a line."""
+        self.bar.visible = False
+        self.label.text = text
+
+
+def durationText(seconds):
+    """``41 s``, ``3 min 05 s`` or ``2 h 10 min``."""
+    whole = round(seconds)
+    if whole < 60:
+        return _("{s} s").format(s=whole)
+    if whole < 3600:
+        return _("{m} min {s:02d} s").format(m=whole // 60, s=whole % 60)
+    return _("{h} h {m:02d} min").format(h=whole // 3600, m=whole % 3600 // 60)
+
+
+def sizeText(byteCount):
+    """``1.8 GB`` or ``820 kB``."""
+    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if byteCount >= size:
+            return f"{byteCount / size:.1f} {unit}"
+    return f"{int(byteCount)} B"

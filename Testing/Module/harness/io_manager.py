@@ -1,0 +1,36 @@
+"""`slicer.app.coreIOManager()`: loads volumes and segmentations, which is what `slicer.util.load*` ask of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from . import api
+from .pythonqt import HarnessLacksError
+
+
+class IOManager:
+    """Readers of slicer-core behind Slicer's file types."""
+
+    def __init__(self, stand_alone_scene: Any) -> None:
+        self._scene = stand_alone_scene
+        self._readers = {"VolumeFile": self._volume, "SegmentationFile": self._segmentation}
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name not in api.names("slicer.app.ioManager()"):
+            raise AttributeError(f"coreIOManager() has no '{name}' in Slicer")
+        raise HarnessLacksError(f"coreIOManager().{name}")
+
+    def loadNodes(self, kind: str, properties: dict[str, Any], loaded: Any, _messages: Any) -> bool:
+        node = self._readers[kind](properties["fileName"])
+        if node is None:
+            return False
+        if "name" in properties:
+            node.SetName(properties["name"])
+        loaded.AddItem(node)
+        return True
+
+    def _volume(self, path: str) -> Any:
+        return self._scene.logics["Volumes"].AddArchetypeVolume(path, "volume")
+
+    def _segmentation(self, path: str) -> Any:
+        return self._scene.logics["Segmentations"].LoadSegmentationFromFile(path)

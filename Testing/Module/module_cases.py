@@ -1,0 +1,38 @@
+"""Things that several tests of the module need: volumes and segmentations in the scene."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from MgImplantSegLib.scene.segmentations import add_segmentation_node
+from MgImplantSegLib.scene.volumes import add_volume_node
+from MgImplantSegLib.volume import Geometry, LabelMap, Volume
+
+TURNED = (0.8, 0.6, 0.0, -0.6, 0.8, 0.0, 0.0, 0.0, -1.0)  # left-handed
+
+
+def geometry(shape_zyx, spacing_mm=0.02):
+    """An oblique, left-handed grid."""
+    return Geometry(shape_zyx, (spacing_mm,) * 3, (1.0, -2.0, 3.0), TURNED)
+
+
+def add_volume(scene, shape_zyx=(12, 14, 16), dtype=np.uint16, spacing_mm=0.02, name="Scan"):
+    """A volume node of random grey values."""
+    grey = np.random.default_rng(1).integers(0, 255, shape_zyx).astype(dtype)
+    return add_volume_node(scene, Volume(grey, geometry(shape_zyx, spacing_mm)), name)
+
+
+def ball_in_half_bone(size=40, radius=9):
+    """Labels: residual material inside, degradation layer around it, bone in the half with the higher z."""
+    z, y, x = np.ogrid[:size, :size, :size]
+    squared = sum((axis - (size - 1) / 2) ** 2 for axis in (z, y, x))
+    array = np.zeros((size,) * 3, np.uint8)
+    array[size // 2 :] = 1
+    array[squared <= (radius + 3) ** 2] = 2
+    array[squared <= radius**2] = 3
+    return LabelMap(array, geometry(array.shape))
+
+
+def add_segmentation(scene, name="Explant", **options):
+    """A segmentation node of `ball_in_half_bone`."""
+    return add_segmentation_node(scene, ball_in_half_bone(**options), name)

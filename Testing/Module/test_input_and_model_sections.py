@@ -1,0 +1,88 @@
+"""Sections 1 and 2: what a person reads and can do before segmenting."""
+
+import numpy as np
+import pytest
+import slicer
+from harness import person
+from module_cases import add_volume
+
+
+def test_the_first_volume_is_chosen_and_described(widget, ui):
+    assert "No volume yet" in ui.inputInfoLabel.text
+    node = add_volume(slicer.mrmlScene, (12, 14, 16), np.uint16)
+    widget.enter()
+    assert ui.inputVolumeSelector.currentNode() is node
+    assert ui.inputInfoLabel.text == "16×14×12 voxels, 20 µm, 16-bit, 5.4 kB"
+    assert not ui.inputWarningLabel.visible
+
+
+def test_an_unset_voxel_size_is_warned_of_and_can_be_set(widget, ui):
+    node = add_volume(slicer.mrmlScene, spacing_mm=1.0)
+    widget.enter()
+    assert "1 mm, which means that it is not set" in ui.inputWarningLabel.text
+    ui.inputSpacingSpinBox.value = 20.0
+    person.click(ui.setSpacingButton)
+    assert node.GetSpacing() == pytest.approx((0.02,) * 3)
+    assert ui.inputWarningLabel.text == ""
+
+
+def test_voxels_that_are_not_cubes_are_warned_of(widget, ui):
+    node = add_volume(slicer.mrmlScene)
+    node.SetSpacing(0.02, 0.02, 0.05)
+    widget.enter()
+    assert "not cubes" in ui.inputWarningLabel.text
+    assert "20×20×50 µm" in ui.inputInfoLabel.text
+
+
+def test_a_scan_far_from_the_models_voxel_size_is_warned_of(widget, ui, tiny_model):
+    widget.panel.models.add(tiny_model)
+    add_volume(slicer.mrmlScene, spacing_mm=0.0024)
+    widget.enter()
+    assert "trained with voxels of 20 µm; this scan has 2.4 µm" in ui.inputWarningLabel.text
+
+
+def test_sample_data_is_loaded_once_with_the_screw_before_implantation(widget, ui):
+    person.click(ui.sampleDataButton)
+    person.click(ui.sampleDataButton)
+    assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode") == 1
+    assert ui.inputInfoLabel.text == "128×128×128 voxels, 20 µm, 8-bit, 2.1 MB"
+    assert slicer.util.getFirstNodeByClassByName("vtkMRMLSegmentationNode", "SimulatedMgExplant before implantation")
+
+
+def test_sample_data_is_registered_with_its_digest_and_a_thumbnail(module):
+    import pathlib
+
+    from MgImplantSegSections import sampleData
+    from SampleData import SampleDataLogic
+
+    SampleDataLogic.sources.clear()
+    sampleData.register()
+    (source,) = SampleDataLogic.sources
+    assert source["checksums"].startswith("SHA256:") and source["uris"].startswith("file://")
+    assert pathlib.Path(source["thumbnailFileName"]).is_file()
+
+
+def test_an_added_model_is_chosen_shown_kept_and_can_be_deleted(widget, ui, tiny_model):
+    widget.panel.models.add(tiny_model)
+    assert person.texts_of(ui.modelSelector)[ui.modelSelector.currentIndex] == "tiny"
+    for text in ("20 µm", "degradation layer", "mean_iou: 0.25", "Apache-2.0"):
+        assert text in ui.modelCardBrowser.plainText
+    person.click(ui.deleteModelButton)
+    assert "tiny" not in person.texts_of(ui.modelSelector)
+    assert tiny_model.is_file()
+
+
+def test_a_bundled_model_cannot_be_deleted(widget, ui):
+    from MgImplantSegLib.resources import bundled_models
+
+    if not bundled_models():
+        pytest.skip("no model is bundled in this checkout")
+    assert not ui.deleteModelButton.enabled
+    assert "bundled models stay" in ui.deleteModelButton.toolTip
+
+
+def test_a_file_that_is_no_model_is_refused_with_its_name(widget, ui, tmp_path):
+    (tmp_path / "wrong.mgmodel").write_bytes(b"no zip")
+    widget.panel.models.add(tmp_path / "wrong.mgmodel")
+    assert "wrong.mgmodel" in ui.modelCardBrowser.plainText
+    assert "wrong" not in person.texts_of(ui.modelSelector)
