@@ -61,7 +61,40 @@ def new_render_window() -> Any:
         )
     window.SetOffScreenRendering(True)
     window.SetMultiSamples(0)
+    window.SetAlphaBitPlanes(True)
     return window
+
+
+def new_renderer(window: Any) -> Any:
+    """A `vtkRenderer` in a window, with correct transparency, smooth edges and the lights of a studio."""
+    from vtkmodules.vtkRenderingCore import vtkLightKit, vtkRenderer
+
+    renderer = vtkRenderer()
+    renderer.SetUseDepthPeeling(True)
+    renderer.SetMaximumNumberOfPeels(PEELS)
+    renderer.SetOcclusionRatio(0.0)
+    renderer.SetUseFXAA(True)
+    lights = vtkLightKit()
+    lights.SetKeyToFillRatio(2.0)
+    lights.AddLightsToRenderer(renderer)
+    window.AddRenderer(renderer)
+    return renderer
+
+
+def pixels_of_window(window: Any) -> np.ndarray:
+    """Draw, and return the picture as uint8 array (height, width, 3), first row on top."""
+    from vtkmodules.util.numpy_support import vtk_to_numpy
+    from vtkmodules.vtkRenderingCore import vtkWindowToImageFilter
+
+    window.Render()
+    grab = vtkWindowToImageFilter()
+    grab.SetInput(window)
+    grab.ReadFrontBufferOff()
+    grab.ShouldRerenderOff()
+    grab.Update()
+    width, height = window.GetSize()
+    rgb = vtk_to_numpy(grab.GetOutput().GetPointData().GetScalars())
+    return rgb.reshape(height, width, 3)[::-1].copy()  # VTK has the first row at the bottom
 
 
 class OffscreenCanvas:
@@ -72,19 +105,11 @@ class OffscreenCanvas:
 
     def __init__(self, width: int, height: int, background_rgb: tuple[float, float, float] = (1.0, 1.0, 1.0)) -> None:
         self.window = new_render_window()
-        from vtkmodules.vtkRenderingCore import vtkRenderer
-
         self.width, self.height = width, height
         self._points_ras_mm: list[np.ndarray] = []
-        self.renderer = vtkRenderer()
-        self.renderer.SetBackground(*background_rgb)
-        self.renderer.SetUseDepthPeeling(True)
-        self.renderer.SetMaximumNumberOfPeels(PEELS)
-        self.renderer.SetOcclusionRatio(0.0)
-        self.renderer.SetUseFXAA(True)
-        self.window.SetAlphaBitPlanes(True)
         self.window.SetSize(width, height)
-        self.window.AddRenderer(self.renderer)
+        self.renderer = new_renderer(self.window)
+        self.renderer.SetBackground(*background_rgb)
 
     def add_mesh(self, mesh: Any, color_rgb: tuple[float, float, float], opacity: float = 1.0) -> Any:
         """Draw a mesh in one colour; returns the `vtkProperty` that its look can be changed with."""
@@ -127,11 +152,6 @@ class OffscreenCanvas:
 
     def aim(self, viewpoint: Viewpoint) -> None:
         """Look at all meshes from a viewpoint, in parallel projection, as large as they fit above a strip for notes."""
-        from vtkmodules.vtkRenderingCore import vtkLightKit
-
-        lights = vtkLightKit()
-        lights.SetKeyToFillRatio(2.0)
-        lights.AddLightsToRenderer(self.renderer)
         axes = viewpoint.screen_axes
         seen_mm = [points @ axes for points in self._points_ras_mm]
         low, high = (np.array([limit(part, axis=0) for part in seen_mm]) for limit in (np.min, np.max))
@@ -150,17 +170,7 @@ class OffscreenCanvas:
 
     def pixels(self) -> np.ndarray:
         """Draw, and return the picture as uint8 array (height, width, 3), first row on top."""
-        from vtkmodules.util.numpy_support import vtk_to_numpy
-        from vtkmodules.vtkRenderingCore import vtkWindowToImageFilter
-
-        self.window.Render()
-        grab = vtkWindowToImageFilter()
-        grab.SetInput(self.window)
-        grab.ReadFrontBufferOff()
-        grab.ShouldRerenderOff()
-        grab.Update()
-        rgb = vtk_to_numpy(grab.GetOutput().GetPointData().GetScalars())
-        return rgb.reshape(self.height, self.width, 3)[::-1].copy()  # VTK has the first row at the bottom
+        return pixels_of_window(self.window)
 
     def save(self, path: str | Path) -> Path:
         """Draw into a PNG file."""

@@ -13,12 +13,15 @@ from MgImplantSegLib.scene.frames import LPS_TO_RAS, local_to_world_ras, numpy_m
 from MgImplantSegLib.volume import LabelMap
 
 LONG_ENOUGH = 1.5
+COLOR_RGB = (0.0, 0.45, 0.35)
 
 
 def add_roi_node(scene: Any, box: OrientedBox) -> Any:
     """A `vtkMRMLMarkupsROINode` at the place of `box`, with its name."""
     node = scene.AddNewNodeByClass("vtkMRMLMarkupsROINode", scene.GenerateUniqueName(box.name))
     node.CreateDefaultDisplayNodes()
+    node.GetDisplayNode().SetFillOpacity(0.1)
+    node.GetDisplayNode().SetSelectedColor(*COLOR_RGB)
     matrix = np.eye(4)
     matrix[:3, :3] = LPS_TO_RAS[:3, :3] @ _right_handed(box.axes_matrix)
     matrix[:3, 3] = LPS_TO_RAS[:3, :3] @ box.centre_lps_mm

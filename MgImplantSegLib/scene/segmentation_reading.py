@@ -16,11 +16,17 @@ import numpy as np
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.io.terminology import is_ignored
 from MgImplantSegLib.labels import BACKGROUND, CLASS_OF_ROLE, Label, LabelScheme, Role
-from MgImplantSegLib.scene.frames import geometry_from_ijk_to_ras, local_to_world_ras, numpy_matrix, vtk_matrix
+from MgImplantSegLib.scene.frames import (
+    geometry_from_ijk_to_ras,
+    ijk_to_ras,
+    local_to_world_ras,
+    numpy_matrix,
+    vtk_matrix,
+)
 from MgImplantSegLib.scene.nodes import provenance_of_node
 from MgImplantSegLib.scene.segments import BINARY, binary_image, description, role_of_segment, segment_ids, values_in
 from MgImplantSegLib.scene.standalone import require_slicer
-from MgImplantSegLib.scene.volumes import array_of_image
+from MgImplantSegLib.scene.volumes import array_of_image, geometry_of_node
 from MgImplantSegLib.volume import LabelMap
 
 logger = logging.getLogger(__name__)
@@ -38,7 +44,7 @@ class Lattice:
 
 
 def label_map_of_node(node: Any, roles: Mapping[str, Role] | None = None, reference_node: Any = None) -> LabelMap:
-    """The label map of a segmentation node on the grid of its reference image.
+    """The label map of a segmentation node on the grid of its reference image, in the world.
 
     Where segments overlap, the later one wins, as in Slicer's export to a label map. The array shares the node's
     memory where the node holds it in this form.
@@ -48,7 +54,7 @@ def label_map_of_node(node: Any, roles: Mapping[str, Role] | None = None, refere
     roles : mapping of segment ID to Role, optional
         What the segments are, where ID, terminology and name do not tell; `Role.BACKGROUND` leaves a segment out.
     reference_node : vtkMRMLScalarVolumeNode, optional
-        Gives the grid to a segmentation that has no reference geometry of its own.
+        Gives the grid in place of the segmentation's own reference; what lies beyond it is left out.
 
     Raises
     ------
@@ -61,7 +67,7 @@ def label_map_of_node(node: Any, roles: Mapping[str, Role] | None = None, refere
         raise InputError(f"Expected segments in {node.GetName()!r}, got none.", "Choose another segmentation.")
     _require_binary(node, reference_node)
     labels, ignored_id = _labels(segmentation, roles or {})
-    lattice = _lattice(node)
+    lattice = _lattice(node) if reference_node is None else _lattice_of_volume(node, reference_node)
     values = {label.segment_id: label.value for label in labels}
     if ignored_id:
         values[ignored_id] = max([*values.values(), 0]) + 1
@@ -131,6 +137,13 @@ def _lattice(node: Any) -> Lattice:
             logger.warning("%s reaches beyond its reference image; the grid is grown.", node.GetName())
         first, last = np.minimum(first, low), np.maximum(last, high)
     return Lattice(ijk_to_ras, first, last - first + 1)
+
+
+def _lattice_of_volume(node: Any, volume_node: Any) -> Lattice:
+    """The grid of a volume node, in the coordinates of the segmentation node."""
+    geometry = geometry_of_node(volume_node)
+    ijk_to_local = np.linalg.inv(local_to_world_ras(node)) @ ijk_to_ras(geometry)
+    return Lattice(ijk_to_local, np.zeros(3, dtype=int), np.array(geometry.shape_zyx[::-1]))
 
 
 def _reference_image(segmentation: Any) -> Any:

@@ -24,7 +24,7 @@ from MgImplantSegLib.scene.volumes import image_data
 from MgImplantSegLib.volume import LabelMap
 
 OPACITY_3D = MappingProxyType(
-    {Role.BONE: 0.25, Role.DEGRADATION_LAYER: 0.45, Role.RESIDUAL_MATERIAL: 1.0, Role.BACKGROUND: 0.0}
+    {Role.BONE: 0.18, Role.DEGRADATION_LAYER: 0.4, Role.RESIDUAL_MATERIAL: 1.0, Role.BACKGROUND: 0.0}
 )
 
 

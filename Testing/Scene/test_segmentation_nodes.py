@@ -198,6 +198,18 @@ def test_segments_beyond_the_reference_grid_grow_the_grid(scene, caplog):
     assert "reaches beyond" in caplog.text
 
 
+def test_a_chosen_image_gives_the_grid_and_bounds_it(scene, label_map):
+    node = add_segmentation_node(scene, label_map, "explant")
+    geometry = label_map.geometry
+    flipped = np.array(geometry.direction_lps).reshape(3, 3) * (1, 1, -1)
+    origin = geometry.lps_from_index_zyx((4, 1, 0))  # from the other end of z, without the first row of y
+    other = Geometry((5, 5, 7), geometry.spacing_zyx_mm, tuple(origin), flipped)
+    image_node = add_volume_node(scene, Volume(np.zeros(other.shape_zyx, np.int16), other), "reloaded")
+    back = label_map_of_node(node, reference_node=image_node)
+    assert back.geometry.same_grid(other)
+    np.testing.assert_array_equal(back.array, label_map.array[::-1, 1:])
+
+
 def test_surfaces_are_made_voxels_on_the_reference_grid_or_refused_without_one(scene):
     import vtk
 
