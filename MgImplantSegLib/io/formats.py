@@ -8,7 +8,7 @@ from pathlib import Path
 
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.io.hdf5_file import read_hdf5
-from MgImplantSegLib.io.image_data import ImageData
+from MgImplantSegLib.io.image_data import ImageData, ReadOptions
 from MgImplantSegLib.io.metaimage_file import read_metaimage, write_metaimage
 from MgImplantSegLib.io.nifti_file import read_nifti, write_nifti
 from MgImplantSegLib.io.nrrd_file import read_nrrd_image, write_nrrd
@@ -17,7 +17,7 @@ from MgImplantSegLib.io.segmentation_file import read_segmentation
 from MgImplantSegLib.io.tiff_file import read_tiff, write_tiff
 from MgImplantSegLib.io.tiff_folder import read_tiff_folder
 
-Reader = Callable[[Path, str | None], ImageData]
+Reader = Callable[[Path, ReadOptions], ImageData]
 Writer = Callable[..., None]
 
 
@@ -32,7 +32,7 @@ class FileFormat:
     suffixes : tuple of str
         Ends of file names, lower case, the first is the usual one; empty for a folder.
     read : callable
-        ``read(path, dataset) -> ImageData``.
+        ``read(path, options) -> ImageData``.
     write : callable or None
         ``write(path, array, geometry, compress=..., keys=...)``; None where the format is only read.
     write_suffixes : tuple of str
@@ -52,7 +52,7 @@ class FileFormat:
     has_datasets: bool = False
 
 
-def _read_nrrd(path: Path, dataset: str | None = None) -> ImageData:
+def _read_nrrd(path: Path, options: ReadOptions) -> ImageData:
     header = NrrdHeader.read(path)
     return read_segmentation(header) if header.is_segmentation else read_nrrd_image(header)
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from MgImplantSegLib.errors import DependencyError, InputError
-from MgImplantSegLib.io.image_data import ImageData, require_three_axes
+from MgImplantSegLib.io.image_data import ImageData, ReadOptions, require_three_axes
 from MgImplantSegLib.io.raw_data import RawData, allocate
 from MgImplantSegLib.io.units import mm_of_unit
 
@@ -25,7 +25,7 @@ EQUAL_STEPS = 1e-3
 MOST_LISTED = 8
 
 
-def read_hdf5(path: Path, dataset: str | None = None) -> ImageData:
+def read_hdf5(path: Path, options: ReadOptions) -> ImageData:
     """One dataset of an HDF5 file as volume, axis order (z, y, x) as stored.
 
     Raises
@@ -36,7 +36,8 @@ def read_hdf5(path: Path, dataset: str | None = None) -> ImageData:
     h5py = _import_h5py()
     try:
         with h5py.File(path, "r") as file:
-            chosen = _named(h5py, file, dataset, path) if dataset else _default(h5py, file, path)
+            name = options.dataset
+            chosen = _named(h5py, file, name, path) if name else _default(h5py, file, path)
             shape = tuple(n for n in chosen.shape if n != 1) if chosen.ndim > 3 else chosen.shape
             require_three_axes(shape, f"{path}, dataset {chosen.name}")
             array = _voxels(chosen, path).reshape(shape)
@@ -122,6 +123,8 @@ def _voxels(dataset: Any, path: Path) -> np.ndarray:
     """The whole dataset in native byte order: mapped where it lies in one piece, else read into one array."""
     dtype = np.dtype(np.uint8) if dataset.dtype == bool else dataset.dtype
     offset = dataset.id.get_offset()
+    if not dataset.is_virtual and not dataset.id.get_storage_size():
+        raise InputError(f"Expected voxels in the dataset {dataset.name} of {path}, got one that was never written.")
     if offset is not None and dataset.external is None and not dataset.is_virtual and dataset.size:
         return RawData(path, offset, dtype, dataset.shape).load()
     array = allocate(dataset.shape, dtype.newbyteorder("="), path)

@@ -10,10 +10,19 @@ from typing import Any
 import numpy as np
 
 from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.events import Events
 from MgImplantSegLib.labels import LabelScheme
 from MgImplantSegLib.volume import IDENTITY_DIRECTION, Geometry
 
 LPS_FROM_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """How a file is read: the path of a dataset inside it, and where progress goes and cancelling comes from."""
+
+    dataset: str | None = None
+    events: Events = field(default_factory=Events)
 
 
 @dataclass(frozen=True)

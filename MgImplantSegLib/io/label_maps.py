@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.events import Events
 from MgImplantSegLib.files import atomic_output
-from MgImplantSegLib.io.image_data import ImageData, Segment
+from MgImplantSegLib.io.image_data import ImageData, ReadOptions, Segment
 from MgImplantSegLib.io.nrrd_file import SCHEME_KEY, slabs
 from MgImplantSegLib.io.segmentation_file import extents_of_values, write_segmentation
 from MgImplantSegLib.io.terminology import IGNORE_ID, is_ignored, role_of_segment
@@ -22,6 +23,7 @@ from MgImplantSegLib.volume import LabelMap
 
 logger = logging.getLogger(__name__)
 SEGMENTATION_SUFFIX = ".seg.nrrd"
+MOST_COUNTED_VALUES = 16
 ROLES_REMEDY = (
     "Say what the values mean with --roles, for example --roles 1=bone,2=degradation_layer,3=residual_material,"
     "255=ignore (roles: background, bone, degradation_layer, residual_material, ignore)."
@@ -34,6 +36,7 @@ def read_label_map(
     *,
     dataset: str | None = None,
     spacing_um: float | Sequence[float] | None = None,
+    events: Events | None = None,
 ) -> LabelMap:
     """Read a segmentation: a label map in any of `FORMATS`, or 3D Slicer's .seg.nrrd.
 
@@ -44,7 +47,7 @@ def read_label_map(
     scheme : LabelScheme, optional
         What the values mean. Without it the segments of a .seg.nrrd tell by segment ID, else by terminology, else by
         name; other files follow the scheme stored in them, or `DEFAULT_SCHEME`.
-    dataset, spacing_um
+    dataset, spacing_um, events
         As in `read_volume`.
 
     Raises
@@ -52,7 +55,7 @@ def read_label_map(
     InputError
         If the voxels are no whole numbers, or a value has no role.
     """
-    data, entry = read_image(path, dataset)
+    data, entry = read_image(path, ReadOptions(dataset, events or Events()))
     array = whole_numbers(data.array, path)
     found = values_in(array)
     if scheme is None and data.segments:
@@ -116,13 +119,18 @@ def values_in(array: np.ndarray) -> tuple[int, ...]:
     """The values that occur in an integer array, rising."""
     found: set[int] = set()
     for slab in slabs(array):
-        if array.dtype.kind == "u" and array.dtype.itemsize <= 2:
-            present = np.zeros(1 << (8 * array.dtype.itemsize), dtype=bool)
-            present[slab.ravel()] = True
-            found.update(np.flatnonzero(present).tolist())
-        else:
-            found.update(np.unique(slab).tolist())
+        few = len(found) <= MOST_COUNTED_VALUES  # counting the known values is faster than listing all
+        if not few or sum(np.count_nonzero(slab == value) for value in found) < slab.size:
+            found.update(_distinct(slab))
     return tuple(sorted(found))
+
+
+def _distinct(slab: np.ndarray) -> list[int]:
+    if slab.dtype.kind == "u" and slab.dtype.itemsize <= 2:
+        occurs = np.zeros(1 << (8 * slab.dtype.itemsize), dtype=bool)
+        occurs[slab.ravel()] = True
+        return np.flatnonzero(occurs).tolist()
+    return np.unique(slab).tolist()
 
 
 def _require_known_values(found: tuple[int, ...], scheme: LabelScheme, data: ImageData, path: object) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.io.image_data import ImageData, frame_from_affine, require_three_axes
+from MgImplantSegLib.io.image_data import ImageData, ReadOptions, frame_from_affine, require_three_axes
 from MgImplantSegLib.io.itk_image import write_with_itk
 from MgImplantSegLib.io.raw_data import RawData
 from MgImplantSegLib.io.units import mm_of_unit
@@ -26,7 +26,7 @@ ORIGIN_KEYS = ("Offset", "Position", "Origin")
 DIRECTION_KEYS = ("TransformMatrix", "Rotation", "Orientation")
 
 
-def read_metaimage(path: Path, dataset: str | None = None) -> ImageData:
+def read_metaimage(path: Path, options: ReadOptions) -> ImageData:
     """The image of a .mha or .mhd file.
 
     Raises

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.io.image_data import LPS_FROM_RAS, ImageData, frame_from_affine, require_three_axes
+from MgImplantSegLib.io.image_data import LPS_FROM_RAS, ImageData, ReadOptions, frame_from_affine, require_three_axes
 from MgImplantSegLib.io.itk_image import write_with_itk
 from MgImplantSegLib.io.raw_data import RawData, allocate
 from MgImplantSegLib.volume import Geometry
@@ -43,7 +43,7 @@ PERPENDICULAR = 1e-3
 SAME_SPACING = 1e-2
 
 
-def read_nifti(path: Path, dataset: str | None = None) -> ImageData:
+def read_nifti(path: Path, options: ReadOptions) -> ImageData:
     """The image of a .nii or .nii.gz file.
 
     Raises

@@ -19,11 +19,13 @@ from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.io.image_data import LPS_FROM_RAS, ImageData, Segment, require_three_axes
 from MgImplantSegLib.io.nrrd_file import slabs, write_nrrd
 from MgImplantSegLib.io.nrrd_header import NrrdHeader
+from MgImplantSegLib.io.raw_data import allocate
 from MgImplantSegLib.io.terminology import terminology_entry, terminology_tag
 from MgImplantSegLib.labels import Label
 from MgImplantSegLib.volume import Geometry
 
 logger = logging.getLogger(__name__)
+SOURCE_KEY = "Segmentation_MasterRepresentation"
 REFERENCE_GEOMETRY = "Reference image geometry"
 WHOLE_VOXEL = 1e-2
 
@@ -39,14 +41,15 @@ def read_segmentation(header: NrrdHeader) -> ImageData:
     InputError
         If the file holds surfaces or fractions instead of voxels, or is damaged.
     """
-    representation = header.fields.get("Segmentation_MasterRepresentation", "Binary labelmap")
+    fields = header.fields
+    representation = fields.get("Segmentation_SourceRepresentation", fields.get(SOURCE_KEY, "Binary labelmap"))
     if representation != "Binary labelmap":
         raise InputError(
             f"Expected a segmentation of kind 'Binary labelmap', got {representation!r} in {header.path}.",
             "Make 'Binary labelmap' the source representation in 3D Slicer's Segmentations module and save again.",
         )
     layers = _layers(header)
-    listed = [_segment(header, index) for index in _segment_indices(header.fields)]
+    listed = [_segment(header, index) for index in _segment_indices(fields)]
     values = _values([segment.value for segment, _ in listed])
     segments = tuple(replace(segment, value=value) for (segment, _), value in zip(listed, values, strict=True))
     sources = [(layer, segment.value) for segment, layer in listed]
@@ -65,7 +68,7 @@ def write_segmentation(
     keys |= {
         "Segmentation_ContainedRepresentationNames": "Binary labelmap|",
         "Segmentation_ConversionParameters": f"{REFERENCE_GEOMETRY}|{_geometry_text(geometry)}|&",
-        "Segmentation_MasterRepresentation": "Binary labelmap",
+        SOURCE_KEY: "Binary labelmap",
         "Segmentation_ReferenceImageExtentOffset": "0 0 0",
     }
     write_nrrd(path, array, geometry, compress=True, keys=keys)
@@ -189,7 +192,8 @@ def _on_reference_grid(data: ImageData, header: NrrdHeader) -> ImageData:
     lower, upper = np.minimum(start, 0), np.maximum(stop, reference.shape_zyx)
     if (upper - lower == here.shape_zyx).all():
         return data
-    array = np.zeros(tuple(upper - lower), data.array.dtype)
+    array = allocate(tuple(int(n) for n in upper - lower), data.array.dtype, header.path)
+    array.fill(0)
     array[tuple(slice(a, b) for a, b in zip(start - lower, stop - lower, strict=True))] = data.array
     origin = tuple(reference.cropped(lower, upper - lower).origin_lps_mm)
     return replace(data, array=array, origin_lps_mm=origin)
@@ -202,19 +206,19 @@ def _reference_geometry(parameters: str) -> Geometry | None:
         if name == REFERENCE_GEOMETRY:
             try:
                 numbers = np.array([float(n) for n in rest.split("|")[0].strip(";").split(";")])
-                matrix, extent = numbers[:16].reshape(4, 4), numbers[16:22].astype(int)
-            except ValueError:
+                matrix, extent = numbers[:16].reshape(4, 4), [int(n) for n in numbers[16:22]]
+                return _geometry_of_extent(LPS_FROM_RAS @ matrix, extent)
+            except (ValueError, OverflowError, InputError):
                 return None
-            return _geometry_of_extent(LPS_FROM_RAS @ matrix, extent)
     return None
 
 
-def _geometry_of_extent(index_xyz_to_lps_mm: np.ndarray, extent: np.ndarray) -> Geometry | None:
+def _geometry_of_extent(index_xyz_to_lps_mm: np.ndarray, extent: list[int]) -> Geometry | None:
     spacing_xyz = np.linalg.norm(index_xyz_to_lps_mm[:3, :3], axis=0)
-    if extent.size != 6 or not (extent[1::2] >= extent[::2]).all() or not (spacing_xyz > 0).all():
+    if len(extent) != 6 or not (spacing_xyz > 0).all():
         return None
     origin = index_xyz_to_lps_mm @ np.append(extent[::2], 1)
-    shape_zyx = (extent[1::2] - extent[::2] + 1)[::-1]
+    shape_zyx = [stop - start + 1 for start, stop in zip(extent[::2], extent[1::2], strict=True)][::-1]
     direction = index_xyz_to_lps_mm[:3, :3] / spacing_xyz
     return Geometry(tuple(shape_zyx), tuple(spacing_xyz[::-1]), tuple(origin[:3]), tuple(direction.ravel()))
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from MgImplantSegLib.errors import DependencyError, InputError
-from MgImplantSegLib.io.image_data import ImageData, require_three_axes
+from MgImplantSegLib.io.image_data import ImageData, ReadOptions, require_three_axes
 from MgImplantSegLib.io.itk_image import read_with_itk
 from MgImplantSegLib.io.raw_data import RawData, allocate
 from MgImplantSegLib.io.tiff_spacing import tiff_spacing_zyx_mm
@@ -34,7 +34,7 @@ TIFF_ERRORS = (  # what tifffile raises on damaged files
 )  # fmt: skip
 
 
-def read_tiff(path: Path, dataset: str | None = None) -> ImageData:
+def read_tiff(path: Path, options: ReadOptions) -> ImageData:
     """The stack in a TIFF file.
 
     Raises

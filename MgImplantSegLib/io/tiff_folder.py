@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.io.image_data import ImageData
+from MgImplantSegLib.io.image_data import ImageData, ReadOptions
 from MgImplantSegLib.io.raw_data import allocate
 from MgImplantSegLib.io.tiff_file import decoded, open_tiff
 from MgImplantSegLib.io.tiff_spacing import tiff_spacing_zyx_mm
@@ -28,7 +28,7 @@ DICOM_SUFFIXES = (".dcm", ".dicom", ".ima")
 OTHER_IMAGES = (".png", ".jpg", ".jpeg", ".bmp")
 
 
-def read_tiff_folder(path: Path, dataset: str | None = None) -> ImageData:
+def read_tiff_folder(path: Path, options: ReadOptions) -> ImageData:
     """The volume whose slices are the TIFF files of a folder, in natural order (2 before 10).
 
     Voxels are cubes of the size in `reco.log`, which lies in the folder or up to two above it, times the binning in
@@ -43,8 +43,10 @@ def read_tiff_folder(path: Path, dataset: str | None = None) -> ImageData:
     first, spacing, notes = _read_first(files[0])
     array = allocate((len(files), *first.shape), first.dtype, path)
     array[0] = first
-    for index, file in enumerate(files[1:], start=1):
-        _read_slice(file, array[index], files[0])
+    with options.events.task("reading slices", len(files)) as task:
+        for index, file in enumerate(files[1:], start=1):
+            task.advance()
+            _read_slice(file, array[index], files[0])
     pixel_um = pixel_size_um(path)
     if pixel_um is not None:
         spacing, notes = (pixel_um * 1e-3,) * 3, {"spacing_from": LOG_NAME}
@@ -158,11 +160,14 @@ def _no_slices(folder: Path, names: list[str], slices: list[str]) -> InputError:
     """The error for a folder without a volume, with the way out for what is in it instead."""
     found = Counter(Path(name).suffix.lower() or "no suffix" for name in names).most_common(4)
     listed = ", ".join(f"{count} × {suffix}" for suffix, count in found) or "no files"
+    folders = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and any(entry.glob("*.[tT][iI][fF]*")))
     remedy = "Give the folder that holds the slices, or the image file."
     if any(name.lower().endswith(DICOM_SUFFIXES) or _is_dicom(folder / name) for name in names[:5]):
         remedy = "Convert DICOM: load it in 3D Slicer and save it as .nrrd."
     elif any(name.lower().endswith(OTHER_IMAGES) for name in names):
         remedy = "Save the slices as TIFF: other slice images keep neither 16 bit nor the pixel size."
+    elif folders:
+        remedy = f"Give the folder that holds the slices, perhaps {folder / folders[0]}."
     elif slices:
         remedy = f"If {slices[0]} is a whole stack, give that file instead of its folder."
     return InputError(f"Expected a folder with one TIFF file per slice, got {listed} in {folder}.", remedy)

@@ -9,16 +9,21 @@ from pathlib import Path
 import numpy as np
 
 from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.events import Events
 from MgImplantSegLib.files import atomic_output
 from MgImplantSegLib.io.formats import FileFormat, format_of, known_suffixes
-from MgImplantSegLib.io.image_data import ImageData
+from MgImplantSegLib.io.image_data import ImageData, ReadOptions
 from MgImplantSegLib.volume import IDENTITY_DIRECTION, Geometry, Volume
 
 logger = logging.getLogger(__name__)
 
 
 def read_volume(
-    path: str | Path, *, dataset: str | None = None, spacing_um: float | Sequence[float] | None = None
+    path: str | Path,
+    *,
+    dataset: str | None = None,
+    spacing_um: float | Sequence[float] | None = None,
+    events: Events | None = None,
 ) -> Volume:
     """Read a grey-value image; the voxels keep their type and are mapped from disk where the file allows it.
 
@@ -31,6 +36,8 @@ def read_volume(
     spacing_um : float or sequence of three floats (z, y, x), optional
         Voxel size in µm that replaces that of the file. The origin, which is the centre of the first voxel, stays
         where it is, so an image and its label map that are both read so still lie on each other.
+    events : Events, optional
+        Where progress goes when a folder of slices is read, and whether to stop.
 
     Returns
     -------
@@ -42,7 +49,7 @@ def read_volume(
     InputError
         If this is no 3D image with one real number per voxel.
     """
-    data, entry = read_image(path, dataset)
+    data, entry = read_image(path, ReadOptions(dataset, events or Events()))
     if data.segments is not None:
         raise InputError(f"Expected a grey-value image, got the segmentation {path}.", "Give the scan itself.")
     return Volume(
@@ -66,16 +73,18 @@ def write_volume(volume: Volume, path: str | Path) -> None:
     write_image(Path(path), writable_array(volume.array), volume.geometry, compress=False)
 
 
-def read_image(path: str | Path, dataset: str | None = None) -> tuple[ImageData, FileFormat]:
+def read_image(path: str | Path, options: ReadOptions) -> tuple[ImageData, FileFormat]:
     """What the file or folder at `path` holds, and its format."""
     path = Path(path)
     if not path.exists():
         raise InputError(f"Expected an image file or a folder of slices, got {path}, which does not exist.")
     entry = format_of(path)
-    if dataset is not None and not entry.has_datasets:
-        raise InputError(f"Expected a dataset path only for HDF5 files, got {dataset!r} for {path}.", "Leave it out.")
+    if options.dataset is not None and not entry.has_datasets:
+        raise InputError(
+            f"Expected a dataset path only for HDF5 files, got {options.dataset!r} for {path}.", "Leave it out."
+        )
     try:
-        data = entry.read(path, dataset)
+        data = entry.read(path, options)
     except OSError as error:
         raise InputError(
             f"Expected a readable file, got {path}: {error.strerror or error}.", "Check the path and its permissions."
