@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from MgImplantSegLib.cli.demo_case import (
-    FIRST_SEED_NEVER_TRAINED_ON,
+    SEED_NEVER_TRAINED_ON,
     DemoCase,
     absent_classes,
     scan_case,
@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     option(parser, "--out", Path, "DIR", "folder for the results", DEFAULT_FOLDER)
     option(parser, "--size", whole_number(48), "N", "voxels along each edge of the simulated explant", 160)
     option(parser, "--seed", whole_number(0), "S", "seed of the simulated explant; below 100000 the model may know it",
-           FIRST_SEED_NEVER_TRAINED_ON)  # fmt: skip
+           SEED_NEVER_TRAINED_ON)  # fmt: skip
     option(parser, "--input", Path, "IMAGE", "a scan to take instead of the simulated explant")
     add_segment_arguments(parser)
 

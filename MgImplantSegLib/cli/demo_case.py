@@ -16,7 +16,8 @@ from MgImplantSegLib.volume import Geometry, LabelMap, Volume
 if TYPE_CHECKING:
     from MgImplantSegLib.quantification import QuantifyOptions
 
-FIRST_SEED_NEVER_TRAINED_ON = 900_000
+# No training uses seeds from 900000 on; this is the first whose screw lies in the field with head and tip.
+SEED_NEVER_TRAINED_ON = 900_010
 SPACING_UM = 20.0
 ROI_PART_OF_EDGE = 0.75
 
