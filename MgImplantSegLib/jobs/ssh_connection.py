@@ -51,6 +51,12 @@ class SshConnection:
         self._process: subprocess.Popen | None = None
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as this object)
 
+    def __enter__(self) -> SshConnection:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
     def ask(self, operation: str, payload: bytes = b"", **arguments: Any) -> tuple[dict[str, Any], bytes]:
         """The agent's answer and its payload.
 

@@ -90,7 +90,7 @@ KIND_OF_BACKEND = {
 }  # fmt: skip
 
 
-@pytest.fixture(params=KIND_OF_BACKEND)
+@pytest.fixture(scope="session", params=KIND_OF_BACKEND)
 def backend(request, make_environment) -> Iterator[Backend]:
     """One backend after the other."""
     with Backend(make_environment(request.param)) as backend:

@@ -48,6 +48,7 @@ class Runner:
         self._kill_at = float("inf")
         self._last_sign = 0.0
         self._first_byte = 0
+        self._checkpoint_before = self._checkpoint_time()
 
     def announce(self) -> None:
         """Become the runner that others see in the job's folder."""
@@ -136,11 +137,19 @@ class Runner:
     def _interrupted_by_slurm(self) -> Outcome:
         """Time limit or preemption: go back to the queue, unless SLURM has that or the job's end in hand already."""
         if self._stopped is StopReason.TIME or self._slurm.is_preempted():
+            if self._checkpoint_time() == self._checkpoint_before and not self._slurm.is_preempted():
+                return Outcome(State.FAILED, "The time limit was reached before a checkpoint was written.",
+                               "Ask for more time (time_minutes), and resume or submit again.")  # fmt: skip
             if self._slurm.requeue():
                 return Outcome(State.FAILED, "Time limit or preemption.", "Go on with: jobs resume", True)
             return Outcome(State.FAILED, "Time limit or preemption, and the cluster does not queue the job again.",
                            "Go on with: jobs resume")  # fmt: skip
         return Outcome(State.CANCELLED, "Stopped by SLURM (scancel or preemption).", "Go on with: jobs resume", True)
+
+    def _checkpoint_time(self) -> int | None:
+        """When the checkpoint was written; None without one."""
+        path = self._job.results / (self._description["checkpoint"] or ".")
+        return path.stat().st_mtime_ns if self._description["checkpoint"] and path.exists() else None
 
     def _sign_of_life(self) -> None:
         self._last_sign = time.monotonic()
