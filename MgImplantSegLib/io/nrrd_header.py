@@ -73,8 +73,8 @@ class NrrdHeader:
         nrrd = _pynrrd()
         lines, data_offset = _header_lines(path)
         try:
-            fields = dict(nrrd.read_header(lines))
-            fields["sizes"] = _sizes(lines)
+            sizes = _sizes(lines)
+            fields = {**nrrd.read_header(lines), "sizes": sizes}
             str(fields["type"]), str(fields["encoding"]), int(fields["dimension"])
         except (nrrd.NRRDError, ValueError, KeyError, TypeError, IndexError, OverflowError, StopIteration) as error:
             raise _damaged(path, f"{type(error).__name__}: {error}") from error

@@ -126,6 +126,31 @@ def test_a_dataset_name_is_refused_for_files_without_datasets(tmp_path):
         read_volume(tmp_path / "a.nrrd", dataset="x")
 
 
+def test_a_user_block_before_the_file_does_not_shift_the_voxels(tmp_path):
+    with h5py.File(tmp_path / "scan.h5", "w", userblock_size=512) as file:
+        file["v"] = grey_values()
+    np.testing.assert_array_equal(read_volume(tmp_path / "scan.h5").array, grey_values())
+
+
+@pytest.mark.parametrize("options", [{}, {"chunks": (2, 5, 6), "compression": "gzip"}])
+def test_a_dataset_that_was_never_written_is_refused(tmp_path, options):
+    with h5py.File(tmp_path / "scan.h5", "w") as file:
+        file.create_dataset("v", (4, 5, 6), np.uint16, **options)
+    with pytest.raises(InputError, match="never written"):
+        read_volume(tmp_path / "scan.h5")
+
+
+def test_soft_and_virtual_datasets_are_read(tmp_path):
+    with h5py.File(tmp_path / "raw.h5", "w") as file:
+        file["v"] = grey_values()
+    with h5py.File(tmp_path / "scan.nxs", "w") as file:
+        layout = h5py.VirtualLayout((4, 5, 6), np.uint16)
+        layout[...] = h5py.VirtualSource(tmp_path / "raw.h5", "v", (4, 5, 6))
+        file.create_virtual_dataset("processed/v", layout)
+        file["entry/data/data"] = h5py.SoftLink("/processed/v")
+    np.testing.assert_array_equal(read_volume(tmp_path / "scan.nxs").array, grey_values())
+
+
 def test_a_truncated_file_is_refused(reading, tmp_path):
     reading({"v": grey_values()})
     path = tmp_path / "scan.nxs"

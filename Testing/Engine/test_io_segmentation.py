@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from io_cases import LEFT_HANDED, ORIGIN_LPS_MM, label_values
 
-from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.errors import InputError, ResourceError
 from MgImplantSegLib.io import read_label_map, read_volume, write_label_map
 from MgImplantSegLib.labels import CLASSES, DEFAULT_SCHEME, LabelScheme, Role, parse_roles
 from MgImplantSegLib.volume import LabelMap
@@ -192,6 +192,33 @@ def test_files_from_before_slicer_4_11_have_one_layer_per_segment(tmp_path):
 def test_damaged_or_other_segmentations_are_refused(tmp_path, fields, message):
     with pytest.raises(InputError, match=message):
         read_label_map(write_default(tmp_path / "a.seg.nrrd", **fields))
+
+
+REFERENCES = {
+    "larger": ("0;7;0;6;0;5;", (6, 7, 8)),
+    "smaller": ("0;1;0;1;0;1;", (4, 5, 6)),
+    "immense": ("0;99999999;0;99999999;0;99999999;", None),
+    "no numbers": ("a;b;c;", (4, 5, 6)),
+    "not a number": ("0;nan;0;inf;0;5;", (4, 5, 6)),
+    "empty": ("0;-1;0;-1;0;-1;", (4, 5, 6)),
+}
+
+
+@pytest.mark.parametrize("kind", REFERENCES)
+def test_voxels_around_a_crop_are_background_when_the_reference_grid_is_usable(tmp_path, kind):
+    extent, shape_zyx = REFERENCES[kind]
+    to_ras = np.diag([-1.0, -1.0, 1.0, 1.0]) @ LEFT_HANDED.index_xyz_to_lps_mm
+    matrix = "".join(f"{value!r};" for value in to_ras.ravel().tolist())
+    parameters = f"Smoothing factor|0.5|x&Reference image geometry|{matrix}{extent}|y&"
+    path = write_default(tmp_path / "a.seg.nrrd", Segmentation_ConversionParameters=parameters)
+    if shape_zyx is None:
+        with pytest.raises(ResourceError, match="fits into memory"):
+            read_label_map(path)
+        return
+    label_map = read_label_map(path)
+    assert label_map.array.shape == shape_zyx
+    np.testing.assert_array_equal(label_map.array[:4, :5, :6], label_values())
+    assert label_map.array[4:].sum() == label_map.array[:, 5:].sum() == label_map.array[:, :, 6:].sum() == 0
 
 
 def test_a_segmentation_under_another_name_is_still_one(tmp_path):

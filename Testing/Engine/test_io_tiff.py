@@ -6,7 +6,8 @@ import SimpleITK as sitk
 import tifffile
 from io_cases import SPACING_ZYX_MM, grey_values
 
-from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.errors import Cancelled, InputError
+from MgImplantSegLib.events import Events
 from MgImplantSegLib.io import read_label_map, read_volume
 
 STACK = grey_values()
@@ -247,6 +248,21 @@ def test_a_folder_without_slices_says_what_to_do_with_what_is_there(tmp_path, fi
     with pytest.raises(InputError, match="one TIFF file per slice") as caught:
         read_volume(tmp_path)
     assert remedy in caught.value.remedy
+
+
+def test_a_folder_above_the_slices_points_to_them(tmp_path):
+    slices_in(tmp_path / "reco" / "float_rawBin2")
+    with pytest.raises(InputError) as caught:
+        read_volume(tmp_path / "reco")
+    assert "float_rawBin2" in caught.value.remedy
+
+
+def test_reading_slices_reports_progress_and_can_be_cancelled(tmp_path):
+    slices, records = slices_in(tmp_path / "float"), []
+    read_volume(slices, events=Events(records.append))
+    assert records[-1]["event"] == "progress" and records[-1]["done"] == records[-1]["total"] == 4
+    with pytest.raises(Cancelled):
+        read_volume(slices, events=Events(is_cancelled=lambda: True))
 
 
 def test_a_folder_with_one_stack_points_to_the_file(tmp_path):
