@@ -1,6 +1,18 @@
 """Reading and writing images and segmentations, one file per format family.
 
 `FORMATS` is the registry. Axis order is (z, y, x), space is LPS in millimetres, whatever the file uses.
+
+==================  =====  =====  =======  ===========  ======================================================
+format              read   write  spacing  orientation  remarks
+==================  =====  =====  =======  ===========  ======================================================
+NRRD                yes    yes    yes      yes          mapped from disk if uncompressed; keeps label meanings
+.seg.nrrd           yes    yes    yes      yes          segmentation of 3D Slicer: names, colours, terminology
+MetaImage           yes    .mha   yes      yes          mapped from disk if uncompressed
+NIfTI-1, NIfTI-2    yes    yes    yes      yes          geometry in single precision; .nii mapped from disk
+TIFF stack          yes    yes    yes      no           origin and direction are lost, with a warning
+folder of TIFF      yes    no     yes      no           pixel size from reco.log and the folder's binning
+HDF5, NeXus         yes    no     yes      no           spacing from attributes or NeXus axes with a unit
+==================  =====  =====  =======  ===========  ======================================================
 """
 
 from MgImplantSegLib.io.formats import FORMATS, FileFormat, format_of, known_suffixes
