@@ -248,7 +248,7 @@ def _draw_bone(rng: np.random.Generator) -> BoneParameters:
         irregularity=rng.uniform(0.15, 0.5),
         plate_part=rng.uniform(0, 1),
         trabecular=bool(not cortical or rng.random() < 0.8),
-        cortical_mm=rng.uniform(0.3, 2.0) if cortical else 0.0,
+        cortical_mm=rng.uniform(0.3, 1.6) if cortical else 0.0,
         cortical_tilt=rng.normal(0, 0.3),
         canal_spacing_mm=rng.uniform(0.15, 0.4),
         canal_radius_mm=rng.uniform(0.01, 0.04),
@@ -266,7 +266,7 @@ def _draw_imaging(rng: np.random.Generator) -> ImagingParameters:
     low, high = sorted((1.0, bone))
     layer = rng.uniform(0.75 * low, 1.15 * high, 2) if rng.random() < 0.75 else np.full(2, rng.uniform(0.45, 1.3))
     noise = 0.01 * 8 ** rng.uniform(0, 1)
-    inner, outer = _apart(layer[0], 1.0, 0.06 + 0.6 * noise), _apart(layer[1], bone, 0.04 + 0.4 * noise)
+    inner, outer = _apart(layer[0], 1.0, 0.1 + 0.8 * noise), _apart(layer[1], bone, 0.07 + 0.5 * noise)
     brightest_tissue = min(inner, outer, bone) - 0.15
     surroundings = min(rng.uniform(0.0, 0.3), brightest_tissue)
     return ImagingParameters(
@@ -278,7 +278,7 @@ def _draw_imaging(rng: np.random.Generator) -> ImagingParameters:
         surroundings=surroundings * rng.choice([0, 1]),
         texture_metal=rng.uniform(0.0, 0.03),
         texture_layer=rng.uniform(0.0, 0.14),
-        texture_bone=rng.uniform(0.01, 0.09),
+        texture_bone=rng.uniform(0.01, 0.07),
         layer_texture_mm=rng.uniform(0.012, 0.08),
         inclusions=rng.choice([0, rng.uniform(0.0005, 0.01)]),
         inclusion_gain=rng.uniform(0.2, 1.2),

@@ -1,0 +1,62 @@
+"""Make the explants of the bundled model and train it: ``python Testing/Benchmarks/train_bundled_model.py FOLDER``.
+
+Explants that are in FOLDER already are kept, so the command can be run again after an interruption; ``--resume``
+goes on from the last checkpoint. The model file is then in ``FOLDER/runs/mgimplantseg-sim20``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from MgImplantSegLib.files import atomic_folder
+from MgImplantSegLib.io import write_label_map, write_volume
+from MgImplantSegLib.resources import resource
+from MgImplantSegLib.simulation import ImplantKind, SimulationSettings, simulate_explant
+
+NAME = "mgimplantseg-sim20"
+FIRST_SEED = 1000
+SIZES = (160, 128, 192)
+TRAINING, VALIDATION = 128, 12
+# One explant in sixteen has no implant, one no bone, one no degradation layer: absent classes are normal.
+VARIANTS = {0: {"kind": ImplantKind.NONE}, 1: {"with_bone": False}, 2: {"corroded": False}}
+
+
+def explant_settings(number: int) -> SimulationSettings:
+    """The explant with that number in the training set; its seed is never used by the demo or the tests."""
+    return SimulationSettings(size=SIZES[number % 3], seed=FIRST_SEED + number, **VARIANTS.get(number % 16, {}))
+
+
+def write_explant(number: int, folder: Path) -> None:
+    """Image and labels of one explant in a folder of their own, unless they are there."""
+    settings = explant_settings(number)
+    target = folder / str(settings.seed)
+    if target.exists():
+        return
+    explant = simulate_explant(settings)
+    with atomic_folder(target) as temporary:
+        write_volume(explant.image, temporary / "image.nrrd")
+        write_label_map(explant.labels, temporary / "labels.seg.nrrd")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
+    arguments = parser.parse_args()
+    for number in range(TRAINING + VALIDATION):
+        folder = arguments.folder / ("explants" if number < TRAINING else "validation")
+        folder.mkdir(parents=True, exist_ok=True)
+        write_explant(number, folder)
+        sys.stderr.write(f"\rexplant {number + 1}/{TRAINING + VALIDATION}")
+    configuration = arguments.folder / f"{NAME}.toml"
+    shutil.copyfile(resource("Configurations", f"{NAME}.toml"), configuration)
+    resume = ["--resume", str(arguments.folder / "runs" / NAME)] if arguments.resume else []
+    return subprocess.call([sys.executable, "-m", "MgImplantSegLib", "train", str(configuration), *resume])
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
