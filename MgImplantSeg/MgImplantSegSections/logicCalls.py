@@ -9,7 +9,9 @@ from MgImplantSegLib.scene.markups import add_roi_node, box_around_implant
 from MgImplantSegLib.scene.plots import add_chart
 from MgImplantSegLib.scene.segmentation_reading import label_map_of_node
 from MgImplantSegSections import display3D, pythons, sampleData
-from MgImplantSegSections.engineRun import CancelToken, runToEnd
+from MgImplantSegSections.compareWork import compareSteps
+from MgImplantSegSections.engineRun import CancelToken, runEngine, runToEnd
+from MgImplantSegSections.exchange import taskFolder
 from MgImplantSegSections.measureWork import QuantifyRequest, quantifySteps, reportOfTable, rolesOf
 from MgImplantSegSections.segmentWork import SegmentRequest, segmentSteps
 
@@ -53,6 +55,25 @@ class LogicCalls:
     def quantifySteps(self, segmentationNode, request, token):
         """The work of `quantify` as a generator of events; Slicer's own Python has what it needs."""
         return quantifySteps(segmentationNode, request, pythons.python(), slicer.app.temporaryPath, token)
+
+    def compareSteps(self, referenceNode, otherNodes, request, token):
+        """The comparison of section 5 as a generator of events; returns the table node."""
+        folder = slicer.app.temporaryPath
+        return compareSteps(referenceNode, otherNodes, request, pythons.python(), folder, token)
+
+    def engineSteps(self, words, environment, token):
+        """Any command of the engine as a generator of events; returns the fields of its result."""
+        with taskFolder(slicer.app.temporaryPath) as folder:
+            return (yield from runEngine(pythons.python(environment), words, folder / "log.txt", token))
+
+    def startTraining(self, configurationPath, environment=pythons.OWN):
+        """Start a training as a job and return at once what is known of it; the job outlives Slicer.
+
+        :param environment: name of an environment of section 8.
+        :returns: fields of the job, ``reference`` and ``state`` among them.
+        """
+        words = ["jobs", "submit", environment, "train", str(configurationPath)]
+        return _wait(self.engineSteps(words, None, CancelToken()))
 
     def showIn3D(self, segmentationNode, settings=None, opacities=None):
         """Make the closed surfaces and show them in the 3D view; returns polygons by segment ID."""

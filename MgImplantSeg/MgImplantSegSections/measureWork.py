@@ -156,7 +156,7 @@ def reportOfTable(tableNode):
 
 def reportFromDict(data):
     """The `QuantificationReport` of what ``quantify --json`` writes."""
-    measures = tuple(Measure(**_numbers(entry, "value", "low", "high")) for entry in data["measures"])
+    measures = tuple(_measure(entry) for entry in data["measures"])
     series = tuple(
         Series(**{**entry, **{name: tuple(_number(value) for value in entry[name])
                               for name in ("x_low", "x_high", "values")}})
@@ -165,8 +165,10 @@ def reportFromDict(data):
     return QuantificationReport(measures, data["inputs"], series)
 
 
-def _numbers(entry, *names):
-    return {**entry, **{name: _number(entry.get(name)) for name in names}}
+def _measure(entry):
+    numbers = {name: _number(entry.get(name)) for name in ("value", "low", "high")}
+    counts = {name: _number(count) for name, count in entry["counts"].items()}
+    return Measure(**{**entry, **numbers, "counts": counts})
 
 
 def _number(value):

@@ -107,7 +107,11 @@ class MeasurementsSection:
     def onVoxelsChanged(self, caller=None, event=None):
         """The segmentation was edited."""
         self._edits += 1
-        self.refresh()
+        self.workbench.changed()
+
+    def onSegmentsRenamed(self, caller=None, event=None):
+        """A segment has another name or terminology."""
+        self.workbench.changed()
 
     def onInputsMoved(self, caller=None, event=None):
         """A ROI or a transform has changed."""
@@ -134,6 +138,8 @@ class MeasurementsSection:
         node, rois = chosen.measuredSegmentation, roiNodes(chosen)
         voxelEvents = [getattr(slicer.vtkSegmentation, name) for name in VOXELS_CHANGED]
         self._observe("voxels", [node.GetSegmentation()] if node is not None else [], voxelEvents, self.onVoxelsChanged)
+        self._observe("names", [node.GetSegmentation()] if node is not None else [],
+                      [slicer.vtkSegmentation.SegmentModified], self.onSegmentsRenamed)  # fmt: skip
         moved = [*rois, *([node] if node is not None else [])]
         self._observe("places", moved, [slicer.vtkMRMLTransformableNode.TransformModifiedEvent, "ModifiedEvent"],
                       self.onInputsMoved)  # fmt: skip

@@ -4,14 +4,18 @@ from types import SimpleNamespace
 
 import slicer
 
+from MgImplantSegSections.batchSection import BatchSection
 from MgImplantSegSections.classMapping import ClassMapping
+from MgImplantSegSections.compareSection import CompareSection
 from MgImplantSegSections.display3DSection import Display3DSection
+from MgImplantSegSections.environmentsSection import EnvironmentsSection
 from MgImplantSegSections.inputSection import InputSection
 from MgImplantSegSections.measurementsSection import MeasurementsSection
 from MgImplantSegSections.modelSection import ModelSection
 from MgImplantSegSections.observations import Observations
 from MgImplantSegSections.regionsList import RegionsList
 from MgImplantSegSections.segmentationSection import SegmentationSection
+from MgImplantSegSections.trainingSection import TrainingSection
 from MgImplantSegSections.workbench import Workbench
 
 PANELS = ("Input", "Model", "Segmentation", "Measurements", "Compare", "Batch", "Training", "Environments")
@@ -34,6 +38,13 @@ class Panel:
         self.classes = ClassMapping(workbench)
         self.regions = RegionsList(workbench)
         self.measurements = MeasurementsSection(workbench, self.regions, self.classes, self._observations.replace)
+        self.compare = CompareSection(workbench, self.measurements)
+        self.batch = BatchSection(workbench, self.models, self.segmentation)
+        self.training = TrainingSection(workbench)
+        self.environments = EnvironmentsSection(workbench)
+        self.environments.onListChanged(self.segmentation.refillEnvironments)
+        self.environments.onListChanged(self.training.refillEnvironments)
+        workbench.onModelsChange(self.models.refill)
 
     def chooseDefaults(self):
         """Choose what there is only one of, to save clicks."""

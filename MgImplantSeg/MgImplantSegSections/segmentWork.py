@@ -1,5 +1,6 @@
 """From a volume node to a segmentation node: hand over, run the engine, fetch the result, put it into the scene."""
 
+import math
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +10,7 @@ from slicer.i18n import tr as _
 
 import MgImplantSegLib
 from MgImplantSegLib.errors import Cancelled
+from MgImplantSegLib.preprocess import SMALLEST_EDGE_VOXELS
 from MgImplantSegLib.regions import write_roi_markups
 from MgImplantSegLib.scene.markups import box_of_roi_node
 from MgImplantSegLib.scene.segmentations import add_segmentation_node
@@ -106,12 +108,12 @@ def _putInto(scene, node, outputNode):
 
 
 def previewRequest(volumeNode, request, modelSpacingUm, index):
-    """The request for one slice: as many rows from `index` on as one voxel of the model is thick, one plane."""
+    """The request for a slice: one plane, and as few rows around `index` as the model takes."""
     geometry = geometry_of_node(volumeNode)
-    rows = max(1, round(modelSpacingUm / 1000 / geometry.spacing_zyx_mm[0]))
-    first = min(max(index, 0), max(0, geometry.shape_zyx[0] - rows))
+    rows = math.ceil(SMALLEST_EDGE_VOXELS * modelSpacingUm / 1000 / geometry.spacing_zyx_mm[0])
+    first = max(0, min(index - rows // 2, geometry.shape_zyx[0] - rows))
     return SegmentRequest(
         request.modelPath, "rc", "soft", request.device, rows=(first, first + rows - 1),
         outputNode=request.outputNode, name=_("{volume} preview").format(volume=volumeNode.GetName()),
-        provenance={"preview_of_slice": first},
+        provenance={"preview_of_slice": index},
     )  # fmt: skip

@@ -18,7 +18,7 @@ class Workbench:
         self.ui = ui
         self.logic = logic
         self.parameters = None
-        self._listeners = []
+        self._listeners, self._modelListeners = [], []
         self._tasks = []
 
     def onChange(self, listener):
@@ -30,6 +30,15 @@ class Workbench:
         if self.parameters is not None:
             for listener in self._listeners:
                 listener()
+
+    def onModelsChange(self, listener):
+        """Call `listener` when model files have come or gone."""
+        self._modelListeners.append(listener)
+
+    def modelsChanged(self):
+        """Tell that model files have come or gone."""
+        for listener in self._modelListeners:
+            listener()
 
     def start(self, makeSteps, onEvent, onDone, onFailed, onCancelled):
         """Run `makeSteps(token)` beside the GUI; returns the `BackgroundTask`."""

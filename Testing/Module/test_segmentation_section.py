@@ -203,5 +203,6 @@ def test_the_estimate_grows_with_the_planes(ready):
 def test_preview_segments_one_slice(ready, widget):
     person.click(ready.previewButton)
     person.wait_until(lambda: not widget.panel.segmentation.isRunning(), 120)
+    assert "Preview of one slice" in ready.segmentStatusLabel.text
     assert provenance_of_node(segmentations()[0])["preview_of_slice"] == 6
     assert "Preview of one slice" in ready.segmentStatusLabel.text

@@ -1,0 +1,94 @@
+"""Section 5: segmentations of the same scan against a reference."""
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from MgImplantSegLib.errors import MgImplantSegError
+from MgImplantSegLib.scene.tables import save_table
+from MgImplantSegSections.workbench import ProgressView, errorText, setEnabled
+
+
+class CompareSection:
+    """Compares with the options of the measurements section."""
+
+    def __init__(self, workbench, measurements):
+        self.workbench, self.ui, self._measurements = workbench, workbench.ui, measurements
+        self._progress = ProgressView(self.ui.compareProgressBar, self.ui.compareStatusLabel)
+        self._task = None
+        self.ui.compareButton.connect("clicked(bool)", self.onCompare)
+        self.ui.compareCsvButton.connect("clicked(bool)", self.onExport)
+        self.ui.othersSelector.connect("checkedNodesChanged()", self.onChecked)
+        workbench.onChange(self.refresh)
+
+    def isRunning(self):
+        """Whether a comparison runs."""
+        return self._task is not None and self._task.isRunning
+
+    def others(self):
+        """The ticked segmentations, the reference apart."""
+        reference = self.workbench.parameters.referenceSegmentation
+        return [node for node in self.ui.othersSelector.checkedNodes() if node is not reference]
+
+    def missing(self):
+        """All that is missing before Compare can be clicked."""
+        found = [] if self.workbench.parameters.referenceSegmentation is not None else [_("a reference")]
+        return found + ([] if self.others() else [_("another segmentation, ticked in the list")])
+
+    def onChecked(self):
+        """Other segmentations were ticked."""
+        if self.workbench.parameters is not None:
+            self.refresh()
+
+    def onCompare(self):
+        """Compare, or cancel what runs."""
+        if self.isRunning():
+            self._task.cancel()
+            return
+        reference, others = self.workbench.parameters.referenceSegmentation, self.others()
+        request = self._measurements.request()
+        self._progress.begin(_("Starting…"))
+        self._task = self.workbench.start(
+            lambda token: self.workbench.logic.compareSteps(reference, others, request, token),
+            self._progress.show, self.onCompared, self.onFailed, lambda: self._end(_("Cancelled.")),
+        )  # fmt: skip
+        self.refresh()
+
+    def onCompared(self, tableNode):
+        """Show the new table in place of the old one."""
+        old, self.workbench.parameters.comparisonTable = self.workbench.parameters.comparisonTable, tableNode
+        if old is not None and old is not tableNode:
+            slicer.mrmlScene.RemoveNode(old)
+        self._end(_("Done. Deviations are from the reference, in per cent."))
+
+    def onFailed(self, error):
+        """What happened, and what to do."""
+        self._end(errorText(error))
+
+    def _end(self, text):
+        self._progress.end(text)
+        self.workbench.changed()
+
+    def refresh(self):
+        """States of the buttons, and the table."""
+        table = self.workbench.parameters.comparisonTable
+        if self.ui.compareTableView.mrmlTableNode() is not table:
+            self.ui.compareTableView.setMRMLTableNode(table)
+        self.ui.compareButton.text = _("Cancel") if self.isRunning() else _("Compare")
+        setEnabled(self.ui.compareButton, [] if self.isRunning() else self.missing(),
+                   _("IoU for each class, and DR, BIC and BV/TV with their deviation."))  # fmt: skip
+        setEnabled(
+            self.ui.compareCsvButton, [] if table is not None else [_("a comparison")], _("Write the comparison.")
+        )
+
+    def onExport(self):
+        """Ask for a file and write the table."""
+        path = qt.QFileDialog.getSaveFileName(
+            self.ui.ComparePanel, _("Save comparison"), "comparison.csv", "CSV (*.csv)"
+        )
+        if path:
+            try:
+                save_table(self.workbench.parameters.comparisonTable, path)
+                self.ui.compareStatusLabel.text = _("Written: {path}").format(path=path)
+            except MgImplantSegError as error:
+                self.ui.compareStatusLabel.text = errorText(error)

@@ -1,0 +1,162 @@
+"""Section 8: the Pythons that can do the work, what is installed, what lies on disk, how to cite."""
+
+import shutil
+from pathlib import Path
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+import MgImplantSegLib
+from MgImplantSegLib.errors import MgImplantSegError
+from MgImplantSegLib.jobs.environment_file import read_environments, remove_environment
+from MgImplantSegSections import models, pythons
+from MgImplantSegSections.workbench import errorText, setEnabled, sizeText
+
+CITATION = (
+    "I. M. Baltruschat, H. Ćwieka, D. Krüger, B. Zeller-Plumhoff, F. Schlünzen, R. Willumeit-Römer, J. Moosmann, "
+    "P. Heuser: Scaling the U-net: segmentation of biodegradable bone implants in high-resolution synchrotron "
+    "radiation microtomograms. Scientific Reports 11:24237 (2021). doi 10.1038/s41598-021-03542-y"
+)
+
+
+class EnvironmentsSection:
+    """Environments are those of the engine's launcher; hosts and clusters are added on its command line."""
+
+    def __init__(self, workbench):
+        self.workbench, self.ui = workbench, workbench.ui
+        self._task, self._listeners = None, []
+        table = self.ui.environmentsTable
+        table.setColumnCount(3)
+        table.setHorizontalHeaderLabels([_("Name"), _("Kind"), _("Where")])
+        table.horizontalHeader().setStretchLastSection(True)
+        table.setEditTriggers(qt.QTableWidget.NoEditTriggers)
+        for button, slot in (
+            (self.ui.addEnvironmentButton, self.onAdd), (self.ui.removeEnvironmentButton, self.onRemove),
+            (self.ui.testEnvironmentButton, self.onTest), (self.ui.installTorchButton, self.onInstallTorch),
+            (self.ui.removeDownloadsButton, self.onRemoveDownloads), (self.ui.copyCitationButton, self.onCopyCitation),
+        ):  # fmt: skip
+            button.connect("clicked(bool)", slot)
+        table.connect("itemSelectionChanged()", self.refresh)
+        self.ui.citationLabel.text = CITATION
+        self.refill()
+        workbench.onChange(self.refresh)
+
+    def onListChanged(self, listener):
+        """Call `listener` when environments come or go."""
+        self._listeners.append(listener)
+
+    def refill(self):
+        """List the environments, versions and disk use anew."""
+        environments = read_environments()
+        self.ui.environmentsTable.setRowCount(len(environments))
+        for row, (name, entry) in enumerate(environments.items()):
+            for column, text in enumerate((pythons.text(name), entry.kind.value, entry.host or entry.python)):
+                item = qt.QTableWidgetItem(text)
+                self.ui.environmentsTable.setItem(row, column, item)
+        self.ui.versionsBrowser.html = versionsHtml()
+        self._refreshDisk()
+
+    def selected(self):
+        """The name of the selected environment, or None."""
+        row, names = self.ui.environmentsTable.currentRow(), pythons.names()
+        return names[row] if 0 <= row < len(names) else None
+
+    def onAdd(self):
+        """Choose the program of another Python."""
+        path = qt.QFileDialog.getOpenFileName(self.ui.EnvironmentsPanel, _("Choose the program of a Python"))
+        if path:
+            self.add(Path(path))
+
+    def add(self, program):
+        """Add a Python under the name of its folder."""
+        folder = program.parent.parent if program.parent.name in ("bin", "Scripts") else program.parent
+        name, number = folder.name, 2
+        while name in pythons.names():
+            name, number = f"{folder.name} {number}", number + 1
+        self._try(lambda: pythons.add(name, program), _("Added: {name}. Test it.").format(name=name))
+
+    def onRemove(self):
+        """Forget the selected environment."""
+        name = self.selected()
+        self._try(lambda: remove_environment(name), _("Removed from the list: {name}.").format(name=name))
+
+    def _try(self, action, text):
+        try:
+            action()
+            self.ui.environmentStatusLabel.text = text
+        except MgImplantSegError as error:
+            self.ui.environmentStatusLabel.text = errorText(error)
+        self.refill()
+        for listener in self._listeners:
+            listener()
+        self.refresh()
+
+    def onTest(self):
+        """Run the engine's checks of the selected environment."""
+        name = self.selected()
+        self.ui.environmentStatusLabel.text = _("Testing {name}…").format(name=pythons.text(name))
+        self._task = self.workbench.start(
+            lambda token: self.workbench.logic.engineSteps(["jobs", "environments", "test", name], None, token),
+            lambda event: None, self.onTested, self.onFailed, self.refresh,
+        )  # fmt: skip
+        self.refresh()
+
+    def onTested(self, result):
+        """One line a check."""
+        self.ui.environmentStatusLabel.text = result["text"]
+        self.refresh()
+
+    def onFailed(self, error):
+        """What happened, and what to do."""
+        self.ui.environmentStatusLabel.text = errorText(error)
+        self.refresh()
+
+    def onInstallTorch(self):
+        """Install what Slicer's own Python lacks, after a click."""
+        try:
+            self.workbench.logic.installPackages(pythons.missingPackages() or ["torch"])
+        except MgImplantSegError as error:
+            self.ui.environmentStatusLabel.text = errorText(error)
+        self.refill()
+
+    def onRemoveDownloads(self):
+        """Delete the added models, after a question."""
+        size = sizeText(_folderBytes(models.folder()))
+        question = _("Delete all added models ({size}) in {folder}?").format(size=size, folder=models.folder())
+        if slicer.util.confirmOkCancelDisplay(question):
+            shutil.rmtree(models.folder(), ignore_errors=True)
+            self.workbench.modelsChanged()
+            self._refreshDisk()
+
+    def onCopyCitation(self):
+        """The reference goes to the clipboard."""
+        slicer.app.clipboard().setText(CITATION)
+
+    def _refreshDisk(self):
+        self.ui.diskLabel.text = _("Added models: {size} in {folder}").format(
+            size=sizeText(_folderBytes(models.folder())), folder=models.folder()
+        )
+
+    def refresh(self):
+        """States of the buttons."""
+        name = self.selected()
+        selected = [] if name is not None else [_("a selected row")]
+        running = self._task is not None and self._task.isRunning
+        setEnabled(self.ui.testEnvironmentButton, selected + ([_("the end of the test")] if running else []),
+                   _("Check Python, packages, devices and memory there."))  # fmt: skip
+        own = [_("a row other than Slicer's own Python")] if name == pythons.OWN else []
+        setEnabled(self.ui.removeEnvironmentButton, selected + own, _("Forget the selected environment."))
+
+
+def versionsHtml():
+    """Versions of the module and of the packages in Slicer's Python; nothing is imported."""
+    rows = [("MgImplantSeg", MgImplantSegLib.__version__), ("Slicer", slicer.app.applicationVersion)]
+    rows += [(name, pythons.version(name) or _("missing")) for name in pythons.PACKAGES]
+    cells = "".join(f"<tr><td><b>{name}</b>&nbsp;&nbsp;</td><td>{version}</td></tr>" for name, version in rows)
+    text = _("For research use only. The bundled model is trained on simulated explants.")
+    return f"<table>{cells}</table><p>{text}</p>"
+
+
+def _folderBytes(folder):
+    return sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file())

@@ -1,0 +1,256 @@
+"""Section 7: training as a job in any environment; the panel only watches, so the job outlives it."""
+
+from pathlib import Path
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from MgImplantSegLib.errors import MgImplantSegError
+from MgImplantSegSections import models, pythons, settings, trainingPairs
+from MgImplantSegSections.curves import Curves
+from MgImplantSegSections.workbench import ProgressView, errorText, setEnabled
+
+FINAL_STATES = ("done", "failed", "cancelled", "lost")
+
+
+class TrainingSection:
+    """Every button is one command of the engine's launcher, run in a child process."""
+
+    def __init__(self, workbench):
+        self.workbench, self.ui = workbench, workbench.ui
+        self._progress = ProgressView(self.ui.trainingProgressBar, self.ui.trainingStatusLabel)
+        self._curves = Curves()
+        self._watch = self._command = None
+        self._state, self._pairs = "", []
+        self.job = settings.read(settings.LAST_TRAINING)
+        self._setUpTable()
+        self._connect()
+        self.refillEnvironments()
+        workbench.onChange(self.refresh)
+
+    def _setUpTable(self):
+        self.ui.pairsTable.setColumnCount(3)
+        self.ui.pairsTable.setHorizontalHeaderLabels([_("Scan"), _("Labels"), _("Geometry")])
+        self.ui.pairsTable.horizontalHeader().setStretchLastSection(True)
+        self.ui.pairsTable.setEditTriggers(qt.QTableWidget.NoEditTriggers)
+
+    def _connect(self):
+        ui = self.ui
+        for button, slot in (
+            (ui.testTrainingEnvironmentButton, self.onTest), (ui.addPairButton, self.onAddPair),
+            (ui.removePairButton, self.onRemovePair), (ui.writeConfigurationButton, self.onWriteConfiguration),
+            (ui.startTrainingButton, self.onStart), (ui.stopTrainingButton, self.onStop),
+            (ui.resumeTrainingButton, self.onResume), (ui.detachTrainingButton, self.onDetach),
+            (ui.showCurvesButton, self.onCurves), (ui.installTrainedModelButton, self.onInstall),
+        ):  # fmt: skip
+            button.connect("clicked(bool)", slot)
+        ui.configurationEdit.connect("currentPathChanged(QString)", self.onConfiguration)
+        ui.pairsTable.connect("itemSelectionChanged()", self.refresh)
+
+    def refillEnvironments(self):
+        """List all environments; clusters and hosts too."""
+        self.ui.trainingEnvironmentSelector.clear()
+        self.ui.trainingEnvironmentSelector.addItems([pythons.text(name) for name in pythons.names()])
+
+    def environment(self):
+        """The name of the chosen environment."""
+        return pythons.names()[max(0, self.ui.trainingEnvironmentSelector.currentIndex)]
+
+    def isWatching(self):
+        """Whether a job is being watched."""
+        return self._watch is not None and self._watch.isRunning
+
+    def isBusy(self):
+        """Whether a short command runs."""
+        return self._command is not None and self._command.isRunning
+
+    def onTest(self):
+        """Test the chosen environment."""
+        self._do(["jobs", "environments", "test", self.environment()],
+                 lambda result: self._say(result["text"], self.ui.trainingEnvironmentLabel))  # fmt: skip
+
+    def onAddPair(self):
+        """Choose a scan and then its labels."""
+        image = qt.QFileDialog.getOpenFileName(self.ui.TrainingPanel, _("Choose a scan"))
+        labels = image and qt.QFileDialog.getOpenFileName(self.ui.TrainingPanel, _("Choose its label map"), image)
+        if labels:
+            self.addPair(image, labels)
+
+    def addPair(self, image, labels):
+        """Put a scan and its labels into the table, with the check of their geometry."""
+        pair = trainingPairs.Pair(Path(image), Path(labels))
+        self._pairs.append(pair)
+        row = len(self._pairs) - 1
+        self.ui.pairsTable.setRowCount(len(self._pairs))
+        for column, text in enumerate((pair.image.name, pair.labels.name, trainingPairs.check(pair))):
+            item = qt.QTableWidgetItem(text)
+            item.setToolTip(f"{pair.image}\n{pair.labels}\n{text}")
+            self.ui.pairsTable.setItem(row, column, item)
+        self.refresh()
+
+    def onRemovePair(self):
+        """Take the selected pair out of the table."""
+        row = self.ui.pairsTable.currentRow()
+        if 0 <= row < len(self._pairs):
+            del self._pairs[row]
+            self.ui.pairsTable.removeRow(row)
+        self.refresh()
+
+    def onWriteConfiguration(self):
+        """Ask for a file and write a configuration with the pairs."""
+        path = qt.QFileDialog.getSaveFileName(
+            self.ui.TrainingPanel, _("Write configuration"), "training.toml", "TOML (*.toml)"
+        )
+        if path:
+            self.writeConfiguration(path)
+
+    def writeConfiguration(self, path):
+        """Write a configuration with the pairs and choose it."""
+        try:
+            trainingPairs.writeConfiguration(self._pairs, path, trainingPairs.spacingUm(self._pairs[0]) or 5.0)
+        except MgImplantSegError as error:
+            self._say(errorText(error))
+            return
+        self.ui.configurationEdit.currentPath = str(path)
+
+    def onConfiguration(self):
+        """Another configuration."""
+        self.refresh()
+
+    def onStart(self):
+        """Submit the training and watch it."""
+        words = ["jobs", "submit", self.environment(), "train", self.ui.configurationEdit.currentPath]
+        self._do(words, self.onSubmitted)
+
+    def onSubmitted(self, result):
+        """The job runs: remember it, watch it."""
+        self.job = result["reference"]
+        settings.write(settings.LAST_TRAINING, self.job)
+        self._curves.clear()
+        self._say(result["text"])
+        self.watch()
+
+    def watch(self):
+        """Follow the job; cancelling this leaves the job alone."""
+        self._progress.begin(_("Watching {job}…").format(job=self.job))
+        self._watch = self.workbench.start(
+            lambda token: self.workbench.logic.engineSteps(["jobs", "watch", self.job], None, token),
+            self.onEvent, self.onEnded, self.onFailed, self.onDetached,
+        )  # fmt: skip
+        self.refresh()
+
+    def onEvent(self, event):
+        """Progress, metrics and warnings of the job."""
+        self._progress.show(event)
+        if event["event"] == "metric":
+            self._curves.add(event)
+            self._log(", ".join(f"{key} {_short(value)}" for key, value in event.items()
+                                if key not in ("event", "version", "time")))  # fmt: skip
+        elif event["event"] == "warning":
+            self._log(event["message"])
+
+    def onEnded(self, result):
+        """The job has ended."""
+        self._state = result["state"]
+        self._progress.end(result["text"])
+        self.refresh()
+
+    def onDetached(self):
+        """The panel no longer watches."""
+        self._progress.end(_("{job} goes on without the panel. Click Attach to watch it again.").format(job=self.job))
+        self.refresh()
+
+    def onFailed(self, error):
+        """What happened, and what to do."""
+        self._progress.end(errorText(error))
+        self.refresh()
+
+    def onStop(self):
+        """Stop the job; it writes a checkpoint first."""
+        self._do(["jobs", "cancel", self.job], self._stateResult)
+
+    def onResume(self):
+        """Go on with the last job from its checkpoint."""
+        self._do(["jobs", "resume", self.job], lambda result: self.watch())
+
+    def onDetach(self):
+        """Stop watching, or watch again."""
+        if self.isWatching():
+            self._watch.cancel()
+        else:
+            self.watch()
+
+    def onCurves(self):
+        """Show losses and scores as a chart that grows."""
+        self._curves.show()
+
+    def onInstall(self):
+        """Fetch the results and copy the model to the installed models."""
+        folder = Path(slicer.app.temporaryPath) / "MgImplantSegTraining"
+        self._do(["jobs", "fetch", self.job, "--to", str(folder)], self.onFetched)
+
+    def onFetched(self, result):
+        """The results are here: install the model among them."""
+        found = [path for path in result["files"] if path.endswith(".mgmodel")]
+        try:
+            text = _("Installed: {name}").format(name=models.add(found[-1]).stem) if found else _("No model yet.")
+        except MgImplantSegError as error:
+            text = errorText(error)
+        self._say(text)
+        self.workbench.modelsChanged()
+
+    def _stateResult(self, result):
+        self._state = result["state"]
+        self._say(result["text"])
+
+    def _do(self, words, onDone):
+        """Run a short command of the engine; one at a time."""
+        self._say(_("Asking…"))
+
+        def done(result):
+            onDone(result)
+            self.refresh()
+
+        self._command = self.workbench.start(
+            lambda token: self.workbench.logic.engineSteps(words, None, token),
+            self.onCommandEvent, done, self.onFailed, self.refresh,
+        )  # fmt: skip
+        self.refresh()
+
+    def onCommandEvent(self, event):
+        """Progress of a short command, such as sending files."""
+        if event["event"] == "progress":
+            self._say(event.get("stage", ""))
+
+    def _say(self, text, label=None):
+        (label or self.ui.trainingStatusLabel).text = text
+
+    def _log(self, text):
+        self.ui.trainingLogText.appendPlainText(text)
+
+    def refresh(self):
+        """States of all buttons."""
+        ui = self.ui
+        busy = [_("the end of the command that runs now")] if self.isBusy() else []
+        job = [] if self.job else [_("a training that was started")]
+        configuration = [] if Path(ui.configurationEdit.currentPath or "-").is_file() else [_("a configuration file")]
+        watching = self.isWatching()
+        ui.detachTrainingButton.text = _("Detach") if watching or not self.job else _("Attach")
+        setEnabled(ui.testTrainingEnvironmentButton, busy, _("See whether the environment has what training needs."))
+        setEnabled(ui.startTrainingButton, busy + configuration, _("Start the training there."))
+        setEnabled(ui.stopTrainingButton, busy + job, _("Stop after the current step; a checkpoint is kept."))
+        setEnabled(ui.resumeTrainingButton, busy + job + ([_("the end of the training")] if watching else []),
+                   _("Go on from the last checkpoint."))  # fmt: skip
+        setEnabled(ui.detachTrainingButton, job, _("Leave the training to itself, or watch it again."))
+        setEnabled(ui.showCurvesButton, [] if self._curves.hasRows() else [_("metrics of a training")],
+                   _("Plot losses and scores while the training runs."))  # fmt: skip
+        setEnabled(ui.installTrainedModelButton, busy + job, _("Copy the trained model to the installed models."))
+        setEnabled(ui.removePairButton, [] if ui.pairsTable.currentRow() >= 0 else [_("a selected row")],
+                   _("Take the selected pair out of the table."))  # fmt: skip
+        setEnabled(ui.writeConfigurationButton, [] if self._pairs else [_("a pair of scan and labels")],
+                   _("Write a configuration with these pairs."))  # fmt: skip
+
+
+def _short(value):
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

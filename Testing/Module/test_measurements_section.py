@@ -1,0 +1,277 @@
+"""Section 4: the numbers are the engine's, ROIs are live, rows know when they are stale."""
+
+import math
+
+import numpy as np
+import pytest
+import slicer
+from harness import person
+from module_cases import add_segmentation, ball_in_half_bone
+
+from MgImplantSegLib.events import Events
+from MgImplantSegLib.quantification import QuantifyOptions, quantify
+from MgImplantSegLib.regions import OrientedBox
+from MgImplantSegLib.scene.markups import add_roi_node, box_of_roi_node
+
+
+@pytest.fixture
+def ready(widget, ui):
+    """The panel with a segmentation and a thin shell, so that tests are quick."""
+    add_segmentation(slicer.mrmlScene)
+    widget.enter()
+    ui.distanceSpinBox.value = 0.06
+    return ui
+
+
+@pytest.fixture
+def no_process(module, monkeypatch):
+    """The engine's own function in place of its child process, for tests that are not about the process."""
+    from MgImplantSegSections import measureWork
+
+    from MgImplantSegLib.cli.parser import Parser
+    from MgImplantSegLib.cli.registry import command
+
+    def run(python, words, log, token):
+        chosen = command(words[0])
+        parser = Parser()
+        chosen.add_arguments(parser)
+        yield None
+        return chosen.run(parser.parse_all([str(word) for word in words[1:]]), Events())
+
+    monkeypatch.setattr(measureWork, "runEngine", run)
+
+
+def compute(widget, ui):
+    person.click(ui.computeButton)
+    person.wait_until(lambda: not widget.panel.measurements.isRunning(), 120)
+    assert ui.measuresTableView.mrmlTableNode() is not None, ui.measuresStateLabel.text
+    return measures(ui)
+
+
+def measures(ui):
+    """Cells of the table by (symbol, region)."""
+    table = ui.measuresTableView.mrmlTableNode()
+    names = [table.GetColumnName(index) for index in range(table.GetNumberOfColumns())]
+    rows = [dict(zip(names, row, strict=True)) for row in person.rows_of(ui.measuresTableView)]
+    return {(row["Symbol"], row["Region"]): row for row in rows}
+
+
+def expected(**options):
+    return quantify(ball_in_half_bone(), QuantifyOptions(distance_mm=0.06, **options), Events())
+
+
+def add_roi(ui, box):
+    node = add_roi_node(slicer.mrmlScene, box)
+    ui.roiSelector.setCurrentNode(node)
+    person.click(ui.addRoiButton)
+    return node
+
+
+def box_beside(ball_centre_mm=(0, 0, 0), size_mm=0.3, name="ROI A"):
+    """A turned box around the ball's centre plus an offset."""
+    grid = ball_in_half_bone().geometry
+    centre = grid.lps_from_index_zyx((np.array(grid.shape_zyx) - 1) / 2) + ball_centre_mm
+    turned = np.array([[0.6, -0.8, 0], [0.8, 0.6, 0], [0, 0, 1]])
+    return OrientedBox(tuple(centre), turned, (size_mm,) * 3, name)
+
+
+def test_compute_in_a_child_process_gives_the_engines_measures(ready, widget):
+    rows = compute(widget, ready)
+    for measure in expected().measures:
+        row = rows[measure.symbol, measure.region]
+        if math.isfinite(measure.value):
+            assert float(row["Value"]) == pytest.approx(measure.value, rel=1e-6)
+        assert row["State"] == "current" and row["Unit"] == measure.unit
+    assert "All measures are current" in ready.measuresStateLabel.text
+    assert "DR" in ready.measuresStateLabel.text  # not defined without the screw before, and the reason is said
+
+
+def test_the_scripts_call_gives_a_table_and_measures(module):
+    node = add_segmentation(slicer.mrmlScene)
+    table, found = module.MgImplantSegLogic().quantify(
+        node, initialVolumeMm3=0.05, initialAreaMm2=0.7, days=90, distanceMm=0.06
+    )
+    report = {measure.symbol: measure.value for measure in found}
+    years = 90 / 365.25
+    assert report["DR"] == pytest.approx((0.05 - report["V_r"]) / (0.7 * years), rel=1e-6)
+    assert table.IsA("vtkMRMLTableNode") and table.GetNumberOfRows() == len(found)
+
+
+def test_typed_volume_area_and_days_enter_the_degradation_rate(ready, widget, no_process):
+    assert not ready.initialVolumeSpinBox.visible
+    person.choose(ready.initialKindSelector, "Typed")
+    ready.initialVolumeSpinBox.value, ready.initialAreaSpinBox.value, ready.daysSpinBox.value = 0.05, 0.7, 90
+    row = next(row for (symbol, _region), row in compute(widget, ready).items() if symbol == "DR")
+    residual = expected().value("V_r")
+    assert float(row["Value"]) == pytest.approx((0.05 - residual) / (0.7 * 90 / 365.25), rel=1e-4)
+
+
+def test_the_screw_before_may_be_a_segmentation_of_any_name_or_a_model(ready, widget, no_process):
+    from MgImplantSegLib.scene.closed_surfaces import create_closed_surfaces
+
+    initial = add_segmentation(slicer.mrmlScene, "Before", radius=11)
+    person.choose(ready.initialKindSelector, "Segmentation")
+    assert "initial segmentation" in ready.computeButton.toolTip
+    ready.initialSegmentationSelector.setCurrentNode(initial)
+    ready.daysSpinBox.value = 90
+    volume = next(float(row["Value"]) for (symbol, _), row in compute(widget, ready).items() if symbol == "V_i")
+    assert volume == pytest.approx(4 / 3 * math.pi * (14 * 0.02) ** 3, rel=0.05)
+    create_closed_surfaces(initial)
+    model = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLModelNode", "Before")
+    model.SetAndObservePolyData(initial.GetClosedSurfaceInternalRepresentation("degradation_layer"))
+    person.choose(ready.initialKindSelector, "Surface model")
+    ready.initialModelSelector.setCurrentNode(model)
+    assert "DR" in {symbol for symbol, _region in compute(widget, ready)}
+
+
+def test_an_oriented_roi_gives_the_engines_bone_volume(ready, widget, no_process):
+    box = box_beside((0.1, 0.0, 0.2))
+    add_roi(ready, box)
+    rows = compute(widget, ready)
+    assert float(rows["BV/TV", "ROI A"]["Value"]) == pytest.approx(
+        expected(rois=(box,)).value("BV/TV", "ROI A"), rel=1e-6
+    )
+
+
+def test_a_roi_under_a_transform_gives_the_bone_volume_of_its_place_in_the_world(ready, widget, no_process):
+    import vtk
+
+    roi = add_roi(ready, box_beside())
+    matrix = vtk.vtkMatrix4x4()
+    matrix.SetElement(2, 3, 0.15)
+    transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    transform.SetMatrixTransformToParent(matrix)
+    roi.SetAndObserveTransformNodeID(transform.GetID())
+    rows = compute(widget, ready)
+    moved = box_beside((0, 0, 0.15))
+    assert box_of_roi_node(roi).centre_lps_mm == pytest.approx(moved.centre_lps_mm)
+    assert float(rows["BV/TV", "ROI A"]["Value"]) == pytest.approx(
+        expected(rois=(moved,)).value("BV/TV", "ROI A"), rel=1e-6
+    )
+
+
+def test_moving_a_roi_marks_its_rows_stale_and_moving_it_back_makes_them_current(ready, widget, no_process):
+    roi = add_roi(ready, box_beside((0.1, 0, 0.2)))
+    compute(widget, ready)
+    centre = list(roi.GetCenter())
+    roi.SetCenter(centre[0] + 0.05, centre[1], centre[2])
+    person.process_events()
+    rows = measures(ready)
+    assert rows["BV/TV", "ROI A"]["State"] == "stale"
+    assert next(row["State"] for (symbol, _), row in rows.items() if symbol == "BIC") == "current"
+    assert "stale" in ready.measuresStateLabel.text
+    roi.SetCenter(*centre)
+    person.process_events()
+    assert measures(ready)["BV/TV", "ROI A"]["State"] == "current"
+
+
+def test_editing_the_segmentation_or_an_option_marks_all_rows_stale(ready, widget, no_process):
+    compute(widget, ready)
+    ready.daysSpinBox.value = 10
+    assert {row["State"] for row in measures(ready).values()} == {"stale"}
+    compute(widget, ready)
+    node = ready.measuredSegmentationSelector.currentNode()
+    node.GetSegmentation().GetSegment("bone").GetRepresentation("Binary labelmap").Modified()
+    node.GetSegmentation().InvokeEvent(slicer.vtkSegmentation.SourceRepresentationModified)
+    person.process_events()
+    assert {row["State"] for row in measures(ready).values()} == {"stale"}
+
+
+def test_auto_computes_again_after_a_roi_has_moved(ready, widget, no_process):
+    roi = add_roi(ready, box_beside((0.1, 0, 0.2)))
+    before = compute(widget, ready)["BV/TV", "ROI A"]["Value"]
+    person.click(ready.autoComputeCheckBox)
+    roi.SetCenter(roi.GetCenter()[0], roi.GetCenter()[1], roi.GetCenter()[2] - 0.2)
+    person.wait_until(lambda: measures(ready)["BV/TV", "ROI A"]["Value"] != before)
+    assert {row["State"] for row in measures(ready).values()} == {"current"}
+
+
+def test_add_around_implant_places_a_roi_of_the_implants_size_plus_twice_the_distance(ready):
+    person.click(ready.addRoiAroundButton)
+    (row,) = person.rows_of(ready.roiTable)
+    sizes = [float(text) for text in row[1].split(" × ")]
+    assert sizes == pytest.approx([2 * 12 * 0.02 + 2 * 0.06] * 3, abs=0.03)
+    assert row[0] == "ROI around implant"
+    ready.roiTable.selectRow(0)
+    person.click(ready.removeRoiButton)
+    assert person.rows_of(ready.roiTable) == []
+    assert slicer.mrmlScene.GetFirstNodeByName("ROI around implant") is not None
+
+
+def test_a_segment_of_unknown_meaning_is_asked_for_and_its_role_is_kept_with_the_node(ready, widget, no_process):
+    from harness import pythonqt
+
+    node = ready.measuredSegmentationSelector.currentNode()
+    segment = node.GetSegmentation().GetSegment("residual_material")
+    segment.SetName("Segment_3")
+    segment.SetTag("TerminologyEntry", "")
+    copy = slicer.vtkSegment()
+    copy.DeepCopy(segment)
+    node.GetSegmentation().RemoveSegment("residual_material")
+    node.GetSegmentation().AddSegment(copy, "s3")
+    person.process_events()
+    assert 'what the segment "Segment_3" is' in ready.computeButton.toolTip
+    combo = pythonqt.wrap(pythonqt.unwrap(ready.classTable).cellWidget(2, 1))
+    person.choose(combo, "residual material")
+    combo.activated(2)
+    assert ready.computeButton.enabled, ready.computeButton.toolTip
+    value = next(float(row["Value"]) for (symbol, _), row in compute(widget, ready).items() if symbol == "V_r")
+    assert value == pytest.approx(expected().value("V_r"), rel=1e-6)
+
+
+def test_the_table_can_be_saved_copied_and_plotted(ready, widget, no_process, tmp_path):
+    from PySide6.QtWidgets import QApplication
+
+    assert not ready.showPlotButton.enabled
+    compute(widget, ready)
+    widget.panel.measurements.export(tmp_path / "m.csv")
+    assert "Symbol" in (tmp_path / "m.csv").read_text("utf-8").splitlines()[0]
+    person.click(ready.copyMeasuresButton)
+    assert QApplication.clipboard().text().splitlines()[0].split("\t") == [
+        "Symbol",
+        "Measure",
+        "Value",
+        "Unit",
+        "Region",
+        "State",
+    ]
+    person.click(ready.showPlotButton)
+    chart = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLPlotChartNode")
+    assert "mm" in chart.GetXAxisTitle() and chart.GetNumberOfPlotSeriesNodes() >= 1
+
+
+def test_provenance_and_measures_survive_saving_and_loading_the_scene(ready, widget, no_process, tmp_path):
+    from MgImplantSegSections.measureWork import reportOfTable
+
+    from MgImplantSegLib.scene.nodes import provenance_of_node, set_provenance
+    from MgImplantSegLib.scene.standalone import StandaloneScene
+
+    node = ready.measuredSegmentationSelector.currentNode()
+    set_provenance(node, {"model": "tiny", "options": {"planes": "9"}})
+    compute(widget, ready)
+    value = reportOfTable(ready.measuresTableView.mrmlTableNode()).value("V_r")
+    bundle = tmp_path / "scene.mrb"
+    assert slicer.app.applicationLogic().SaveSceneToSlicerDataBundleDirectory(str(tmp_path / "bundle"), None) or True
+    slicer.mrmlScene.SetRootDirectory(str(tmp_path))
+    assert slicer.mrmlScene.WriteToMRB(str(bundle))
+    with StandaloneScene() as other:
+        assert other.scene.ReadFromMRB(str(bundle))
+        loaded = other.scene.GetFirstNodeByName(node.GetName())
+        assert provenance_of_node(loaded) == {"model": "tiny", "options": {"planes": "9"}}
+        tables = [
+            other.scene.GetNthNodeByClass(i, "vtkMRMLTableNode")
+            for i in range(other.scene.GetNumberOfNodesByClass("vtkMRMLTableNode"))
+        ]
+        report = next(filter(None, map(reportOfTable, tables)))
+        assert report.value("V_r") == pytest.approx(value)
+
+
+def test_two_ways_to_leave_while_computing_leave_nothing(ready, widget):
+    import pathlib
+
+    person.click(ready.computeButton)
+    person.wait_until(lambda: ready.computeButton.text == "Cancel")
+    person.click(ready.computeButton)
+    person.wait_until(lambda: not widget.panel.measurements.isRunning())
+    assert "Cancelled" in ready.measuresStateLabel.text
+    assert not list(pathlib.Path(slicer.app.temporaryPath).glob("MgImplantSeg-*"))
