@@ -19,7 +19,7 @@ from MgImplantSegLib.training.configuration import TrainingConfig
 sys.path.append(str(Path(__file__).parents[1] / "Engine"))
 from training_cases import SMALL, write_samples
 
-SHORT, LONG = 24, 400
+SHORT, LONG = 24, 200
 SECONDS_FOR_TRAINING = 300
 
 

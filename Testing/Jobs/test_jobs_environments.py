@@ -1,0 +1,126 @@
+"""The user's environments: kept in TOML with any characters, checked when read, on the command line."""
+
+from __future__ import annotations
+
+import json
+import stat
+import tomllib
+
+import pytest
+
+from MgImplantSegLib.cli import main
+from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.jobs.environment import Environment, Kind
+from MgImplantSegLib.jobs.environment_file import (
+    configuration_folder,
+    find_environment,
+    read_environments,
+    remove_environment,
+    save_environment,
+)
+from MgImplantSegLib.jobs.toml_writer import toml_text
+
+ODD = 'quote " back \\ slash \t tab \x7f del \x01 control # hash [x] = é 漢 🦴 \u2028 line \u0085 nel \r return'
+
+
+@pytest.fixture(autouse=True)
+def configuration(tmp_path, monkeypatch):
+    """An empty configuration folder."""
+    monkeypatch.setenv("MGIMPLANTSEG_CONFIG", str(tmp_path / "new" / "configuration"))
+
+
+def test_what_is_written_is_what_the_standard_library_reads():
+    table = {"text": ODD, "empty": "", "yes": True, "whole": -3, "real": 1e-9, "large": 1e30, "third": 1 / 3,
+             "list": [ODD, "b"], "pairs": [["a", ODD]], "none": [], "table": {ODD: ODD, "plain-key_1": "x"},
+             ODD: "odd key", "": "empty key"}  # fmt: skip
+    assert tomllib.loads(toml_text({"outer": {"inner": table, ODD: {}}})) == {"outer": {"inner": table, ODD: {}}}
+
+
+def test_what_toml_cannot_hold_is_an_error():
+    with pytest.raises(ValueError, match="no NoneType"):
+        toml_text({"a": {"b": {"c": None}}})
+    with pytest.raises(ValueError, match="surrogates"):
+        toml_text({"a": {"b": {"c": "\udcff"}}})
+
+
+def test_an_environment_comes_back_from_the_file_as_it_was():
+    environment = Environment(
+        "my é \"server\" '; $(x)", Kind.SLURM, python="/p y/bin/python", root="~/jobs", host="me@login", port=2222,
+        ssh_config="~/c", identity_file="~/k", interactive=True, path_map=(("/data é", "/mnt/data"),), processes=4,
+        variables={"A b": ODD}, setup=("module load cuda", 'echo "$HOME"'), partition="gpu", account="me", nodes=2,
+        cpus=8, gpus=4, memory_gb=1.5, time_minutes=90, sbatch_options=("--constraint=a100&nvlink",), grace_s=60.0,
+    )  # fmt: skip
+    path = save_environment(environment)
+    assert find_environment(environment.name) == environment
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    save_environment(Environment("other", python="/usr/bin/python3"))
+    assert list(read_environments()) == ["this", environment.name, "other"]
+    remove_environment(environment.name)
+    assert list(read_environments()) == ["this", "other"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('[environments.a]\nkind = "ssh"\npython = "p"\n', "a host"),
+        ('[environments.a]\nkind = "ssh"\npython = "p"\nhost = "-oProxyCommand=x"\n', "a host's name"),
+        ('[environments.a]\nkind = "local"\n', "the path of a Python"),
+        ('[environments.a]\nkind = "cloud"\n', "one of this, local, ssh, slurm"),
+        ('[environments.a]\nkind = "local"\npython = "p"\npartitoin = "x"\n', "Did you mean 'partition'"),
+        ('[environments.a]\nkind = "local"\npython = "p"\ngpus = "2"\n', "a whole number"),
+        ('[environments.a]\nkind = "local"\npython = "p"\ngpus = true\n', "a whole number"),
+        ('[environments.a]\nkind = "local"\npython = "p"\nsetup = "one"\n', "a list of texts"),
+        ('[environments.a]\nkind = "local"\npython = "p"\npath_map = [["a"]]\n', "pairs of folders"),
+        ('[environments.a]\nkind = "local"\npython = "p"\nvariables = {API_TOKEN = "x"}\n', "no secret"),
+        ('[environments.a]\nkind = "slurm"\npython = "p"\nsbatch_options = ["gpu"]\n', "start with -"),
+        ("[environments", "TOML"),
+        ("[other]\nx = 1\n", "only tables"),
+    ],
+)
+def test_a_wrong_file_is_answered_with_what_was_expected(text, words):
+    configuration_folder().mkdir(parents=True)
+    (configuration_folder() / "environments.toml").write_text(text)
+    with pytest.raises(InputError, match=words):
+        read_environments()
+
+
+def test_environments_on_the_command_line(capsys):
+    add = [
+        "jobs",
+        "environments",
+        "add",
+        "big server",
+        "--kind",
+        "ssh",
+        "--host",
+        "gpu1",
+        "--python",
+        "~/venv/bin/python",
+    ]
+    assert main([*add, "--path-map", "/a=/b", "--setup", "module load x", "--variable", "N=a=b", "--gpus", "2"]) == 0
+    assert find_environment("big server") == Environment(
+        "big server", Kind.SSH, python="~/venv/bin/python", host="gpu1", path_map=(("/a", "/b"),),
+        setup=("module load x",), variables={"N": "a=b"}, gpus=2,
+    )  # fmt: skip
+    capsys.readouterr()
+    assert main(["jobs", "environments", "list", "--json", "-"]) == 0
+    assert list(json.loads(capsys.readouterr().out)["environments"]) == ["this", "big server"]
+    assert main(["jobs", "environments", "remove", "big server"]) == 0
+    assert main(["jobs", "environments", "test", "big serve"]) == 2
+    assert "Expected one of the environments this" in capsys.readouterr().err
+
+
+def test_the_environment_of_this_python_passes_or_names_what_to_do(capsys):
+    assert main(["jobs", "environments", "test", "this"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("✓ python: 3.1")
+    assert all(line[0] in "✓✗ " for line in lines)
+
+
+def test_variables_are_those_from_before_slicer():
+    from MgImplantSegLib.jobs.agent.process_scheduler import clean_variables
+
+    inside = {"PATH": "/slicer/bin", "PYTHONHOME": "/s", "LD_LIBRARY_PATH": "/s/lib", "APPLAUNCHER_LEVEL": "1",
+              "APPLAUNCHER_0_PATH": "/usr/bin", "APPLAUNCHER_0_HOME": "/home/me"}  # fmt: skip
+    assert clean_variables(inside) == {"PATH": "/usr/bin", "HOME": "/home/me"}
+    assert clean_variables({"PATH": "/usr/bin"}) == {"PATH": "/usr/bin"}
