@@ -12,8 +12,8 @@ import numpy as np
 
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.quantification.codes import BONE, LAYER, METAL, UNKNOWN, role_codes
-from MgImplantSegLib.scene.frames import ijk_to_ras, vtk_matrix
-from MgImplantSegLib.scene.meshes import facing_outward, with_normals
+from MgImplantSegLib.scene.frames import ijk_to_ras
+from MgImplantSegLib.scene.meshes import facing_outward, transformed, with_normals
 from MgImplantSegLib.scene.volumes import image_data
 from MgImplantSegLib.volume import Geometry, LabelMap
 
@@ -101,7 +101,9 @@ def _surface_of(array: np.ndarray, geometry: Geometry, what: str) -> Any:
     nets.AddSelectedLabel(INSIDE)
     nets.SetOutputMeshTypeToTriangles()
     nets.Update()
-    return with_normals(facing_outward(_in_ras(_smoothed(nets.GetOutput()), geometry, start_zyx)))
+    to_ras = ijk_to_ras(geometry.cropped(start_zyx, cropped.shape))
+    to_ras[:3, :3] /= geometry.spacing_zyx_mm[::-1]  # the mesh is in millimetres along the axes of the grid
+    return with_normals(facing_outward(transformed(_smoothed(nets.GetOutput()), to_ras)))
 
 
 def _smoothed(mesh: Any) -> Any:
@@ -131,21 +133,6 @@ def _cropped_and_padded(array: np.ndarray, what: str) -> tuple[np.ndarray, np.nd
     part = array[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
     missing = list(zip(low - start, stop - high, strict=True))
     return np.pad(part, missing, constant_values=UNKNOWN_BESIDE), start
-
-
-def _in_ras(mesh: Any, geometry: Geometry, start_zyx: np.ndarray) -> Any:
-    """A mesh in millimetres along the axes of a cropped grid, at its place in RAS."""
-    from vtkmodules.vtkCommonTransforms import vtkTransform
-    from vtkmodules.vtkFiltersGeneral import vtkTransformPolyDataFilter
-
-    cropped = geometry.cropped(start_zyx, geometry.shape_zyx)
-    transform = vtkTransform()
-    transform.SetMatrix(vtk_matrix(ijk_to_ras(cropped) @ np.diag([*(1 / s for s in cropped.spacing_zyx_mm[::-1]), 1])))
-    moved = vtkTransformPolyDataFilter()
-    moved.SetInputData(mesh)
-    moved.SetTransform(transform)
-    moved.Update()
-    return moved.GetOutput()
 
 
 def _add_array(data: Any, name: str, values: np.ndarray) -> None:

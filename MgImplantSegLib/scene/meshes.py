@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from MgImplantSegLib.scene.frames import vtk_matrix
+
 INSIDE, CUT = 0, 1
 
 
@@ -47,6 +49,22 @@ def facing_outward(mesh: Any) -> Any:
     turned.SetReverseNormals(mesh.GetPointData().GetNormals() is not None)
     turned.Update()
     return turned.GetOutput()
+
+
+def transformed(mesh: Any, matrix: np.ndarray) -> Any:
+    """The mesh moved by a 4×4 matrix; itself if the matrix moves nothing."""
+    from vtkmodules.vtkCommonTransforms import vtkTransform
+    from vtkmodules.vtkFiltersGeneral import vtkTransformPolyDataFilter
+
+    if np.array_equal(matrix, np.eye(4)):
+        return mesh
+    transform = vtkTransform()
+    transform.SetMatrix(vtk_matrix(matrix))
+    moved = vtkTransformPolyDataFilter()
+    moved.SetInputData(mesh)
+    moved.SetTransform(transform)
+    moved.Update()
+    return moved.GetOutput()
 
 
 def with_normals(mesh: Any) -> Any:

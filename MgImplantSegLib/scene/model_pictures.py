@@ -11,6 +11,8 @@ import numpy as np
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.scene.annotations import add_color_bar, add_legend, add_scale_bar
 from MgImplantSegLib.scene.canvas import OffscreenCanvas, write_png
+from MgImplantSegLib.scene.frames import local_to_world_ras
+from MgImplantSegLib.scene.meshes import transformed
 from MgImplantSegLib.scene.segments import values_in
 from MgImplantSegLib.scene.viewpoint import Viewpoint, viewpoint_of_points
 
@@ -28,13 +30,14 @@ def render_model(model_node: Any, path: str | Path, title: str = "", width: int 
     Raises
     ------
     InputError
-        If the model has no surface or is not coloured by an array.
+        If the model has no surface, is not coloured by an array, or is under a transform that is not linear.
     """
     mesh, display = model_node.GetPolyData(), model_node.GetDisplayNode()
     if mesh is None or not mesh.GetNumberOfPolys():
         raise InputError(f"Expected a surface in {model_node.GetName()!r}, got none.")
     if display is None or not display.GetScalarVisibility() or display.GetColorNode() is None:
         raise InputError(f"Expected {model_node.GetName()!r} to be coloured by an array, got a plain surface.")
+    mesh = transformed(mesh, local_to_world_ras(model_node))
     front = viewpoint_of_points(_points(mesh))
     left = _canvas(mesh, display, front, width // 2, height)
     right = _canvas(mesh, display, _from_behind(front), width // 2, height)

@@ -16,7 +16,8 @@ from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.labels import Role
 from MgImplantSegLib.scene.annotations import add_legend, add_scale_bar
 from MgImplantSegLib.scene.canvas import OffscreenCanvas
-from MgImplantSegLib.scene.meshes import cut_open, facing_outward, with_normals
+from MgImplantSegLib.scene.frames import local_to_world_ras
+from MgImplantSegLib.scene.meshes import cut_open, facing_outward, transformed, with_normals
 from MgImplantSegLib.scene.segments import role_of_segment, segment_ids
 from MgImplantSegLib.scene.viewpoint import Viewpoint, viewpoint_of_points
 
@@ -51,6 +52,7 @@ LOOKS = MappingProxyType(
         Role.RESIDUAL_MATERIAL: SurfaceLook(opacity=1.0, specular=0.4),
     }
 )
+LOOK_ALONE = SurfaceLook(opacity=1.0)
 
 
 @dataclass(frozen=True)
@@ -80,22 +82,25 @@ class PictureSettings:
 def render_segmentation(segmentation_node: Any, path: str | Path, settings: PictureSettings | None = None) -> Path:
     """Draw the closed surfaces of a segmentation node into a PNG file.
 
-    Segments that are hidden in the node, or that have no closed surface, are left out.
+    Segments that are hidden in the node, or that have no closed surface, are left out. Bone without an implant is
+    drawn whole and opaque.
 
     Raises
     ------
     InputError
-        If there is no surface to draw; make them with `create_closed_surfaces`.
+        If there is no surface to draw, make them with `create_closed_surfaces`; or if the node is under a transform
+        that is not linear.
     """
     settings = settings or PictureSettings()
     surfaces = _surfaces(segmentation_node)
     if not surfaces:
         raise InputError("Expected a segmentation with closed surfaces, got none.", "Make the closed surfaces first.")
+    has_implant = any(surface.role is not Role.BONE for surface in surfaces)
     viewpoint = viewpoint_of_points(_implant_points(surfaces))
     canvas = OffscreenCanvas(settings.width, settings.height, settings.background_rgb)
     try:
         for surface in surfaces:
-            _add_surface(canvas, surface, viewpoint, settings)
+            _add_surface(canvas, surface, LOOKS[surface.role] if has_implant else LOOK_ALONE, viewpoint, settings)
         canvas.aim(viewpoint)
         add_legend(canvas.renderer, [(entry.name, entry.color_rgb) for entry in surfaces], settings.height)
         add_scale_bar(canvas.renderer, settings.width, settings.height)
@@ -116,13 +121,14 @@ def _surfaces(node: Any) -> list[_Surface]:
     """The closed surfaces of all visible segments that have a role, in world RAS."""
     from vtkmodules.vtkCommonDataModel import vtkPolyData
 
-    segmentation, found = node.GetSegmentation(), []
+    segmentation, to_world, found = node.GetSegmentation(), local_to_world_ras(node), []
     for segment_id in segment_ids(segmentation):
         segment, mesh = segmentation.GetSegment(segment_id), vtkPolyData()
         role = role_of_segment(segmentation, segment_id)
         visible = node.GetDisplayNode() is None or node.GetDisplayNode().GetSegmentVisibility(segment_id)
         if role in LOOKS and visible and node.GetClosedSurfaceRepresentation(segment_id, mesh):
-            found.append(_Surface(role, segment.GetName(), segment.GetColor(), with_normals(facing_outward(mesh))))
+            mesh = with_normals(facing_outward(transformed(mesh, to_world)))
+            found.append(_Surface(role, segment.GetName(), segment.GetColor(), mesh))
     return [surface for surface in found if surface.mesh.GetNumberOfPolys()]
 
 
@@ -134,8 +140,10 @@ def _implant_points(surfaces: list[_Surface]) -> np.ndarray:
     return np.concatenate([vtk_to_numpy(entry.mesh.GetPoints().GetData()) for entry in implant or surfaces])
 
 
-def _add_surface(canvas: OffscreenCanvas, surface: _Surface, viewpoint: Viewpoint, settings: PictureSettings) -> None:
-    look, mesh, cap = LOOKS[surface.role], surface.mesh, None
+def _add_surface(
+    canvas: OffscreenCanvas, surface: _Surface, look: SurfaceLook, viewpoint: Viewpoint, settings: PictureSettings
+) -> None:
+    mesh, cap = surface.mesh, None
     if look.cut_towards and settings.cut_open:
         mesh, cap = cut_open(mesh, viewpoint.centre_ras_mm, getattr(viewpoint, look.cut_towards))
     style = canvas.add_mesh(mesh, surface.color_rgb, look.opacity)

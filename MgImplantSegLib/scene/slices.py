@@ -11,6 +11,7 @@ import numpy as np
 
 from MgImplantSegLib.errors import DependencyError, InputError
 from MgImplantSegLib.files import atomic_output
+from MgImplantSegLib.labels import Label
 from MgImplantSegLib.scene.annotations import length_text, nice_length_mm
 from MgImplantSegLib.volume import Geometry, LabelMap, Volume
 
@@ -64,7 +65,8 @@ def draw_slices(
             if row == 1:
                 _show_classes(axes, label_map, cut, at_zyx)
             _annotate(axes, volume.geometry, cut, at_zyx, with_title=row == 0)
-    _add_legend(figure, label_map)
+    seen = {value for cut in CUTS for value in np.unique(_plane(label_map.array, cut, at_zyx)).tolist()}
+    _add_legend(figure, [label for label in label_map.scheme.segments if label.value in seen])
     with atomic_output(path) as temporary:
         figure.savefig(temporary, dpi=dpi, facecolor="white")
     return Path(path)
@@ -197,8 +199,11 @@ def _dark_edge() -> list[Any]:
     return [Stroke(linewidth=2.5, foreground="0.15"), Normal()]
 
 
-def _add_legend(figure: Any, label_map: LabelMap) -> None:
+def _add_legend(figure: Any, labels: Sequence[Label]) -> None:
     from matplotlib.patches import Patch
 
-    handles = [Patch(color=label.color_rgb, label=label.name) for label in label_map.scheme.segments]
-    figure.legend(handles=handles, loc="lower center", ncols=len(handles), frameon=False, fontsize=9, labelcolor=INK)
+    if labels:
+        handles = [Patch(color=label.color_rgb, label=label.name) for label in labels]
+        figure.legend(
+            handles=handles, loc="lower center", ncols=len(handles), frameon=False, fontsize=9, labelcolor=INK
+        )

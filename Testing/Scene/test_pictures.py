@@ -9,6 +9,7 @@ from MgImplantSegLib.scene.closed_surfaces import create_closed_surfaces
 from MgImplantSegLib.scene.pictures import PictureSettings, render_segmentation
 from MgImplantSegLib.scene.segmentations import add_segmentation_node
 from MgImplantSegLib.scene.slices import draw_slices
+from MgImplantSegLib.volume import LabelMap
 
 
 def test_the_3d_picture_shows_metal_layer_and_bone(scene, explant, tmp_path):
@@ -22,6 +23,28 @@ def test_the_3d_picture_shows_metal_layer_and_bone(scene, explant, tmp_path):
     is_bone = (np.abs(red - green) < 60) & (red > green) & (green > blue + 30)
     assert is_metal_seen_through_the_layer.sum() > 1000
     assert is_bone.sum() > 5000
+
+
+def test_bone_alone_is_drawn_whole_and_opaque(scene, explant, tmp_path):
+    bone = LabelMap((explant[1].array == 1).astype(np.uint8), explant[1].geometry)
+    node = add_segmentation_node(scene, bone, "bone")
+    create_closed_surfaces(node)
+    pixels = np.array(Image.open(render_segmentation(node, tmp_path / "a.png", PictureSettings(400, 360)))).astype(int)
+    middle = pixels[150:180, 190:210]  # the half before the axis is not cut away, nothing shines through
+    assert (middle.max(axis=2) < 250).all()
+    assert (middle[..., 0] > middle[..., 2]).all()
+
+
+def test_hidden_segments_are_left_out(scene, explant, tmp_path):
+    node = add_segmentation_node(scene, explant[1], "explant")
+    create_closed_surfaces(node)
+    for segment_id in ("bone", "degradation_layer"):
+        node.GetDisplayNode().SetSegmentVisibility(segment_id, False)
+    pixels = np.array(Image.open(render_segmentation(node, tmp_path / "a.png", PictureSettings(400, 360)))).astype(int)
+    is_bone = (pixels[..., 0] > pixels[..., 2] + 30) & (np.abs(pixels[..., 0] - pixels[..., 1]) < 40)
+    is_metal = pixels[..., 0] > pixels[..., 1] + 40
+    assert is_metal.sum() > 5000
+    assert is_bone.sum() < 300
 
 
 def test_a_segmentation_without_surfaces_gives_a_remedy(scene, explant, tmp_path):

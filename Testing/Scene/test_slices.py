@@ -46,6 +46,18 @@ def test_a_class_is_coloured_in_the_cuts_that_meet_it_only(tmp_path):
     assert thirds == [False, True, True]
 
 
+def test_the_legend_names_only_what_is_seen(tmp_path):
+    labels = np.zeros((30, 30, 30))
+    labels[10:20, 10:20, 10:20] = 1
+    volume, label_map = pair(np.zeros(labels.shape, np.uint8), labels)
+    pixels = drawn(tmp_path, volume, label_map)
+    legend = pixels[int(0.93 * len(pixels)) :]
+    shown = [
+        (np.abs(legend - np.array(label.color_rgb) * 255).max(axis=2) < 3).any() for label in label_map.scheme.segments
+    ]
+    assert shown == [True, False, False]
+
+
 def test_panels_are_as_wide_as_the_volume_is_in_millimetres(tmp_path):
     image = np.indices((40, 20, 10)).sum(axis=0) % 2  # 40 × 60 × 60 mm
     image[:3, :3, :3] = 3  # whiter than what the cuts meet
