@@ -134,9 +134,9 @@ def _write_entry(folder: Path, sample: Sample, classes: int, cache_type: str) ->
             np.save(temporary / f"{name}.npy", array)
             if array.size >= VOXELS_WORTH_A_SECOND_COPY:
                 np.save(temporary / f"{name}_x_first.npy", np.ascontiguousarray(array.transpose(2, 0, 1)))
-        np.savez(temporary / "places.npz", **_places(sample.channels, classes))
-        counts = np.bincount(sample.channels.ravel(), minlength=256)[:classes]
-        facts = {"shape_zyx": list(image.shape), "voxels_per_class": counts.tolist()}
+        counts = _voxels_per_class(sample.channels, classes)
+        np.savez(temporary / "places.npz", **_places(sample.channels, counts))
+        facts = {"shape_zyx": list(image.shape), "voxels_per_class": counts.sum(axis=0).tolist()}
         (temporary / "sample.json").write_text(json.dumps(facts), encoding="utf-8")
 
 
@@ -150,16 +150,39 @@ def _compact(image: np.ndarray, cache_type: str) -> np.ndarray:
     return compact
 
 
-def _places(channels: np.ndarray, classes: int) -> dict[str, np.ndarray]:
-    known = channels != IGNORE
-    others = ((1, 2), (0, 2), (0, 1))
-    places = {f"known_{axis}": np.flatnonzero(known.any(axis=other)) for axis, other in enumerate(others)}
-    random = np.random.default_rng(0)
-    for channel in range(classes):
-        found = np.flatnonzero(channels.ravel() == channel)
-        chosen = random.choice(found, min(len(found), POINTS_PER_CLASS), replace=False) if len(found) else found
-        places[f"class_{channel}"] = np.stack(np.unravel_index(np.sort(chosen), channels.shape), axis=1)
-    return places
+def _voxels_per_class(channels: np.ndarray, classes: int) -> np.ndarray:
+    """Number of voxels, (slices along z, classes)."""
+    return np.array([np.bincount(slab.ravel(), minlength=IGNORE + 1)[:classes] for slab in channels])
+
+
+def _places(channels: np.ndarray, counts: np.ndarray) -> dict[str, np.ndarray]:
+    """Slices with known voxels along each axis, and random voxels of every class; slab by slab, to spare memory."""
+    along = [np.zeros(size, dtype=bool) for size in channels.shape]
+    points: list[list[np.ndarray]] = [[] for _ in range(counts.shape[1])]
+    before = np.cumsum(counts, axis=0) - counts
+    chosen = [_random_ranks(int(total)) for total in counts.sum(axis=0)]
+    for z, slab in enumerate(channels):
+        known = slab != IGNORE
+        along[0][z] = known.any()
+        along[1] |= known.any(axis=1)
+        along[2] |= known.any(axis=0)
+        for channel, ranks in enumerate(chosen):
+            first, last = np.searchsorted(ranks, (before[z, channel], before[z, channel] + counts[z, channel]))
+            if first < last:
+                places = np.flatnonzero(slab.ravel() == channel)[ranks[first:last] - before[z, channel]]
+                y, x = np.unravel_index(places, slab.shape)
+                points[channel].append(np.stack((np.full_like(y, z), y, x), axis=1))
+    result = {f"known_{axis}": np.flatnonzero(known) for axis, known in enumerate(along)}
+    for channel, found in enumerate(points):
+        result[f"class_{channel}"] = np.concatenate(found) if found else np.empty((0, 3), dtype=np.int64)
+    return result
+
+
+def _random_ranks(count: int) -> np.ndarray:
+    """At most `POINTS_PER_CLASS` different numbers below `count`, in ascending order."""
+    if count <= POINTS_PER_CLASS:
+        return np.arange(count)
+    return np.unique(np.random.default_rng(0).integers(count, size=POINTS_PER_CLASS))
 
 
 def _key(settings: SampleSettings, data: DataSettings, digests: _Digests) -> str:

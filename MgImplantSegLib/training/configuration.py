@@ -35,7 +35,7 @@ class TrainingConfig:
     seed : int
         Of weights, patches and augmentation.
     base_model : Path, optional
-        A model file whose weights training starts from (fine-tuning).
+        A model file, or the name of a bundled model, whose weights training starts from (fine-tuning).
     weights_dtype : str
         "float32", or "float16" for a model file of half the size.
     description, licence, intended_use : str

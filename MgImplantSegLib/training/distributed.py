@@ -59,15 +59,21 @@ class World:
 
 
 @contextmanager
-def joined_world(device: torch.device, timeout_minutes: float = 30) -> Iterator[World]:
-    """The world that torchrun describes in the environment; a single process without it."""
+def joined_world(device: torch.device, timeout_hours: float = 24) -> Iterator[World]:
+    """The world that torchrun describes in the environment; a single process without it.
+
+    The time limit is long because the other ranks wait while the first one fills the cache; when a rank fails,
+    torchrun ends them all.
+    """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
         yield World()
         return
     end_with_parent()
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
     backend = "nccl" if device.type == "cuda" else "gloo"
-    dist.init_process_group(backend, timeout=timedelta(minutes=timeout_minutes))
+    dist.init_process_group(backend, timeout=timedelta(hours=timeout_hours))
     try:
         yield World(dist.get_rank(), int(os.environ.get("LOCAL_RANK", "0")), size)
     finally:

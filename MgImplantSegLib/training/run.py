@@ -16,6 +16,7 @@ from MgImplantSegLib.inference.device import keep_freed_memory
 from MgImplantSegLib.labels import Role
 from MgImplantSegLib.model_file import load_model
 from MgImplantSegLib.networks import build_network
+from MgImplantSegLib.resources import bundled_models
 from MgImplantSegLib.training.augmentation import Augmentation
 from MgImplantSegLib.training.cache import CachedSample, cache_samples
 from MgImplantSegLib.training.checkpoint import load_checkpoint
@@ -25,6 +26,7 @@ from MgImplantSegLib.training.export import (
     CONFIGURATION_FILE,
     export_run,
     network_dict,
+    preprocessing_of,
     require_same_network,
     write_facts,
 )
@@ -100,18 +102,16 @@ def train(config: TrainingConfig | str | Path, events: Events, resume: str | Pat
         require_same_configuration(config, TrainingConfig.from_dict(state["configuration"]))
     keep_freed_memory()
     arithmetic = choose_arithmetic(config.training.device, config.training.precision)
-    with joined_world(arithmetic.device) as world:
+    with joined_world(arithmetic.device) as world, StopRequest(config.run_folder).on_signals() as stop:
         events = events if world.is_main else silent(events)
         _prepare_folder(config, world, is_new=state is None)
-        samples = _samples(config, world, events)
-        with StopRequest(config.run_folder).on_signals() as stop:
-            network = _first_network(config)
-            data = _training_data(config, samples, world, network)
-            learner = Learner(network, config.training, _augmentation(config), arithmetic, world)
-            trainer = Trainer(config, learner, data, stop, events)
-            if state is not None:
-                trainer.load_state(state)
-            reason = trainer.run()
+        network = _first_network(config, events, with_base_model=state is None)
+        data = _training_data(config, _samples(config, world, events), world, network)
+        learner = Learner(network, config.training, _augmentation(config), arithmetic, world)
+        trainer = Trainer(config, learner, data, stop, events)
+        if state is not None:
+            trainer.load_state(state)
+        reason = trainer.run()
         return _outcome(config, trainer, reason, world)
 
 
@@ -158,14 +158,19 @@ def _samples(config: TrainingConfig, world: World, events: Events) -> list[Cache
     return samples
 
 
-def _first_network(config: TrainingConfig) -> nn.Module:
+def _first_network(config: TrainingConfig, events: Events, with_base_model: bool) -> nn.Module:
     """The network with random weights of the seed, or with those of the base model."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         network = build_network(network_dict(config))
-    if config.base_model is not None:
-        card, weights = load_model(config.base_model)
+    if config.base_model is not None and with_base_model:
+        bundled = bundled_models().get(config.base_model.name)
+        card, weights = load_model(config.base_model if bundled is None else bundled)
         require_same_network(config, card)
+        if card.preprocessing != preprocessing_of(config.data):
+            events.warning(
+                f"The base model was trained with {card.preprocessing}, not {preprocessing_of(config.data)}."
+            )
         network.load_state_dict(weights)
     return network
 

@@ -179,6 +179,10 @@ class Trainer:
         """Save where it stopped, or validate once more what has been learned since the last validation."""
         if reason == STOPPED:
             self.save(LAST)
+            self.events.warning(
+                f"Stopped at iteration {self.progress.iteration}; go on with --resume {self.config.run_folder}.",
+                "stopped",
+            )
         elif self.recent_losses or not self.history:
             self.validate_and_save()
         return reason

@@ -193,8 +193,23 @@ def test_the_cache_holds_the_sample_memory_mapped_in_one_byte(config):
     assert np.abs(image / 255 - sample.image).max() <= 0.5 / 255 + 1e-6
     assert np.array_equal(labels, sample.channels)
     assert cached.voxels_per_class == tuple(np.bincount(sample.channels.ravel(), minlength=4))
-    points = cached.places["class_2"]
-    assert (sample.channels[tuple(points.T)] == 2).all()
+    for channel in range(4):
+        points = cached.places[f"class_{channel}"]
+        assert len(np.unique(points, axis=0)) == len(points) > 0
+        assert len(points) == cached.voxels_per_class[channel] or len(points) > 0.6 * cache.POINTS_PER_CLASS
+        assert (sample.channels[tuple(points.T)] == channel).all()
+    assert [len(cached.places[f"known_{axis}"]) for axis in range(3)] == list(sample.channels.shape)
+
+
+def test_of_a_large_class_some_voxels_are_kept_from_everywhere(config, monkeypatch):
+    monkeypatch.setattr(cache, "POINTS_PER_CLASS", 100)
+    (cached,) = cache_samples([only_sample(config)], config.data, Events())
+    _, labels = labelled_scan(0)
+    for channel in range(4):
+        points = cached.places[f"class_{channel}"]
+        assert 60 <= len(points) <= 100
+        assert (labels[tuple(points.T)] == channel).all()
+        assert np.ptp(points[:, 0]) > 20
 
 
 def test_large_volumes_have_a_second_copy_that_is_the_same_volume(config, monkeypatch):
