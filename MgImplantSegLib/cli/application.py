@@ -82,7 +82,7 @@ def _run(chosen: Command, arguments: argparse.Namespace) -> int:
         stack.enter_context(log_to_user(events, arguments.debug))
         try:
             _require_json_folder(arguments.json)
-            events.started(chosen.name, version=MgImplantSegLib.__version__)
+            events.started(chosen.name, software_version=MgImplantSegLib.__version__)
             result = chosen.run(arguments, events) or {}
             events.check_cancelled()
             console.clear()

@@ -16,6 +16,7 @@ from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.files import atomic_output
 from MgImplantSegLib.model_card import ModelCard
 from MgImplantSegLib.model_file import save_model
+from MgImplantSegLib.networks import network_spec
 from MgImplantSegLib.preprocess import Preprocessing
 from MgImplantSegLib.training.cache import CachedSample
 from MgImplantSegLib.training.checkpoint import load_checkpoint
@@ -133,7 +134,7 @@ def command_line() -> str:
 
 def require_same_network(config: TrainingConfig, card: ModelCard) -> None:
     """Raise InputError unless the weights of `card` fit the network and classes of `config`."""
-    if card.network != network_dict(config):
+    if network_spec(card.network) != network_spec(network_dict(config)):
         raise InputError(
             f"Expected a base model with the network {network_dict(config)}, got {card.network}.",
             "Write the base model's depth and width into [network], or choose another base model.",
