@@ -15,13 +15,11 @@ class Display3DSection:
 
     def __init__(self, workbench):
         self.workbench, self.ui = workbench, workbench.ui
-        self._shown = {}
+        self._shown = None
         self.ui.show3DButton.connect("clicked(bool)", self.onShow)
         self.ui.takePictureButton.connect("clicked(bool)", self.onTakePicture)
         self.ui.showScanCheckBox.connect("toggled(bool)", self.onShowScan)
         self.ui.surfaceColorSelector.connect("activated(int)", self.onColor)
-        for slider in (self.ui.boneOpacitySlider, self.ui.layerOpacitySlider, self.ui.metalOpacitySlider):
-            slider.connect("valueChanged(double)", self.onOpacity)
         workbench.onChange(self.refresh)
 
     def opacities(self):
@@ -40,11 +38,6 @@ class Display3DSection:
         """Make the surfaces and show them."""
         node = self.workbench.parameters.measuredSegmentation
         self._try(lambda: self._polygonsText(self.workbench.logic.showIn3D(node, self.settings(), self.opacities())))
-
-    def onOpacity(self):
-        """Opacities follow the sliders at once."""
-        if self.workbench.parameters is not None and self.workbench.parameters.measuredSegmentation is not None:
-            display3D.setOpacities(self.workbench.parameters.measuredSegmentation, self.opacities())
 
     def onColor(self):
         """Colour the implant's surface as chosen."""
@@ -79,8 +72,16 @@ class Display3DSection:
             _("a segmentation (section 3 makes one, section 4 chooses one)")]  # fmt: skip
         setEnabled(self.ui.show3DButton, missing, _("Make the surfaces and show them in the 3D view."))
         setEnabled(self.ui.takePictureButton, missing, _("Write a PNG file of the surfaces with a scale bar."))
+        self._followOpacities()
         self.ui.surfaceColorSelector.enabled = not missing
         self.ui.showScanCheckBox.enabled = self.workbench.parameters.inputVolume is not None
+
+    def _followOpacities(self):
+        """Opacities follow the sliders at once; nothing is done while they stay."""
+        node, opacities = self.workbench.parameters.measuredSegmentation, self.opacities()
+        if node is not None and self._shown not in (None, opacities):
+            display3D.setOpacities(node, opacities)
+        self._shown = opacities
 
     def _polygonsText(self, polygons):
         return _("{count} triangles in {segments} surfaces.").format(

@@ -84,7 +84,7 @@ def module(slicer_app, tmp_path, monkeypatch):
     import slicer
 
     monkeypatch.setenv("MGIMPLANTSEG_CONFIG", str(tmp_path / "configuration"))
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setenv("HOME", str(tmp_path))
     path = slicer.modules.mgimplantseg.path
     monkeypatch.syspath_prepend(str(pathlib.Path(path).parent))
     for name in [name for name in sys.modules if name.split(".")[0] in ("MgImplantSeg", "MgImplantSegSections")]:
@@ -118,3 +118,22 @@ def tiny_model(tmp_path_factory):
     if done.returncode:
         pytest.skip(f"torch is needed to make a model: {done.stderr.splitlines()[-1:]}")
     return path
+
+
+@pytest.fixture
+def no_process(module, monkeypatch):
+    """The engine's commands called in this process, for tests that are not about the child process."""
+    from MgImplantSegSections import compareWork, measureWork
+
+    from MgImplantSegLib.cli.parser import Parser
+    from MgImplantSegLib.cli.registry import command
+    from MgImplantSegLib.events import Events
+
+    def run(python, words, log, token):
+        chosen, parser = command(words[0]), Parser()
+        chosen.add_arguments(parser)
+        yield None
+        return chosen.run(parser.parse_all([str(word) for word in words[1:]]), Events())
+
+    for user in (measureWork, compareWork):
+        monkeypatch.setattr(user, "runEngine", run)

@@ -23,24 +23,6 @@ def ready(widget, ui):
     return ui
 
 
-@pytest.fixture
-def no_process(module, monkeypatch):
-    """The engine's own function in place of its child process, for tests that are not about the process."""
-    from MgImplantSegSections import measureWork
-
-    from MgImplantSegLib.cli.parser import Parser
-    from MgImplantSegLib.cli.registry import command
-
-    def run(python, words, log, token):
-        chosen = command(words[0])
-        parser = Parser()
-        chosen.add_arguments(parser)
-        yield None
-        return chosen.run(parser.parse_all([str(word) for word in words[1:]]), Events())
-
-    monkeypatch.setattr(measureWork, "runEngine", run)
-
-
 def compute(widget, ui):
     person.click(ui.computeButton)
     person.wait_until(lambda: not widget.panel.measurements.isRunning(), 120)
@@ -244,24 +226,20 @@ def test_provenance_and_measures_survive_saving_and_loading_the_scene(ready, wid
     from MgImplantSegSections.measureWork import reportOfTable
 
     from MgImplantSegLib.scene.nodes import provenance_of_node, set_provenance
+    from MgImplantSegLib.scene.scene_files import add_scene, save_scene
     from MgImplantSegLib.scene.standalone import StandaloneScene
 
     node = ready.measuredSegmentationSelector.currentNode()
     set_provenance(node, {"model": "tiny", "options": {"planes": "9"}})
     compute(widget, ready)
     value = reportOfTable(ready.measuresTableView.mrmlTableNode()).value("V_r")
-    bundle = tmp_path / "scene.mrb"
-    assert slicer.app.applicationLogic().SaveSceneToSlicerDataBundleDirectory(str(tmp_path / "bundle"), None) or True
-    slicer.mrmlScene.SetRootDirectory(str(tmp_path))
-    assert slicer.mrmlScene.WriteToMRB(str(bundle))
+    bundle = save_scene(slicer.mrmlScene, tmp_path / "scene.mrb")
     with StandaloneScene() as other:
-        assert other.scene.ReadFromMRB(str(bundle))
+        add_scene(other.scene, bundle)
         loaded = other.scene.GetFirstNodeByName(node.GetName())
         assert provenance_of_node(loaded) == {"model": "tiny", "options": {"planes": "9"}}
-        tables = [
-            other.scene.GetNthNodeByClass(i, "vtkMRMLTableNode")
-            for i in range(other.scene.GetNumberOfNodesByClass("vtkMRMLTableNode"))
-        ]
+        count = other.scene.GetNumberOfNodesByClass("vtkMRMLTableNode")
+        tables = [other.scene.GetNthNodeByClass(index, "vtkMRMLTableNode") for index in range(count)]
         report = next(filter(None, map(reportOfTable, tables)))
         assert report.value("V_r") == pytest.approx(value)
 

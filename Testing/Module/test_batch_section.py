@@ -1,0 +1,56 @@
+"""Section 6: a folder of scans as a queue with states."""
+
+import shutil
+
+import numpy as np
+import pytest
+from harness import person
+from module_cases import geometry
+
+from MgImplantSegLib.io import write_volume
+from MgImplantSegLib.volume import Volume
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two scans, one of them without voxel size, which is an error."""
+    grey = np.random.default_rng(2).integers(0, 255, (12, 14, 16)).astype(np.uint8)
+    (tmp_path / "scans").mkdir()
+    write_volume(Volume(grey, geometry(grey.shape)), tmp_path / "scans" / "a.nrrd")
+    write_volume(Volume(grey, geometry(grey.shape, 1.0)), tmp_path / "scans" / "b.nrrd")
+    return tmp_path / "scans"
+
+
+def test_a_queue_of_two_with_one_failure_goes_on_and_says_why(widget, ui, tiny_model, folder, tmp_path):
+    assert not ui.batchStartButton.enabled and "a folder with scans" in ui.batchStartButton.toolTip
+    widget.panel.models.add(tiny_model)
+    ui.batchFolderEdit.currentPath = str(folder)
+    ui.batchOutputEdit.currentPath = str(tmp_path / "results")
+    assert [row[:2] for row in person.rows_of(ui.batchTable)] == [["a", "waiting"], ["b", "waiting"]]
+    person.click(ui.batchStartButton)
+    assert ui.batchStartButton.text == "Cancel"
+    person.wait_until(lambda: not widget.panel.batch.isRunning(), 240)
+    rows = person.rows_of(ui.batchTable)
+    assert [row[1] for row in rows] == ["done", "failed"]
+    assert "voxel size" in rows[1][3] and "BV/TV" in rows[0][3] + "BV/TV"
+    assert (tmp_path / "results" / "batch.csv").is_file()
+
+
+def test_the_command_line_for_another_computer_holds_all_choices(widget, ui, tiny_model, folder, tmp_path):
+    from PySide6.QtWidgets import QApplication
+
+    widget.panel.models.add(tiny_model)
+    ui.batchFolderEdit.currentPath, ui.batchOutputEdit.currentPath = str(folder), str(tmp_path / "with space")
+    person.choose(ui.planesSelector, "9 planes")
+    ui.daysSpinBox.value = 56
+    person.click(ui.copyBatchCommandButton)
+    text = QApplication.clipboard().text()
+    assert text.startswith("mgimplantseg batch") and "--planes 9" in text and "--days 56" in text
+    assert f"'{tmp_path / 'with space'}'" in text
+
+
+def test_an_empty_folder_says_what_is_expected(widget, ui, folder):
+    shutil.rmtree(folder)
+    folder.mkdir()
+    ui.batchFolderEdit.currentPath = str(folder)
+    assert "Expected at least one image" in ui.batchStatusLabel.text

@@ -1,0 +1,81 @@
+"""The 3D part of section 3."""
+
+import pytest
+import slicer
+from harness import person
+from harness.application import LayoutManager
+from module_cases import add_segmentation, add_volume
+
+
+@pytest.fixture
+def node(widget):
+    made = add_segmentation(slicer.mrmlScene)
+    slicer.app.layout = LayoutManager(slicer.mrmlScene)
+    widget.enter()
+    return made
+
+
+def test_show_3d_makes_surfaces_and_turns_the_view_to_them(ui, node):
+    person.click(ui.show3DButton)
+    assert "in 3 surfaces" in ui.display3DLabel.text
+    assert node.GetClosedSurfaceInternalRepresentation("bone").GetNumberOfPolys() > 0
+    assert slicer.app.layoutManager().threeDWidget(0).threeDView().resets == 1
+
+
+def test_decimation_and_method_are_used(ui, node):
+    person.click(ui.show3DButton)
+    plain = node.GetClosedSurfaceInternalRepresentation("bone").GetNumberOfPolys()
+    person.choose(ui.surfaceMethodSelector, "Surface nets")
+    ui.decimationSlider.value = 0.8
+    person.click(ui.show3DButton)
+    assert 0 < node.GetClosedSurfaceInternalRepresentation("bone").GetNumberOfPolys() < 0.6 * plain
+    assert node.GetSegmentation().GetConversionParameter("Conversion method") == "1"
+
+
+def test_opacities_follow_the_sliders_at_once(ui, node):
+    ui.boneOpacitySlider.value = 0.7
+    ui.metalOpacitySlider.value = 0.3
+    display = node.GetDisplayNode()
+    assert display.GetSegmentOpacity3D("bone") == pytest.approx(0.7)
+    assert display.GetSegmentOpacity3D("residual_material") == pytest.approx(0.3)
+
+
+def test_the_implant_can_be_coloured_by_contact_and_plainly_again(ui, node):
+    person.choose(ui.surfaceColorSelector, "Contact")
+    ui.surfaceColorSelector.activated(1)
+    (model,) = [m for m in slicer.util.getNodesByClass("vtkMRMLModelNode") if not m.GetHideFromEditors()]
+    assert model.GetPolyData().GetCellData().GetArray("Contact") is not None
+    assert not node.GetDisplayNode().GetSegmentVisibility3D("residual_material")
+    person.choose(ui.surfaceColorSelector, "By class")
+    ui.surfaceColorSelector.activated(0)
+    assert not [m for m in slicer.util.getNodesByClass("vtkMRMLModelNode") if not m.GetHideFromEditors()]
+    assert node.GetDisplayNode().GetSegmentVisibility3D("residual_material")
+
+
+def test_the_depth_needs_the_screw_before_implantation(ui, node):
+    person.choose(ui.surfaceColorSelector, "Depth")
+    ui.surfaceColorSelector.activated(2)
+    assert "section 4" in ui.display3DLabel.text
+    ui.initialSegmentationSelector.setCurrentNode(add_segmentation(slicer.mrmlScene, "Before", radius=11))
+    ui.surfaceColorSelector.activated(2)
+    assert ui.display3DLabel.text == ""
+
+
+def test_the_scan_is_rendered_behind_and_hidden_again(ui, node, widget):
+    scan = add_volume(slicer.mrmlScene, (40, 40, 40))
+    widget.enter()
+    person.click(ui.showScanCheckBox)
+    display = slicer.modules.volumerendering.logic().GetFirstVolumeRenderingDisplayNode(scan)
+    assert display.GetVisibility()
+    person.click(ui.showScanCheckBox)
+    assert not display.GetVisibility()
+
+
+def test_take_picture_writes_a_png(ui, node, widget, tmp_path):
+    widget.panel.display3D.takePicture(tmp_path / "explant.png")
+    assert (tmp_path / "explant.png").read_bytes().startswith(b"\x89PNG")
+    assert "explant.png" in ui.display3DLabel.text
+
+
+def test_without_a_segmentation_the_tooltips_say_what_is_missing(ui):
+    assert not ui.show3DButton.enabled and "a segmentation" in ui.show3DButton.toolTip

@@ -1,0 +1,51 @@
+"""Section 8: Pythons come and go, a test says what they have, versions and citation."""
+
+import pathlib
+import sys
+
+from harness import person
+
+
+def test_an_added_python_is_offered_in_sections_3_and_7_and_can_be_forgotten(widget, ui):
+    widget.panel.environments.add(pathlib.Path(sys.executable))
+    name = person.rows_of(ui.environmentsTable)[1][0]
+    assert name in person.texts_of(ui.runInSelector) and name in person.texts_of(ui.trainingEnvironmentSelector)
+    ui.environmentsTable.selectRow(1)
+    person.click(ui.removeEnvironmentButton)
+    assert name not in person.texts_of(ui.runInSelector)
+    assert len(person.rows_of(ui.environmentsTable)) == 1
+
+
+def test_a_program_that_is_not_there_is_refused(widget, ui, tmp_path):
+    widget.panel.environments.add(tmp_path / "no" / "python")
+    assert "Expected the program of a Python" in ui.environmentStatusLabel.text
+
+
+def test_slicers_own_python_cannot_be_forgotten(widget, ui):
+    ui.environmentsTable.selectRow(0)
+    assert "other than Slicer's own Python" in ui.removeEnvironmentButton.toolTip
+
+
+def test_an_environment_can_be_tested(widget, ui):
+    ui.environmentsTable.selectRow(0)
+    person.click(ui.testEnvironmentButton)
+    person.wait_until(lambda: "Testing" not in ui.environmentStatusLabel.text, 240)
+    assert "Python" in ui.environmentStatusLabel.text and "✓" in ui.environmentStatusLabel.text
+
+
+def test_work_can_run_in_another_python_with_the_start_up_environment(widget, module, monkeypatch):
+    from MgImplantSegSections import pythons
+
+    monkeypatch.setenv("PYTHONHOME", "/slicers/own")
+    widget.panel.environments.add(pathlib.Path(sys.executable))
+    other = pythons.python(pythons.names()[1])
+    assert other.words[0] == sys.executable and "PYTHONHOME" not in other.environment
+    assert other.environment["MALLOC_MMAP_MAX_"] == "0"
+
+
+def test_versions_and_citation_are_shown(widget, ui):
+    from PySide6.QtWidgets import QApplication
+
+    assert "research use only" in ui.versionsBrowser.plainText.lower() and "numpy" in ui.versionsBrowser.plainText
+    person.click(ui.copyCitationButton)
+    assert "11:24237" in QApplication.clipboard().text()
