@@ -16,6 +16,7 @@ from MgImplantSegLib.jobs.environment_file import (
     remove_environment,
     save_environment,
 )
+from MgImplantSegLib.jobs.new_python import make_python, plan_python
 
 OPTIONS = {
     "python": (str, "PATH", "the interpreter there, for example /home/me/venv/bin/python"),
@@ -47,11 +48,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Actions on the list."""
     actions = parser.add_subparsers(dest="environments_action", required=True, metavar="ACTION")
     texts = {"list": "all environments", "add": "add one, or replace the one of that name", "remove": "take one out",
-             "test": "check Python, torch, GPUs, memory, disk, SLURM there, and say what to do"}  # fmt: skip
+             "test": "check Python, torch, GPUs, memory, disk, SLURM there, and say what to do",
+             "create": "make a new Python with the right torch there; says the size first"}  # fmt: skip
     parsers = {name: actions.add_parser(name, help=text, description=text) for name, text in texts.items()}
-    for name in ("add", "remove", "test"):
+    for name in ("add", "remove", "test", "create"):
         parsers[name].add_argument("name", metavar="NAME")
     _add_options(parsers["add"])
+    parsers["create"].add_argument("folder", metavar="FOLDER", help="new folder there: ~/mgimplantseg-python")
+    parsers["create"].add_argument("--torch-index", default="", metavar="URL", help="another package index for torch")
+    parsers["create"].add_argument("--yes", action="store_true", help="make it; without this only the plan is shown")
     for leaf in parsers.values():
         add_common(leaf)
 
@@ -102,6 +107,19 @@ def _test(arguments: argparse.Namespace, _events: Events) -> dict[str, Any]:
     return {"ok": all(check["ok"] for check in checks), "checks": checks, "text": "\n".join(map(check_line, checks))}
 
 
+def _create(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
+    environment = find_environment(arguments.name)
+    plan = plan_python(environment, arguments.folder, arguments.torch_index)
+    text = (f"{plan.folder}: {plan.reason}, from {plan.index}. About {plan.download_gb:g} GB to download, "
+            f"{plan.disk_gb:g} GB on disk.")  # fmt: skip
+    if not arguments.yes:
+        return {"plan": vars(plan), "text": f"{text}\nMake it: add --yes"}
+    made = make_python(environment, plan, events)
+    if environment.kind is not Kind.THIS:
+        save_environment(made)
+    return {"plan": vars(plan), "python": made.python, "text": f"{text}\nMade: {made.python}"}
+
+
 def check_line(check: dict[str, Any]) -> str:
     """One check for people."""
     remedy = f"\n    {check['remedy']}" if check["remedy"] else ""
@@ -135,4 +153,4 @@ def _place(environment: Environment) -> str:
     return f"{environment.host}: {environment.python}" if environment.host else environment.job_python
 
 
-ACTIONS = {"list": _list, "add": _add, "remove": _remove, "test": _test}
+ACTIONS = {"list": _list, "add": _add, "remove": _remove, "test": _test, "create": _create}

@@ -155,6 +155,11 @@ class Backend:
         """Checks of the environment: ``name``, ``ok``, ``found``, ``remedy``."""
         return self._ask("probe")["checks"]
 
+    def driver_cuda_version(self) -> tuple[int, int] | None:
+        """The newest CUDA version that the NVIDIA driver there takes; None without one."""
+        found = self._ask("driver")["cuda"]
+        return (found[0], found[1]) if found else None
+
     def _send_words(self, request: JobRequest, events: Events) -> tuple[list[str], list[str], dict[str, str]]:
         """The words as they are meant there; digests that identify what was sent; texts for the job's inputs."""
         words, digests, texts = [], [], {}

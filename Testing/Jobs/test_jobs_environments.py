@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
+import sys
 import tomllib
 
 import pytest
@@ -124,3 +126,36 @@ def test_variables_are_those_from_before_slicer():
               "APPLAUNCHER_0_PATH": "/usr/bin", "APPLAUNCHER_0_HOME": "/home/me"}  # fmt: skip
     assert clean_variables(inside) == {"PATH": "/usr/bin", "HOME": "/home/me"}
     assert clean_variables({"PATH": "/usr/bin"}) == {"PATH": "/usr/bin"}
+
+
+@pytest.mark.parametrize(
+    ("shown", "tag"),
+    [
+        ("| NVIDIA-SMI 580.65  Driver Version: 580.65  CUDA Version: 13.0 |", "cu130"),
+        ("| NVIDIA-SMI 560.35  Driver Version: 560.35  CUDA Version: 12.6 |", "cu126"),
+        ("| NVIDIA-SMI 470.82  Driver Version: 470.82  CUDA Version: 11.4 |", "cpu"),
+        ("", "cpu"),
+    ],
+)
+def test_the_plan_for_a_new_python_fits_the_driver_and_says_the_size(shown, tag, tmp_path, monkeypatch, capsys):
+    (tmp_path / "nvidia-smi").write_text(f"#!/bin/sh\necho '{shown}'\n")
+    (tmp_path / "nvidia-smi").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    save_environment(Environment("new", python=sys.executable, root=str(tmp_path / "root")))
+    assert main(["jobs", "environments", "create", "new", str(tmp_path / "made")]) == 0
+    text = capsys.readouterr().out
+    assert f"/whl/{tag}." in text
+    assert "GB to download" in text
+    assert not (tmp_path / "made").exists()
+
+
+def test_a_new_python_that_cannot_be_finished_is_removed(tmp_path, capsys, monkeypatch):
+    for name in ("PIP_FIND_LINKS", "PIP_EXTRA_INDEX_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    save_environment(Environment("new", python=sys.executable, root=str(tmp_path / "root")))
+    nowhere = ["--torch-index", f"file://{tmp_path}/no index"]
+    assert main(["jobs", "environments", "create", "new", str(tmp_path / "made é"), "--yes", *nowhere]) == 2
+    assert "Expected installing torch to work" in capsys.readouterr().err
+    assert not (tmp_path / "made é").exists()
+    assert find_environment("new").python == sys.executable

@@ -81,6 +81,19 @@ def test_a_job_that_reaches_its_time_limit_is_queued_again_and_goes_on(environme
     assert not still_running(status)
 
 
+def test_a_preempted_job_gives_way_and_goes_on_later(make_environment, slurm, tmp_path):
+    environment = make_environment(
+        "slurm through ssh", root=str(tmp_path / "root"), partition="low", sbatch_options=("--exclusive",)
+    )
+    with Backend(environment) as backend:
+        status = submit_and_wait_for_metric(backend, worker_request("count", "400"))
+        slurm.run("sbatch", "--partition=high", "--exclusive", "--wrap=sleep 1", "--output=/dev/null")
+        wait_for(lambda: backend.status(status.job).state is State.PENDING, "the preemption", SECONDS_FOR_REQUEUE)
+        assert not still_running(status)
+        assert wait_until_final(backend, status.job, SECONDS_FOR_REQUEUE).state is State.DONE
+        assert [record["iteration"] for record in metrics(backend, status.job)] == list(range(400))
+
+
 def test_scancel_by_somebody_else_is_a_cancelled_job(environment, slurm):
     with Backend(environment) as backend:
         status = submit_and_wait_for_metric(backend, worker_request("count", LONG))

@@ -20,7 +20,7 @@ from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.files import output_errors
 from MgImplantSegLib.jobs.agent import results
 from MgImplantSegLib.jobs.agent.job_folder import JobFolder, State, require_valid_id
-from MgImplantSegLib.jobs.agent.probe import probe
+from MgImplantSegLib.jobs.agent.probe import driver_cuda_version, probe
 from MgImplantSegLib.jobs.agent.schedulers import Scheduler, make_scheduler
 from MgImplantSegLib.jobs.agent.store import FileStore
 
@@ -73,6 +73,10 @@ class Agent:
         """Checks of everything a job will need."""
         self.hello()
         return {"checks": probe(self._settings, self._root)}
+
+    def driver(self) -> dict[str, Any]:
+        """The newest CUDA version that the NVIDIA driver takes."""
+        return {"cuda": driver_cuda_version()}
 
     def missing_paths(self, paths: list[str]) -> dict[str, Any]:
         """Those of `paths` that do not exist here, or match nothing as a pattern with ``*``."""
@@ -218,7 +222,7 @@ class Agent:
 OPERATIONS: dict[str, Callable[..., Answer]] = {
     name: getattr(Agent, name)
     for name in (
-        "hello", "probe", "missing_paths", "files_here", "put", "complete", "make_set", "engine", "submit", "status",
-        "list", "read", "cancel", "resume", "remove", "clean", "results", "digest", "get",
+        "hello", "probe", "driver", "missing_paths", "files_here", "put", "complete", "make_set", "engine", "submit",
+        "status", "list", "read", "cancel", "resume", "remove", "clean", "results", "digest", "get",
     )
 }  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -50,6 +51,16 @@ def probe(settings: dict[str, Any], root: Path) -> list[dict[str, Any]]:
     return checks + (_slurm_checks(settings) if settings["scheduler"] == "slurm" else [])
 
 
+def driver_cuda_version() -> tuple[int, int] | None:
+    """The newest CUDA version that the NVIDIA driver here takes; None without one."""
+    try:
+        done = subprocess.run(["nvidia-smi"], capture_output=True, text=True, timeout=30, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    found = re.search(r"CUDA[^:|]*Version:\s*(\d+)\.(\d+)", done.stdout)
+    return (int(found[1]), int(found[2])) if found else None
+
+
 def _python_checks(python: str) -> list[dict[str, Any]]:
     try:
         done = subprocess.run(
@@ -79,7 +90,14 @@ def _python_checks(python: str) -> list[dict[str, Any]]:
         return [*checks, check("torch", False, f"cannot be loaded ({found['torch_error']})", INSTALL)]
     build = f"CUDA {found['cuda']}" if found["cuda"] else "without CUDA"
     checks.append(check("torch", True, f"{found['torch']}, {build}"))
-    return [*checks, check("GPU", True, ", ".join(found["gpus"]) or "none on this machine; work is done by the CPU")]
+    return [*checks, _gpu_check(found["gpus"])]
+
+
+def _gpu_check(names: list[str]) -> dict[str, Any]:
+    driver = driver_cuda_version()
+    if names or driver is None:
+        return check("GPU", True, ", ".join(names) or "none on this machine; work is done by the CPU")
+    return check("GPU", False, f"an NVIDIA driver (CUDA {driver[0]}.{driver[1]}) that torch cannot use", INSTALL)
 
 
 def _variables() -> dict[str, str]:

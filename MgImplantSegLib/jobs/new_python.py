@@ -1,0 +1,81 @@
+"""A new Python environment on a machine that has none for the engine: what it needs, what it takes, and making it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from MgImplantSegLib.errors import MgImplantSegError
+from MgImplantSegLib.events import Events
+from MgImplantSegLib.jobs.agent.job_folder import State
+from MgImplantSegLib.jobs.backend import Backend
+from MgImplantSegLib.jobs.environment import Environment, Kind
+from MgImplantSegLib.jobs.request import JobRequest
+from MgImplantSegLib.jobs.watch import follow
+
+PACKAGES = ("numpy>=1.26", "scipy>=1.11", "SimpleITK>=2.3", "pynrrd>=1.1", "tifffile>=2024.1", "h5py>=3.10")
+SCRIPT = Path(__file__).with_name("make_venv.py")
+INDEX = "https://download.pytorch.org/whl/"
+
+
+@dataclass(frozen=True)
+class TorchBuild:
+    """A build of torch: what CUDA version a driver must have for it, its package index, its size."""
+
+    least_cuda: tuple[int, int]
+    tag: str
+    download_gb: float
+    disk_gb: float
+
+
+BUILDS = (
+    TorchBuild((13, 0), "cu130", 2.5, 7.0),
+    TorchBuild((12, 6), "cu126", 3.0, 8.0),
+    TorchBuild((0, 0), "cpu", 0.5, 2.0),
+)
+
+
+@dataclass(frozen=True)
+class PythonPlan:
+    """What will be made: which torch, from where, how large; ``reason`` says why."""
+
+    folder: str
+    index: str
+    reason: str
+    download_gb: float
+    disk_gb: float
+
+
+def plan_python(environment: Environment, folder: str, index: str = "") -> PythonPlan:
+    """What a new Python in `folder` of the environment's machine would be; looks at its driver, changes nothing."""
+    with Backend(_on_the_machine_itself(environment)) as backend:
+        cuda = backend.driver_cuda_version()
+    build = next(build for build in BUILDS if (cuda or (0, 0)) >= build.least_cuda)
+    found = f"its NVIDIA driver takes CUDA up to {cuda[0]}.{cuda[1]}" if cuda else "it has no NVIDIA driver"
+    return PythonPlan(
+        folder, index or INDEX + build.tag, f"torch for {build.tag}: {found}", build.download_gb, build.disk_gb
+    )
+
+
+def make_python(environment: Environment, plan: PythonPlan, events: Events) -> Environment:
+    """Make the planned Python by a job there; returns the environment with it.
+
+    Raises
+    ------
+    MgImplantSegError
+        If it could not be made; what was begun has been removed.
+    """
+    request = JobRequest((plan.folder, plan.index, *PACKAGES), "new-python", program=SCRIPT, again=plan.folder)
+    with Backend(_on_the_machine_itself(environment)) as backend:
+        status = follow(backend, backend.submit(request, events).job, events)
+        if status.state is not State.DONE:
+            raise MgImplantSegError(f"Expected a new Python, got {status.state.value}: {status.reason}", status.remedy)
+        results = [record for record in backend.read_events(status.job)[0] if record["event"] == "result"]
+    return replace(environment, python=results[-1]["python"])
+
+
+def _on_the_machine_itself(environment: Environment) -> Environment:
+    """The login node of a cluster: it has the network that computing nodes often lack."""
+    if environment.kind is not Kind.SLURM:
+        return environment
+    return replace(environment, kind=Kind.SSH if environment.host else Kind.LOCAL)
