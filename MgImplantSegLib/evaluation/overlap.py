@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.evaluation.surface_distance import SurfaceDistance, surface_distance
 from MgImplantSegLib.events import json_ready
 from MgImplantSegLib.labels import CLASS_OF_ROLE, Role
 from MgImplantSegLib.quantification.codes import CODE_OF_ROLE, UNKNOWN, role_codes, slabs
-from MgImplantSegLib.volume import LabelMap
+from MgImplantSegLib.volume import Geometry, LabelMap
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class ClassScore:
     reference_voxels: int
     common_voxels: int
     note: str = ""
+    surface_distance: SurfaceDistance | None = None
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class Evaluation:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON; NaN becomes None."""
-        classes = {score.role.value: json_ready({**vars(score), "role": score.role.value}) for score in self.classes}
+        classes = {score.role.value: _class_dict(score) for score in self.classes}
         return {
             "mean_iou": json_ready(self.mean_iou),
             "mean_iou_foreground": json_ready(self.mean_iou_foreground),
@@ -58,8 +60,22 @@ class Evaluation:
         }
 
 
-def evaluate(prediction: LabelMap, reference: LabelMap) -> Evaluation:
+def _class_dict(score: ClassScore) -> dict[str, Any]:
+    distance = score.surface_distance
+    data = {**vars(score), "role": score.role.value}
+    data["surface_distance"] = None if distance is None else vars(distance)
+    return json_ready(data)
+
+
+def evaluate(prediction: LabelMap, reference: LabelMap, *, surface_distances: bool = False) -> Evaluation:
     """IoU = |P ∩ R| / |P ∪ R| and Dice = 2 |P ∩ R| / (|P| + |R|) per class, over voxels known in both.
+
+    Parameters
+    ----------
+    prediction, reference : LabelMap
+        On one grid; their schemes may differ.
+    surface_distances : bool
+        Also measure how far the surfaces of each class, background excepted, lie apart.
 
     Raises
     ------
@@ -71,9 +87,13 @@ def evaluate(prediction: LabelMap, reference: LabelMap) -> Evaluation:
             f"Expected both segmentations on one grid, got {prediction.geometry} and {reference.geometry}.",
             "Resample one of them to the other's grid.",
         )
-    confusion = confusion_matrix(role_codes(prediction), role_codes(reference))
+    predicted, referenced = role_codes(prediction), role_codes(reference)
+    confusion = confusion_matrix(predicted, referenced)
     known = confusion[:UNKNOWN, :UNKNOWN]
     scores = tuple(_class_score(role, code, known) for role, code in CODE_OF_ROLE.items())
+    if surface_distances:
+        _share_unknown(predicted, referenced)
+        scores = tuple(_with_distance(score, predicted, referenced, reference.geometry) for score in scores)
     return Evaluation(
         scores,
         _mean([score.iou for score in scores]),
@@ -102,6 +122,20 @@ def _class_score(role: Role, code: int, confusion: np.ndarray) -> ClassScore:
         nan = float("nan")
         return ClassScore(role, name, nan, nan, 0, 0, 0, "Neither segmentation has this class.")
     return ClassScore(role, name, common / union, 2 * common / (predicted + referenced), predicted, referenced, common)
+
+
+def _share_unknown(predicted: np.ndarray, referenced: np.ndarray) -> None:
+    """Make what is unknown in one unknown in both, in place, so that their surfaces end at the same faces."""
+    for part in slabs(predicted.shape):
+        unknown = (predicted[part] == UNKNOWN) | (referenced[part] == UNKNOWN)
+        predicted[part][unknown] = referenced[part][unknown] = UNKNOWN
+
+
+def _with_distance(score: ClassScore, predicted: np.ndarray, referenced: np.ndarray, geometry: Geometry) -> ClassScore:
+    if score.role is Role.BACKGROUND:
+        return score
+    code = CODE_OF_ROLE[score.role]
+    return replace(score, surface_distance=surface_distance(predicted, referenced, geometry, code))
 
 
 def _mean(values: list[float]) -> float:

@@ -51,9 +51,9 @@ class CommonPart:
     initial_voxels, residual_voxels : int
         Voxels of the initial screw, and of residual material, that count.
     residual_outside_voxels : int
-        Those of the residual material that lie outside the initial screw.
-    is_cropped : bool
-        Whether a part of the initial screw or of the residual material does not count.
+        Those of the residual material that count and lie outside the initial screw.
+    left_out_voxels, residual_left_out_voxels : int
+        Voxels of the initial screw, and of residual material, that do not count.
     length_mm : float
         Common length along the axis.
     """
@@ -64,8 +64,14 @@ class CommonPart:
     initial_voxels: int
     residual_voxels: int
     residual_outside_voxels: int
-    is_cropped: bool
+    left_out_voxels: int
+    residual_left_out_voxels: int
     length_mm: float
+
+    @property
+    def is_cropped(self) -> bool:
+        """Whether a part of the initial screw or of the residual material does not count."""
+        return self.left_out_voxels > 0 or self.residual_left_out_voxels > 0
 
 
 def common_part(context: MeasureContext) -> CommonPart | None:
@@ -80,24 +86,33 @@ def common_part(context: MeasureContext) -> CommonPart | None:
     if options.initial is None or options.initial.shape is None or context.implant_box is None:
         return None
     shape = options.initial.shape
-    box = _box_around(shape.corners_lps_mm, context.geometry)
+    box = box_around(shape.corners_lps_mm, context.geometry)
     geometry = context.geometry.cropped(start_of(box), shape_of(box))
     initial = shape.mask_on(geometry)
     codes = codes_in(box, context.codes)
     known = (codes != UNKNOWN) & shape.known_on(geometry)
     axis = screw_axis(initial, geometry, options.axis_lps) if initial.any() else context.axis
-    low_mm, high_mm, length_mm = _limits_mm(
-        context, CommonLength(options.common_length), axis, initial & known, geometry
-    )
-    counted = known & axis.between(geometry, low_mm, high_mm)
-    residual, all_residual = _residual_voxels(context, shape, axis, (low_mm, high_mm))
+    before, after = _ends_mm(initial & known, geometry, axis), _implant_ends_mm(context, axis)
+    rule = CommonLength(options.common_length)
+    counted = known & axis.between(geometry, *_limits_mm(before, after, rule))
+    residual, all_residual = _residual_voxels(context, shape, axis, _limits_mm(after, before, rule))
     inside = int(np.count_nonzero((codes == METAL) & counted & initial))
     initial_voxels = int(np.count_nonzero(initial & counted))
-    is_cropped = initial_voxels < int(np.count_nonzero(initial)) or residual < all_residual
-    return CommonPart(box, initial, counted, initial_voxels, residual, residual - inside, is_cropped, length_mm)
+    left_out = int(np.count_nonzero(initial)) - initial_voxels
+    length_mm = max(0.0, min(before[1], after[1]) - max(before[0], after[0])) if before and after else 0.0
+    return CommonPart(
+        box, initial, counted, initial_voxels, residual, residual - inside, left_out, all_residual - residual, length_mm
+    )
 
 
-def _box_around(points_lps_mm: np.ndarray, geometry: Geometry) -> Box:
+def box_around(points_lps_mm: np.ndarray, geometry: Geometry) -> Box:
+    """The box of a grid around points in LPS mm, with a margin; it may reach outside the grid.
+
+    Raises
+    ------
+    InputError
+        If it is far larger than the grid, as with a wrong unit.
+    """
     index_zyx = geometry.index_zyx_from_lps(points_lps_mm)
     start = np.floor(index_zyx.min(axis=0)).astype(int) - MARGIN_VOXELS
     stop = np.ceil(index_zyx.max(axis=0)).astype(int) + MARGIN_VOXELS + 1
@@ -120,22 +135,24 @@ def codes_in(box: Box, codes: np.ndarray) -> np.ndarray:
 
 
 def _limits_mm(
-    context: MeasureContext, rule: CommonLength, axis: ScrewAxis, initial: np.ndarray, geometry: Geometry
-) -> tuple[float, float, float]:
-    """Lowest and highest position on the axis that count (infinite where nothing is cut), and the common length."""
-    before = _ends_mm(initial, geometry, axis)
+    body: tuple[float, float] | None, other: tuple[float, float] | None, rule: CommonLength
+) -> tuple[float, float]:
+    """Between which positions on the axis a body counts, given its ends and the other's; infinite where it is not cut.
+
+    It is cut only where it goes on beyond the other: where it ends by itself, its end is surface and counts.
+    """
+    if body is None or other is None or rule is CommonLength.SCAN:
+        return -np.inf, np.inf
+    tolerance_mm = LENGTH_TOLERANCE * (body[1] - body[0]) if rule is CommonLength.AUTO else 0.0
+    low = other[0] if other[0] - body[0] > tolerance_mm else -np.inf
+    high = other[1] if body[1] - other[1] > tolerance_mm else np.inf
+    return low, high
+
+
+def _implant_ends_mm(context: MeasureContext, axis: ScrewAxis) -> tuple[float, float] | None:
     box = context.implant_box
-    explant_geometry = context.geometry.cropped(start_of(box), shape_of(box))
-    after = _ends_mm(implant_in(context.codes[box]), explant_geometry, axis)
-    if before is None or after is None:
-        return -np.inf, np.inf, 0.0
-    ends = max(before[0], after[0]), min(before[1], after[1])
-    tolerance_mm = LENGTH_TOLERANCE * (before[1] - before[0])
-    limits = []
-    for end, one, other, nothing in zip(ends, before, after, (-np.inf, np.inf), strict=True):
-        is_cut = rule is CommonLength.IMPLANT or (rule is CommonLength.AUTO and abs(one - other) > tolerance_mm)
-        limits.append(end if is_cut else nothing)
-    return limits[0], limits[1], max(0.0, ends[1] - ends[0])
+    geometry = context.geometry.cropped(start_of(box), shape_of(box))
+    return _ends_mm(implant_in(context.codes[box]), geometry, axis)
 
 
 def _ends_mm(mask: np.ndarray, geometry: Geometry, axis: ScrewAxis) -> tuple[float, float] | None:

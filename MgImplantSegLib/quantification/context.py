@@ -16,30 +16,41 @@ from MgImplantSegLib.quantification.envelope import with_closed_cracks
 from MgImplantSegLib.quantification.options import QuantifyOptions
 from MgImplantSegLib.quantification.region_masks import Region, roi_region
 from MgImplantSegLib.quantification.voxel_faces import Faces, boundary_faces
-from MgImplantSegLib.volume import LabelMap
+from MgImplantSegLib.volume import Geometry, LabelMap
 
 DISTANCE_TOLERANCE_VOXELS = 1e-3
 
 
 class MeasureContext:
-    """A label map with its options, and the masks, boxes and distances that measures share.
+    """A segmentation with its options, and the masks, boxes and distances that measures share.
 
     Parameters
     ----------
-    label_map : LabelMap
-        Segmentation of the explant.
+    codes : uint8 array (z, y, x)
+        Codes of `role_codes`.
+    geometry : Geometry
+        Where the array lies.
     options : QuantifyOptions
         How to measure.
     events : Events
         Progress and cancellation.
     """
 
-    def __init__(self, label_map: LabelMap, options: QuantifyOptions, events: Events) -> None:
+    def __init__(self, codes: np.ndarray, geometry: Geometry, options: QuantifyOptions, events: Events) -> None:
+        self.codes = codes
+        self.geometry = geometry
+        self.spacing_zyx_mm = geometry.spacing_zyx_mm
         self.options = options
         self.events = events
-        self.geometry = label_map.geometry
-        self.spacing_zyx_mm = label_map.geometry.spacing_zyx_mm
-        self.codes = role_codes(label_map, options.field_of_view)
+
+    @classmethod
+    def of_label_map(cls, label_map: LabelMap, options: QuantifyOptions, events: Events) -> MeasureContext:
+        """The context of a label map; raises InputError if a value has no role."""
+        return cls(role_codes(label_map, options.field_of_view), label_map.geometry, options, events)
+
+    def with_codes(self, codes: np.ndarray) -> MeasureContext:
+        """The context of other codes on the same grid, with the same options."""
+        return MeasureContext(codes, self.geometry, self.options, self.events)
 
     @cached_property
     def voxels_of_code(self) -> np.ndarray:

@@ -74,17 +74,16 @@ def _initial_and_residual(context: MeasureContext) -> tuple[Measure, Measure, fl
     """V_i, A_i, and V_r in mm³ of the same part."""
     initial, common = context.options.initial, context.common
     residual_mm3 = int(context.voxels_of_code[METAL]) * context.geometry.voxel_volume_mm3
-    region, note = "implant", ""
+    note, counts = "", {}
     volume_mm3, volume_method = UNDEFINED, "not measured"
     area_mm2, area_method = UNDEFINED, "not measured"
     if initial is None:
         note = NO_INITIAL
     elif common is not None and common.is_cropped:
-        region = f"common length {common.length_mm:.3g} mm"
         residual_mm3 = common.residual_voxels * context.geometry.voxel_volume_mm3
         volume_mm3, area_mm2 = _of_common_part(context)
         volume_method, area_method = "voxel count", surface_method(context.options.surface).name
-        note = _common_note(context, volume_mm3)
+        note, counts = _common_note(context, volume_mm3), {"common_length_mm": common.length_mm}
     elif initial.shape is not None:
         volume_mm3, volume_method = initial.shape.volume_mm3, initial.shape.volume_method
         area_mm2, area_method = initial.shape.area_mm2(context.options.surface)
@@ -95,10 +94,10 @@ def _initial_and_residual(context: MeasureContext) -> tuple[Measure, Measure, fl
         area_mm2, area_method = initial.area_mm2, "typed in"
     missing = "" if initial is None else f"{NOT_GIVEN} initial {{}} was given."
     return (
-        Measure("V_i", "initial volume", volume_mm3, "mm³", region, volume_method, "volume of the new screw",
-                note or ("" if math.isfinite(volume_mm3) else missing.format("volume"))),
-        Measure("A_i", "initial surface area", area_mm2, "mm²", region, area_method, "surface area of the new screw",
-                note or ("" if math.isfinite(area_mm2) else missing.format("surface area"))),
+        Measure("V_i", "initial volume", volume_mm3, "mm³", "implant", volume_method, "volume of the new screw",
+                note or ("" if math.isfinite(volume_mm3) else missing.format("volume")), counts),
+        Measure("A_i", "initial surface area", area_mm2, "mm²", "implant", area_method, "surface area of the new screw",
+                note or ("" if math.isfinite(area_mm2) else missing.format("surface area")), counts),
         residual_mm3,
     )  # fmt: skip
 
@@ -115,11 +114,16 @@ def _of_common_part(context: MeasureContext) -> tuple[float, float]:
 def _common_note(context: MeasureContext, volume_mm3: float) -> str:
     if not math.isfinite(volume_mm3):
         return "The initial screw and the implant do not overlap: register the screw to the explant first."
-    whole_mm3 = context.options.initial.shape.volume_mm3
-    part = (
-        f"Both scans show {100 * volume_mm3 / whole_mm3:.3g} % of the initial screw; V_i, A_i and V_r are of this part."
-    )
-    return notes(part, context.options.initial.shape.note, _outside_note(context))
+    common, part, beyond = context.common, "", ""
+    if common.left_out_voxels:
+        percent = 100 * common.initial_voxels / (common.initial_voxels + common.left_out_voxels)
+        part = f"V_i, A_i and V_r are of the part that both scans show, {percent:.3g} % of the initial screw."
+    if common.residual_left_out_voxels:
+        percent = 100 * common.residual_left_out_voxels / (common.residual_voxels + common.residual_left_out_voxels)
+        beyond = (
+            f"{percent:.3g} % of the residual material lies beyond the ends of the initial screw and does not count."
+        )
+    return notes(part, beyond, context.options.initial.shape.note, _outside_note(context))
 
 
 def _outside_note(context: MeasureContext) -> str:
@@ -133,7 +137,7 @@ def _outside_note(context: MeasureContext) -> str:
 def _volume_loss(context: MeasureContext, initial: Measure, residual_mm3: float) -> Measure:
     value = 100 * (initial.value - residual_mm3) / initial.value
     note = initial.note if context.implant_box is not None else NO_IMPLANT
-    return Measure("VL", "volume loss", value if context.implant_box is not None else UNDEFINED, "%", initial.region,
+    return Measure("VL", "volume loss", value if context.implant_box is not None else UNDEFINED, "%", "implant",
                    "from V_i and V_r", "100 · (V_i − V_r) / V_i", notes(GROWN if value < 0 else "", note),
                    {"V_i_mm3": initial.value, "V_r_mm3": residual_mm3})  # fmt: skip
 
@@ -151,7 +155,7 @@ def _degradation_rate(context: MeasureContext, volume: Measure, area: Measure, r
     counts = {"V_i_mm3": volume.value, "A_i_mm2": area.value, "V_r_mm3": residual_mm3, "time_years": years}
     if form.needs_residual_area:
         counts["A_r_mm2"] = residual_area_mm2
-    return Measure("DR", "degradation rate", rate, "mm/year", volume.region, f"{form.name} ({area.method})",
+    return Measure("DR", "degradation rate", rate, "mm/year", "implant", f"{form.name} ({area.method})",
                    form.definition, note, counts)  # fmt: skip
 
 

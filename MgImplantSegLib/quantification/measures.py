@@ -25,6 +25,7 @@ from MgImplantSegLib.quantification.depth import degradation_depth, layer_thickn
 from MgImplantSegLib.quantification.morphometry import morphometry
 from MgImplantSegLib.quantification.options import QuantifyOptions
 from MgImplantSegLib.quantification.results import NOT_GIVEN, Measure, QuantificationReport, Series
+from MgImplantSegLib.quantification.uncertainty import with_ranges
 from MgImplantSegLib.volume import LabelMap
 
 
@@ -74,12 +75,15 @@ def quantify(
     options, events = options or QuantifyOptions(), events or Events()
     chosen = _chosen_groups(options)
     found: list[Measure | Series] = []
-    with events.task("measures", len(chosen) + 1) as task:
-        context = MeasureContext(label_map, options, events)
+    with events.task("measures", len(chosen) + 2) as task:
+        context = MeasureContext.of_label_map(label_map, options, events)
         for key, group in chosen.items():
             task.advance(stage=f"measures: {key}")
             found.extend(group.compute(context))
-    measures = tuple(entry for entry in found if isinstance(entry, Measure))
+        measures = tuple(entry for entry in found if isinstance(entry, Measure))
+        if options.disagreement is not None:
+            task.advance(stage="measures: ranges")
+            measures = with_ranges(measures, context)
     _warn(measures, events)
     series = tuple(entry for entry in found if isinstance(entry, Series))
     return QuantificationReport(measures, _inputs(label_map, options, tuple(chosen)), series)
@@ -131,5 +135,6 @@ def _inputs(label_map: LabelMap, options: QuantifyOptions, measures: tuple[str, 
         "contact_distance_mm": options.contact_distance_mm,
         "close_cracks_mm": options.close_cracks_mm,
         "common_length": options.common_length,
+        "ranges": None if options.disagreement is None else "disagreement of planes",
         "field_of_view": "given" if options.field_of_view is not None else "whole volume",
     }  # fmt: skip

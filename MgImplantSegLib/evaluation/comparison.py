@@ -1,0 +1,210 @@
+"""The paper's Table 3: the measures of several segmentations, and how far each is from the reference's."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.evaluation.overlap import Evaluation, evaluate
+from MgImplantSegLib.events import Events, json_ready
+from MgImplantSegLib.files import atomic_output
+from MgImplantSegLib.quantification.measures import quantify
+from MgImplantSegLib.quantification.options import QuantifyOptions
+from MgImplantSegLib.quantification.results import Measure, QuantificationReport
+from MgImplantSegLib.volume import LabelMap
+
+REFERENCE = "reference"
+COLUMNS = (
+    "sample",
+    "segmentation",
+    "symbol",
+    "name",
+    "region",
+    "value",
+    "unit",
+    "reference",
+    "deviation_percent",
+    "note",
+)
+NAN = float("nan")
+
+
+@dataclass(frozen=True)
+class ComparedValue:
+    """One number of one segmentation beside the reference's; `deviation_percent` is 100 · (value − ref) / |ref|."""
+
+    sample: str
+    segmentation: str
+    symbol: str
+    name: str
+    region: str
+    value: float
+    unit: str
+    reference: float
+    deviation_percent: float
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Segmentations of one sample against the reference: one `ComparedValue` per segmentation and number."""
+
+    values: tuple[ComparedValue, ...]
+
+    def value(self, segmentation: str, symbol: str, region: str | None = None) -> ComparedValue:
+        """The first number of a segmentation with that symbol, in that region or any.
+
+        Raises
+        ------
+        InputError
+            If there is none.
+        """
+        for entry in self.values:
+            if (entry.segmentation, entry.symbol) == (segmentation, symbol) and region in (None, entry.region):
+                return entry
+        raise InputError(f"Expected a compared number, got {symbol!r} of {segmentation!r} in {region!r}.")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON; NaN becomes None."""
+        return {"comparison": [json_ready(vars(entry)) for entry in self.values]}
+
+    def write_csv(self, path: str | Path) -> None:
+        """Write one row per segmentation and number."""
+        write_rows(path, COLUMNS, [[getattr(entry, column) for column in COLUMNS] for entry in self.values])
+
+
+def compare(
+    reference: LabelMap,
+    others: Mapping[str, LabelMap],
+    options: QuantifyOptions | None = None,
+    events: Events | None = None,
+    sample: str = "",
+) -> Comparison:
+    """IoU and measures of segmentations of one scan, with the deviation from the reference.
+
+    Parameters
+    ----------
+    reference : LabelMap
+        Taken for the truth.
+    others : mapping of str to LabelMap
+        Segmentations by name, on the reference's grid.
+    options : QuantifyOptions
+        How to measure; the same for all.
+    events : Events
+        Progress and cancellation.
+    sample : str
+        Name of the sample, for tables over several.
+
+    Raises
+    ------
+    InputError
+        If grids differ, a label has no role, or a name is taken.
+    """
+    options, events = options or QuantifyOptions(), events or Events()
+    if REFERENCE in others or not others:
+        raise InputError(f"Expected named segmentations besides the {REFERENCE!r}, got {list(others)}.")
+    with events.task("compare", 2 * len(others) + 1) as task:
+        true_report = quantify(reference, options, events)
+        task.advance()
+        values = [_compared(sample, REFERENCE, m, m.value) for m in true_report.measures]
+        for name, label_map in others.items():
+            values += _scores(sample, name, evaluate(label_map, reference))
+            task.advance()
+            values += _measures(sample, name, quantify(label_map, options, events), true_report)
+            task.advance()
+    return Comparison(tuple(values))
+
+
+def _scores(sample: str, name: str, evaluation: Evaluation) -> list[ComparedValue]:
+    means = [ComparedValue(sample, name, "mean IoU", "mean IoU of the classes present", "all classes",
+                           evaluation.mean_iou, "1", 1.0, 100 * (evaluation.mean_iou - 1))]  # fmt: skip
+    return means + [
+        ComparedValue(sample, name, symbol, long, score.name, value, "1", 1.0, 100 * (value - 1), score.note)
+        for score in evaluation.classes
+        for symbol, long, value in (("IoU", "intersection over union", score.iou), ("Dice", "Dice", score.dice))
+    ]
+
+
+def _measures(
+    sample: str, name: str, report: QuantificationReport, true_report: QuantificationReport
+) -> list[ComparedValue]:
+    """Measures that depend on the segmentation; those of the initial screw do not."""
+    truth = {(m.symbol, m.region): m.value for m in true_report.measures}
+    first = {m.symbol: m.value for m in reversed(true_report.measures)}
+    return [_compared(sample, name, m, truth.get((m.symbol, m.region), first[m.symbol])) for m in report.measures]
+
+
+def _compared(sample: str, name: str, measure: Measure, truth: float) -> ComparedValue:
+    note = measure.note
+    deviation = 100 * (measure.value - truth) / abs(truth) if truth != 0 else NAN
+    if not math.isfinite(deviation) and math.isfinite(measure.value):
+        note = f"{note} The reference is {'0' if truth == 0 else 'undefined'}, so that the deviation is too.".strip()
+    return ComparedValue(sample, name, measure.symbol, measure.name, measure.region, measure.value, measure.unit,
+                         truth, deviation, note)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class SummaryRow:
+    """Mean ± standard error over samples of one number of one segmentation, of its value and of its deviation in %.
+
+    The standard error is the sample standard deviation divided by √n; NaN with fewer than two samples.
+    """
+
+    segmentation: str
+    symbol: str
+    region: str
+    unit: str
+    samples: int
+    mean: float
+    standard_error: float
+    mean_deviation_percent: float
+    deviation_standard_error: float
+
+
+SUMMARY_COLUMNS = tuple(SummaryRow.__dataclass_fields__)
+
+
+def summarise(comparisons: Iterable[Comparison]) -> tuple[SummaryRow, ...]:
+    """Mean ± standard error over the comparisons of several samples; undefined values are left out of `samples`."""
+    grouped: dict[tuple[str, str, str, str], list[ComparedValue]] = {}
+    for comparison in comparisons:
+        for entry in comparison.values:
+            key = (entry.segmentation, entry.symbol, entry.region, entry.unit)
+            grouped.setdefault(key, []).append(entry)
+    rows = []
+    for key, entries in grouped.items():
+        values = np.array([entry.value for entry in entries if math.isfinite(entry.value)])
+        deviations = np.array([e.deviation_percent for e in entries if math.isfinite(e.deviation_percent)])
+        rows.append(SummaryRow(*key, values.size, *_mean_and_error(values), *_mean_and_error(deviations)))
+    return tuple(rows)
+
+
+def _mean_and_error(values: np.ndarray) -> tuple[float, float]:
+    mean = float(values.mean()) if values.size else NAN
+    return mean, float(values.std(ddof=1) / math.sqrt(values.size)) if values.size > 1 else NAN
+
+
+def write_summary_csv(rows: Iterable[SummaryRow], path: str | Path) -> None:
+    """Write one row per segmentation and number."""
+    write_rows(path, SUMMARY_COLUMNS, [[getattr(row, column) for column in SUMMARY_COLUMNS] for row in rows])
+
+
+def write_rows(path: str | Path, columns: tuple[str, ...], rows: Iterable[list[Any]]) -> None:
+    """Write a table as CSV; undefined numbers are empty cells."""
+    with atomic_output(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(columns)
+        writer.writerows([_cell(value) for value in row] for row in rows)
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, float):
+        return f"{value:.10g}" if math.isfinite(value) else ""
+    return value
