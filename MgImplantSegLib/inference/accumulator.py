@@ -13,15 +13,16 @@ label is known at that moment.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
+from MgImplantSegLib.diagonal_plane import Place
 from MgImplantSegLib.planes import SlicingPlane
 
 Allocate = Callable[[tuple[int, ...], type], np.ndarray]
 SUM_TYPES = {16: np.uint16, 32: np.uint32}
-VOXELS_PER_SLAB = 1 << 21
+VOXELS_PER_SLAB = 1 << 18
 PROBABILITY_ROUNDING = np.float32(1e-6)
 
 
@@ -67,52 +68,72 @@ class Accumulator:
         allocate: Allocate = np.zeros,
     ) -> None:
         self.shape_zyx, self.classes, self.plane_count = shape_zyx, classes, plane_count
-        self.scale = {16: (2**16 - 1) // plane_count, 32: 2**23}[sum_bits]
+        self.scale = {16: (2**16 - 1) // plane_count, 32: min(2**23, 2**29 // plane_count**2)}[sum_bits]
         self.rounding = plane_count * (classes - 1)
         self._sums = allocate((classes - 1, *shape_zyx), SUM_TYPES[sum_bits])
         self._votes = allocate((classes - 1, *shape_zyx), np.uint8) if with_votes else None
 
-    def add(self, plane: SlicingPlane, where: object, probabilities: np.ndarray) -> None:
+    def add(self, plane: SlicingPlane, places: Iterable[Place], probabilities: np.ndarray) -> None:
         """Count what a plane has settled, see `SlicingPlane.settle`.
 
         Parameters
         ----------
         plane : SlicingPlane
-            The plane whose view `where` indexes.
-        where : index
-            Which voxels.
+            The plane whose view the places are in.
+        places : iterable of (index, part)
+            Which voxels, and which part of the probabilities is theirs.
         probabilities : array of float32
             Of the classes 1 and up, shape (classes − 1, ...), in 0–1.
         """
-        counts = (probabilities * np.float32(self.scale) + np.float32(0.5)).astype(self._sums.dtype)
-        for class_sums, class_counts in zip(self._sums, counts, strict=True):
-            plane.view(class_sums)[where] += class_counts
+        places = list(places)
         if self._votes is not None:
-            labels = _labels(probabilities)
-            for label, class_votes in enumerate(self._votes, start=1):
-                plane.view(class_votes)[where] += labels == label
+            others = np.arange(1, self.classes, dtype=np.uint8).reshape(-1, *[1] * (probabilities.ndim - 1))
+            _add(plane.view(self._votes), places, (_labels(probabilities) == others).view(np.uint8))
+        counts = probabilities * np.float32(self.scale)
+        counts += np.float32(0.5)
+        _add(plane.view(self._sums), places, counts.astype(self._sums.dtype))
 
     def sums(self, slab: slice) -> np.ndarray:
-        """Sums of all classes in a slab of z, shape (classes, z, y, x), int64; each voxel has ``scale · planes``."""
+        """Sums of all classes in a slab of z, shape (classes, z, y, x), int32; each voxel has ``scale · planes``."""
         return _with_first_class(self._sums[:, slab], self.scale * self.plane_count)
 
     def votes(self, slab: slice) -> np.ndarray:
-        """Votes for all classes in a slab of z, shape (classes, z, y, x), int64; each voxel has one a plane."""
+        """Votes for all classes in a slab of z, shape (classes, z, y, x), int32; each voxel has one a plane."""
         return _with_first_class(self._votes[:, slab], self.plane_count)
 
 
+def largest_class(scores: np.ndarray) -> np.ndarray:
+    """The same as ``scores.argmax(axis=0)``, as uint8 and faster for few classes."""
+    largest = scores[0].copy()
+    classes = np.zeros(largest.shape, dtype=np.uint8)
+    for index, values in enumerate(scores[1:], start=1):
+        np.copyto(classes, np.uint8(index), where=values > largest)
+        np.maximum(largest, values, out=largest)
+    return classes
+
+
+def _add(view: np.ndarray, places: list[Place], counts: np.ndarray) -> None:
+    """Add counts at their places, along the memory of the view: NumPy would go along that of the counts."""
+    if places:
+        along_memory = sorted(range(counts.ndim), key=lambda axis: -_strides(view, places[0])[axis])
+        for index, part in places:
+            target = view[(slice(None), *index)].transpose(along_memory)
+            np.add(target, counts[:, part].transpose(along_memory), out=target)
+
+
+def _strides(view: np.ndarray, place: Place) -> tuple[int, ...]:
+    return view[(slice(None), *place[0])].strides
+
+
 def _with_first_class(others: np.ndarray, total: int) -> np.ndarray:
-    others = others.astype(np.int64)
-    first = np.maximum(total - others.sum(axis=0), 0)
-    return np.concatenate((first[None], others))
+    result = np.empty((len(others) + 1, *others.shape[1:]), dtype=np.int32)
+    result[1:] = others
+    np.subtract(total, result[1:].sum(axis=0, dtype=np.int32), out=result[0])
+    np.maximum(result[0], 0, out=result[0])
+    return result
 
 
 def _labels(probabilities: np.ndarray) -> np.ndarray:
     """Class of the largest probability, the lower class if two are the same; class 0 is what the others leave."""
-    largest = (1 + PROBABILITY_ROUNDING) - probabilities.sum(axis=0)
-    labels = np.zeros(largest.shape, dtype=np.uint8)
-    for label, values in enumerate(probabilities, start=1):
-        larger = values > largest
-        labels[larger] = label
-        np.maximum(largest, values, out=largest)
-    return labels
+    first = (1 + PROBABILITY_ROUNDING) - probabilities.sum(axis=0)
+    return largest_class(np.concatenate((first[None], probabilities)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from MgImplantSegLib.diagonal_plane import Shape
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.inference.accumulator import bytes_per_voxel
 from MgImplantSegLib.inference.fused import plane_set
@@ -12,7 +13,7 @@ from MgImplantSegLib.inference.fusion import fusion_rule
 from MgImplantSegLib.inference.tiles import halo
 from MgImplantSegLib.model_card import ModelCard
 from MgImplantSegLib.networks import network_spec
-from MgImplantSegLib.planes import Shape, SlicingPlane
+from MgImplantSegLib.planes import SlicingPlane
 from MgImplantSegLib.preprocess import model_grid
 from MgImplantSegLib.regions import OrientedBox
 from MgImplantSegLib.volume import Geometry

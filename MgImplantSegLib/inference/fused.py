@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 import numpy as np
 
+from MgImplantSegLib.diagonal_plane import Place
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.events import Events, Task
-from MgImplantSegLib.inference.accumulator import Accumulator, Allocate, slabs
+from MgImplantSegLib.inference.accumulator import Accumulator, Allocate, largest_class, slabs
 from MgImplantSegLib.inference.fusion import FusionRule, fusion_rule
-from MgImplantSegLib.planes import PLANE_SETS, Shape, SlicingPlane
+from MgImplantSegLib.planes import PLANE_SETS, SlicingPlane
 
 Predict = Callable[[np.ndarray], np.ndarray]
 SUM_TOLERANCE = 1e-2
+SLICES_PER_BLOCK = 16
 
 
 @dataclass(frozen=True)
@@ -25,12 +28,12 @@ class FusedPrediction:
     rule: FusionRule
 
     def scores(self, slab: slice) -> np.ndarray:
-        """What the fusion rule decides by in a slab of z, shape (classes, z, y, x), int64; the largest wins."""
+        """What the fusion rule decides by in a slab of z, shape (classes, z, y, x), int32; the largest wins."""
         return self.rule.scores(self.accumulator, slab)
 
     def labels_of(self, slab: slice) -> np.ndarray:
         """Class of every voxel in a slab of z, uint8."""
-        return self.scores(slab).argmax(axis=0).astype(np.uint8)
+        return largest_class(self.scores(slab))
 
     def labels(self, allocate: Allocate = np.zeros) -> np.ndarray:
         """Class of every voxel, (z, y, x), uint8."""
@@ -102,18 +105,17 @@ def predict_fused(
         If the user asks to stop.
     """
     planes, rule = plane_set(planes), fusion_rule(fusion)
-    array_zyx = np.ascontiguousarray(array_zyx)
     accumulator = Accumulator(
         array_zyx.shape, classes, len(planes),
         sum_bits=sum_bits, with_votes=with_votes or rule.needs_votes, allocate=allocate,
     )  # fmt: skip
     total = sum(plane.slice_count(array_zyx.shape) for plane in planes)
     with (events or Events()).task("slices", total) as task:
+        predict_slices = _SlicePredictor(predict, classes, batch_size, size_multiple, task)
         for number, plane in enumerate(planes, start=1):
             task.advance(0, f"plane {number}/{len(planes)} ({plane.name})")
-            batches = _batches(plane, array_zyx.shape, batch_size, size_multiple)
-            for where, values in _settled(array_zyx, predict, plane, classes, batches, task):
-                accumulator.add(plane, where, values)
+            for places, values in _settled(array_zyx, plane, predict_slices):
+                accumulator.add(plane, places, values)
     return FusedPrediction(accumulator, rule)
 
 
@@ -133,46 +135,57 @@ def plane_set(planes: str | Sequence[SlicingPlane]) -> tuple[SlicingPlane, ...]:
     return planes
 
 
-@dataclass(frozen=True)
-class _Batch:
-    """Consecutive slices that have the same padded shape."""
-
-    start: int
-    shapes: tuple[tuple[int, int], ...]
-    padded_shape: tuple[int, int]
-
-
-def _batches(plane: SlicingPlane, shape: Shape, batch_size: int, multiple: int) -> Iterator[_Batch]:
-    """Batches of all slices. The padded shape depends on the slice alone, so predictions do not depend on batches."""
-    start, shapes, padded_shape = 0, [], (0, 0)
-    for index in range(plane.slice_count(shape)):
-        slice_shape = plane.slice_shape(shape, index)
-        padded = tuple(-(-edge // multiple) * multiple for edge in slice_shape)
-        if shapes and (padded != padded_shape or len(shapes) == batch_size):
-            yield _Batch(start, tuple(shapes), padded_shape)
-            start, shapes = index, []
-        padded_shape = padded
-        shapes.append(slice_shape)
-    yield _Batch(start, tuple(shapes), padded_shape)
-
-
 def _settled(
-    array_zyx: np.ndarray, predict: Predict, plane: SlicingPlane, classes: int, batches: Iterator[_Batch], task: Task
-) -> Iterator[tuple[object, np.ndarray]]:
+    array_zyx: np.ndarray,
+    plane: SlicingPlane,
+    predict: Callable[[list[np.ndarray]], list[np.ndarray]],
+) -> Iterator[tuple[list[Place], np.ndarray]]:
     """Voxels and their probabilities of the classes 1 and up, in the order in which a plane finishes them."""
     kept: list[np.ndarray] = []
-    for batch in batches:
-        slices = np.zeros((len(batch.shapes), 1, *batch.padded_shape), np.float32)
-        for n, (rows, columns) in enumerate(batch.shapes):
-            slices[n, 0, :rows, :columns] = plane.read(array_zyx, batch.start + n)
-        probabilities = _checked(predict(slices), slices, classes)
-        cropped = [
-            values[1:, :rows, :columns] for values, (rows, columns) in zip(probabilities, batch.shapes, strict=True)
-        ]
-        block = kept + cropped
-        yield plane.settle(array_zyx.shape, batch.start - len(kept), block)
+    count = plane.slice_count(array_zyx.shape)
+    for start in range(0, count, SLICES_PER_BLOCK):
+        slices = plane.read_block(array_zyx, start, min(start + SLICES_PER_BLOCK, count))
+        block = kept + predict(slices)
+        yield plane.settle(array_zyx.shape, start - len(kept), block)
         kept = [values.copy() for values in block[-plane.overlap :]] if plane.overlap else []
-        task.advance(len(batch.shapes))
+
+
+@dataclass(frozen=True)
+class _SlicePredictor:
+    """Predicts slices of different shapes: pads them, puts neighbours of one shape in batches, and crops the results.
+
+    The padded shape depends on the slice alone, so predictions do not depend on the batches.
+    """
+
+    predict: Predict
+    classes: int
+    batch_size: int
+    size_multiple: int
+    task: Task
+
+    def __call__(self, slices: list[np.ndarray]) -> list[np.ndarray]:
+        """Probabilities of the classes 1 and up, (classes − 1, rows, columns), of every slice."""
+        results: list[np.ndarray] = []
+        while len(results) < len(slices):
+            batch = self._next_batch(slices[len(results) :])
+            probabilities = _checked(self.predict(batch), batch, self.classes)
+            for values in probabilities:
+                rows, columns = slices[len(results)].shape
+                results.append(values[1:, :rows, :columns])
+            self.task.advance(len(batch))
+        return results
+
+    def _next_batch(self, slices: list[np.ndarray]) -> np.ndarray:
+        """As many of the first slices as have the same padded shape, (batch, 1, rows, columns)."""
+        shape = self._padded(slices[0].shape)
+        same = list(takewhile(lambda values: self._padded(values.shape) == shape, slices[: self.batch_size]))
+        batch = np.zeros((len(same), 1, *shape), np.float32)
+        for target, values in zip(batch, same, strict=True):
+            target[0, : values.shape[0], : values.shape[1]] = values
+        return batch
+
+    def _padded(self, shape: tuple[int, int]) -> tuple[int, ...]:
+        return tuple(-(-edge // self.size_multiple) * self.size_multiple for edge in shape)
 
 
 def _checked(probabilities: np.ndarray, slices: np.ndarray, classes: int) -> np.ndarray:
@@ -180,7 +193,7 @@ def _checked(probabilities: np.ndarray, slices: np.ndarray, classes: int) -> np.
     if not isinstance(probabilities, np.ndarray) or probabilities.shape != expected:
         got = getattr(probabilities, "shape", type(probabilities).__name__)
         raise InputError(f"Expected predictions of shape {expected}, got {got}.")
-    mean_sum = float(probabilities.mean(dtype=np.float64)) * classes
+    mean_sum = float(probabilities.sum()) * classes / probabilities.size
     if not abs(mean_sum - 1) < SUM_TOLERANCE:
         raise InputError(
             f"Expected probabilities that sum to 1 in every pixel, got {mean_sum:.4g} on average.",

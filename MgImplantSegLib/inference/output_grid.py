@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from MgImplantSegLib.events import Events
+from MgImplantSegLib.inference.accumulator import largest_class
 from MgImplantSegLib.inference.fused import FusedPrediction
 from MgImplantSegLib.resample import interpolation_matrices, resampled_slices
 from MgImplantSegLib.volume import Geometry
@@ -52,21 +53,10 @@ def _slices(
 ) -> Iterator[np.ndarray]:
     def read(z: int) -> np.ndarray:
         scores = prediction.scores(slice(z, z + 1))[:, 0]  # (classes, y, x)
-        changed = scores.argmax(axis=0) != classes_zyx[z]
+        changed = largest_class(scores) != classes_zyx[z]
         is_class = np.arange(len(scores))[:, None] == classes_zyx[z][changed]
         scores[:, changed] = is_class * scores[:, changed].sum(axis=0)
         return scores.astype(np.float32)
 
     for scores in resampled_slices(read, interpolation_matrices(source, target)):
-        yield _largest(scores)
-
-
-def _largest(scores: np.ndarray) -> np.ndarray:
-    """The same as ``scores.argmax(axis=0)``, faster for few classes."""
-    largest = scores[0].copy()
-    classes = np.zeros(largest.shape, dtype=np.uint8)
-    for index, values in enumerate(scores[1:], start=1):
-        larger = values > largest
-        classes[larger] = index
-        np.maximum(largest, values, out=largest)
-    return classes
+        yield largest_class(scores)

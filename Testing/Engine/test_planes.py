@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.planes import PLANE_SETS, AxisPlane, DiagonalPlane
 
 PLANES = {plane.name: plane for plane in PLANE_SETS["9"]}
@@ -19,9 +18,10 @@ def _settle_in_blocks(plane, shape, predict, block_size):
     for start in range(0, count, block_size):
         indices = range(start, min(start + block_size, count))
         slices = kept + [predict(index)[None] for index in indices]
-        where, settled = plane.settle(shape, start - len(kept), slices)
-        plane.view(values)[where] += settled[0]
-        np.add.at(plane.view(visits), where, 1)
+        places, settled = plane.settle(shape, start - len(kept), slices)
+        for place, part in places:
+            plane.view(values)[place] += settled[0, part]
+            plane.view(visits)[place] += 1
         kept = slices[-plane.overlap :] if plane.overlap else []
     return values, visits
 
@@ -70,7 +70,7 @@ def test_reads_the_slices_of_the_volume_that_scipy_rotates(name, shape):
     rotated, inside = rotated.transpose(order), inside.transpose(order)
     extra = (plane.slice_count(shape) - len(rotated)) // 2
     for n in range(len(rotated)):
-        first, last = plane._grid(shape).row_range(n + extra)
+        first, last = plane.grid(shape).row_range(n + extra)
         read = np.zeros_like(rotated[n])
         begin, end = max(0, first - extra), min(last - extra + 1, len(read))
         read[begin:end] = plane.read(volume, n + extra)[begin - first + extra : end - first + extra]
@@ -138,9 +138,20 @@ def test_reading_leaves_the_volume_alone():
     assert (volume == 1).all()
 
 
-def test_refuses_a_volume_whose_view_would_be_a_copy():
-    with pytest.raises(InputError, match="C order"):
-        DIAGONALS["cp@p45"].view(np.zeros((4, 5, 6)).T)
+@pytest.mark.parametrize("name", PLANES)
+def test_views_share_their_memory_and_leave_leading_axes_alone(name):
+    array = np.zeros((7, 4, 5, 6))[:, :, ::-1]
+    view = PLANES[name].view(array)
+    assert np.shares_memory(view, array)
+    assert view.shape[0] == 7
+    assert sorted(view.shape[1:]) == [4, 5, 6]
+
+
+@pytest.mark.parametrize("name", PLANES)
+def test_memory_order_of_the_volume_does_not_matter(name):
+    volume = np.random.default_rng(0).random((6, 5, 7)).astype(np.float32)
+    for other in (np.asfortranarray(volume), volume[:, ::-1].copy()[:, ::-1]):
+        np.testing.assert_array_equal(PLANES[name].read(other, 3), PLANES[name].read(volume, 3))
 
 
 def test_plane_sets_hold_what_their_names_say():
