@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from MgImplantSegLib.cli.elsewhere import add_environment_option, run_elsewhere
 from MgImplantSegLib.cli.parser import option, output_path
 from MgImplantSegLib.cli.segment_options import add_segment_arguments, read_scan, segment_options
 from MgImplantSegLib.cli.tables import text_table, value_text
@@ -37,10 +38,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     option(parser, "--disagreement", output_path, "FILE", "write the part of the planes that disagree, 0 to 1")
     add_segment_arguments(parser)
+    add_environment_option(parser)
 
 
 def run(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
     """Segment; all files appear together, each whole, or none."""
+    if arguments.environment:
+        return run_elsewhere(NAME, add_arguments, arguments, events)
     from MgImplantSegLib.inference.segmenter import segment_volume
 
     start = time.monotonic()

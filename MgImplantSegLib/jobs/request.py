@@ -123,12 +123,13 @@ def shown_word(word: Word) -> str:
 
 def _word(word: str) -> Word:
     before, equals, value = word.partition("=")
-    if equals and before.startswith("--") and _is_path(value):
+    if equals and before.startswith("--") and is_path(value):
         return InputPath(Path(value), before + equals)
-    return InputPath(Path(word)) if not word.startswith("-") and _is_path(word) else word
+    return InputPath(Path(word)) if not word.startswith("-") and is_path(word) else word
 
 
-def _is_path(text: str) -> bool:
+def is_path(text: str) -> bool:
+    """Whether a word names an existing file or folder; it must contain a dot or a separator."""
     try:
         return any(mark in text for mark in "./\\") and Path(text).exists()
     except (OSError, ValueError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,16 @@ def follow(backend: Backend, job: str, events: Events, offset: int = 0) -> JobSt
         time.sleep(wait_s)
 
 
-def run_job(environment: Environment, request: JobRequest, folder: Path, events: Events) -> list[Path]:
+@dataclass(frozen=True)
+class FinishedJob:
+    """A job that ended well: its reference, the files it brought, and the result that its command told of."""
+
+    reference: str
+    files: tuple[Path, ...]
+    result: dict[str, Any]
+
+
+def run_job(environment: Environment, request: JobRequest, folder: Path, events: Events) -> FinishedJob:
     """Run a request elsewhere as if it ran here: send, follow, fetch the results into `folder`; cancel stops the job.
 
     Raises
@@ -65,7 +75,16 @@ def run_job(environment: Environment, request: JobRequest, folder: Path, events:
                 f"Expected the job {status.reference} to end well, got {status.state.value}: {status.reason}",
                 status.remedy or f"See: jobs log {status.reference}",
             )
-        return backend.fetch(status.job, folder, events)
+        files = tuple(backend.fetch(status.job, folder, events))
+        return FinishedJob(status.reference, files, _last_result(backend, status.job))
+
+
+def _last_result(backend: Backend, job: str) -> dict[str, Any]:
+    found, offset = {}, 0
+    while records := (chunk := backend.read_events(job, offset))[0]:
+        offset = chunk[1]
+        found = next((record for record in reversed(records) if record["event"] == "result"), found)
+    return {name: value for name, value in found.items() if name not in ("version", "time", "event")}
 
 
 def _pass_on(record: dict[str, Any], events: Events) -> None:
