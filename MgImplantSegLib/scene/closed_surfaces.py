@@ -54,6 +54,8 @@ def create_closed_surfaces(
 ) -> dict[str, int]:
     """Make the closed surface of every segment anew, and show it in 3D views.
 
+    A segmentation that is made of surfaces, as one from an STL file, keeps them as they are.
+
     Returns
     -------
     dict
@@ -67,13 +69,16 @@ def create_closed_surfaces(
         If a segment with voxels gets no polygons.
     """
     settings, events = settings or SurfaceSettings(), events or Events()
-    _require_reasonable_size(segmentation_node, settings)
     segmentation = segmentation_node.GetSegmentation()
-    segmentation_node.RemoveClosedSurfaceRepresentation()
-    _set_conversion(segmentation, settings)
-    with events.task("3D surfaces", 1) as task:
-        segmentation_node.CreateClosedSurfaceRepresentation()
-        task.advance()
+    if segmentation.GetSourceRepresentationName() != CLOSED_SURFACE:
+        _require_reasonable_size(segmentation_node, settings)
+        segmentation_node.RemoveClosedSurfaceRepresentation()
+        _set_conversion(segmentation, settings)
+        with events.task("3D surfaces", 1) as task:
+            segmentation_node.CreateClosedSurfaceRepresentation()
+            task.advance()
+    if segmentation_node.GetDisplayNode() is None:
+        segmentation_node.CreateDefaultDisplayNodes()
     segmentation_node.GetDisplayNode().SetPreferredDisplayRepresentationName3D(CLOSED_SURFACE)
     surfaces = {
         entry: segmentation_node.GetClosedSurfaceInternalRepresentation(entry) for entry in segment_ids(segmentation)

@@ -267,6 +267,19 @@ def test_joint_smoothing_of_a_loaded_segmentation_is_switched_off(scene, explant
     assert node.GetSegmentation().GetConversionParameter("Joint smoothing") == "0"
 
 
+def test_a_segmentation_made_of_surfaces_keeps_them(scene):
+    import vtk
+
+    ball = vtk.vtkSphereSource()
+    ball.Update()
+    node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "from surface")
+    node.SetSourceRepresentationToClosedSurface()
+    node.AddSegmentFromClosedSurfaceRepresentation(ball.GetOutput(), "screw", [1, 0, 0], "residual_material")
+    polygons = ball.GetOutput().GetNumberOfPolys()
+    assert create_closed_surfaces(node) == {"residual_material": polygons}
+    assert node.GetClosedSurfaceInternalRepresentation("residual_material").GetNumberOfPolys() == polygons
+
+
 def test_decimation_makes_surfaces_smaller(scene, explant):
     node = add_segmentation_node(scene, explant[1], "explant")
     full = create_closed_surfaces(node)
