@@ -98,6 +98,7 @@ def widget(module):
     instance = module.MgImplantSegWidget()
     instance.setup()
     instance.enter()
+    importlib.import_module("slicer").modules.show("MgImplantSeg", instance)
     yield instance
     instance.cleanup()
 

@@ -224,3 +224,16 @@ def test_the_panel_opens_and_its_self_test_passes_without_any_package_that_slice
         [sys.executable, "-c", OPEN_THE_PANEL, *folders], capture_output=True, text=True, cwd=tmp_path
     )
     assert "opened" in done.stdout, done.stderr
+
+
+SELF_TESTS = sorted((MODULE.parent / "Testing" / "SlicerSelfTests").glob("*.py"))
+
+
+@pytest.mark.parametrize("path", SELF_TESTS, ids=lambda path: path.stem)
+def test_the_scripts_for_the_real_application_use_only_what_slicer_and_the_panel_have(path):
+    widgets, wrong = class_of_widget(), []
+    for names, line in attributes(ast.parse(path.read_text("utf-8"))):
+        problem = _problem(names, widgets, {})
+        if problem:
+            wrong.append(f"{path.name}:{line}: {problem}")
+    assert not wrong, "\n".join(wrong)

@@ -79,7 +79,15 @@ class Application(Checked):
         def disconnect(signature: str, receiver: Any) -> bool:
             return BoundSignal(wrap_plain(self._signals), signature.split("(")[0]).disconnect(receiver)
 
-        return SimpleNamespace(connect=connect, disconnect=disconnect)
+        return SimpleNamespace(connect=connect, disconnect=disconnect, module=self._module)
+
+    def _module(self, name: str) -> Any:
+        import slicer
+
+        return getattr(slicer.modules, name.lower())
+
+    def topLevelWidgets(self) -> tuple:
+        return ()
 
     def mrmlScene(self) -> Any:
         return self._scene.scene
@@ -134,6 +142,16 @@ def wrap_plain(native: QtCore.QObject) -> Any:
     return SimpleNamespace(_native=native)
 
 
+class ScriptedWidgetRepresentation:
+    """Qt's side of a scripted module's widget; `self()` is the Python side."""
+
+    def __init__(self, widget: Any) -> None:
+        self._widget = widget
+
+    def self(self) -> Any:
+        return self._widget
+
+
 class Modules(Checked):
     """`slicer.modules`: the modules of Slicer with their logics, and those under test."""
 
@@ -150,8 +168,13 @@ class Modules(Checked):
             setattr(self, module, SimpleNamespace(logic=lambda value=value: value))
 
     def add(self, name: str, path: Path) -> None:
-        """Make a scripted module known under its name in small letters."""
-        setattr(self, name.lower(), SimpleNamespace(path=str(path), name=name))
+        """Make a scripted module known under its name in small letters; its widget is given by `show`."""
+        setattr(self, name.lower(), SimpleNamespace(path=str(path), name=name, widgetRepresentation=lambda: None))
+
+    def show(self, name: str, widget: Any) -> None:
+        """The module was opened."""
+        representation = ScriptedWidgetRepresentation(widget)
+        getattr(self, name.lower()).widgetRepresentation = lambda: representation
 
 
 class ThreeDView:

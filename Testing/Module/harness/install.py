@@ -59,6 +59,7 @@ def install_scene(stand_alone_scene: Any) -> Any:
     slicer.app = application.Application(stand_alone_scene)
     slicer.modules = application.Modules(stand_alone_scene)
     slicer.modules.add("MgImplantSeg", MODULE_FILE)
+    slicer.qSlicerScriptedLoadableModuleWidget = application.ScriptedWidgetRepresentation
     slicer.packaging = SimpleNamespace()
     return slicer.app
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from MgImplantSegLib.scene.scene_files import add_scene, save_scene
+
 from . import api
 from .pythonqt import HarnessLacksError
 
@@ -13,7 +15,11 @@ class IOManager:
 
     def __init__(self, stand_alone_scene: Any) -> None:
         self._scene = stand_alone_scene
-        self._readers = {"VolumeFile": self._volume, "SegmentationFile": self._segmentation}
+        self._readers = {
+            "VolumeFile": self._volume,
+            "SegmentationFile": self._segmentation,
+            "SceneFile": self._load_scene,
+        }
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") or name not in api.names("slicer.app.ioManager()"):
@@ -22,12 +28,23 @@ class IOManager:
 
     def loadNodes(self, kind: str, properties: dict[str, Any], loaded: Any, _messages: Any) -> bool:
         node = self._readers[kind](properties["fileName"])
+        if kind == "SceneFile":
+            return True
         if node is None:
             return False
         if "name" in properties:
             node.SetName(properties["name"])
         loaded.AddItem(node)
         return True
+
+    def saveNodes(self, kind: str, properties: dict[str, Any], _messages: Any) -> bool:
+        if kind != "SceneFile":
+            raise HarnessLacksError(f"coreIOManager().saveNodes of a {kind}")
+        save_scene(self._scene.scene, properties["fileName"])
+        return True
+
+    def _load_scene(self, path: str) -> None:
+        add_scene(self._scene.scene, path)
 
     def _volume(self, path: str) -> Any:
         return self._scene.logics["Volumes"].AddArchetypeVolume(path, "volume")

@@ -1,0 +1,36 @@
+"""The scripts for the real application pass in the harness too, step by step."""
+
+import importlib
+import pathlib
+import sys
+
+import pytest
+
+from MgImplantSegLib.resources import DEFAULT_MODEL, bundled_models
+
+SCRIPTS = pathlib.Path(__file__).resolve().parents[1] / "SlicerSelfTests"
+
+
+@pytest.fixture
+def script(widget, monkeypatch):
+    """Imports a script anew."""
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+
+    def load(name):
+        for old in (name, "running"):
+            sys.modules.pop(old, None)
+        return importlib.import_module(name)
+
+    return load
+
+
+def test_what_works_without_torch(script, monkeypatch):
+    module = script("test_without_torch")
+    monkeypatch.setattr(module, "importable", lambda name: True)
+    module.steps()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(DEFAULT_MODEL not in bundled_models(), reason="the default model is not in this checkout")
+def test_the_full_workflow(script):
+    script("full_workflow").steps()

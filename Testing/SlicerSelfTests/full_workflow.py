@@ -1,0 +1,108 @@
+"""The whole workflow by the buttons of the panel, with the sample explant, as a user would go through it."""
+
+import glob
+import os
+import sys
+import unittest
+
+import slicer
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from running import check, run, say, wait
+
+PYTHON_VARIABLE = "MGIMPLANTSEG_PYTHON"
+ENVIRONMENT = "self test"
+
+
+class FullWorkflowTest(unittest.TestCase):
+    """One test; its steps are the functions below."""
+
+    def test_all_steps(self):
+        """From start to end."""
+        steps()
+
+
+def steps():
+    """All steps."""
+    if slicer.util.mainWindow() is not None:
+        slicer.util.selectModule("MgImplantSeg")
+    widget = slicer.util.getModuleWidget("MgImplantSeg")
+    ui, panel = widget.panel.workbench.ui, widget.panel
+    ui.sampleDataButton.click()
+    check(ui.inputVolumeSelector.currentNode() is not None, "the sample data is the input")
+    choose_environment(ui, panel)
+    cancel_at_once(ui, panel)
+    node = segment(ui, panel)
+    show(ui, node)
+    measure(ui, panel, node)
+    check("torch" not in sys.modules, "Slicer's process has not imported torch")
+
+
+def choose_environment(ui, panel):
+    """Another Python if the variable names one; else Slicer's own must have what is needed."""
+    from MgImplantSegSections import pythons
+
+    program = os.environ.get(PYTHON_VARIABLE)
+    if program and ENVIRONMENT not in pythons.names():
+        pythons.add(ENVIRONMENT, program)
+    panel.segmentation.refillEnvironments()
+    if program:
+        ui.runInSelector.setCurrentIndex(pythons.directNames().index(ENVIRONMENT))
+    missing = pythons.missingPackages(panel.segmentation.runIn())
+    check(not missing, f"the environment {panel.segmentation.runIn()} has all packages {missing or ''}")
+
+
+def cancel_at_once(ui, panel):
+    """Segment, then Cancel: nothing is left."""
+    ui.segmentButton.click()
+    check(ui.segmentButton.text == "Cancel", "Segment has become Cancel")
+    ui.segmentButton.click()
+    wait(lambda: not panel.segmentation.isRunning(), "cancelled", 60)
+    folders = glob.glob(os.path.join(slicer.app.temporaryPath, "MgImplantSeg-*"))
+    check(not folders, "no temporary files are left")
+
+
+def segment(ui, panel):
+    """Segment with three planes; the GUI shows progress meanwhile."""
+    seen = []
+    ui.segmentButton.click()
+    wait(lambda: seen.append(ui.segmentStatusLabel.text) or not panel.segmentation.isRunning(), "segmented")
+    check(len(set(seen)) > 3, "the progress was live")
+    node = ui.measuredSegmentationSelector.currentNode()
+    check(node is not None and node.GetSegmentation().GetNumberOfSegments() == 3, ui.segmentStatusLabel.text)
+    return node
+
+
+def show(ui, node):
+    """Surfaces of all classes."""
+    ui.show3DButton.click()
+    check("surfaces" in ui.display3DLabel.text, ui.display3DLabel.text)
+    path = os.path.join(slicer.app.temporaryPath, "MgImplantSegSelfTest.png")
+    slicer.util.getModuleWidget("MgImplantSeg").panel.display3D.takePicture(path)
+    check(os.path.getsize(path) > 10000, f"the picture is written: {path}")
+
+
+def measure(ui, panel, node):
+    """Measures with the screw before implantation and a ROI, near to the exact ones of the simulation."""
+    ui.initialSegmentationSelector.setCurrentNode(slicer.util.getNode("SimulatedMgExplant before implantation"))
+    ui.initialKindSelector.setCurrentIndex(1)
+    ui.daysSpinBox.value = 56
+    ui.addRoiAroundButton.click()
+    ui.computeButton.click()
+    wait(lambda: not panel.measurements.isRunning(), "computed", 600)
+    say(ui.measuresStateLabel.text)
+    from MgImplantSegSections.measureWork import reportOfTable
+
+    report = reportOfTable(ui.measuresTableView.mrmlTableNode())
+    check(abs(report.value("V_i") / 2.775 - 1) < 0.05, f"V_i {report.value('V_i'):.3f} mm³, exact 2.775")
+    check(abs(report.value("DR") / 0.686 - 1) < 0.35, f"DR {report.value('DR'):.3f} mm/year, exact 0.686")
+    check(any("ROI around implant" in measure.region for measure in report.measures), "the ROI is measured")
+    roi = slicer.util.getNode("ROI around implant")
+    roi.SetCenter(roi.GetCenter()[0] + 0.1, roi.GetCenter()[1], roi.GetCenter()[2])
+    slicer.app.processEvents()
+    check("stale" in ui.measuresStateLabel.text, "moving the ROI marks its measures stale")
+
+
+if __name__ == "__main__":
+    run(FullWorkflowTest)

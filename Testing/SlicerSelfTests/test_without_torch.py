@@ -1,0 +1,78 @@
+"""What works without PyTorch: the panel, the self test, the measures of a known screw, saving and loading."""
+
+import os
+import sys
+import unittest
+
+import slicer
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from running import check, run
+
+SECTIONS = ("inputSection", "modelSection", "segmentationSection", "measurementsSection", "compareSection",
+            "batchSection", "trainingSection", "environmentsSection")  # fmt: skip
+
+
+class WithoutTorchTest(unittest.TestCase):
+    """One test; its steps are the functions below."""
+
+    def test_all_steps(self):
+        """From start to end."""
+        steps()
+
+
+def steps():
+    """All steps."""
+    widget = slicer.util.getModuleWidget("MgImplantSeg")
+    ui = widget.panel.workbench.ui
+    check(all(hasattr(ui, name) for name in SECTIONS), "all sections are there")
+    check(not ui.segmentButton.enabled and "a volume" in ui.segmentButton.toolTip, "Segment says what is missing")
+
+    import MgImplantSeg
+
+    MgImplantSeg.MgImplantSegTest().runTest()
+    check("torch" not in sys.modules, "Slicer's process has not imported torch")
+
+    slicer.mrmlScene.Clear(0)
+    volume = widget.logic.loadSampleData()
+    check(ui.inputInfoLabel.text.startswith("128×128×128") or volume is not None, "the sample data is loaded")
+    initial = slicer.util.getNode("SimulatedMgExplant before implantation")
+    check_measures(widget.logic, initial)
+    check_scene_file(initial)
+
+
+def check_measures(logic, initial):
+    """The screw before implantation as its own explant: known volume, nothing lost."""
+    if importable("nrrd"):
+        _table, measures = logic.quantify(initial, initialNode=initial, days=56, distanceMm=0.1)
+        values = {measure.symbol: measure.value for measure in measures}
+        check(abs(values["V_r"] / 2.775 - 1) < 0.02, f"the screw has {values['V_r']:.3f} mm³")
+        check(abs(values["DR"]) < 1e-6, "nothing has degraded")
+    polygons = logic.showIn3D(initial)
+    check(all(count > 0 for count in polygons.values()), "surfaces have polygons")
+    roi = logic.addRoiAroundImplant(initial, 0.2)
+    check(min(roi.GetSize()) > 0.4, "the ROI lies around the implant")
+
+
+def check_scene_file(node):
+    """Provenance survives saving and loading."""
+    node.SetAttribute("MgImplantSeg.Provenance", '{"model": "none"}')
+    path = os.path.join(slicer.app.temporaryPath, "MgImplantSegSelfTest.mrb")
+    check(slicer.util.saveScene(path), "the scene is saved")
+    slicer.mrmlScene.Clear(0)
+    slicer.util.loadScene(path)
+    loaded = slicer.util.getNode("SimulatedMgExplant before implantation")
+    check(loaded.GetAttribute("MgImplantSeg.Provenance") == '{"model": "none"}', "provenance is loaded again")
+    os.remove(path)
+
+
+def importable(name):
+    """Whether a package is installed."""
+    import importlib.util
+
+    return importlib.util.find_spec(name) is not None
+
+
+if __name__ == "__main__":
+    run(WithoutTorchTest)
