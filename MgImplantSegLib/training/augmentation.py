@@ -13,7 +13,6 @@ import torch
 from MgImplantSegLib.training import grey_augmentation as grey
 from MgImplantSegLib.training.augmentation_settings import AugmentationSettings
 from MgImplantSegLib.training.geometry_augmentation import RawBatch, sample_patches, smooth_field
-from MgImplantSegLib.training.losses import IGNORE
 
 CURVE_PIECES = 8
 CRACK_GRID_PX = 24.0
@@ -133,8 +132,3 @@ class Augmentation:
             return images
         deviation = random.chosen(settings.noise_probability) * random.uniform() * settings.noise
         return grey.add_noise(images, random.normal(self.size, self.size), deviation, random.uniform())
-
-
-def known_pixels(labels: torch.Tensor) -> int:
-    """Number of pixels that count in the loss."""
-    return int((labels != IGNORE).sum())

@@ -22,10 +22,9 @@ from MgImplantSegLib.training.process import end_with_parent
 
 @dataclass(frozen=True)
 class World:
-    """The rank of this process, the rank on its machine, and the number of processes."""
+    """The rank of this process and the number of processes."""
 
     rank: int = 0
-    local_rank: int = 0
     size: int = 1
 
     @property
@@ -75,7 +74,7 @@ def joined_world(device: torch.device, timeout_hours: float = 24) -> Iterator[Wo
     backend = "nccl" if device.type == "cuda" else "gloo"
     dist.init_process_group(backend, timeout=timedelta(hours=timeout_hours))
     try:
-        yield World(dist.get_rank(), int(os.environ.get("LOCAL_RANK", "0")), size)
+        yield World(dist.get_rank(), size)
     finally:
         dist.destroy_process_group()
 

@@ -41,9 +41,10 @@ class RawBatch:
     samples: tuple[str, ...]
 
     def to(self, device: torch.device) -> RawBatch:
-        """The same batch on another device."""
-        moved = {key: value.to(device, non_blocking=True) for key, value in vars(self).items() if key != "samples"}
-        return RawBatch(**moved, samples=self.samples)
+        """The same batch on another device; the seeds stay, since generators are seeded from the CPU."""
+        stay = {"seeds": self.seeds, "samples": self.samples}
+        moved = {key: value.to(device, non_blocking=True) for key, value in vars(self).items() if key not in stay}
+        return RawBatch(**moved, **stay)
 
     def split(self, parts: int) -> list[RawBatch]:
         """The batch in so many equal parts."""

@@ -22,11 +22,3 @@ def write_history(rows: list[Row], folder: Path) -> None:
         writer.writeheader()
         for row in rows:
             writer.writerow({key: "" if math.isnan(value) else f"{value:.10g}" for key, value in row.items()})
-
-
-def read_history(folder: Path) -> list[Row]:
-    """The rows of ``metrics.csv``; empty fields are NaN."""
-    with open(folder / METRICS_FILE, newline="", encoding="utf-8") as stream:
-        return [
-            {key: float(value) if value else math.nan for key, value in row.items()} for row in csv.DictReader(stream)
-        ]

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from training_cases import SMALL, small_config, write_samples
+from training_cases import SMALL, read_history, small_config, write_samples
 
 from MgImplantSegLib import files
 from MgImplantSegLib.cli import main
@@ -29,7 +29,6 @@ from MgImplantSegLib.training import run
 from MgImplantSegLib.training.augmentation import Augmentation
 from MgImplantSegLib.training.checkpoint import load_checkpoint, save_checkpoint
 from MgImplantSegLib.training.configuration import TrainingConfig
-from MgImplantSegLib.training.history import read_history
 from MgImplantSegLib.training.learner import Learner
 from MgImplantSegLib.training.precision import choose_arithmetic
 from MgImplantSegLib.training.run import train

@@ -294,10 +294,10 @@ def patch_batches(config, world=ALONE, **augmentation) -> PatchBatches:
 
 def test_the_batches_of_two_processes_are_the_halves_of_the_batch_of_one(config):
     whole = patch_batches(config)[3]
-    halves = [patch_batches(config, world=World(rank, rank, 2))[3] for rank in (0, 1)]
+    halves = [patch_batches(config, world=World(rank, 2))[3] for rank in (0, 1)]
     assert whole.seeds.tolist() == [seed for half in halves for seed in half.seeds.tolist()]
     with pytest.raises(InputError, match="got 4 patches for 3 processes"):
-        patch_batches(config, world=World(0, 0, 3))
+        patch_batches(config, world=World(0, 3))
 
 
 def test_patches_come_from_all_three_planes_and_hold_their_balanced_class(config):

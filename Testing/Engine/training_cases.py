@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import csv
+import math
 from pathlib import Path
 from typing import Any
 
@@ -75,3 +77,10 @@ def small_data(**changes: dict[str, Any] | Any) -> dict[str, Any]:
 def small_config(folder: Path, **changes: Any) -> TrainingConfig:
     """The small configuration with paths in `folder`."""
     return TrainingConfig.from_dict(small_data(**changes), folder)
+
+
+def read_history(folder: Path) -> list[dict[str, float]]:
+    """The rows of a run's ``metrics.csv``; empty fields are NaN."""
+    with open(folder / "metrics.csv", newline="", encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    return [{key: float(value) if value else math.nan for key, value in row.items()} for row in rows]
