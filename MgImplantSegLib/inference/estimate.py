@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from MgImplantSegLib.diagonal_plane import Shape
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.inference.accumulator import bytes_per_voxel
-from MgImplantSegLib.inference.fused import plane_set
+from MgImplantSegLib.inference.fused import SLICES_PER_BLOCK, plane_set
 from MgImplantSegLib.inference.fusion import fusion_rule
 from MgImplantSegLib.inference.tiles import halo
 from MgImplantSegLib.model_card import ModelCard
@@ -22,6 +22,7 @@ SUM_BITS = 16
 ROI_MARGIN_VOXELS = 32
 FIXED_BYTES = 300 << 20
 TIDYING_BYTES_PER_VOXEL = 6
+BLOCK_BYTES_PER_CLASS_AND_PIXEL = 12
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,8 @@ class Estimate:
         The preprocessed volume (and the part of it that is predicted), and the one accumulator.
     network_bytes : int
         The network with the largest slice, in float32.
+    block_bytes : int
+        The block of slices that is read, predicted and settled at one time.
     finishing_bytes : int
         Label maps on both grids and tidying up, after the prediction.
     """
@@ -55,12 +58,13 @@ class Estimate:
     volume_bytes: int
     accumulator_bytes: int
     network_bytes: int
+    block_bytes: int
     finishing_bytes: int
 
     @property
     def memory_bytes(self) -> int:
         """The most that is needed at one time besides the input, all in memory and on the CPU."""
-        predicting = self.volume_bytes + self.network_bytes
+        predicting = self.volume_bytes + self.block_bytes + self.network_bytes
         return FIXED_BYTES + self.accumulator_bytes + max(predicting, self.finishing_bytes)
 
 
@@ -87,10 +91,11 @@ def estimate(
     volume_bytes = 4 * math.prod(grid.shape_zyx) + (0 if roi is None else 4 * math.prod(shape))
     accumulator_bytes = math.prod(shape) * bytes_per_voxel(spec.classes, SUM_BITS, with_votes or rule.needs_votes)
     network_bytes = 4 * (spec.parameter_count + spec.activations_per_pixel * math.prod(largest))
+    block_bytes = SLICES_PER_BLOCK * math.prod(largest) * BLOCK_BYTES_PER_CLASS_AND_PIXEL * spec.classes
     finishing_bytes = math.prod(shape) * (1 + TIDYING_BYTES_PER_VOXEL) + math.prod(geometry.shape_zyx)
     return Estimate(
         grid.shape_zyx, shape, evaluations, pixels, pixels * spec.multiplications_per_pixel, largest,
-        volume_bytes, accumulator_bytes, network_bytes, finishing_bytes,
+        volume_bytes, accumulator_bytes, network_bytes, block_bytes, finishing_bytes,
     )  # fmt: skip
 
 

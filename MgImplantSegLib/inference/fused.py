@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import takewhile
 
@@ -69,6 +70,7 @@ def predict_fused(
     sum_bits: int = 32,
     with_votes: bool = False,
     allocate: Allocate = np.zeros,
+    side_by_side: bool = False,
     events: Events | None = None,
 ) -> FusedPrediction:
     """Predict a volume from the slices of several planes.
@@ -94,6 +96,9 @@ def predict_fused(
         See `Accumulator`.
     with_votes : bool
         Count votes also where the fusion rule does not need them, for `FusedPrediction.disagreement`.
+    side_by_side : bool
+        Predict in a thread of its own while other slices are read and settled. Pays where `predict` waits for a GPU;
+        where it keeps all cores busy itself, they would get into each other's way.
     events : Events
         Progress by slices.
 
@@ -114,7 +119,7 @@ def predict_fused(
         predict_slices = _SlicePredictor(predict, classes, batch_size, size_multiple, task)
         for number, plane in enumerate(planes, start=1):
             task.advance(0, f"plane {number}/{len(planes)} ({plane.name})")
-            for places, values in _settled(array_zyx, plane, predict_slices):
+            for places, values in _settled(array_zyx, plane, predict_slices, side_by_side):
                 accumulator.add(plane, places, values)
     return FusedPrediction(accumulator, rule)
 
@@ -136,18 +141,38 @@ def plane_set(planes: str | Sequence[SlicingPlane]) -> tuple[SlicingPlane, ...]:
 
 
 def _settled(
-    array_zyx: np.ndarray,
-    plane: SlicingPlane,
-    predict: Callable[[list[np.ndarray]], list[np.ndarray]],
+    array_zyx: np.ndarray, plane: SlicingPlane, predict: _SlicePredictor, side_by_side: bool
 ) -> Iterator[tuple[list[Place], np.ndarray]]:
     """Voxels and their probabilities of the classes 1 and up, in the order in which a plane finishes them."""
     kept: list[np.ndarray] = []
-    count = plane.slice_count(array_zyx.shape)
-    for start in range(0, count, SLICES_PER_BLOCK):
-        slices = plane.read_block(array_zyx, start, min(start + SLICES_PER_BLOCK, count))
-        block = kept + predict(slices)
+    start = 0
+    for predicted in _predicted_blocks(_blocks(array_zyx, plane), predict, side_by_side):
+        block = kept + predicted
         yield plane.settle(array_zyx.shape, start - len(kept), block)
         kept = [values.copy() for values in block[-plane.overlap :]] if plane.overlap else []
+        start += len(predicted)
+
+
+def _blocks(array_zyx: np.ndarray, plane: SlicingPlane) -> Iterator[list[np.ndarray]]:
+    count = plane.slice_count(array_zyx.shape)
+    for start in range(0, count, SLICES_PER_BLOCK):
+        yield plane.read_block(array_zyx, start, min(start + SLICES_PER_BLOCK, count))
+
+
+def _predicted_blocks(
+    blocks: Iterator[list[np.ndarray]], predict: _SlicePredictor, side_by_side: bool
+) -> Iterator[list[np.ndarray]]:
+    """The predictions of all blocks; side by side, a block is predicted while its neighbours are read and settled."""
+    if not side_by_side:
+        yield from map(predict, blocks)
+        return
+    with ThreadPoolExecutor(1) as thread:
+        running = thread.submit(predict, next(blocks))
+        for block in blocks:
+            predicted = running.result()
+            running = thread.submit(predict, block)
+            yield predicted
+        yield running.result()
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from MgImplantSegLib.model_card import ModelCard
 
 PART_OF_AVAILABLE = 0.9
 REMEDY = (
-    "Give more memory with --memory-gb, close other programs, choose a region with --roi, or use a machine with more."
+    "Check the voxel size; choose a region with --roi, give more memory with --memory-gb, or use a machine with more."
 )
 
 
@@ -66,14 +66,14 @@ def plan_memory(estimate: Estimate, card: ModelCard, memory_gb: float | None, ne
     limit, whole = _limit_bytes(memory_gb), max(estimate.largest_slice)
     for on_disk in (False, True):
         room = limit - FIXED_BYTES - (0 if on_disk else estimate.accumulator_bytes)
-        for_network = room - estimate.volume_bytes
+        for_network = room - estimate.volume_bytes - estimate.block_bytes
         if network_on_gpu or estimate.network_bytes <= for_network:
             tile_edge = whole
         else:
             tile_edge = tile_edge_for(card, for_network)
         if min(for_network, room - estimate.finishing_bytes) >= 0 and tile_edge > 0:
             return MemoryPlan(limit, on_disk, tile_edge)
-    needed = FIXED_BYTES + max(estimate.volume_bytes, estimate.finishing_bytes)
+    needed = FIXED_BYTES + max(estimate.volume_bytes + estimate.block_bytes, estimate.finishing_bytes)
     raise ResourceError(
         f"Expected more than {needed / 1e9:.2f} GB of memory for this volume, got {limit / 1e9:.2f} GB.", REMEDY
     )

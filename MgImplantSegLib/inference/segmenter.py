@@ -184,7 +184,7 @@ def _predict(
         array, predictor, options.planes, options.fusion, predictor.spec.classes,
         batch_size=max(1, pixels_per_batch // math.prod(job.sizes.largest_slice)),
         size_multiple=predictor.spec.size_multiple, sum_bits=SUM_BITS, with_votes=options.want_disagreement,
-        allocate=job.plan.allocate, events=events,
+        allocate=job.plan.allocate, side_by_side=job.compute.device != "cpu", events=events,
     )  # fmt: skip
     return prediction, grid, prepared.provenance["clipped_to"]
 
@@ -200,16 +200,24 @@ def _values_on_input_grid(
 ) -> tuple[np.ndarray, LabelScheme]:
     """Label values on the input's grid and what they mean; outside a region the ignore value."""
     scheme = job.card.label_scheme
-    values = np.array(scheme.values, dtype=np.uint8)
     if options.roi is None:
-        return values[classes_on_grid(prediction, classes, grid, target, events)], scheme
+        return _to_values(classes_on_grid(prediction, classes, grid, target, events), scheme), scheme
     scheme = _with_ignore_value(scheme)
     box = options.roi.index_bounds(target)
     part = target.cropped([bounds.start for bounds in box], box_shape(box))
-    part_values = values[classes_on_grid(prediction, classes, grid, part, events)]
+    part_values = _to_values(classes_on_grid(prediction, classes, grid, part, events), scheme)
     result = np.full(target.shape_zyx, scheme.ignore_value, dtype=np.uint8)
     result[box] = np.where(options.roi.mask(part), part_values, scheme.ignore_value)
     return result, scheme
+
+
+def _to_values(classes_zyx: np.ndarray, scheme: LabelScheme) -> np.ndarray:
+    """Turn class indices into the values of the scheme, in place."""
+    values = np.array(scheme.values, dtype=np.uint8)
+    if not np.array_equal(values, np.arange(len(values))):
+        for classes in classes_zyx:
+            classes[:] = values[classes]
+    return classes_zyx
 
 
 def _with_ignore_value(scheme: LabelScheme) -> LabelScheme:

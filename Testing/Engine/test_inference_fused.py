@@ -174,6 +174,14 @@ def test_result_does_not_depend_on_the_batch_size(batch_size):
     np.testing.assert_array_equal(other.probabilities(), one)
 
 
+@pytest.mark.parametrize("planes", ["3", "9"])
+def test_a_thread_of_its_own_for_the_predictor_changes_nothing(planes):
+    volume = smooth_volume()
+    expected = predict_fused(volume, by_grey_value, planes).probabilities()
+    other = predict_fused(volume, by_grey_value, planes, side_by_side=True, batch_size=3)
+    np.testing.assert_array_equal(other.probabilities(), expected)
+
+
 def test_slices_reach_the_predictor_padded_with_zeros_to_the_multiple_in_batches_of_one_shape():
     seen = []
 
@@ -256,13 +264,23 @@ def test_reports_every_slice_and_the_plane_it_is_at():
     assert stages[-1] == "plane 9/9 (cp@c45)"
 
 
-def test_stops_when_the_user_cancels():
+@pytest.mark.parametrize("side_by_side", [False, True])
+def test_stops_when_the_user_cancels(side_by_side):
     calls = []
 
     def predict(slices):
         calls.append(1)
         return by_grey_value(slices)
 
+    events = Events(is_cancelled=lambda: len(calls) >= 3)
     with pytest.raises(Cancelled):
-        predict_fused(smooth_volume(), predict, events=Events(is_cancelled=lambda: len(calls) >= 3))
+        predict_fused(smooth_volume(), predict, events=events, side_by_side=side_by_side)
     assert len(calls) == 3
+
+
+def test_an_error_in_the_predictors_thread_reaches_the_caller():
+    def predict(slices):
+        raise InputError("Expected this.")
+
+    with pytest.raises(InputError, match="this"):
+        predict_fused(smooth_volume(), predict, side_by_side=True)

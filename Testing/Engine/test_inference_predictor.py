@@ -66,7 +66,7 @@ def test_leaves_the_callers_weights_alone(network, card):
 
 @pytest.mark.parametrize("edge", [4, 8, 20, 36])
 def test_tiles_give_what_the_whole_slice_gives(network, card, edge):
-    slices = random_slices(2, 1, 100, 76)
+    slices = random_slices(1, 1, 76, 60)
     predictor = NetworkPredictor(card, network.state_dict(), FP32, tile_edge=edge)
     np.testing.assert_allclose(predictor(slices), plain(network, slices), atol=2e-6)
 
@@ -103,9 +103,9 @@ class ShortOfMemory:
         self.calls.append(tuple(inputs[0].shape))
 
 
-@pytest.mark.parametrize("room", [4 * 88 * 92, 88 * 92, 4000])
+@pytest.mark.parametrize("room", [2 * 88 * 60, 88 * 60, 3600])
 def test_smaller_batches_and_then_tiles_are_tried_when_the_memory_is_full(network, card, room):
-    slices = random_slices(5, 1, 88, 92)
+    slices = random_slices(3, 1, 88, 60)
     predictor = NetworkPredictor(card, network.state_dict(), FP32)
     memory = ShortOfMemory(predictor, room)
     np.testing.assert_allclose(predictor(slices), plain(network, slices), atol=2e-6)
