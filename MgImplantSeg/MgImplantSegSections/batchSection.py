@@ -21,7 +21,7 @@ class BatchSection:
     def __init__(self, workbench, models, segmentation):
         self.workbench, self.ui = workbench, workbench.ui
         self._models, self._segmentation = models, segmentation
-        self._progress = ProgressView(self.ui.batchProgressBar, self.ui.batchStatusLabel)
+        self._progress = ProgressView(workbench, self.ui.batchProgressBar, self.ui.batchStatusLabel)
         self._task, self._samples = None, []
         table = self.ui.batchTable
         table.setColumnCount(COLUMNS)
@@ -91,8 +91,10 @@ class BatchSection:
             return
         missing = pythons.missingPackages(self._segmentation.runIn())
         if missing:
-            self.ui.batchStatusLabel.text = _("Slicer's Python lacks {packages}: install them in section 3, or choose "
-                                              "another environment there.").format(packages=", ".join(missing))  # fmt: skip
+            text = _(
+                "Slicer's Python lacks {packages}: install them in section 3, or choose another environment there."
+            )
+            self.ui.batchStatusLabel.text = text.format(packages=", ".join(missing))
             return
         for row, name in enumerate(self._samples):
             self._showRow(row, name, WAITING if row else RUNNING)

@@ -15,12 +15,12 @@ IS_WINDOWS = sys.platform == "win32"
 
 
 class ChildProcess:
-    """`program -m MgImplantSegLib arguments --events -`, in a process group of its own.
+    """`program -m MgImplantSegLib COMMAND --events - arguments`, in a process group of its own.
 
     Standard output is read without waiting, as JSON lines; standard error goes into `logPath`. When Slicer dies, the
     pipe breaks and the child ends at its next event.
 
-    :param command: words of the command line, without ``--events``.
+    :param command: words of the command line.
     :param environment: environment variables of the child.
     :param workingFolder: the folder that has `MgImplantSegLib` in it.
     """
@@ -32,7 +32,7 @@ class ChildProcess:
         self._atEnd = False
         try:
             self._process = subprocess.Popen(
-                [*map(str, command), "--events", "-"], env=environment, cwd=str(workingFolder), bufsize=0,
+                [str(word) for word in command], env=environment, cwd=str(workingFolder), bufsize=0,
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self._log, **_ownGroup(),
             )  # fmt: skip
         except OSError:

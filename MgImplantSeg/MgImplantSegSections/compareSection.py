@@ -14,7 +14,7 @@ class CompareSection:
 
     def __init__(self, workbench, measurements):
         self.workbench, self.ui, self._measurements = workbench, workbench.ui, measurements
-        self._progress = ProgressView(self.ui.compareProgressBar, self.ui.compareStatusLabel)
+        self._progress = ProgressView(workbench, self.ui.compareProgressBar, self.ui.compareStatusLabel)
         self._task = None
         self.ui.compareButton.connect("clicked(bool)", self.onCompare)
         self.ui.compareCsvButton.connect("clicked(bool)", self.onExport)

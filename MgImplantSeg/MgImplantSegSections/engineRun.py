@@ -65,7 +65,8 @@ def runEngine(python, arguments, logPath, token):
     """
     token.check()
     try:
-        process = ChildProcess([*python.words, *arguments], python.environment, python.folder, logPath)
+        words = [*python.words, *arguments[:1], "--events", "-", *arguments[1:]]
+        process = ChildProcess(words, python.environment, python.folder, logPath)
     except OSError as error:
         raise EngineError(
             _("Expected to start {program}, got: {reason}.").format(program=python.words[0], reason=error.strerror),

@@ -21,6 +21,7 @@ class InputSection:
 
     def __init__(self, workbench, modelSection):
         self.workbench, self.ui, self._models = workbench, workbench.ui, modelSection
+        self._shown = None
         self.ui.sampleDataButton.connect("clicked(bool)", self.onSampleData)
         self.ui.setSpacingButton.connect("clicked(bool)", self.onSetSpacing)
         workbench.onChange(self.refresh)
@@ -68,6 +69,9 @@ class InputSection:
             self.ui.inputInfoLabel.text = _("No volume yet. Drag a scan into Slicer, or load the sample data.")
             self._warn([])
             return
+        if node is not self._shown:
+            self._shown = node
+            self.ui.inputSpacingSpinBox.value = min(node.GetSpacing()) * 1000
         self.ui.inputInfoLabel.text = infoText(node)
         self._warn(self.warnings(node))
 
@@ -97,7 +101,7 @@ class InputSection:
 
     def _warn(self, texts):
         self.ui.inputWarningLabel.text = "\n".join(texts)
-        self.ui.inputWarningLabel.visible = bool(texts)
+        self.workbench.setVisible(self.ui.inputWarningLabel, bool(texts))
 
 
 def infoText(node):

@@ -23,7 +23,7 @@ class MeasurementsSection:
         """:param observe: `observe(key, objects, events, callback)` replaces the observations under a key."""
         self.workbench, self.ui = workbench, workbench.ui
         self._regions, self._classes, self._observe = regions, classes, observe
-        self._progress = ProgressView(self.ui.computeProgressBar, self.ui.measuresStateLabel)
+        self._progress = ProgressView(workbench, self.ui.computeProgressBar, self.ui.measuresStateLabel)
         self._task, self._edits = None, 0
         self._timer = qt.QTimer()
         self._timer.singleShot = True
@@ -153,7 +153,7 @@ class MeasurementsSection:
                           ui.initialAreaSpinBoxLabel)}  # fmt: skip
         for name, widgets in rows.items():
             for widget in widgets:
-                widget.visible = name == kind
+                self.workbench.setVisible(widget, name == kind)
 
     def _refreshButton(self):
         if self.isRunning():

@@ -45,6 +45,13 @@ class Panel:
         self.environments.onListChanged(self.segmentation.refillEnvironments)
         self.environments.onListChanged(self.training.refillEnvironments)
         workbench.onModelsChange(self.models.refill)
+        for name in PANELS:
+            getattr(workbench.ui, f"{name.lower()}Section").connect("contentsCollapsed(bool)", self.onFolded)
+
+    def onFolded(self, folded):
+        """A section was folded or unfolded."""
+        if not folded:
+            self.workbench.restoreVisibility()
 
     def chooseDefaults(self):
         """Choose what there is only one of, to save clicks."""

@@ -24,10 +24,11 @@ class SegmentationSection:
     def __init__(self, workbench, inputSection, modelSection, openEnvironments):
         self.workbench, self.ui = workbench, workbench.ui
         self._input, self._models, self._openEnvironments = inputSection, modelSection, openEnvironments
-        self._progress = ProgressView(self.ui.segmentProgressBar, self.ui.segmentStatusLabel)
+        self._progress = ProgressView(workbench, self.ui.segmentProgressBar, self.ui.segmentStatusLabel)
         self._task = None
         self._lastLog = []
         self._fillChoices()
+        self._showMissing([])
         self.ui.segmentButton.connect("clicked(bool)", self.onSegment)
         self.ui.previewButton.connect("clicked(bool)", self.onPreview)
         self.ui.copyLogButton.connect("clicked(bool)", self.onCopyLog)
@@ -191,7 +192,7 @@ class SegmentationSection:
             "Slicer's Python lacks {packages}. Install into Slicer (about {size} MB to download, more with a GPU), or "
             "use another environment that has them.").format(packages=", ".join(packages), size=size)  # fmt: skip
         for widget in (self.ui.missingLabel, self.ui.installPackagesButton, self.ui.chooseEnvironmentButton):
-            widget.visible = bool(packages)
+            self.workbench.setVisible(widget, bool(packages))
 
     def _log(self, text):
         self._lastLog.append(text)

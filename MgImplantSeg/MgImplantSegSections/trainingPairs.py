@@ -41,11 +41,30 @@ def check(pair):
 def configurationText(pairs, name, spacingUm):
     """A training configuration (TOML) with these pairs; the last one validates if there are several."""
     lines = [f'name = "{name}"', 'output = "runs"', "seed = 0", "", "[data]", f"spacing_um = {spacingUm:g}", ""]
-    for number, pair in enumerate(pairs):
+    for number, (pair, sample) in enumerate(zip(pairs, sampleNames(pairs), strict=True)):
         isValidation = number == len(pairs) - 1 and len(pairs) > 1
-        lines += ["[[data.samples]]", f"image = {_quoted(pair.image)}", f"labels = {_quoted(pair.labels)}"]
+        lines += [
+            "[[data.samples]]",
+            f"name = {_quoted(sample)}",
+            f"image = {_quoted(pair.image)}",
+            f"labels = {_quoted(pair.labels)}",
+        ]
         lines += ['split = "validation"', ""] if isValidation else [""]
     return "\n".join(lines)
+
+
+def sampleNames(pairs):
+    """A name for each pair that no other has: the file's, with its folder or a number where that is not enough."""
+    names = []
+    for pair in pairs:
+        stem = pair.image.name.split(".")[0]
+        choices = [
+            stem,
+            f"{pair.image.parent.name}_{stem}",
+            *(f"{stem}_{number}" for number in range(2, len(pairs) + 2)),
+        ]
+        names.append(next(name for name in choices if name not in names))
+    return names
 
 
 def writeConfiguration(pairs, path, spacingUm):

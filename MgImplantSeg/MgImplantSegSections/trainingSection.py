@@ -19,7 +19,7 @@ class TrainingSection:
 
     def __init__(self, workbench):
         self.workbench, self.ui = workbench, workbench.ui
-        self._progress = ProgressView(self.ui.trainingProgressBar, self.ui.trainingStatusLabel)
+        self._progress = ProgressView(workbench, self.ui.trainingProgressBar, self.ui.trainingStatusLabel)
         self._curves = Curves()
         self._watch = self._command = None
         self._state, self._pairs = "", []

@@ -20,6 +20,17 @@ class Workbench:
         self.parameters = None
         self._listeners, self._modelListeners = [], []
         self._tasks = []
+        self._visible = {}
+
+    def setVisible(self, widget, visible):
+        """Show or hide a widget, also when its section is folded: CTK would forget it and show it when unfolding."""
+        self._visible[widget.name] = (widget, visible)
+        widget.visible = visible
+
+    def restoreVisibility(self):
+        """Hide again what has to be hidden after a section was unfolded."""
+        for widget, visible in self._visible.values():
+            widget.visible = visible
 
     def onChange(self, listener):
         """Call `listener` whenever a parameter or the scene behind the parameters has changed."""
@@ -80,13 +91,14 @@ def setEnabled(button, missing, ready):
 class ProgressView:
     """A progress bar with a line of text below it, fed with events."""
 
-    def __init__(self, bar, label):
-        self.bar, self.label = bar, label
+    def __init__(self, workbench, bar, label):
+        self._workbench, self.bar, self.label = workbench, bar, label
+        workbench.setVisible(bar, False)
 
     def begin(self, text):
         """Show the bar."""
         self.bar.setRange(0, 0)
-        self.bar.visible = True
+        self._workbench.setVisible(self.bar, True)
         self.label.text = text
 
     def show(self, event):
@@ -104,7 +116,7 @@ class ProgressView:
 
     def end(self, text):
         """Hide the bar and leave a line."""
-        self.bar.visible = False
+        self._workbench.setVisible(self.bar, False)
         self.label.text = text
 
 

@@ -13,7 +13,7 @@ def test_the_first_volume_is_chosen_and_described(widget, ui):
     widget.enter()
     assert ui.inputVolumeSelector.currentNode() is node
     assert ui.inputInfoLabel.text == "16×14×12 voxels, 20 µm, 16-bit, 5.4 kB"
-    assert not ui.inputWarningLabel.visible
+    assert ui.inputWarningLabel.isHidden()
 
 
 def test_an_unset_voxel_size_is_warned_of_and_can_be_set(widget, ui):

@@ -80,7 +80,7 @@ def test_the_scripts_call_gives_a_table_and_measures(module):
 
 
 def test_typed_volume_area_and_days_enter_the_degradation_rate(ready, widget, no_process):
-    assert not ready.initialVolumeSpinBox.visible
+    assert ready.initialVolumeSpinBox.isHidden()
     person.choose(ready.initialKindSelector, "Typed")
     ready.initialVolumeSpinBox.value, ready.initialAreaSpinBox.value, ready.daysSpinBox.value = 0.05, 0.7, 90
     row = next(row for (symbol, _region), row in compute(widget, ready).items() if symbol == "DR")
@@ -253,3 +253,12 @@ def test_two_ways_to_leave_while_computing_leave_nothing(ready, widget):
     person.wait_until(lambda: not widget.panel.measurements.isRunning())
     assert "Cancelled" in ready.measuresStateLabel.text
     assert not list(pathlib.Path(slicer.app.temporaryPath).glob("MgImplantSeg-*"))
+
+
+def test_unfolding_a_section_does_not_show_what_is_hidden(ready):
+    ready.measurementsSection.collapsed = False
+    assert ready.computeProgressBar.isHidden() and ready.initialModelSelector.isHidden()
+    ready.measurementsSection.collapsed = True
+    person.choose(ready.initialKindSelector, "Surface model")
+    ready.measurementsSection.collapsed = False
+    assert not ready.initialModelSelector.isHidden() and ready.initialVolumeSpinBox.isHidden()

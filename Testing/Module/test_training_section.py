@@ -81,8 +81,9 @@ def test_a_training_runs_as_a_job_is_watched_and_its_model_installed(widget, ui,
     with open(tmp_path / "mine.toml", "a", encoding="utf-8") as file:
         file.write(SHORT)
     person.click(ui.startTrainingButton)
-    person.wait_until(lambda: widget.panel.training._state != "" and not widget.panel.training.isWatching(), 400)
-    assert widget.panel.training._state == "done", ui.trainingStatusLabel.text
+    training = widget.panel.training
+    person.wait_until(lambda: not training.isBusy() and not training.isWatching(), 400)
+    assert training._state == "done", ui.trainingStatusLabel.text
     person.click(ui.installTrainedModelButton)
     person.wait_until(lambda: not widget.panel.training.isBusy(), 120)
     assert "mine" in person.texts_of(ui.modelSelector), ui.trainingStatusLabel.text

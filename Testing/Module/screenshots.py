@@ -1,0 +1,81 @@
+"""Writes the pictures of the panel's sections for the README: python Testing/Module/screenshots.py [FOLDER].
+
+The sample explant is loaded, and segmented by the chosen model (or, without one, taken from a label map given as
+second argument), measured and compared; each section is photographed as a person sees it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(CHECKOUT), str(CHECKOUT / "MgImplantSeg"), str(Path(__file__).parent)]
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+SECTIONS = ("Input", "Model", "Segmentation", "Measurements", "Compare", "Batch", "Training", "Environments")
+
+
+def main(folder: Path, label_file: Path | None) -> None:
+    """Open the panel, go through the workflow, photograph every section."""
+    from harness import install
+
+    from MgImplantSegLib.scene.standalone import StandaloneScene
+
+    install.install_qt()
+    with StandaloneScene() as scene, tempfile.TemporaryDirectory() as home:
+        os.environ.update(HOME=home, MGIMPLANTSEG_CONFIG=home)
+        application = install.install_scene(scene)
+        import MgImplantSeg
+
+        widget = MgImplantSeg.MgImplantSegWidget()
+        widget.setup()
+        widget.enter()
+        work(widget, label_file)
+        photograph(widget, folder)
+        widget.cleanup()
+        application.close()
+
+
+def work(widget, label_file: Path | None) -> None:
+    """Input, segmentation, measures with a ROI, comparison."""
+    import slicer
+    from harness import person
+
+    from MgImplantSegLib.io import read_label_map
+    from MgImplantSegLib.scene.segmentations import add_segmentation_node
+
+    ui, panel = widget.panel.workbench.ui, widget.panel
+    person.click(ui.sampleDataButton)
+    if label_file is None:
+        person.click(ui.segmentButton)
+        person.wait_until(lambda: not panel.segmentation.isRunning(), 3600)
+    else:
+        volume = ui.inputVolumeSelector.currentNode()
+        node = add_segmentation_node(slicer.mrmlScene, read_label_map(label_file), "Explant", volume)
+        ui.measuredSegmentationSelector.setCurrentNode(node)
+    person.click(ui.show3DButton)
+    person.choose(ui.initialKindSelector, "Segmentation")
+    ui.initialSegmentationSelector.setCurrentNode(slicer.util.getNode("SimulatedMgExplant before implantation"))
+    ui.daysSpinBox.value = 56
+    ui.distanceSpinBox.value = 0.3
+    person.click(ui.addRoiAroundButton)
+    person.click(ui.computeButton)
+    person.wait_until(lambda: not panel.measurements.isRunning(), 3600)
+    panel.environments.add(Path(sys.executable))
+
+
+def photograph(widget, folder: Path) -> None:
+    """One picture a section, unfolded."""
+    from harness import person
+
+    ui = widget.panel.workbench.ui
+    for number, name in enumerate(SECTIONS, start=1):
+        getattr(ui, f"{name.lower()}Section").collapsed = False
+        person.photograph(getattr(ui, f"{name}Panel"), folder / f"panel_{number}_{name.lower()}.png")
+
+
+if __name__ == "__main__":
+    words = [Path(word) for word in sys.argv[1:]]
+    main(words[0] if words else CHECKOUT / "Resources" / "Screenshots", words[1] if len(words) > 1 else None)
