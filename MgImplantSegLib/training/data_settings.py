@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.labels import CLASS_OF_ROLE, LabelScheme, Role
+from MgImplantSegLib.labels import CLASS_OF_ROLE, LabelScheme, Role, parse_roles
 from MgImplantSegLib.training.settings_file import require, require_choice
 
+IGNORED = "ignore"
 SPLITS = ("train", "validation", "test")
 CACHE_TYPES = ("uint8", "float16")
 
@@ -26,7 +26,8 @@ class SampleSettings:
     split : str
         "train", "validation" or "test".
     roles : dict
-        Label value → role, for example ``{"1" = "bone", "7" = "residual_material"}``; default 0–3 as in the paper.
+        Label value → role or "ignore", for example ``{1 = "bone", 7 = "residual_material", 255 = "ignore"}``; default
+        0–3 as in the paper.
     ignore_value : int, optional
         Label value that says "nothing known here".
     roi : Path, optional
@@ -51,21 +52,16 @@ class SampleSettings:
 
     def __post_init__(self) -> None:
         require_choice(self.split, SPLITS, "split")
-        known = [role.value for role in Role]
         for role in self.roles.values():
-            require_choice(role, tuple(known), "roles")
+            require_choice(role, (*(role.value for role in Role), IGNORED), "roles")
         require(self.spacing_um is None or self.spacing_um > 0, "a positive spacing_um", self.spacing_um)
 
     def scheme(self) -> LabelScheme | None:
         """The label scheme of this sample's files, None for the default one."""
-        if not self.roles and self.ignore_value is None:
-            return None
         if not self.roles:
-            return LabelScheme(ignore_value=self.ignore_value)
-        try:
-            return LabelScheme.from_roles({int(v): r for v, r in self.roles.items()}, self.ignore_value)
-        except ValueError as error:
-            raise InputError(f"Expected whole numbers as label values in roles, got {self.roles}.") from error
+            return None if self.ignore_value is None else LabelScheme(ignore_value=self.ignore_value)
+        roles = dict(self.roles) if self.ignore_value is None else {**self.roles, str(self.ignore_value): IGNORED}
+        return parse_roles(",".join(f"{value}={role}" for value, role in roles.items()))
 
 
 @dataclass(frozen=True)

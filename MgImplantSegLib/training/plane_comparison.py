@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -9,14 +10,16 @@ import numpy as np
 import torch
 
 from MgImplantSegLib.events import Events
-from MgImplantSegLib.inference.accumulator import Accumulator, slabs
+from MgImplantSegLib.inference.accumulator import Accumulator, Allocate, bytes_per_voxel, slabs
 from MgImplantSegLib.inference.fused import FusedPrediction, predict_fused
 from MgImplantSegLib.inference.fusion import FUSIONS
-from MgImplantSegLib.planes import PLANE_SETS, Shape, SlicingPlane
+from MgImplantSegLib.inference.memory import zeros_on_disk
+from MgImplantSegLib.machine import available_memory_bytes
+from MgImplantSegLib.planes import PLANE_SETS, Shape
 from MgImplantSegLib.training.process import silent
 from MgImplantSegLib.training.score import confusion_matrix
 
-SUM_SCALE = 2**23  # of an accumulator with 32 bits, whatever the number of its planes
+PART_OF_AVAILABLE_MEMORY = 0.5
 PIXELS_PER_BATCH = 1 << 19
 
 
@@ -46,31 +49,27 @@ PAPER_SCHEMES = (
 
 
 class PlaneTotal:
-    """Sums and votes of several planes, added one plane after the other; read as an `Accumulator` is."""
+    """Sums and votes of several planes, taken from accumulators of one plane each; read as an `Accumulator` is."""
 
-    def __init__(self, shape_zyx: Shape, classes: int) -> None:
-        self.shape_zyx, self.classes, self.scale, self.plane_count = shape_zyx, classes, SUM_SCALE, 0
-        self._sums = np.zeros((classes, *shape_zyx), np.uint32)
-        self._votes = np.zeros((classes, *shape_zyx), np.uint8)
+    def __init__(self, shape_zyx: Shape, classes: int, plane_count: int, allocate: Allocate) -> None:
+        self.shape_zyx, self.classes, self.plane_count = shape_zyx, classes, plane_count
+        self.scale, self.rounding = 0, plane_count * (classes - 1)
+        self._sums = allocate((classes, *shape_zyx), np.uint32)
+        self._votes = allocate((classes, *shape_zyx), np.uint8)
 
-    @property
-    def rounding(self) -> int:
-        """By how much class 0 may be too small."""
-        return self.plane_count * (self.classes - 1)
-
-    def add(self, plane: Accumulator) -> None:
-        """Add what one plane says."""
-        self.plane_count += 1
+    def include(self, single: Accumulator) -> None:
+        """Add what one plane says; all of them have the same scale."""
+        self.scale = single.scale
         for slab in slabs(self.shape_zyx):
-            self._sums[:, slab] += plane.sums(slab).astype(np.uint32)
-            self._votes[:, slab] += plane.votes(slab).astype(np.uint8)
+            self._sums[:, slab] += single.sums(slab).astype(np.uint32)
+            self._votes[:, slab] += single.votes(slab).astype(np.uint8)
 
     def sums(self, slab: slice) -> np.ndarray:
-        """Sums of the probabilities in a slab of z, (classes, z, y, x), int64."""
+        """Sums of all classes in a slab of z, shape (classes, z, y, x), int64; each voxel has ``scale · planes``."""
         return self._sums[:, slab].astype(np.int64)
 
     def votes(self, slab: slice) -> np.ndarray:
-        """Number of planes for each label in a slab of z, (classes, z, y, x), int64."""
+        """Votes for all classes in a slab of z, shape (classes, z, y, x), int64; each voxel has one a plane."""
         return self._votes[:, slab].astype(np.int64)
 
 
@@ -100,33 +99,46 @@ def compare_planes(
     events : Events
         Progress by planes.
     """
-    needed = _planes_of(schemes)
-    totals = {scheme.planes: PlaneTotal(image.shape, classes) for scheme in schemes}
-    batch_size = max(1, PIXELS_PER_BATCH // (max(image.shape) ** 2))
+    needed = tuple(dict.fromkeys(plane for scheme in schemes for plane in PLANE_SETS[scheme.planes]))
+    several = dict.fromkeys(scheme.planes for scheme in schemes if len(PLANE_SETS[scheme.planes]) > 1)
+    allocate = _allocation(len(several) + 1, image.shape, classes)
+    totals = {name: PlaneTotal(image.shape, classes, len(PLANE_SETS[name]), allocate) for name in several}
+    confusions: dict[PlaneScheme, torch.Tensor] = {}
     with events.task("planes", len(needed)) as task:
         for plane in needed:
             task.advance(0, f"plane {plane.name}")
             single = predict_fused(
-                image, predict, (plane,), "soft", classes, batch_size=batch_size, size_multiple=size_multiple,
-                with_votes=True, events=silent(events),
+                image, predict, (plane,), "soft", classes, batch_size=_batch_size(image), size_multiple=size_multiple,
+                with_votes=True, allocate=allocate, events=silent(events),
             )  # fmt: skip
-            for name, total in totals.items():
+            for name in several:
                 if plane in PLANE_SETS[name]:
-                    total.add(single.accumulator)
+                    totals[name].include(single.accumulator)
+            for scheme in schemes:
+                if PLANE_SETS[scheme.planes] == (plane,):
+                    confusions[scheme] = _confusion(single.accumulator, scheme, channels)
             task.advance()
-    return {
-        scheme: _confusion(FusedPrediction(totals[scheme.planes], FUSIONS[scheme.fusion]), channels, classes)
-        for scheme in schemes
-    }
+    for scheme in schemes:
+        if scheme.planes in totals:
+            confusions[scheme] = _confusion(totals[scheme.planes], scheme, channels)
+    return {scheme: confusions[scheme] for scheme in schemes}
 
 
-def _planes_of(schemes: tuple[PlaneScheme, ...]) -> tuple[SlicingPlane, ...]:
-    return tuple(dict.fromkeys(plane for scheme in schemes for plane in PLANE_SETS[scheme.planes]))
+def _batch_size(image: np.ndarray) -> int:
+    return max(1, PIXELS_PER_BATCH // max(image.shape) ** 2)
 
 
-def _confusion(prediction: FusedPrediction, channels: np.ndarray, classes: int) -> torch.Tensor:
-    counts = torch.zeros(classes, classes, dtype=torch.int64)
+def _allocation(accumulators: int, shape_zyx: Shape, classes: int) -> Allocate:
+    """Where accumulators are kept: in memory, or on disk if they would take more than half of what is free."""
+    available = available_memory_bytes()
+    needed = accumulators * math.prod(shape_zyx) * bytes_per_voxel(classes, 32, with_votes=True)
+    return np.zeros if available is None or needed < PART_OF_AVAILABLE_MEMORY * available else zeros_on_disk
+
+
+def _confusion(accumulator: Accumulator | PlaneTotal, scheme: PlaneScheme, channels: np.ndarray) -> torch.Tensor:
+    prediction = FusedPrediction(accumulator, FUSIONS[scheme.fusion])
+    counts = torch.zeros(accumulator.classes, accumulator.classes, dtype=torch.int64)
     for slab in slabs(channels.shape):
         truth = torch.from_numpy(np.array(channels[slab]))
-        counts += confusion_matrix(torch.from_numpy(prediction.labels_of(slab)), truth, classes)
+        counts += confusion_matrix(torch.from_numpy(prediction.labels_of(slab)), truth, accumulator.classes)
     return counts

@@ -84,13 +84,13 @@ def test_own_numbers_become_channels_and_the_ignore_value_stays_unknown(config):
     _, labels = labelled_scan(0)
     own = np.array([0, 50, 60, 7])[labels].astype(np.int16)
     own[0] = -1
-    settings = only_sample(
-        config, roles={"50": "bone", "60": "degradation_layer", "7": "residual_material"}, ignore_value=-1
-    )
+    roles = {"50": "bone", "60": "degradation_layer", "7": "residual_material"}
+    settings = only_sample(config, roles=roles, ignore_value=-1)
     overwrite_labels(settings, own, grid())
-    channels = read_sample(settings, config.data, Events()).channels
-    assert (channels[0] == IGNORE).all()
-    assert np.array_equal(channels[1:], labels[1:])
+    for same in (settings, only_sample(config, roles={**roles, "-1": "ignore"})):
+        channels = read_sample(same, config.data, Events()).channels
+        assert (channels[0] == IGNORE).all()
+        assert np.array_equal(channels[1:], labels[1:])
 
 
 def test_a_value_out_of_range_is_named_with_its_sample(config):
