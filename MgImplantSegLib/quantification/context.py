@@ -71,8 +71,12 @@ class MeasureContext:
 
     @cached_property
     def surface_box(self) -> Box:
-        """The implant's box with one voxel more on every side; the whole volume without an implant."""
-        return whole(self.codes.shape) if self.implant_box is None else grown(self.implant_box, 1, self.codes.shape)
+        """The implant's box with a margin that holds all that can touch it; the whole volume without an implant."""
+        if self.implant_box is None:
+            return whole(self.codes.shape)
+        reach_mm = self.options.contact_distance_mm if self.options.contact == "distance" else 0.0
+        margin = tuple(1 + int(np.ceil(reach_mm / spacing)) for spacing in self.spacing_zyx_mm)
+        return grown(self.implant_box, margin, self.codes.shape)
 
     @cached_property
     def surface_codes(self) -> np.ndarray:

@@ -33,7 +33,7 @@ SURFACE_METHODS = {
     "smoothed-mesh": SurfaceMethod(
         "smoothed mesh (surface nets, windowed sinc)",
         mesh_area_mm2(smoothed_triangles),
-        "within 1.5 % on smooth shapes of 10 voxels radius and more, up to 3 % low on boxes of 24 voxels and more",
+        "within 1.5 % on smooth shapes of 10 (widest) voxels radius and more, up to 3 % low on boxes of 24 and more",
     ),
     "raw-mesh": SurfaceMethod(
         "raw mesh (marching cubes)", mesh_area_mm2(raw_triangles), "6 to 10 % high on smooth shapes"
