@@ -17,7 +17,7 @@ from MgImplantSegLib.training.data_settings import SampleSettings
 from MgImplantSegLib.training.export import command_line
 from MgImplantSegLib.training.figures import draw_plane_table
 from MgImplantSegLib.training.plane_comparison import PAPER_SCHEMES
-from MgImplantSegLib.training.samples import expanded_samples
+from MgImplantSegLib.training.sample_files import expanded_samples
 from MgImplantSegLib.training.study import (
     Scores,
     finished_model,

@@ -34,7 +34,7 @@ from MgImplantSegLib.training.learner import Learner
 from MgImplantSegLib.training.patches import PatchBatches, PatchSettings, axis_planes
 from MgImplantSegLib.training.precision import choose_arithmetic
 from MgImplantSegLib.training.process import StopRequest, silent
-from MgImplantSegLib.training.samples import expanded_samples
+from MgImplantSegLib.training.sample_files import expanded_samples
 from MgImplantSegLib.training.split import with_validation_samples
 from MgImplantSegLib.training.trainer import LAST, STOPPED, Trainer, TrainingData
 from MgImplantSegLib.training.validation import ValidationSlices

@@ -19,7 +19,7 @@ from MgImplantSegLib.training.configuration import TrainingConfig
 from MgImplantSegLib.training.export import command_line, network_dict
 from MgImplantSegLib.training.figures import draw_scaling
 from MgImplantSegLib.training.plane_comparison import PlaneScheme
-from MgImplantSegLib.training.samples import expanded_samples
+from MgImplantSegLib.training.sample_files import expanded_samples
 from MgImplantSegLib.training.settings_file import nearest_name
 from MgImplantSegLib.training.study import finished_model, model_of, samples_to_test, scores_of
 from MgImplantSegLib.training.tables import Estimate

@@ -21,7 +21,8 @@ from MgImplantSegLib.training.data_settings import SampleSettings
 from MgImplantSegLib.training.distributed import World
 from MgImplantSegLib.training.losses import IGNORE
 from MgImplantSegLib.training.patches import PatchBatches, PatchSettings, axis_planes
-from MgImplantSegLib.training.samples import expanded_samples, nearest_on_grid, read_sample
+from MgImplantSegLib.training.sample_files import expanded_samples
+from MgImplantSegLib.training.samples import nearest_on_grid, read_sample
 from MgImplantSegLib.training.split import with_validation_samples
 from MgImplantSegLib.volume import Geometry, LabelMap, Volume
 
