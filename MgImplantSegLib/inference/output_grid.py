@@ -7,37 +7,61 @@ besides the accumulator and the labels there are a few slices only. On the same 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
 from MgImplantSegLib.events import Events
 from MgImplantSegLib.inference.accumulator import largest_class
 from MgImplantSegLib.inference.fused import FusedPrediction
+from MgImplantSegLib.labels import LabelScheme
+from MgImplantSegLib.regions import OrientedBox
 from MgImplantSegLib.resample import interpolation_matrices, resampled_slices
 from MgImplantSegLib.volume import Geometry
 
 
-def classes_on_grid(
-    prediction: FusedPrediction, classes_zyx: np.ndarray, source: Geometry, target: Geometry, events: Events
-) -> np.ndarray:
-    """Class indices on another grid.
+def labels_on_grid(
+    prediction: FusedPrediction,
+    classes_zyx: np.ndarray,
+    source: Geometry,
+    target: Geometry,
+    scheme: LabelScheme,
+    roi: OrientedBox | None,
+    events: Events,
+) -> tuple[np.ndarray, LabelScheme]:
+    """Label values on the grid of the input, and what they mean.
 
     Parameters
     ----------
     prediction : FusedPrediction
         What the classes come from.
     classes_zyx : array of uint8
-        Classes on the model's grid; post-processing may have changed some, and there only the new class counts.
+        Class indices on the model's grid, (z, y, x); may be changed. Post-processing may have changed some, and there
+        only the new class counts.
     source, target : Geometry
-        The model's grid and the wanted one; their axes have to be parallel.
+        The model's grid and the input's; their axes have to be parallel.
+    scheme : LabelScheme
+        Class n has the value of ``scheme.labels[n]``.
+    roi : OrientedBox or None
+        Outside of it labels have the ignore value; the scheme gets one if it has none.
     events : Events
         Progress.
-
-    Returns
-    -------
-    array of uint8
-        Shape of `target`.
     """
+    if roi is None:
+        return _to_values(classes_on_grid(prediction, classes_zyx, source, target, events), scheme), scheme
+    scheme = _with_ignore_value(scheme)
+    box = roi.index_bounds(target)
+    part = target.cropped([bounds.start for bounds in box], [bounds.stop - bounds.start for bounds in box])
+    values = _to_values(classes_on_grid(prediction, classes_zyx, source, part, events), scheme)
+    result = np.full(target.shape_zyx, scheme.ignore_value, dtype=np.uint8)
+    result[box] = np.where(roi.mask(part), values, scheme.ignore_value)
+    return result, scheme
+
+
+def classes_on_grid(
+    prediction: FusedPrediction, classes_zyx: np.ndarray, source: Geometry, target: Geometry, events: Events
+) -> np.ndarray:
+    """Class indices on another grid with parallel axes, uint8."""
     if source.same_grid(target):
         return classes_zyx
     result = np.empty(target.shape_zyx, dtype=np.uint8)
@@ -60,3 +84,19 @@ def _slices(
 
     for scores in resampled_slices(read, interpolation_matrices(source, target)):
         yield largest_class(scores)
+
+
+def _to_values(classes_zyx: np.ndarray, scheme: LabelScheme) -> np.ndarray:
+    """Turn class indices into the values of the scheme, in place."""
+    values = np.array(scheme.values, dtype=np.uint8)
+    if not np.array_equal(values, np.arange(len(values))):
+        for classes in classes_zyx:
+            classes[:] = values[classes]
+    return classes_zyx
+
+
+def _with_ignore_value(scheme: LabelScheme) -> LabelScheme:
+    if scheme.ignore_value is not None and 0 <= scheme.ignore_value <= 255:
+        return scheme
+    free = next(value for value in range(255, -1, -1) if value not in scheme.values)
+    return replace(scheme, ignore_value=free)

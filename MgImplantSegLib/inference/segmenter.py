@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -21,7 +21,7 @@ from MgImplantSegLib.inference.estimate import SUM_BITS, Estimate, box_shape, es
 from MgImplantSegLib.inference.fused import FusedPrediction, plane_set, predict_fused
 from MgImplantSegLib.inference.fusion import fusion_rule
 from MgImplantSegLib.inference.memory import MemoryPlan, plan_memory
-from MgImplantSegLib.inference.output_grid import classes_on_grid
+from MgImplantSegLib.inference.output_grid import labels_on_grid
 from MgImplantSegLib.inference.postprocess import Postprocessing, postprocessing
 from MgImplantSegLib.labels import LabelScheme
 from MgImplantSegLib.model_card import ModelCard
@@ -131,7 +131,9 @@ def segment_volume(volume: Volume, options: SegmentOptions, events: Events | Non
     prediction, grid, clipped_to = _predict(volume, job, options, events)
     classes = prediction.labels()
     job.tidy.tidy(classes, prediction, job.card.label_scheme)
-    values, scheme = _values_on_input_grid(prediction, classes, grid, volume.geometry, job, options, events)
+    values, scheme = labels_on_grid(
+        prediction, classes, grid, volume.geometry, job.card.label_scheme, options.roi, events
+    )
     provenance = _provenance(job, options, clipped_to, time.monotonic() - start)
     return SegmentationResult(
         LabelMap(values, volume.geometry, scheme, provenance),
@@ -187,44 +189,6 @@ def _predict(
         allocate=job.plan.allocate, side_by_side=job.compute.device != "cpu", events=events,
     )  # fmt: skip
     return prediction, grid, prepared.provenance["clipped_to"]
-
-
-def _values_on_input_grid(
-    prediction: FusedPrediction,
-    classes: np.ndarray,
-    grid: Geometry,
-    target: Geometry,
-    job: _Job,
-    options: SegmentOptions,
-    events: Events,
-) -> tuple[np.ndarray, LabelScheme]:
-    """Label values on the input's grid and what they mean; outside a region the ignore value."""
-    scheme = job.card.label_scheme
-    if options.roi is None:
-        return _to_values(classes_on_grid(prediction, classes, grid, target, events), scheme), scheme
-    scheme = _with_ignore_value(scheme)
-    box = options.roi.index_bounds(target)
-    part = target.cropped([bounds.start for bounds in box], box_shape(box))
-    part_values = _to_values(classes_on_grid(prediction, classes, grid, part, events), scheme)
-    result = np.full(target.shape_zyx, scheme.ignore_value, dtype=np.uint8)
-    result[box] = np.where(options.roi.mask(part), part_values, scheme.ignore_value)
-    return result, scheme
-
-
-def _to_values(classes_zyx: np.ndarray, scheme: LabelScheme) -> np.ndarray:
-    """Turn class indices into the values of the scheme, in place."""
-    values = np.array(scheme.values, dtype=np.uint8)
-    if not np.array_equal(values, np.arange(len(values))):
-        for classes in classes_zyx:
-            classes[:] = values[classes]
-    return classes_zyx
-
-
-def _with_ignore_value(scheme: LabelScheme) -> LabelScheme:
-    if scheme.ignore_value is not None and 0 <= scheme.ignore_value <= 255:
-        return scheme
-    free = next(value for value in range(255, -1, -1) if value not in scheme.values)
-    return replace(scheme, ignore_value=free)
 
 
 def _probabilities(prediction: FusedPrediction, grid: Geometry, scheme: LabelScheme) -> Mapping[str, Volume]:
