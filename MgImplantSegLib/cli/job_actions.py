@@ -8,13 +8,17 @@ import time
 from pathlib import Path
 from typing import Any
 
+from MgImplantSegLib.cli import job_environments
+from MgImplantSegLib.cli.parser import Parser
+from MgImplantSegLib.cli.registry import PROGRAM, command
 from MgImplantSegLib.errors import Cancelled, InputError, MgImplantSegError
 from MgImplantSegLib.events import Events
+from MgImplantSegLib.jobs.agent.job_folder import State
 from MgImplantSegLib.jobs.backend import Backend, JobStatus
 from MgImplantSegLib.jobs.environment import Environment
 from MgImplantSegLib.jobs.environment_file import find_environment, read_environments
 from MgImplantSegLib.jobs.request import JobRequest, engine_request
-from MgImplantSegLib.jobs.training_request import training_request
+from MgImplantSegLib.jobs.training_request import TRAINING_COMMANDS, training_request
 from MgImplantSegLib.jobs.watch import follow
 
 SECONDS_BETWEEN_LOOKS = 1.0
@@ -33,26 +37,38 @@ def submit(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
 
 def request_of(words: list[str], name: str, again: str) -> JobRequest:
     """The request for a typed command; a training's configuration goes along with all that it names."""
-    if words[:1] != ["train"]:
+    if words:
+        require_arguments(words)
+    if not words or words[0] not in TRAINING_COMMANDS:
         return engine_request(words, name=name, again=again)
-    if len(words) != 2:
-        raise InputError(f"Expected train CONFIG.toml, got {' '.join(words)!r}.", "Go on with a job by: jobs resume")
-    return training_request(Path(words[1]), name=name, again=again)
+    if len(words) < 2 or words[1].startswith("-") or "--resume" in words:
+        raise InputError(f"Expected {words[0]} CONFIG.toml and no --resume, got {' '.join(words)!r}.",
+                         "Go on with a job by: jobs resume")  # fmt: skip
+    return training_request(Path(words[1]), command=words[0], words=tuple(words[2:]), name=name, again=again)
+
+
+def require_arguments(words: list[str]) -> None:
+    """Raise InputError, before anything is sent, unless the words are a command that this program takes."""
+    chosen = command(words[0])
+    parser = Parser(prog=f"{PROGRAM} {words[0]}")
+    chosen.add_arguments(parser)
+    job_environments.add_common(parser)
+    parser.parse_all(words[1:])
 
 
 def list_jobs(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
     """All jobs; an environment that does not answer is a warning."""
     chosen = [find_environment(arguments.environment)] if arguments.environment else read_environments().values()
-    found: dict[tuple[str, str], JobStatus] = {}
+    names, jobs = set(read_environments()), []
     for environment in chosen:
         try:
             with Backend(environment) as backend:
-                found.update({(environment.host, status.folder): status for status in backend.list()})
+                jobs += [status for status in backend.list() if status.submitted_as not in names - {environment.name}]
         except MgImplantSegError as error:
             if arguments.environment:
                 raise
             events.warning(f"{environment.name}: {error}")
-    jobs = sorted(found.values(), key=lambda status: status.created)
+    jobs.sort(key=lambda status: status.created)
     lines = [f"{status.state.value:<10}{_when(status.created):<18}{status.reference}" for status in jobs]
     return {"jobs": [status.to_dict() for status in jobs], "text": "\n".join(lines) or "No jobs."}
 
@@ -151,10 +167,14 @@ def _environment_with(job: str) -> Environment:
 
 def _follow(backend: Backend, status: JobStatus, events: Events) -> JobStatus:
     try:
-        return follow(backend, status.job, events)
+        ended = follow(backend, status.job, events)
     except (Cancelled, KeyboardInterrupt):
         _say(f"{status.reference} goes on; stop it with: jobs cancel {status.reference}\n")
         raise
+    if ended.state is not State.DONE:
+        raise MgImplantSegError(f"Expected {ended.reference} to end well, got {ended.state.value}: {ended.reason}",
+                                ended.remedy or f"See: jobs log {ended.reference}")  # fmt: skip
+    return ended
 
 
 def _result(status: JobStatus) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 from MgImplantSegLib.events import Events
 from MgImplantSegLib.jobs.agent.job_folder import State
 from MgImplantSegLib.jobs.connection import Connection, agent_settings, connect
-from MgImplantSegLib.jobs.environment import Environment
+from MgImplantSegLib.jobs.environment import Environment, Kind
 from MgImplantSegLib.jobs.request import InputPath, InputText, JobRequest, slug
 from MgImplantSegLib.jobs.transfer import fetch_results, send_engine, send_input
 
@@ -38,6 +39,8 @@ class JobStatus:
         The job's folder there.
     slurm_job : str, optional
         The cluster's number.
+    submitted_as : str
+        Name of the environment that it was submitted to; environments may share a folder.
     is_new : bool, optional
         Of a submission: False if the same request was there already.
     """
@@ -52,6 +55,7 @@ class JobStatus:
     created: float
     ended: float | None
     folder: str
+    submitted_as: str = ""
     slurm_job: str | None = None
     is_new: bool | None = None
 
@@ -105,12 +109,15 @@ class Backend:
             "variables": dict(self.environment.variables), "grace_s": self.environment.grace_s,
             "processes": self.environment.processes_per_node if request.is_parallel else 1,
             "nodes": self.environment.nodes if request.is_parallel else 1,
+            "keeps_variables": self.environment.kind is Kind.THIS,
             "scheduler": agent_settings(self.environment)["scheduler"],
             "resume_arguments": list(request.resume_words), "checkpoint": request.checkpoint,
         }  # fmt: skip
         same = [description, texts, engine_digest, digests, program.digest if program else "", request.again]
-        description["digests"] = [engine_digest, *digests, *([program.digest] if program else [])]
         job = f"{slug(request.name)}-{_short_digest(same)}"
+        description["digests"] = [engine_digest, *digests, *([program.digest] if program else [])]
+        description["environment"] = self.environment.name
+        description["submission"] = uuid.uuid4().hex
         return self._status(self._ask("submit", job=job, description=description, inputs=texts))
 
     def status(self, job: str) -> JobStatus:
@@ -176,6 +183,8 @@ class Backend:
                 words.append(f"../inputs/{word.name}")
                 texts[word.name] = word.compose(send)
             else:
+                if not self._connection.is_here and Path(word).is_absolute():
+                    events.warning(f"{word} does not exist here; it is meant as a path there and is not fetched.")
                 words.append(word)
         return words, digests, texts
 

@@ -34,7 +34,9 @@ def data_folder() -> str:
     """The folder for jobs of this computer."""
     if sys.platform == "win32":
         return str(Path(os.environ.get("LOCALAPPDATA", Path.home())) / "MgImplantSeg")
-    return "~/Library/Application Support/MgImplantSeg" if sys.platform == "darwin" else "~/.local/share/mgimplantseg"
+    if sys.platform == "darwin":
+        return "~/Library/Application Support/MgImplantSeg"
+    return str(Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "mgimplantseg")
 
 
 def read_environments() -> dict[str, Environment]:

@@ -1,4 +1,4 @@
-"""A training run as a job: its configuration is rewritten so that every path is right where the job runs."""
+"""A training run, or a study of many, as a job: its configuration is rewritten with the paths there."""
 
 from __future__ import annotations
 
@@ -8,21 +8,28 @@ from pathlib import Path
 
 from MgImplantSegLib.jobs.request import InputText, JobRequest
 
+TRAINING_COMMANDS = ("train", "crossvalidate", "scale")
 CONFIGURATION_NAME = "training.toml"
 LAST_CHECKPOINT = "last.pt"
 RESULTS_FROM_INPUTS = "../results"
 CACHE_FROM_INPUTS = "../../../cache"
 
 
-def training_request(configuration: Path, *, name: str = "", again: str = "") -> JobRequest:
+def training_request(
+    configuration: Path, *, command: str = "train", words: tuple[str, ...] = (), name: str = "", again: str = ""
+) -> JobRequest:
     """The request to train as a TOML file says, on the samples that it names.
 
     Parameters
     ----------
     configuration : Path
         Read and checked now; later changes of the file do not matter.
+    command : str
+        One of `TRAINING_COMMANDS`. Studies go on by themselves from what is finished; they run in one process.
+    words : tuple of str
+        Further words of the command.
     name : str
-        For people; default: "train-" and the run's name.
+        For people; default: the command and the run's name.
     again : str
         Any text; makes the same configuration run once more.
 
@@ -38,15 +45,18 @@ def training_request(configuration: Path, *, name: str = "", again: str = "") ->
     def compose(path_there: Callable[[Path], str]) -> str:
         samples = tuple(_sample_there(sample, path_there) for sample in config.data.samples)
         data = replace(config.data, samples=samples, cache=Path(CACHE_FROM_INPUTS))
-        base_model = config.base_model and Path(path_there(config.base_model))
+        base_model = config.base_model
+        if base_model is not None and base_model.is_file():
+            base_model = Path(path_there(base_model))
         return replace(config, output=Path(RESULTS_FROM_INPUTS), data=data, base_model=base_model).to_toml()
 
+    is_single_run = command == "train"
     return JobRequest(
-        ("train", InputText(CONFIGURATION_NAME, compose)),
-        name or f"train-{config.name}",
-        is_parallel=True,
-        resume_words=("--resume", config.name),
-        checkpoint=f"{config.name}/{LAST_CHECKPOINT}",
+        (command, InputText(CONFIGURATION_NAME, compose), *words),
+        name or f"{command}-{config.name}",
+        is_parallel=is_single_run,
+        resume_words=("--resume", config.name) if is_single_run else (),
+        checkpoint=f"{config.name}/{LAST_CHECKPOINT}" if is_single_run else config.name,
         again=again,
     )
 

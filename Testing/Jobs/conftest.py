@@ -20,8 +20,19 @@ GRACE_S = 8.0
 
 @pytest.fixture(scope="session", autouse=True)
 def own_configuration(tmp_path_factory) -> None:
-    """No test sees or changes the configuration of the user who runs it."""
+    """No test sees or changes the configuration and jobs of the user who runs it."""
+    os.environ["XDG_DATA_HOME"] = str(tmp_path_factory.mktemp("data home"))
     os.environ["MGIMPLANTSEG_CONFIG"] = str(tmp_path_factory.mktemp("configuration"))
+
+
+def start(service: SshServer | SlurmCluster) -> None:
+    """Start a server; where that is not possible skip its tests and say so, but fail in continuous integration."""
+    try:
+        service.start()
+    except (OSError, TimeoutError) as error:
+        if os.environ.get("CI") == "true":
+            raise
+        pytest.skip(f"{type(service).__name__} cannot be started here: {error}")
 
 
 @pytest.fixture(scope="session")
@@ -30,9 +41,11 @@ def sshd(tmp_path_factory) -> Iterator[SshServer]:
     if missing := missing_for_sshd():
         pytest.skip(f"no sshd of our own here: missing {', '.join(missing)}; see Testing/Jobs/start_services.py")
     server = SshServer(tmp_path_factory.mktemp("services") / "ssh")
-    server.start()
-    yield server
-    server.stop()
+    try:
+        start(server)
+        yield server
+    finally:
+        server.stop()
 
 
 @pytest.fixture(scope="session")
@@ -45,7 +58,7 @@ def slurm(tmp_path_factory) -> Iterator[SlurmCluster]:
     cluster = SlurmCluster(tmp_path_factory.mktemp("services") / "slurm")
     os.environ["SLURM_CONF"] = str(cluster.configuration)
     try:
-        cluster.start()
+        start(cluster)
         yield cluster
     finally:
         cluster.stop()

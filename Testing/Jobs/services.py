@@ -17,6 +17,7 @@ SERVER_PATH = "/usr/sbin:/usr/local/sbin:/sbin"
 SSHD_PROGRAMS = ("sshd", "ssh", "ssh-keygen")
 SLURM_PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scontrol", "scancel", "srun")
 DEBIAN_PACKAGES = ("openssh-server", "openssh-client", "slurm-wlm", "munge")
+FAKE_GPUS = ("/dev/null", "/dev/zero")
 SECONDS_TO_START = 60
 
 
@@ -168,7 +169,6 @@ class SlurmCluster:
         folder.mkdir(mode=0o755)
         (folder / "munge.key").write_bytes(secrets.token_bytes(128))
         (folder / "munge.key").chmod(0o400)
-        self._make_fake_gpus()
         self._write_configuration(cores)
         env = {"SLURM_CONF": str(self.configuration)}
         munge = [find_program("munged"), "--foreground", "--force", f"--key-file={folder}/munge.key",
@@ -202,10 +202,6 @@ class SlurmCluster:
     def _nodes_are_idle(self) -> bool:
         return self.run("sinfo", "-h", "-N", "-p", "gpu", "-o", "%t").split() == ["idle"] * len(self.NODES)
 
-    def _make_fake_gpus(self) -> None:
-        for index in range(2):
-            os.mknod(self.folder / f"fakegpu{index}", 0o666 | 0o020000, os.makedev(1, 3))
-
     def _write_configuration(self, cores: int) -> None:
         folder, host = self.folder, socket.gethostname()
         for name in ("state", *self.NODES):
@@ -230,6 +226,5 @@ class SlurmCluster:
             "PartitionName=low Nodes=n1 PriorityTier=1 GraceTime=5 MaxTime=60 PreemptMode=REQUEUE\n"
             "PartitionName=high Nodes=n1 PriorityTier=10 MaxTime=60 PreemptMode=OFF\n"
         )
-        (folder / "gres.conf").write_text(
-            "".join(f"NodeName={name} Name=gpu File={folder}/fakegpu[0-1]\n" for name in self.NODES)
-        )
+        devices = "".join(f"Name=gpu File={device}\n" for device in FAKE_GPUS)
+        (folder / "gres.conf").write_text(devices)

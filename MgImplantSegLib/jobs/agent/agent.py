@@ -119,7 +119,10 @@ class Agent:
                     return self._start_new(path, {**description, "id": job_id, "created": time.time()}, inputs)
                 except FileExistsError:
                     continue
-            found = self._status(JobFolder(path))
+            folder = JobFolder(path)
+            found = self._status(folder)
+            if folder.description.get("submission") == description["submission"]:
+                return {**found, "is_new": True}  # the caller's connection broke after this very submission
             if State(found["state"]) not in STARTS_ANEW:
                 return {**found, "is_new": False}
             number += 1
@@ -170,7 +173,8 @@ class Agent:
 
     def clean(self) -> dict[str, Any]:
         """Delete files that no job uses."""
-        used = {digest for path in self._jobs.glob("[!.]*") for digest in JobFolder(path).description["digests"]}
+        jobs = (JobFolder(path).read("job") or {} for path in self._jobs.glob("[!.]*"))
+        used = {digest for job in jobs for digest in job.get("digests", ())}
         return {"freed_bytes": self._store.remove_unused(used)}
 
     def results(self, job: str) -> dict[str, Any]:
@@ -216,6 +220,7 @@ class Agent:
             "ended": ended["ended"] if ended and outcome.state.is_final else None,
             "slurm_job": slurm["job"] if slurm else None, "folder": str(folder.path),
             "command": description["shown"],
+            "submitted_as": description.get("environment", ""),
         }  # fmt: skip
 
 

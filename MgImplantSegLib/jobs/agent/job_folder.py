@@ -17,6 +17,7 @@ import json
 import os
 import re
 import time
+from contextlib import suppress
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from MgImplantSegLib.files import atomic_output, output_errors
 
 VALID_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 ARCHIVED = ("exit", "runner", "slurm")
+LAST_BYTES, LONGEST_LINE = 4096, 300
 RESERVE_BYTES = 64 << 10
 
 
@@ -132,6 +134,14 @@ class JobFolder:
             else:
                 is_open_line = False
             stream.write(b"\n" * is_open_line + json.dumps(record).encode("ascii") + b"\n")
+
+    def last_line(self) -> str:
+        """The last line of the log, shortened; empty if there is none."""
+        with suppress(OSError), open(self.log, "rb") as stream:
+            stream.seek(max(0, self.log.stat().st_size - LAST_BYTES))
+            lines = stream.read().decode("utf-8", "replace").strip().splitlines()
+            return lines[-1].strip()[:LONGEST_LINE] if lines else ""
+        return ""
 
     @property
     def stop_is_asked(self) -> bool:

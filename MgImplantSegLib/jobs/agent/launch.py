@@ -54,13 +54,15 @@ def can_resume(description: Mapping[str, Any], results: Path) -> bool:
 
 def command_environment(description: Mapping[str, Any], variables: Mapping[str, str], token: str) -> dict[str, str]:
     """The environment variables of the command: the engine sent along comes first, nothing leads Python astray."""
-    kept = {name: value for name, value in variables.items() if name not in LEADS_PYTHON_ASTRAY}
+    stays = description["keeps_variables"]  # Slicer's own Python does not run without its variables
+    kept = {name: value for name, value in variables.items() if stays or name not in LEADS_PYTHON_ASTRAY}
+    paths = [description["engine"], *([variables["PYTHONPATH"]] if stays and "PYTHONPATH" in variables else [])]
     threads = max(1, _cores(variables) // description["processes"])
     return {
         "OMP_NUM_THREADS": str(threads),
         **kept,
         **description["variables"],
-        "PYTHONPATH": description["engine"],
+        "PYTHONPATH": os.pathsep.join(paths),
         "PYTHONUNBUFFERED": "1",
         "PYTHONIOENCODING": "utf-8:backslashreplace",
         EVENTS_VARIABLE: EVENTS_FROM_RESULTS,

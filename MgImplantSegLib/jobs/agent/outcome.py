@@ -32,10 +32,14 @@ class Outcome:
                 "is_provisional": self.is_provisional}  # fmt: skip
 
 
-def judge(events: Path, first_byte: int, code: int) -> Outcome:
-    """The outcome of a command that ended with `code` and whose events begin at `first_byte` of the file."""
+def judge(events: Path, first_byte: int, code: int, last_words: str = "") -> Outcome:
+    """The outcome of a command that ended with `code` and whose events begin at `first_byte` of the file.
+
+    `last_words` is the last line of its log.
+    """
     last = {record["event"]: record for record in read_events(events, first_byte)}
-    if last.get("result", {}).get("finished") is False:
+    result = last.get("result", {})
+    if result.get("finished") is False and "missing" not in result:  # one fold of many is a job that is done
         return Outcome(State.CANCELLED, "The command was stopped before its work was finished.")
     if code == 0 or "result" in last:
         return Outcome(State.DONE)
@@ -43,7 +47,8 @@ def judge(events: Path, first_byte: int, code: int) -> Outcome:
         return Outcome(State.CANCELLED, "The command was stopped.")
     if "error" in last:
         return Outcome(State.FAILED, last["error"].get("message", ""), last["error"].get("remedy", ""))
-    return Outcome(State.FAILED, f"The command ended with {_code_text(code)}.", "See the log: jobs log")
+    ended = f"The command ended with {_code_text(code)}"
+    return Outcome(State.FAILED, f"{ended}: {last_words}" if last_words else f"{ended}.", "See the log: jobs log")
 
 
 def read_events(path: Path, first_byte: int) -> Iterator[dict[str, Any]]:

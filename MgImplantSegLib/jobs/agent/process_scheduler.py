@@ -6,7 +6,6 @@ import os
 import socket
 import subprocess
 import time
-from contextlib import suppress
 from typing import Any
 
 from MgImplantSegLib.errors import DependencyError
@@ -44,7 +43,7 @@ class ProcessScheduler:
             _wait_for_runner(job, process)
         elif process.wait(SECONDS_TO_START) != 0:
             raise DependencyError(
-                f"Expected {words[0]} to start the job, got: {_last_line(job)}",
+                f"Expected {words[0]} to start the job, got: {job.last_line() or 'no message'}",
                 "Test the environment: jobs environments test",
             )
 
@@ -89,10 +88,11 @@ def clean_variables(variables: dict[str, str]) -> dict[str, str]:
 def _start(words: list[str], job: JobFolder, log) -> subprocess.Popen:
     flags = {"start_new_session": True}
     if os.name == "nt":
-        flags = {"creationflags": subprocess.DETACHED_PROCESS | subprocess.CREATE_NEW_PROCESS_GROUP}
+        flags = {"creationflags": subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP}
+    variables = dict(os.environ) if job.description["keeps_variables"] else clean_variables(dict(os.environ))
     try:
         return subprocess.Popen(words, cwd=job.results, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                env=clean_variables(dict(os.environ)), **flags)  # fmt: skip
+                                env=variables, **flags)  # fmt: skip
     except OSError as error:
         raise DependencyError(
             f"Expected a Python at {words[0]}, got: {error.strerror}.", "Correct `python` of the environment."
@@ -120,10 +120,3 @@ def _unseen(runner: dict[str, Any]) -> Outcome:
         return Outcome(State.RUNNING)
     return Outcome(State.RUNNING, f"No sign of life from {runner['machine']} for {silence_s:.0f} s.",
                    f"Ask on {runner['machine']} itself.")  # fmt: skip
-
-
-def _last_line(job: JobFolder) -> str:
-    with suppress(OSError):
-        lines = job.log.read_text("utf-8", "replace").strip().splitlines()
-        return lines[-1] if lines else "no message"
-    return "no message"

@@ -69,7 +69,7 @@ def kill_marked(token: str) -> None:
 
 def ask_to_end(process: subprocess.Popen) -> None:
     """The polite signal to one process."""
-    with suppress(ProcessLookupError):
+    with suppress(OSError):
         process.send_signal(signal.CTRL_BREAK_EVENT if os.name == "nt" else signal.SIGTERM)
 
 

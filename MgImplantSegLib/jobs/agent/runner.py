@@ -125,7 +125,7 @@ class Runner:
         return self._slurm is not None and signal.SIGTERM in self._signals
 
     def _judge(self, code: int) -> Outcome:
-        outcome = judge(self._job.events, self._first_byte, code)
+        outcome = judge(self._job.events, self._first_byte, code, self._job.last_line())
         if outcome.state is State.DONE or self._stopped is StopReason.ASKED:
             return outcome if outcome.state is State.DONE else Outcome(State.CANCELLED, "Stopped on request.")
         if self._slurm is not None and (self._stopped is not None or outcome.state is State.CANCELLED):
@@ -147,9 +147,12 @@ class Runner:
         return Outcome(State.CANCELLED, "Stopped by SLURM (scancel or preemption).", "Go on with: jobs resume", True)
 
     def _checkpoint_time(self) -> int | None:
-        """When the checkpoint was written; None without one."""
-        path = self._job.results / (self._description["checkpoint"] or ".")
-        return path.stat().st_mtime_ns if self._description["checkpoint"] and path.exists() else None
+        """When the checkpoint, or the newest file of a folder of them, was written; None without one."""
+        if not self._description["checkpoint"]:
+            return None
+        path = self._job.results / self._description["checkpoint"]
+        files = [path] if path.is_file() else path.rglob("*.*")
+        return max((file.stat().st_mtime_ns for file in files), default=None)
 
     def _sign_of_life(self) -> None:
         self._last_sign = time.monotonic()

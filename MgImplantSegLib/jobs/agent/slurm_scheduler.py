@@ -107,7 +107,9 @@ class SlurmScheduler:
 
     @property
     def _seconds_before_limit(self) -> int:
-        return round(self._settings["grace_s"]) + SECONDS_BEFORE_LIMIT
+        """When the command is told that its time ends; SLURM may be a minute early, and short limits need a share."""
+        wanted, limit = round(self._settings["grace_s"]) + SECONDS_BEFORE_LIMIT, 60 * self._settings["time_minutes"]
+        return min(wanted, limit // 3) if limit else wanted
 
     def _is_over(self, job: JobFolder) -> bool:
         return STATE_OF_SLURM.get(self._ask(job)[0], State.LOST).is_final

@@ -1,0 +1,188 @@
+"""Parts of the launcher by themselves: outcomes, events, words, paths, and requests that mean harm."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from MgImplantSegLib.cli.job_actions import request_of
+from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.events import Events
+from MgImplantSegLib.jobs.agent import processes
+from MgImplantSegLib.jobs.agent.agent import Agent
+from MgImplantSegLib.jobs.agent.frames import read_frame, write_frame
+from MgImplantSegLib.jobs.agent.job_folder import JobFolder, State
+from MgImplantSegLib.jobs.agent.outcome import judge
+from MgImplantSegLib.jobs.agent.store import DamagedCopy
+from MgImplantSegLib.jobs.bundle import make_bundle
+from MgImplantSegLib.jobs.connection import agent_settings
+from MgImplantSegLib.jobs.environment import Environment
+from MgImplantSegLib.jobs.request import InputPath, engine_request, slug
+from MgImplantSegLib.jobs.transfer import mapped_path
+
+CANCELLED, RESULT = {"event": "cancelled"}, {"event": "result"}
+ERROR = {"event": "error", "message": "bad", "remedy": "do"}
+
+
+@pytest.mark.parametrize(
+    ("events", "code", "state"),
+    [
+        ([RESULT], 0, State.DONE),
+        ([RESULT], 1, State.DONE),  # torchrun after a worker that died when all was done
+        ([], 0, State.DONE),
+        ([CANCELLED], 1, State.CANCELLED),  # torchrun after a clean stop
+        ([], 130, State.CANCELLED),
+        ([{"event": "result", "finished": False}], 0, State.CANCELLED),
+        ([{"event": "result", "finished": False, "missing": ["fold2"]}], 0, State.DONE),
+        ([ERROR, CANCELLED], 1, State.FAILED),  # one worker failed, the others were stopped
+        ([], 7, State.FAILED),
+        ([], -9, State.FAILED),
+    ],
+)
+def test_the_outcome_is_read_from_events_before_the_exit_code(tmp_path, events, code, state):
+    path = tmp_path / "events.jsonl"
+    old = json.dumps(RESULT) + "\n"
+    path.write_text(old + "no json\n[1]\n" + "".join(json.dumps(event) + "\n" for event in events))
+    assert judge(path, len(old), code).state is state
+
+
+def test_an_event_after_a_line_that_was_cut_off_is_a_line_of_its_own(tmp_path):
+    job = JobFolder.create(tmp_path / "job", {}, {})
+    job.append_event("first", text="é\n")
+    with open(job.events, "a") as stream:
+        stream.write('{"event": "cut o')
+    job.append_event("second")
+    lines = job.events.read_text("utf-8").splitlines()
+    assert [json.loads(line)["event"] for line in (lines[0], lines[2])] == ["first", "second"]
+    assert len(lines) == 3
+
+
+def test_a_job_folder_is_never_made_twice(tmp_path):
+    JobFolder.create(tmp_path / "job", {"first": True}, {"a.toml": "x"})
+    with pytest.raises(FileExistsError):
+        JobFolder.create(tmp_path / "job", {"first": False}, {})
+    assert JobFolder(tmp_path / "job").description == {"first": True}
+    assert [path.name for path in tmp_path.iterdir()] == ["job"]
+
+
+def test_a_process_is_recognised_by_more_than_its_number():
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    identity = processes.identity(child.pid)
+    assert processes.is_alive(identity)
+    pid, started, boot = identity.split(" ", 2)
+    assert not processes.is_alive(f"{pid} {int(started) - 1} {boot}")
+    child.kill()
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    assert not processes.is_alive(identity), "a zombie is not alive"
+    child.wait()
+    child.stdin.close()
+
+
+def test_frames_carry_any_bytes_and_say_when_they_are_cut_off():
+    stream = io.BytesIO()
+    write_frame(stream, {"path": "a\udcff\n"}, b"\n{}\0")
+    content = stream.getvalue()
+    assert read_frame(io.BytesIO(content)) == ({"path": "a\udcff\n"}, b"\n{}\0")
+    for length in (0, 5, len(content) - 1):
+        with pytest.raises(EOFError):
+            read_frame(io.BytesIO(content[:length]))
+
+
+@pytest.fixture
+def agent(tmp_path) -> Agent:
+    """An agent with a secret beside its folder."""
+    (tmp_path / "secret").write_text("secret")
+    agent = Agent(agent_settings(Environment("x", python=sys.executable, root=str(tmp_path / "root"))))
+    agent.hello()
+    (tmp_path / "root" / "jobs" / "job" / "results").mkdir(parents=True)
+    (tmp_path / "root" / "jobs" / "job" / "job.json").write_text("{}")
+    (tmp_path / "root" / "jobs" / "job" / "results" / "link").symlink_to(tmp_path / "secret")
+    return agent
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        {"operation": "status", "job": "../jobs/job"},
+        {"operation": "status", "job": ".."},
+        {"operation": "remove", "job": "../../secret"},
+        {"operation": "get", "job": "job", "path": "../../../../secret", "offset": 0},
+        {"operation": "get", "job": "job", "path": "link", "offset": 0},
+        {"operation": "digest", "job": "job", "path": "/etc/passwd"},
+        {"operation": "read", "job": "job", "file": "../job.json", "offset": 0},
+        {"operation": "put", "digest": "../../secret", "offset": 0, "payload": b"x"},
+        {"operation": "make_set", "digest": "0" * 64, "members": [{"path": "../x", "sha256": "0" * 64}]},
+        {"operation": "make_set", "digest": "0" * 64, "members": [{"path": "/x", "sha256": "0" * 64}]},
+        {"operation": "__init__"},
+    ],
+)
+def test_nothing_outside_of_the_agents_folder_is_reached(agent, request_, tmp_path):
+    with pytest.raises(InputError):
+        agent.answer(request_)
+    assert (tmp_path / "secret").read_text() == "secret"
+    assert agent.answer({"operation": "results", "job": "job"})[0]["files"] == []
+
+
+def test_a_file_that_arrives_damaged_is_thrown_away(agent):
+    digest = hashlib.sha256(b"right").hexdigest()
+    agent.put(digest, 0, b"wrong")
+    with pytest.raises(DamagedCopy):
+        agent.complete(digest)
+    assert agent.files_here([digest]) == {"bytes": {digest: 0}}
+    agent.put(digest, 0, b"right")
+    agent.complete(digest)
+    assert agent.files_here([digest]) == {"bytes": {digest: None}}
+
+
+def test_words_that_name_files_go_along_and_others_stay(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("scan.nrrd", "9", "auto", "segment"):
+        Path(name).write_text("x")
+    words = ["segment", "scan.nrrd", "out.seg.nrrd", "--planes", "9", "--model=./auto", "./auto", "--device", "auto"]
+    expected = ("segment", InputPath(Path("scan.nrrd")), "out.seg.nrrd", "--planes", "9",
+                InputPath(Path("auto"), "--model="), InputPath(Path("auto")), "--device", "auto")  # fmt: skip
+    assert engine_request(words).words == expected
+    assert engine_request(words).name == "segment-scan"
+    with pytest.raises(InputError, match="--events"):
+        engine_request(["segment", "--events=x"])
+
+
+def test_a_wrong_configuration_is_said_before_anything_is_sent(tmp_path):
+    (tmp_path / "wrong.toml").write_text('name = "x"\nsed = 3\n')
+    with pytest.raises(InputError, match="sed"):
+        request_of(["train", str(tmp_path / "wrong.toml")], "", "")
+    with pytest.raises(InputError, match="resume"):
+        request_of(["train", "c.toml", "--resume", "run"], "", "")
+
+
+def test_the_longest_mapped_folder_counts_and_a_name_that_only_begins_alike_does_not():
+    path_map = (("/data", "/mnt/data"), ("/data/big", "/scratch"), ("/home", "Z:\\home"))
+    assert mapped_path(Path("/data/a b/x"), path_map) == "/mnt/data/a b/x"
+    assert mapped_path(Path("/data/big/x"), path_map) == "/scratch/x"
+    assert mapped_path(Path("/home/me/x"), path_map) == "Z:\\home\\me\\x"
+    assert mapped_path(Path("/database/x"), path_map) is None
+
+
+def test_a_pattern_is_a_bundle_with_the_names_that_it_matched(tmp_path):
+    for name in ("s1/image.nrrd", "s2/image.nrrd", "s2/other.nrrd"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(name)
+    bundle = make_bundle(tmp_path / "s*" / "image.nrrd", Events())
+    assert [member.name for member in bundle.members] == ["s1/image.nrrd", "s2/image.nrrd"]
+    assert bundle.main == "s*/image.nrrd"
+
+
+@pytest.mark.parametrize("name", ["", "é", "-x", "a" * 500, "../..", "a b;c", "$(x)"])
+def test_every_name_gives_a_harmless_folder(name):
+    assert slug(name)
+    assert not slug(name).startswith("-")
+    assert slug(name).replace("-", "").isalnum()
+    assert slug(name).isascii()
+    assert len(slug(name)) <= 40
