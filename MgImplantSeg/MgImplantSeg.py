@@ -79,10 +79,17 @@ class MgImplantSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def cleanup(self):
         """Called when the module is reloaded and when the application closes: nothing may go on running."""
         slicer.app.disconnect("aboutToQuit()", self.onAboutToQuit)
-        self.setParameterNode(None)
-        if self.panel is not None:
-            self.panel.cleanup()
         self.removeObservers()
+        if self.panel is not None:
+            self.setParameterNode(None)
+            self.panel.cleanup()
+            self.panel = None  # a node combo box that Python still holds when Slicer quits makes the exit crash
+
+    def onReload(self):
+        """Reload the sections too."""
+        for name in [name for name in sys.modules if name.split(".")[0] == "MgImplantSegSections"]:
+            del sys.modules[name]
+        ScriptedLoadableModuleWidget.onReload(self)
 
     def onAboutToQuit(self):
         """Slicer quits: stop all work."""
@@ -117,7 +124,8 @@ class MgImplantSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if self._parameterNode is not None:
             if self._parameterNodeGuiTag is not None:
                 self._parameterNode.disconnectGui(self._parameterNodeGuiTag)
-            self.removeObserver(self._parameterNode.parameterNode, "ModifiedEvent", self.onParametersModified)
+            if self.hasObserver(self._parameterNode.parameterNode, "ModifiedEvent", self.onParametersModified):
+                self.removeObserver(self._parameterNode.parameterNode, "ModifiedEvent", self.onParametersModified)
         self._parameterNode, self._parameterNodeGuiTag = parameterNode, None
         self.panel.workbench.parameters = parameterNode
         if parameterNode is not None:

@@ -9,6 +9,7 @@ from slicer.i18n import tr as _
 
 from MgImplantSegLib.errors import MgImplantSegError
 from MgImplantSegSections import pythons
+from MgImplantSegSections.measureWork import knownWords
 from MgImplantSegSections.workbench import ProgressView, errorText, setEnabled
 
 COLUMNS = 4
@@ -18,9 +19,9 @@ WAITING, RUNNING, DONE, FAILED = "waiting", "running", "done", "failed"
 class BatchSection:
     """Runs the engine's batch command with the choices of sections 2, 3 and 4."""
 
-    def __init__(self, workbench, models, segmentation):
+    def __init__(self, workbench, models, segmentation, measurements):
         self.workbench, self.ui = workbench, workbench.ui
-        self._models, self._segmentation = models, segmentation
+        self._models, self._segmentation, self._measurements = models, segmentation, measurements
         self._progress = ProgressView(workbench, self.ui.batchProgressBar, self.ui.batchStatusLabel)
         self._task, self._samples = None, []
         table = self.ui.batchTable
@@ -66,18 +67,10 @@ class BatchSection:
 
     def arguments(self):
         """Words of the engine's command line."""
-        from MgImplantSegSections.parameters import InitialKind
-
         chosen = self.workbench.parameters
-        words = ["batch", self.ui.batchFolderEdit.currentPath, self.ui.batchOutputEdit.currentPath,
-                 "--model", str(self._models.path()), "--planes", chosen.planes.value, "--fusion", chosen.fusion.value,
-                 "--device", self._segmentation.device(), "--distance-mm", f"{chosen.distanceMm:.10g}",
-                 "--surface", chosen.surfaceArea.value]  # fmt: skip
-        words += ["--days", f"{chosen.days:.10g}"] if chosen.days else []
-        if chosen.initialKind == InitialKind("typed"):
-            words += ["--initial-volume-mm3", f"{chosen.initialVolumeMm3:.10g}"] if chosen.initialVolumeMm3 else []
-            words += ["--initial-area-mm2", f"{chosen.initialAreaMm2:.10g}"] if chosen.initialAreaMm2 else []
-        return words
+        return ["batch", self.ui.batchFolderEdit.currentPath, self.ui.batchOutputEdit.currentPath,
+                "--model", str(self._models.path()), "--planes", chosen.planes.value, "--fusion", chosen.fusion.value,
+                "--device", self._segmentation.device(), *knownWords(self._measurements.request())]  # fmt: skip
 
     def onCopyCommand(self):
         """The command that does the same elsewhere goes to the clipboard."""
@@ -88,6 +81,11 @@ class BatchSection:
         """Start the queue, or cancel it; finished scans stay finished."""
         if self.isRunning():
             self._task.cancel()
+            return
+        if not pythons.isHere(self._segmentation.runIn()):
+            self.ui.batchStatusLabel.text = _(
+                "Choose an environment on this computer in section 3, or copy the command."
+            )
             return
         missing = pythons.missingPackages(self._segmentation.runIn())
         if missing:

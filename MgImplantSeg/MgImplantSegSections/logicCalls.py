@@ -1,5 +1,7 @@
 """The calls of the module's logic: the same work for scripts (they wait) and for the panel (it does not)."""
 
+from dataclasses import replace
+
 import slicer
 from slicer.i18n import tr as _
 
@@ -50,6 +52,8 @@ class LogicCalls:
 
     def segmentSteps(self, volumeNode, request, environment, token):
         """The work of `segment` as a generator of events."""
+        if not pythons.isHere(environment):
+            request = replace(request, farEnvironment=environment)
         return segmentSteps(volumeNode, request, pythons.python(environment), slicer.app.temporaryPath, token)
 
     def quantifySteps(self, segmentationNode, request, token):

@@ -2,13 +2,14 @@
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from slicer.i18n import tr as _
 
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.labels import Role
+from MgImplantSegLib.quantification.options import QuantifyOptions
 from MgImplantSegLib.quantification.results import Measure, QuantificationReport, Series
 from MgImplantSegLib.regions import write_roi_markups
 from MgImplantSegLib.scene.markups import box_of_roi_node
@@ -38,8 +39,12 @@ class QuantifyRequest:
     initialAreaMm2: float | None = None
     days: float | None = None
     roiNodes: tuple = ()
-    distanceMm: float = 0.5
-    surface: str = "smoothed-mesh"
+    distanceMm: float = QuantifyOptions.distance_mm
+    surface: str = QuantifyOptions.surface
+    rateForm: str = QuantifyOptions.rate_form
+    contact: str = QuantifyOptions.contact
+    closeCracksMm: float = 0.0
+    allMeasures: bool = False
 
     def boxes(self):
         """The ROI boxes in the world, in LPS."""
@@ -85,20 +90,31 @@ def measureArguments(request, folder):
 
     :raises InputError: if a ROI or the surface model cannot be used.
     """
-    words = ["--distance-mm", f"{request.distanceMm:.10g}", "--surface", request.surface]
-    if request.days is not None:
-        words += ["--days", f"{request.days:.10g}"]
-    volume, area = request.initialVolumeMm3, request.initialAreaMm2
     if request.initialModelNode is not None:
         volume, area = _volumeAndArea(request.initialModelNode)
-    if volume is not None:
-        words += ["--initial-volume-mm3", f"{volume:.10g}"]
-    if area is not None:
-        words += ["--initial-area-mm2", f"{area:.10g}"]
+        request = replace(request, initialVolumeMm3=volume, initialAreaMm2=area)
+    words = knownWords(request)
     if request.roiNodes:
         write_roi_markups(request.boxes(), folder / "rois.mrk.json")
         words += ["--roi", folder / "rois.mrk.json"]
     return words
+
+
+def knownWords(request):
+    """Words of the command line for what is typed and how to measure: all that holds for any scan."""
+    words = ["--distance-mm", f"{request.distanceMm:.10g}", *methodWords(request)]
+    typed = {"--days": request.days, "--initial-volume-mm3": request.initialVolumeMm3,
+             "--initial-area-mm2": request.initialAreaMm2}  # fmt: skip
+    for option, value in typed.items():
+        words += [] if value is None else [option, f"{value:.10g}"]
+    return words
+
+
+def methodWords(request):
+    """Words of the command line that say how to measure."""
+    words = ["--surface", request.surface, "--rate-form", request.rateForm, "--contact", request.contact]
+    words += ["--close-cracks-mm", f"{request.closeCracksMm:.10g}"] if request.closeCracksMm else []
+    return [*words, "--measures", "all"] if request.allMeasures else words
 
 
 def _volumeAndArea(modelNode):

@@ -49,6 +49,7 @@ class MeasurementsSection:
             chosen.initialModel if kind == InitialKind("model") else None,
             (chosen.initialVolumeMm3 or None) if typed else None, (chosen.initialAreaMm2 or None) if typed else None,
             chosen.days or None, tuple(roiNodes(chosen)), chosen.distanceMm, chosen.surfaceArea.value,
+            chosen.rateForm.value, chosen.contactMethod.value, chosen.closeCracksMm, chosen.allMeasures,
         )  # fmt: skip
 
     def isRunning(self):

@@ -39,7 +39,7 @@ class Panel:
         self.regions = RegionsList(workbench)
         self.measurements = MeasurementsSection(workbench, self.regions, self.classes, self._observations.replace)
         self.compare = CompareSection(workbench, self.measurements)
-        self.batch = BatchSection(workbench, self.models, self.segmentation)
+        self.batch = BatchSection(workbench, self.models, self.segmentation, self.measurements)
         self.training = TrainingSection(workbench)
         self.environments = EnvironmentsSection(workbench)
         self.environments.onListChanged(self.segmentation.refillEnvironments)

@@ -15,15 +15,17 @@ from slicer import (
     vtkMRMLTableNode,
 )
 from slicer.i18n import tr as _
-from slicer.parameterNodeWrapper import Decimals, WithinRange, parameterNodeWrapper
+from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 
 from MgImplantSegLib.planes import PLANE_SETS
-from MgImplantSegLib.quantification.context import QuantifyOptions
+from MgImplantSegLib.quantification.contact_methods import CONTACT_METHODS
+from MgImplantSegLib.quantification.degradation import RATE_FORMS
+from MgImplantSegLib.quantification.options import QuantifyOptions
 from MgImplantSegLib.quantification.surface import SURFACE_METHODS
 from MgImplantSegLib.scene.closed_surfaces import SurfaceMethod
 
 ROI_REFERENCE = "roi"
-Opacity = Annotated[float, WithinRange(0, 1), Decimals(2)]
+Opacity = Annotated[float, WithinRange(0, 1)]
 
 
 class LabelledChoice(Enum):
@@ -48,6 +50,12 @@ TEXT_OF_CHOICE = {
     ("Fusion", "soft"): _("Soft voting"), ("Fusion", "majority"): _("Majority voting"),
     ("SurfaceArea", "smoothed-mesh"): _("Smoothed mesh"), ("SurfaceArea", "crofton"): _("Crofton"),
     ("SurfaceArea", "voxel-faces"): _("Voxel faces"),
+    ("SurfaceArea", "raw-mesh"): _("Raw mesh"),
+    ("RateForm", "initial-area"): _("Initial area"),
+    ("RateForm", "mean-area"): _("Mean of initial and residual area"),
+    ("ContactMethod", "faces"): _("Voxel faces (6 neighbours)"), ("ContactMethod", "mesh"): _("Smoothed mesh"),
+    ("ContactMethod", "18-neighbours"): _("18 neighbours"), ("ContactMethod", "26-neighbours"): _("26 neighbours"),
+    ("ContactMethod", "crofton"): _("Crofton"), ("ContactMethod", "distance"): _("Bone within a distance"),
     ("InitialKind", "none"): _("Not known"), ("InitialKind", "segmentation"): _("Segmentation"),
     ("InitialKind", "model"): _("Surface model"), ("InitialKind", "typed"): _("Typed volume and area"),
     ("SurfaceKind", "0"): _("Flying edges"), ("SurfaceKind", "1"): _("Surface nets (faster)"),
@@ -64,6 +72,8 @@ def choice(name, values):
 Planes = choice("Planes", ("3", *(name for name in PLANE_SETS if name != "3")))
 Fusion = choice("Fusion", fusionNames())
 SurfaceArea = choice("SurfaceArea", SURFACE_METHODS)
+RateForm = choice("RateForm", RATE_FORMS)
+ContactMethod = choice("ContactMethod", CONTACT_METHODS)
 InitialKind = choice("InitialKind", ("none", "segmentation", "model", "typed"))
 SurfaceKind = choice("SurfaceKind", tuple(method.value for method in SurfaceMethod))
 SurfaceColor = choice("SurfaceColor", ("plain", "contact", "depth"))
@@ -83,7 +93,7 @@ class MgImplantSegParameterNode:
     layerOpacity: Opacity = 0.45
     metalOpacity: Opacity = 1.0
     surfaceMethod: SurfaceKind
-    decimation: Annotated[float, WithinRange(0, 0.95), Decimals(2)] = 0.0
+    decimation: Annotated[float, WithinRange(0, 0.95)] = 0.0
     surfaceColor: SurfaceColor
     showScan: bool = False
 
@@ -91,11 +101,15 @@ class MgImplantSegParameterNode:
     initialKind: InitialKind
     initialSegmentation: vtkMRMLSegmentationNode
     initialModel: vtkMRMLModelNode
-    initialVolumeMm3: Annotated[float, WithinRange(0, 1e6), Decimals(4)] = 0.0
-    initialAreaMm2: Annotated[float, WithinRange(0, 1e6), Decimals(4)] = 0.0
-    days: Annotated[float, WithinRange(0, 36500), Decimals(1)] = 0.0
-    distanceMm: Annotated[float, WithinRange(0.001, 100), Decimals(3)] = QuantifyOptions.distance_mm
+    initialVolumeMm3: Annotated[float, WithinRange(0, 1e6)] = 0.0
+    initialAreaMm2: Annotated[float, WithinRange(0, 1e6)] = 0.0
+    days: Annotated[float, WithinRange(0, 36500)] = 0.0
+    distanceMm: Annotated[float, WithinRange(0.001, 100)] = QuantifyOptions.distance_mm
     surfaceArea: SurfaceArea
+    rateForm: RateForm
+    contactMethod: ContactMethod
+    closeCracksMm: Annotated[float, WithinRange(0, 1)] = 0.0
+    allMeasures: bool = False
     autoCompute: bool = False
     measuresTable: vtkMRMLTableNode
 

@@ -31,9 +31,9 @@ def names(*kinds):
     return [name for name, entry in read_environments().items() if not kinds or entry.kind in kinds]
 
 
-def directNames():
-    """Environments that can run a command as a child process of Slicer."""
-    return names(Kind.THIS, Kind.LOCAL)
+def isHere(name):
+    """Whether an environment can run a command as a child process of Slicer; others are asked over the launcher."""
+    return find_environment(name or OWN).kind in (Kind.THIS, Kind.LOCAL)
 
 
 def text(name):
@@ -44,16 +44,13 @@ def text(name):
 def python(name=None):
     """The `EnginePython` of a name; Slicer's own without one.
 
-    :raises InputError: if there is no such environment, or it is not on this computer.
+    Hosts and clusters are asked by the launcher, which Slicer's own Python runs.
+
+    :raises InputError: if there is no such environment.
     """
     environment = find_environment(name or OWN)
-    if environment.kind is Kind.THIS:
-        return EnginePython((sys.executable, "-m", "MgImplantSegLib"), {**os.environ, **ALLOCATOR}, ENGINE_FOLDER)
     if environment.kind is not Kind.LOCAL:
-        raise InputError(
-            _("Expected an environment on this computer, got {name}.").format(name=name),
-            _("Run it there as a job, from section 7 or from the command line."),
-        )
+        return EnginePython((sys.executable, "-m", "MgImplantSegLib"), {**os.environ, **ALLOCATOR}, ENGINE_FOLDER)
     startUp = {key: value for key, value in slicer.util.startupEnvironment().items() if key not in SLICER_ONLY}
     variables = {**startUp, **ALLOCATOR, **environment.variables}
     program = os.path.expanduser(environment.python)
@@ -83,5 +80,5 @@ def version(package):
 def missingPackages(name=None):
     """Packages that Slicer's own Python lacks for the engine; nothing is known of other Pythons before their test."""
     if name not in (None, "", OWN):
-        return []
+        return []  # hosts and clusters have their own torch; the launcher needs the standard library only
     return [package for package in PACKAGES if version(package) is None]

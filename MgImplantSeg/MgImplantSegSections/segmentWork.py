@@ -27,6 +27,7 @@ class SegmentRequest:
     :param roiNode: only what lies in this ROI is segmented.
     :param rows: first and last index along the array's first axis, for a preview; None for all.
     :param outputNode: a segmentation that gets the result; None makes a new one.
+    :param farEnvironment: name of a host or cluster that does the work; the files go there and come back.
     """
 
     modelPath: Path
@@ -36,6 +37,7 @@ class SegmentRequest:
     roiNode: Any = None
     rows: tuple | None = None
     outputNode: Any = None
+    farEnvironment: str = ""
     name: str = ""
     provenance: dict = field(default_factory=dict)
 
@@ -77,6 +79,8 @@ def _arguments(request, geometry, folder):
                  "--planes", request.planes, "--fusion", request.fusion, "--device", request.device]  # fmt: skip
     if all(abs(spacing - 1) < 1e-6 for spacing in geometry.spacing_zyx_mm):
         arguments += ["--spacing-um", "1000"]  # the user has seen the warning about it
+    if request.farEnvironment:
+        arguments += ["--environment", request.farEnvironment]
     if request.roiNode is not None:
         write_roi_markups((box_of_roi_node(request.roiNode),), folder / "roi.mrk.json")
         arguments += ["--roi", folder / "roi.mrk.json"]

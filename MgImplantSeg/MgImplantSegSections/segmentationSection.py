@@ -46,7 +46,7 @@ class SegmentationSection:
 
     def refillEnvironments(self):
         """List Slicer's Python and the others of section 8."""
-        wanted, names = settings.read(settings.RUN_IN, pythons.OWN), pythons.directNames()
+        wanted, names = settings.read(settings.RUN_IN, pythons.OWN), pythons.names()
         self.ui.runInSelector.blockSignals(True)
         self.ui.runInSelector.clear()
         self.ui.runInSelector.addItems([pythons.text(name) for name in names])
@@ -70,7 +70,7 @@ class SegmentationSection:
 
     def runIn(self):
         """The name of the chosen environment."""
-        return pythons.directNames()[max(0, self.ui.runInSelector.currentIndex)]
+        return pythons.names()[max(0, self.ui.runInSelector.currentIndex)]
 
     def isRunning(self):
         """Whether a segmentation or preview runs."""

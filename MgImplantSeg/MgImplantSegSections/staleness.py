@@ -4,7 +4,15 @@ import json
 
 import vtk
 
-from MgImplantSegSections.measureWork import CURRENT, REPORT_ATTRIBUTE, STALE, STATE_COLUMN, reportOfTable, rolesOf
+from MgImplantSegSections.measureWork import (
+    CURRENT,
+    REPORT_ATTRIBUTE,
+    STALE,
+    STATE_COLUMN,
+    methodWords,
+    reportOfTable,
+    rolesOf,
+)
 
 FINGERPRINT_ATTRIBUTE = "MgImplantSeg.Fingerprint"
 ALL_ROIS = "all ROIs"
@@ -22,7 +30,7 @@ def fingerprint(segmentationNode, request, edits):
         "roles": {key: role.value for key, role in rolesOf(segmentationNode).items()},
         "initial": [node.GetID() for node in (request.initialNode, request.initialModelNode) if node is not None],
         "typed": [request.initialVolumeMm3, request.initialAreaMm2], "days": request.days,
-        "distanceMm": request.distanceMm, "surface": request.surface, "place": _place(segmentationNode),
+        "distanceMm": request.distanceMm, "methods": methodWords(request), "place": _place(segmentationNode),
     }  # fmt: skip
     return {"whole": whole, "rois": {box.name: _boxNumbers(box) for box in request.boxes()}}
 

@@ -1,7 +1,7 @@
-"""Writes the pictures of the panel's sections for the README: python Testing/Module/screenshots.py [FOLDER].
+"""Writes the pictures of the panel's sections for the tutorial: python Testing/Module/screenshots.py [FOLDER [MODEL]].
 
-The sample explant is loaded, and segmented by the chosen model (or, without one, taken from a label map given as
-second argument), measured and compared; each section is photographed as a person sees it.
+The sample explant is loaded, segmented by the bundled model (or the given one), shown, measured and compared; each
+section is photographed as a person sees it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 SECTIONS = ("Input", "Model", "Segmentation", "Measurements", "Compare", "Batch", "Training", "Environments")
 
 
-def main(folder: Path, label_file: Path | None) -> None:
+def main(folder: Path, model: Path | None) -> None:
     """Open the panel, go through the workflow, photograph every section."""
     from harness import install
 
@@ -32,29 +32,25 @@ def main(folder: Path, label_file: Path | None) -> None:
         widget = MgImplantSeg.MgImplantSegWidget()
         widget.setup()
         widget.enter()
-        work(widget, label_file)
+        if model is not None:
+            widget.panel.models.add(model)
+        work(widget)
         photograph(widget, folder)
         widget.cleanup()
         application.close()
 
 
-def work(widget, label_file: Path | None) -> None:
+def work(widget) -> None:
     """Input, segmentation, measures with a ROI, comparison."""
     import slicer
     from harness import person
 
-    from MgImplantSegLib.io import read_label_map
-    from MgImplantSegLib.scene.segmentations import add_segmentation_node
-
     ui, panel = widget.panel.workbench.ui, widget.panel
     person.click(ui.sampleDataButton)
-    if label_file is None:
-        person.click(ui.segmentButton)
-        person.wait_until(lambda: not panel.segmentation.isRunning(), 3600)
-    else:
-        volume = ui.inputVolumeSelector.currentNode()
-        node = add_segmentation_node(slicer.mrmlScene, read_label_map(label_file), "Explant", volume)
-        ui.measuredSegmentationSelector.setCurrentNode(node)
+    first = segment(ui, panel)
+    person.choose(ui.planesSelector, "1 plane")
+    second = segment(ui, panel)
+    ui.measuredSegmentationSelector.setCurrentNode(first)
     person.click(ui.show3DButton)
     person.choose(ui.initialKindSelector, "Segmentation")
     ui.initialSegmentationSelector.setCurrentNode(slicer.util.getNode("SimulatedMgExplant before implantation"))
@@ -63,7 +59,19 @@ def work(widget, label_file: Path | None) -> None:
     person.click(ui.addRoiAroundButton)
     person.click(ui.computeButton)
     person.wait_until(lambda: not panel.measurements.isRunning(), 3600)
-    panel.environments.add(Path(sys.executable))
+    ui.referenceSegmentationSelector.setCurrentNode(first)
+    ui.othersSelector.setCheckState(second, 2)
+    person.click(ui.compareButton)
+    person.wait_until(lambda: not panel.compare.isRunning(), 3600)
+
+
+def segment(ui, panel):
+    """Click Segment and wait; returns the new node."""
+    from harness import person
+
+    person.click(ui.segmentButton)
+    person.wait_until(lambda: not panel.segmentation.isRunning(), 3600)
+    return ui.measuredSegmentationSelector.currentNode()
 
 
 def photograph(widget, folder: Path) -> None:

@@ -30,7 +30,7 @@ def test_an_environment_can_be_tested(widget, ui):
     ui.environmentsTable.selectRow(0)
     person.click(ui.testEnvironmentButton)
     person.wait_until(lambda: "Testing" not in ui.environmentStatusLabel.text, 240)
-    assert "Python" in ui.environmentStatusLabel.text and "✓" in ui.environmentStatusLabel.text
+    assert "python: 3" in ui.environmentStatusLabel.text and "✓" in ui.environmentStatusLabel.text
 
 
 def test_work_can_run_in_another_python_with_the_start_up_environment(widget, module, monkeypatch):

@@ -262,3 +262,22 @@ def test_unfolding_a_section_does_not_show_what_is_hidden(ready):
     person.choose(ready.initialKindSelector, "Surface model")
     ready.measurementsSection.collapsed = False
     assert not ready.initialModelSelector.isHidden() and ready.initialVolumeSpinBox.isHidden()
+
+
+def test_methods_are_the_engines_and_all_measures_can_be_asked_for(ready, widget, no_process):
+    from MgImplantSegLib.quantification.contact_methods import CONTACT_METHODS
+    from MgImplantSegLib.quantification.degradation import RATE_FORMS
+    from MgImplantSegLib.quantification.surface import SURFACE_METHODS
+
+    for combo, registry in ((ready.surfaceAreaSelector, SURFACE_METHODS), (ready.rateFormSelector, RATE_FORMS),
+                            (ready.contactSelector, CONTACT_METHODS)):  # fmt: skip
+        assert len(person.texts_of(combo)) == len(registry)
+    few = set(compute(widget, ready))
+    person.choose(ready.contactSelector, "Crofton")
+    assert {row["State"] for row in measures(ready).values()} == {"stale"}
+    ready.methodsGroup.collapsed = False
+    person.click(ready.allMeasuresCheckBox)
+    rows = compute(widget, ready)
+    assert len(rows) > len(few)
+    method = next(row["Method"] for (symbol, _region), row in rows.items() if symbol == "BIC")
+    assert "Crofton" in method

@@ -139,15 +139,16 @@ def test_leaving_while_it_runs_leaves_no_process_no_file_and_no_half_result(read
     pids = slow_engine()
     person.click(ready.segmentButton)
     person.wait_until(lambda: "plane" in ready.segmentStatusLabel.text)
+    section = widget.panel.segmentation
     if leave == "close the scene":
         slicer.mrmlScene.Clear(0)
     elif leave == "delete the volume":
         slicer.mrmlScene.RemoveNode(ready.inputVolumeSelector.currentNode())
     elif leave == "reload":
-        widget.panel.cleanup()
+        widget.cleanup()
     else:
         slicer.app._signals.aboutToQuit.emit()
-    person.wait_until(lambda: not widget.panel.segmentation.isRunning())
+    person.wait_until(lambda: not section.isRunning())
     assert not any(is_alive(pid) for pid in pids())
     assert not left_behind() and not segmentations()
 

@@ -48,7 +48,7 @@ def choose_environment(ui, panel):
         pythons.add(ENVIRONMENT, program)
     panel.segmentation.refillEnvironments()
     if program:
-        ui.runInSelector.setCurrentIndex(pythons.directNames().index(ENVIRONMENT))
+        ui.runInSelector.setCurrentIndex(pythons.names().index(ENVIRONMENT))
     missing = pythons.missingPackages(panel.segmentation.runIn())
     check(not missing, f"the environment {panel.segmentation.runIn()} has all packages {missing or ''}")
 
