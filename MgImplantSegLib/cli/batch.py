@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from MgImplantSegLib.cli.batch_samples import Sample, samples_of
 from MgImplantSegLib.cli.batch_table import DONE, FAILED, WAITING, Row, table_text, write_table
-from MgImplantSegLib.cli.measure_options import add_measure_arguments, measure_options
-from MgImplantSegLib.cli.pictures import draw_pictures
+from MgImplantSegLib.cli.measure_options import add_measure_arguments, measure_options, with_field_of_view
+from MgImplantSegLib.cli.pictures import draw_measures, draw_pictures
 from MgImplantSegLib.cli.segment_options import add_segment_arguments, read_scan, segment_options
 from MgImplantSegLib.errors import InputError, MgImplantSegError
 from MgImplantSegLib.events import Events, json_ready
@@ -46,7 +46,6 @@ def run(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
     """Work on one sample after the other; a sample that fails is noted, and the next one follows."""
     samples = samples_of(arguments.source)
     segment_options(arguments)
-    measure_options(arguments)
     with output_errors(arguments.outdir):
         arguments.outdir.mkdir(parents=True, exist_ok=True)
     require_writable_folder(arguments.outdir)
@@ -94,21 +93,27 @@ def _work(sample: Sample, arguments: argparse.Namespace, folder: Path, events: E
     from MgImplantSegLib.quantification import quantify
 
     volume = read_scan(sample.image, arguments)
-    options = measure_options(arguments)
     result = segment_volume(volume, segment_options(arguments, want_disagreement=arguments.ranges), events)
+    options = with_field_of_view(measure_options(arguments, result.label_map, events), volume)
     measures = quantify(result.label_map, replace(options, disagreement=result.disagreement), events)
     write_label_map(result.label_map, folder / SEGMENTATION)
     measures.write_json(folder / "measures.json")
     measures.write_csv(folder / "measures.csv")
     if arguments.pictures:
         draw_pictures(volume, result.label_map, folder, events)
+        draw_measures(measures, result.label_map, options.initial, folder, events)
     return measures
 
 
 def work_key(sample: Sample, arguments: argparse.Namespace) -> str:
     """Changes with the image, the model and every option that the result depends on."""
     chosen = {name: str(value) for name, value in vars(arguments).items() if name not in NOT_PART_OF_THE_WORK}
-    files = [sample.image, find_model(arguments.model), *arguments.roi, *filter(None, [arguments.initial])]
+    files = [
+        sample.image,
+        find_model(arguments.model),
+        *arguments.roi,
+        *filter(None, [arguments.initial, arguments.transform]),
+    ]
     states = [_state_of(path) for path in files]
     text = json.dumps([chosen, states], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()

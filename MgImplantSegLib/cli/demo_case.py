@@ -39,9 +39,11 @@ class DemoCase:
     def quantify_options(self) -> QuantifyOptions:
         """How this case is measured."""
         from MgImplantSegLib.quantification import InitialScrew, QuantifyOptions
+        from MgImplantSegLib.quantification.field_of_view import field_of_view_of
 
-        initial = InitialScrew.from_label_map(self.initial) if self.initial is not None else None
-        return QuantifyOptions(initial=initial, time_days=self.truth.get("time_days"), rois=self.rois)
+        if self.initial is None:
+            return QuantifyOptions(rois=self.rois, field_of_view=field_of_view_of(self.volume))
+        return QuantifyOptions(InitialScrew.from_label_map(self.initial), self.truth["time_days"])
 
 
 def simulated_case(size: int, seed: int, events: Events) -> DemoCase:

@@ -6,7 +6,7 @@ from typing import Any
 
 from MgImplantSegLib.cli.demo_case import DemoCase
 from MgImplantSegLib.cli.quantify import symbols_by_note
-from MgImplantSegLib.cli.tables import text_table, value_text
+from MgImplantSegLib.cli.tables import percent_text, text_table, value_text
 from MgImplantSegLib.cli.web_page import Table, WebPage
 from MgImplantSegLib.labels import Role
 from MgImplantSegLib.volume import LabelMap
@@ -98,15 +98,11 @@ def _class_table(result: dict[str, Any]) -> Table:
 
 def _measure_table(result: dict[str, Any]) -> Table:
     rows = [
-        (entry["symbol"], value_text(entry["value"]), value_text(entry["truth"]), _percent(entry["deviation_percent"]),
-         entry["unit"], entry["region"])
+        (entry["symbol"], value_text(entry["value"]), value_text(entry["truth"]),
+         percent_text(entry["deviation_percent"]), entry["unit"], entry["region"])
         for entry in result["measures"]
     ]  # fmt: skip
     return Table("Measures", MEASURE_HEADER, rows)
-
-
-def _percent(value: float | None) -> str:
-    return "–" if value is None else f"{value:+.1f} %"
 
 
 def _remarks(result: dict[str, Any]) -> list[str]:

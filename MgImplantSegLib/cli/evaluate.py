@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from MgImplantSegLib.events import Events
 
 NAME = "evaluate"
 HELP = "compare a segmentation with a reference: IoU and Dice per class"
+HEADER = ("class", "IoU", "Dice", "voxels", "in the reference")
+DISTANCES = {"mean_mm": "mean mm", "p95_mm": "95 % mm", "max_mm": "max mm"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("reference", type=Path, metavar="REFERENCE", help="the same, taken for the truth")
     add_reading_arguments(parser)
     option(parser, "--reference-roles", roles, "V=ROLE,...", "the same for the reference; without it as --roles")
+    parser.add_argument("--surface-distances", action="store_true", help="also how far the surfaces lie apart in mm")
 
 
 def run(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
@@ -32,15 +36,22 @@ def run(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
         task.advance()
         reference = read_segmentation(arguments.reference, arguments, arguments.reference_roles)
         task.advance()
-        return evaluate(prediction, reference).to_dict()
+        return evaluate(prediction, reference, surface_distances=arguments.surface_distances).to_dict()
 
 
 def report(result: dict[str, Any]) -> str:
     """One row a class, then the mean."""
-    rows = [
-        (entry["name"], value_text(entry["iou"]), value_text(entry["dice"]),
-         str(entry["prediction_voxels"]), str(entry["reference_voxels"]))
-        for entry in result["classes"].values()
-    ]  # fmt: skip
-    rows.append(("mean of the classes present", value_text(result["mean_iou"]), "", "", ""))
-    return text_table(("class", "IoU", "Dice", "voxels", "in the reference"), rows)
+    classes = result["classes"].values()
+    keys = DISTANCES if any(entry["surface_distance"] for entry in classes) else {}
+    rows = [_row(entry, keys) for entry in classes]
+    rows.append(("mean of the classes present", value_text(result["mean_iou"]), "", "", "", *[""] * len(keys)))
+    return text_table((*HEADER, *keys.values()), rows)
+
+
+def _row(entry: dict[str, Any], distances: Iterable[str]) -> tuple[str, ...]:
+    found = entry["surface_distance"] or {}
+    return (
+        entry["name"], value_text(entry["iou"]), value_text(entry["dice"]),
+        str(entry["prediction_voxels"]), str(entry["reference_voxels"]),
+        *(value_text(found.get(key)) for key in distances),
+    )  # fmt: skip

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from MgImplantSegLib.cli.initial_screw import add_initial_screw_arguments, initial_screw
 from MgImplantSegLib.cli.parser import choice_option, nearest, number, option
-from MgImplantSegLib.cli.segmentation_options import ROLES_HELP, has_no_voxel_size, roles
 from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.events import Events
 
 if TYPE_CHECKING:
-    from MgImplantSegLib.quantification import InitialScrew, QuantifyOptions
-    from MgImplantSegLib.volume import Volume
+    from MgImplantSegLib.quantification import QuantifyOptions
+    from MgImplantSegLib.volume import LabelMap, Volume
 
 ALL = "all"
 
@@ -21,7 +23,7 @@ ALL = "all"
 def add_measure_arguments(parser: argparse.ArgumentParser, of_one_scan: bool = True) -> None:
     """All options of `quantify` that say what is measured and how, filled from the registries.
 
-    Without `of_one_scan` those are left out that belong to a single scan: its disagreement.
+    Without `of_one_scan` those are left out that belong to a single scan: its image and disagreement.
     """
     from MgImplantSegLib.quantification import SURFACE_METHODS, QuantifyOptions
     from MgImplantSegLib.quantification.common_part import CommonLength
@@ -31,16 +33,12 @@ def add_measure_arguments(parser: argparse.ArgumentParser, of_one_scan: bool = T
 
     default = QuantifyOptions
     known = parser.add_argument_group("what is known besides")
-    option(
-        known, "--initial", Path, "FILE", "screw before implantation: segmentation, or mesh in mm (STL, PLY, OBJ, VTK)"
-    )
-    option(known, "--initial-roles", roles, "V=ROLE,...", f"{ROLES_HELP}, in --initial")
-    option(known, "--initial-volume-mm3", number("mm³"), "V", "volume of the screw before implantation in mm³")
-    option(known, "--initial-area-mm2", number("mm²"), "A", "surface area of the screw before implantation in mm²")
+    add_initial_screw_arguments(known)
     option(known, "--days", number("days", zero=True), "T", "days between implantation and explantation")
     known.add_argument("--roi", type=Path, nargs="+", action="extend", default=[], metavar="R.mrk.json",
                        help="Slicer's markups ROI: further regions for BV/TV and BIC")  # fmt: skip
     if of_one_scan:
+        option(known, "--image", Path, "SCAN", "the scan: what lies outside its round field of view does not count")
         option(
             known, "--disagreement", Path, "FILE", "disagreement of the planes (of segment), for ranges beside values"
         )
@@ -83,19 +81,21 @@ def names_of(choices: Iterable[str]) -> Callable[[str], tuple[str, ...]]:
     return parse
 
 
-def measure_options(arguments: argparse.Namespace) -> QuantifyOptions:
-    """The options as `quantify` takes them; reads the initial screw, the regions and the disagreement.
+def measure_options(arguments: argparse.Namespace, explant: LabelMap, events: Events) -> QuantifyOptions:
+    """The options as `quantify` takes them; reads the initial screw, the regions, the scan and the disagreement.
 
     Raises
     ------
     InputError
-        If a file cannot be used, or the initial screw is given twice.
+        If a file cannot be used, or options contradict each other.
     """
+    from MgImplantSegLib.io import read_volume
     from MgImplantSegLib.quantification import QuantifyOptions
     from MgImplantSegLib.regions import read_roi_markups
 
+    disagreement = getattr(arguments, "disagreement", None)
     return QuantifyOptions(
-        initial=_initial_screw(arguments),
+        initial=initial_screw(arguments, explant, events),
         time_days=arguments.days,
         distance_mm=arguments.distance_mm,
         rois=tuple(roi for path in arguments.roi for roi in read_roi_markups(path)),
@@ -108,48 +108,44 @@ def measure_options(arguments: argparse.Namespace) -> QuantifyOptions:
         profile_step_mm=arguments.profile_step_mm,
         slice_mm=arguments.slice_mm,
         common_length=arguments.common_length,
-        disagreement=_disagreement(getattr(arguments, "disagreement", None)),
+        disagreement=None if disagreement is None else read_volume(disagreement),
     )
 
 
-def _disagreement(path: Path | None) -> Volume | None:
-    from MgImplantSegLib.io import read_volume
-
-    return None if path is None else read_volume(path)
-
-
-def _initial_screw(arguments: argparse.Namespace) -> InitialScrew | None:
-    from MgImplantSegLib.quantification import InitialScrew
-
-    typed = (arguments.initial_volume_mm3, arguments.initial_area_mm2)
-    if arguments.initial is None:
-        return None if typed == (None, None) else InitialScrew.from_values(*typed)
-    if typed != (None, None):
-        raise InputError(
-            "Expected the initial screw once, got --initial and typed numbers.",
-            "Leave out --initial, or --initial-volume-mm3 and --initial-area-mm2.",
-        )
-    return read_initial_screw(arguments.initial, arguments)
-
-
-def read_initial_screw(path: Path, arguments: argparse.Namespace) -> InitialScrew:
-    """The screw before implantation, of a mesh or a segmentation with its voxel size.
+def read_scan_of(label_map: LabelMap, arguments: argparse.Namespace) -> Volume | None:
+    """The scan that ``--image`` names, which has to be on the grid of its segmentation; None without the option.
 
     Raises
     ------
     InputError
-        If there is no screw in it, or its voxel size is unset.
+        If it is no volume or on another grid.
     """
-    from MgImplantSegLib.io import read_label_map
-    from MgImplantSegLib.quantification import InitialScrew
-    from MgImplantSegLib.quantification.triangle_mesh import MESH_SUFFIXES
+    from MgImplantSegLib.io import read_volume
 
-    if path.suffix.lower() in MESH_SUFFIXES:
-        return InitialScrew.from_mesh(path)
-    label_map = read_label_map(path, arguments.initial_roles)
-    if has_no_voxel_size(label_map.geometry):
-        raise InputError(
-            f"Expected an initial screw with its voxel size, got {path} with 1 mm or none.",
-            "Save it with its voxel size, or type --initial-volume-mm3 and --initial-area-mm2.",
+    if arguments.image is None:
+        return None
+    scan = read_volume(arguments.image, dataset=_dataset_of(arguments), spacing_um=arguments.spacing_um)
+    if not scan.geometry.same_grid(label_map.geometry):
+        shapes = " and ".join(
+            "×".join(map(str, geometry.shape_zyx)) for geometry in (scan.geometry, label_map.geometry)
         )
-    return InitialScrew.from_label_map(label_map)
+        raise InputError(
+            f"Expected scan and segmentation on one grid, got {shapes} voxels (z, y, x), or another place or "
+            "voxel size.",
+            "Give the scan that was segmented.",
+        )
+    return scan
+
+
+def with_field_of_view(options: QuantifyOptions, scan: Volume | None) -> QuantifyOptions:
+    """The options with the scan's round field of view, as far as a scan is known."""
+    from MgImplantSegLib.quantification.field_of_view import field_of_view_of
+
+    return options if scan is None else replace(options, field_of_view=field_of_view_of(scan))
+
+
+def _dataset_of(arguments: argparse.Namespace) -> str | None:
+    """``--dataset`` belongs to whichever of scan and segmentation is an HDF5 file."""
+    from MgImplantSegLib.io import format_of
+
+    return arguments.dataset if format_of(arguments.image).has_datasets else None

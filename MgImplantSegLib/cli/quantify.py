@@ -7,9 +7,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from MgImplantSegLib.cli.measure_options import add_measure_arguments, measure_options
+from MgImplantSegLib.cli.measure_options import (
+    add_measure_arguments,
+    measure_options,
+    read_scan_of,
+    with_field_of_view,
+)
 from MgImplantSegLib.cli.parser import option, output_path
+from MgImplantSegLib.cli.pictures import draw_measures, draw_pictures
 from MgImplantSegLib.cli.segmentation_options import add_reading_arguments, read_segmentation
+from MgImplantSegLib.cli.staging import staged_files
 from MgImplantSegLib.cli.tables import text_table, value_text
 from MgImplantSegLib.events import Events
 from MgImplantSegLib.files import require_writable_folder
@@ -25,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_measure_arguments(parser)
     option(parser, "--csv", output_path, "FILE", "write the measures as CSV")
     option(parser, "--series-csv", output_path, "FILE", "write profiles as CSV: over shells, along the screw axis")
+    option(parser, "--pictures", Path, "DIR", "draw the segmentation, bone contact, degradation depth and profiles")
 
 
 def run(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
@@ -33,18 +41,27 @@ def run(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
 
     for path in filter(None, (arguments.csv, arguments.series_csv)):
         require_writable_folder(path.absolute().parent)
-    options = measure_options(arguments)
-    report = quantify(read_segmentation(arguments.segmentation, arguments), options, events)
+    label_map = read_segmentation(arguments.segmentation, arguments)
+    scan = read_scan_of(label_map, arguments)
+    options = with_field_of_view(measure_options(arguments, label_map, events), scan)
+    report = quantify(label_map, options, events)
+    pictures = []
+    if arguments.pictures:
+        with staged_files(arguments.pictures) as folder:
+            pictures = draw_pictures(scan, label_map, folder, events)
+            pictures += draw_measures(report, label_map, options.initial, folder, events)
     if arguments.csv:
         report.write_csv(arguments.csv)
     if arguments.series_csv:
         report.write_series_csv(arguments.series_csv)
-    return report.to_dict()
+    drawn = {"pictures": [str(arguments.pictures / name) for name in pictures]} if pictures else {}
+    return {**report.to_dict(), **drawn}
 
 
 def report(result: dict[str, Any]) -> str:
     """One row a measure, and below why some are undefined."""
-    return measures_text(result["measures"], said=result.get("warnings", ()))
+    table = measures_text(result["measures"], said=result.get("warnings", ()))
+    return "\n".join([table, *(f"written: {path}" for path in result.get("pictures", ()))])
 
 
 def measures_text(measures: list[dict[str, Any]], said: Sequence[str] = ()) -> str:

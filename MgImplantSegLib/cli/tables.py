@@ -42,3 +42,8 @@ def value_text(value: float | None) -> str:
         digits = max(0, 3 - math.floor(math.log10(abs(value)))) if value else 0
         return f"{value:.{digits}f}"
     return f"{value:.3e}"
+
+
+def percent_text(value: float | None) -> str:
+    """A deviation with its sign, ``+3.2 %``; a dash where it is undefined."""
+    return "–" if value is None or not math.isfinite(value) else f"{value:+.1f} %"

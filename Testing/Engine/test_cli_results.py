@@ -175,6 +175,81 @@ def test_evaluate_gives_iou_and_dice_by_hand(folder, geometry, labels, capsys):
     assert "residual material" in capsys.readouterr().out
 
 
+def test_distances_between_surfaces_come_on_request(folder, geometry, labels, capsys):
+    thinner = labels.copy()
+    thinner[:, 16, :][thinner[:, 16, :] == 1] = 0  # one sheet of bone is missing
+    write_label_map(LabelMap(thinner, geometry), "thinner.seg.nrrd")
+    run("evaluate", "thinner.seg.nrrd", "truth.seg.nrrd", "--surface-distances", "--json", "e.json")
+    classes = read_json(folder / "e.json")["classes"]
+    assert classes["residual_material"]["surface_distance"]["max_mm"] == pytest.approx(0)
+    assert classes["bone"]["surface_distance"]["max_mm"] == pytest.approx(0.02)
+    run("evaluate", "thinner.seg.nrrd", "truth.seg.nrrd", "--surface-distances")
+    assert "max mm" in capsys.readouterr().out
+
+
+def test_compare_sets_each_segmentation_beside_the_reference(folder, geometry, labels, capsys):
+    less_metal = np.where(labels == 3, 2, labels).astype(np.uint8)
+    less_metal[2:10, 10:14, 10:14] = 3
+    write_label_map(LabelMap(less_metal, geometry), "less.seg.nrrd")
+    words = ["compare", "less.seg.nrrd", "truth.seg.nrrd", "--reference", "truth.seg.nrrd"]
+    run(*words, "--csv", "c.csv", "--json", "c.json", "--figure", "c.png")
+    rows = {(entry["segmentation"], entry["symbol"]): entry for entry in read_json(folder / "c.json")["comparison"]}
+    assert rows["less", "V_r"]["deviation_percent"] == pytest.approx(-50)
+    assert rows["truth", "V_r"]["deviation_percent"] == pytest.approx(0)
+    assert rows["truth", "mean IoU"]["value"] == pytest.approx(1)
+    assert (folder / "c.png").stat().st_size > 1000
+    run(*words)
+    assert "-50.0 %" in capsys.readouterr().out
+
+
+def test_a_screw_in_another_place_is_registered_to_the_explant(folder, geometry, labels):
+    """The screw before implantation lies on a grid of its own, shifted by known millimetres."""
+    screw = np.isin(labels, (2, 3)).astype(np.uint8) * 3
+    shifted = Geometry(geometry.shape_zyx, geometry.spacing_zyx_mm, (11.5, -7.25, 8.125), TURNED)
+    write_label_map(LabelMap(screw, shifted), "before.seg.nrrd")
+    run("register", "truth.seg.nrrd", "before.seg.nrrd", "place.tfm", "--json", "r.json")
+    result = read_json(folder / "r.json")
+    assert result["dice"] > 0.9 and (folder / "place.tfm").exists()
+    moved = np.array(result["matrix_lps"]) @ [11.5, -7.25, 8.125, 1]
+    assert np.linalg.norm(moved[:3] - np.array([1.5, -2.25, 3.125])) < 1.0  # a rod may be turned about its axis
+    values = []
+    for way in (["--transform", "place.tfm"], ["--register"]):
+        run("quantify", "truth.seg.nrrd", "--initial", "before.seg.nrrd", *way, "--days", "84", "--json", "m.json")
+        values.append({e["symbol"]: e["value"] for e in read_json(folder / "m.json")["measures"]})
+    for measures in values:
+        assert measures["V_i"] == pytest.approx(16 * 8 * 8 * 0.02**3, rel=0.05)
+        assert measures["DR"] > 0
+
+
+def test_all_pictures_of_an_explant_come_with_one_command(folder, geometry, labels):
+    screw = np.isin(labels, (2, 3)).astype(np.uint8) * 3
+    write_label_map(LabelMap(screw, geometry), "before.seg.nrrd")
+    run("quantify", "truth.seg.nrrd", "--initial", "before.seg.nrrd", "--days", "84", "--image", "scan.nrrd",
+        "--pictures", "pictures", "--csv", "m.csv", "--json", "m.json")  # fmt: skip
+    drawn = {path.name for path in (folder / "pictures").iterdir()}
+    assert drawn >= {"view_3d.png", "slices.png", "contact.png", "depth.png"}
+    assert any(name.startswith("BV_TV") for name in drawn)
+    assert {str(folder / path) for path in read_json(folder / "m.json")["pictures"]} == {
+        str(folder / "pictures" / name) for name in drawn}  # fmt: skip
+
+
+def test_a_scan_on_another_grid_than_its_segmentation_is_refused(folder, geometry, labels, capsys):
+    write_volume(Volume(GREY_OF_CLASS[labels][:18], geometry.cropped((0, 0, 0), (18, 22, 24))), "other.nrrd")
+    assert main(["quantify", "truth.seg.nrrd", "--image", "other.nrrd"]) == 2
+    assert "Expected scan and segmentation on one grid, got 18×22×24 and 20×22×24" in capsys.readouterr().err
+
+
+def test_an_explant_is_turned_upright_with_its_scan(folder):
+    run("upright", "truth.seg.nrrd", "up", "scan.nrrd", "--json", "u.json")
+    assert {path.name for path in (folder / "up").iterdir()} == {"segmentation.seg.nrrd", "scan.nrrd", "upright.tfm"}
+    upright = read_label_map("up/segmentation.seg.nrrd")
+    assert upright.geometry.direction_lps == pytest.approx((1, 0, 0, 0, 1, 0, 0, 0, 1))
+    metal = np.argwhere(upright.mask(Role.RESIDUAL_MATERIAL))
+    extent_zyx = metal.max(axis=0) - metal.min(axis=0)
+    assert extent_zyx[0] >= 14 and max(extent_zyx[1:]) <= 7
+    assert read_volume("up/scan.nrrd").geometry.same_grid(upright.geometry)
+
+
 def test_simulated_explants_come_in_folders_that_are_the_same_for_the_same_seed(tmp_path):
     words = ["--size", "48", "--spacing-um", "40", "--seed", "3"]
     run("simulate", str(tmp_path / "a"), *words, "--count", "2")

@@ -1,0 +1,91 @@
+"""The screw before implantation: read from a file or typed in, and put onto the explant."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from MgImplantSegLib.cli.parser import number, option
+from MgImplantSegLib.cli.segmentation_options import ROLES_HELP, has_no_voxel_size, roles
+from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.events import Events
+from MgImplantSegLib.labels import LabelScheme
+
+if TYPE_CHECKING:
+    from MgImplantSegLib.quantification import InitialScrew
+    from MgImplantSegLib.volume import LabelMap
+
+
+def add_initial_screw_arguments(group: argparse.ArgumentParser) -> None:
+    """What is known of the screw, and how it comes to lie on the explant."""
+    option(
+        group, "--initial", Path, "FILE", "screw before implantation: segmentation, or mesh in mm (STL, PLY, OBJ, VTK)"
+    )
+    option(group, "--initial-roles", roles, "V=ROLE,...", f"{ROLES_HELP}, in --initial")
+    option(group, "--initial-volume-mm3", number("mm³"), "V", "volume of the screw before implantation in mm³")
+    option(group, "--initial-area-mm2", number("mm²"), "A", "surface area of the screw before implantation in mm²")
+    group.add_argument(
+        "--register", action="store_true", help="first move --initial onto the implant (rotation, shift)"
+    )
+    option(group, "--transform", Path, "FILE", "how --initial is moved onto the explant: ITK transform, as of register")
+
+
+def initial_screw(arguments: argparse.Namespace, explant: LabelMap, events: Events) -> InitialScrew | None:
+    """The screw as the options give it, in the explant's space; None if nothing is known of it.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be used, or options contradict each other.
+    """
+    from MgImplantSegLib.quantification import InitialScrew
+
+    typed = (arguments.initial_volume_mm3, arguments.initial_area_mm2)
+    if arguments.initial is None:
+        if arguments.register or arguments.transform:
+            raise InputError("Expected --initial for --register and --transform, got none.", "Give its file.")
+        return None if typed == (None, None) else InitialScrew.from_values(*typed)
+    if typed != (None, None):
+        raise InputError(
+            "Expected the initial screw once, got --initial and typed numbers.",
+            "Leave out --initial, or --initial-volume-mm3 and --initial-area-mm2.",
+        )
+    return _placed(read_initial_screw(arguments.initial, arguments.initial_roles), arguments, explant, events)
+
+
+def _placed(screw: InitialScrew, arguments: argparse.Namespace, explant: LabelMap, events: Events) -> InitialScrew:
+    if arguments.register and arguments.transform:
+        raise InputError("Expected --register or --transform, got both.", "Leave one out.")
+    if arguments.transform:
+        from MgImplantSegLib.quantification.rigid_transform import read_rigid_transform
+
+        return screw.moved(read_rigid_transform(arguments.transform))
+    if arguments.register:
+        from MgImplantSegLib.quantification.registration import register_screw
+
+        return screw.moved(register_screw(screw, explant, events).matrix)
+    return screw
+
+
+def read_initial_screw(path: Path, scheme: LabelScheme | None = None) -> InitialScrew:
+    """The screw before implantation, of a mesh or a segmentation with its voxel size.
+
+    Raises
+    ------
+    InputError
+        If there is no screw in it, or its voxel size is unset.
+    """
+    from MgImplantSegLib.io import read_label_map
+    from MgImplantSegLib.quantification import InitialScrew
+    from MgImplantSegLib.quantification.triangle_mesh import MESH_SUFFIXES
+
+    if path.suffix.lower() in MESH_SUFFIXES:
+        return InitialScrew.from_mesh(path)
+    label_map = read_label_map(path, scheme)
+    if has_no_voxel_size(label_map.geometry):
+        raise InputError(
+            f"Expected an initial screw with its voxel size, got {path} with 1 mm or none.",
+            "Save it with its voxel size, or type --initial-volume-mm3 and --initial-area-mm2.",
+        )
+    return InitialScrew.from_label_map(label_map)
