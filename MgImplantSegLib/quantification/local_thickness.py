@@ -9,6 +9,7 @@ from MgImplantSegLib.quantification.boxes import bounding_box, grown
 from MgImplantSegLib.quantification.distance import distance_to_mm
 
 LEVELS = 32
+ROUNDING = 1e-5
 
 
 def local_thickness_mm(
@@ -19,7 +20,8 @@ def local_thickness_mm(
     T. Hildebrand and P. Rüegsegger, "A new method for the model-independent assessment of thickness in
     three-dimensional images", Journal of Microscopy 185 (1997). A sphere's radius is the distance of its centre voxel
     to the nearest voxel outside, as in other programs, so a plate along the grid reads right to one voxel. What lies
-    beyond the array does not bound a sphere. Radii are sorted into `LEVELS` steps; each stands for its own mean.
+    beyond the array does not bound a sphere. More than `LEVELS` different radii are sorted into as many steps, each of
+    which stands for its mean.
 
     Parameters
     ----------
@@ -48,6 +50,9 @@ def _levels(radii_mm: np.ndarray) -> list[tuple[float, float]]:
     """Steps of radii, from small to large: where each begins, and the mean radius in it."""
     if radii_mm.size == 0 or radii_mm.max() == 0:
         return []
+    distinct_mm = np.unique(radii_mm)
+    if distinct_mm.size <= LEVELS:
+        return [(float(radius), float(radius)) for radius in distinct_mm]
     edges = np.linspace(radii_mm.min(), radii_mm.max(), LEVELS + 1)
     step = np.minimum(np.searchsorted(edges, radii_mm, side="right") - 1, LEVELS - 1)
     counts, sums = np.bincount(step, minlength=LEVELS), np.bincount(step, radii_mm, minlength=LEVELS)
@@ -59,5 +64,5 @@ def _paint(thickness_mm: np.ndarray, centres: np.ndarray, radius_mm: float, spac
     """Set the diameter in all spheres around the centres, over what was set for smaller ones."""
     margin = tuple(int(np.ceil(radius_mm / spacing)) for spacing in spacing_zyx_mm)
     box = grown(bounding_box(centres), margin, centres.shape)
-    inside = distance_to_mm(centres[box], spacing_zyx_mm) < radius_mm
+    inside = distance_to_mm(centres[box], spacing_zyx_mm) < radius_mm * (1 - ROUNDING)
     thickness_mm[box][inside] = 2 * radius_mm

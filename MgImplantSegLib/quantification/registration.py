@@ -26,6 +26,7 @@ from MgImplantSegLib.volume import Geometry, LabelMap, Volume
 
 STARTS_REFINED = 4
 COARSE_VOXELS, FINE_VOXELS = 40, 112
+COARSE_SAMPLES, FINE_SAMPLES = 4_000, 20_000
 MARGIN_PART, MARGIN_VOXELS = 8, 6
 
 
@@ -86,7 +87,7 @@ def register_screw(
     fixed = _implant_body(codes, explant.geometry)
     moving = body_of_shape(initial.shape, fixed.size_mm / FINE_VOXELS)
     with (events or Events()).task("register", STARTS_REFINED + 3) as task:
-        coarse = distance_pair(fixed, moving, fixed.size_mm / COARSE_VOXELS)
+        coarse = distance_pair(fixed, moving, fixed.size_mm / COARSE_VOXELS, COARSE_SAMPLES)
         chosen = best_starts(coarse, starts(fixed, moving), STARTS_REFINED)
         task.advance()
         candidates = []
@@ -94,7 +95,8 @@ def register_screw(
             candidates.append(refined(coarse, matrix))
             task.advance()
         _, matrix = min(candidates, key=lambda candidate: candidate[0])
-        _, matrix = refined(distance_pair(fixed, moving, fixed.size_mm / FINE_VOXELS), matrix)
+        fine = distance_pair(fixed, moving, fixed.size_mm / FINE_VOXELS, FINE_SAMPLES)
+        _, matrix = refined(fine, matrix)
         task.advance()
         method = "screw axes, then distance maps of the masks"
         if grey_values is not None:

@@ -17,7 +17,6 @@ from MgImplantSegLib.volume import Volume
 TURNS = 12
 REACH_VOXELS = 5.0
 ITERATIONS = 100
-SAMPLES = 20_000
 GREY_BINS, GREY_SAMPLING, SEED = 48, 0.2, 20211
 
 
@@ -30,6 +29,7 @@ class DistancePair:
     moving: sitk.Image
     centre_lps_mm: tuple[float, float, float]
     spacing_mm: float
+    samples: int
 
 
 def starts(fixed: ScrewBody, moving: ScrewBody) -> Iterator[np.ndarray]:
@@ -47,8 +47,8 @@ def starts(fixed: ScrewBody, moving: ScrewBody) -> Iterator[np.ndarray]:
             yield matrix
 
 
-def distance_pair(fixed: ScrewBody, moving: ScrewBody, spacing_mm: float) -> DistancePair:
-    """Both bodies as clamped distance maps with voxels of about `spacing_mm`.
+def distance_pair(fixed: ScrewBody, moving: ScrewBody, spacing_mm: float, samples: int) -> DistancePair:
+    """Both bodies as clamped distance maps with voxels of about `spacing_mm`, to be compared at `samples` points.
 
     The explant's is not continued beyond its border, where a cut screw has no surface; the initial screw's is, so that
     every point of the explant finds a value.
@@ -64,6 +64,7 @@ def distance_pair(fixed: ScrewBody, moving: ScrewBody, spacing_mm: float) -> Dis
         _clamped_distance(itk_image(padded.astype(np.uint8), place), reach_mm),
         fixed.axis.centre_lps_mm,
         spacing_mm,
+        samples,
     )
 
 
@@ -118,7 +119,7 @@ def _registration(pair: DistancePair) -> sitk.ImageRegistrationMethod:
     registration.MetricUseMovingImageGradientFilterOff()
     registration.SetMetricFixedMask(pair.fixed_mask)
     registration.SetMetricSamplingStrategy(registration.RANDOM)
-    registration.SetMetricSamplingPercentage(min(1.0, SAMPLES / pair.fixed.GetNumberOfPixels()), SEED)
+    registration.SetMetricSamplingPercentage(min(1.0, pair.samples / pair.fixed.GetNumberOfPixels()), SEED)
     return registration
 
 

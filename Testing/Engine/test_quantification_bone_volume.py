@@ -240,7 +240,7 @@ def test_a_length_that_is_not_positive_is_refused(name, value):
 
 
 def test_real_trabecular_bone_has_its_published_bone_volume_fraction():
-    """Gaussian of one voxel, grey values above 63, largest part of 6-connected voxels: 23.37 % (ciclope, example 09)."""
+    """Gaussian of one voxel, values above 63, largest part of 6-connected voxels: 23.37 % (ciclope, example 09)."""
     scan = read_volume(SAMPLES / "lhdl_trabecular_bone_19p5um.nrrd")
     bone = ndimage.gaussian_filter(scan.array.astype(np.float32), 1, mode="nearest") > 63
     parts, count = ndimage.label(bone)
