@@ -95,11 +95,12 @@ def train(config: TrainingConfig | str | Path, events: Events, resume: str | Pat
         If the run's folder or the cache cannot be written.
     """
     config = config if isinstance(config, TrainingConfig) else TrainingConfig.read(config)
+    config = with_all_samples(config)
     if resume is not None:
         config = replace(config, output=Path(resume).absolute().parent, name=Path(resume).absolute().name)
     state = load_checkpoint(config.run_folder / LAST) if resume is not None else None
     if state is not None:
-        require_same_configuration(config, TrainingConfig.from_dict(state["configuration"]))
+        require_same_configuration(config, with_all_samples(TrainingConfig.from_dict(state["configuration"])))
     keep_freed_memory()
     arithmetic = choose_arithmetic(config.training.device, config.training.precision)
     with joined_world(arithmetic.device) as world, StopRequest(config.run_folder).on_signals() as stop:
@@ -113,6 +114,12 @@ def train(config: TrainingConfig | str | Path, events: Events, resume: str | Pat
             trainer.load_state(state)
         reason = trainer.run()
         return _outcome(config, trainer, reason, world)
+
+
+def with_all_samples(config: TrainingConfig) -> TrainingConfig:
+    """The configuration with every sample by itself, and its split: what is saved with the run."""
+    samples = with_validation_samples(expanded_samples(config.data.samples), config.data.validation_share, config.seed)
+    return replace(config, data=replace(config.data, samples=samples))
 
 
 def _outcome(config: TrainingConfig, trainer: Trainer, reason: str, world: World) -> TrainingOutcome:
@@ -144,8 +151,7 @@ def _prepare_folder(config: TrainingConfig, world: World, is_new: bool) -> None:
 
 def _samples(config: TrainingConfig, world: World, events: Events) -> list[CachedSample]:
     """All samples in the cache; rank 0 fills it, the others wait."""
-    entries = with_validation_samples(expanded_samples(config.data.samples), config.data.validation_share, config.seed)
-    used = [entry for entry in entries if entry.split != "test"]
+    used = [entry for entry in config.data.samples if entry.split != "test"]
     if world.is_main:
         cache_samples(used, config.data, events)
     world.wait()

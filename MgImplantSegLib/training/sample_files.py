@@ -21,7 +21,10 @@ def expanded_samples(samples: tuple[SampleSettings, ...]) -> tuple[SampleSetting
     found = tuple(entry for settings in samples for entry in _matches(settings))
     names = [entry.name for entry in found]
     if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise InputError(f"Expected a different name for every sample, got {', '.join(twice)} twice.")
+        raise InputError(
+            f"Expected a different name for every sample, got {', '.join(twice)} twice.",
+            "Give each of them a `name`.",
+        )
     for entry in found:
         for path in filter(None, (entry.image, entry.labels, entry.roi)):
             if not path.exists():

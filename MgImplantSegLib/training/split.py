@@ -26,7 +26,8 @@ def with_validation_samples(samples: tuple[SampleSettings, ...], share: float, s
     groups = sorted({sample.group for sample in samples if sample.split == "train"})
     if len(groups) == 1:
         copies = (s for s in samples if s.split == "train")
-        return samples + tuple(replace(s, split="validation", name=f"{s.name} (validation)") for s in copies)
+        again = ((f"{s.name} (validation)", f"{s.group} (validation)", s) for s in copies)
+        return samples + tuple(replace(s, split="validation", name=name, group=group) for name, group, s in again)
     count = min(len(groups) - 1, max(1, round(share * len(groups))))
     chosen = set(np.random.default_rng(seed).permutation(groups)[:count].tolist())
     return tuple(

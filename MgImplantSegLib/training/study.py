@@ -16,7 +16,7 @@ from MgImplantSegLib.training.data_settings import SampleSettings
 from MgImplantSegLib.training.export import CONFIGURATION_FILE
 from MgImplantSegLib.training.plane_comparison import PlaneScheme, compare_planes
 from MgImplantSegLib.training.process import warnings_only
-from MgImplantSegLib.training.run import require_same_configuration, train
+from MgImplantSegLib.training.run import require_same_configuration, train, with_all_samples
 from MgImplantSegLib.training.samples import read_sample
 from MgImplantSegLib.training.score import iou_per_class, mean_defined
 from MgImplantSegLib.training.trainer import LAST
@@ -39,7 +39,9 @@ def finished_model(config: TrainingConfig, events: Events) -> Path | None:
         If the run's folder holds a run of another configuration.
     """
     if model_of(config).exists():
-        require_same_configuration(config, TrainingConfig.read(config.run_folder / CONFIGURATION_FILE))
+        require_same_configuration(
+            with_all_samples(config), TrainingConfig.read(config.run_folder / CONFIGURATION_FILE)
+        )
         return model_of(config)
     interrupted = (config.run_folder / LAST).exists()
     outcome = train(config, events, resume=config.run_folder if interrupted else None)

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from training_cases import SMALL, read_history, small_config, write_samples
+from training_cases import SMALL, read_history, small_config, write_sample, write_samples
 
 from MgImplantSegLib import files
 from MgImplantSegLib.cli import main
@@ -189,7 +189,22 @@ def test_a_bundled_model_is_a_base_model_by_its_name(place, monkeypatch):
 
 def test_one_labelled_explant_is_enough(tmp_path):
     write_samples(tmp_path / "samples", 1)
-    assert train(small_config(tmp_path), Events()).finished
+    config = small_config(tmp_path)
+    assert not train(config, StopAfter(1).events()).finished
+    saved = TrainingConfig.read(config.run_folder / "configuration.toml")
+    assert [(s.name, s.split) for s in saved.data.samples] == [("s0", "train"), ("s0 (validation)", "validation")]
+    assert train(saved, Events(), resume=config.run_folder).finished
+
+
+def test_a_run_is_not_resumed_with_other_samples(tmp_path):
+    write_samples(tmp_path / "samples", 2)
+    config = small_config(tmp_path)
+    train(config, StopAfter(1).events())
+    write_sample(tmp_path / "samples" / "s9", 9)
+    with pytest.raises(InputError, match="got a difference in data"):
+        train(config, Events(), resume=config.run_folder)
+    saved = TrainingConfig.read(config.run_folder / "configuration.toml")
+    assert train(saved, Events(), resume=config.run_folder).finished
 
 
 def test_a_time_limit_ends_the_run_with_a_model(place):
