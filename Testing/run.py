@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import json
 import os
 import platform
 import re
@@ -112,7 +113,10 @@ def ensure_environment(folder: Path, torch_index: str | None = None, fresh: bool
 
 def environment_key(folder: Path) -> str:
     """Changes when the pinned versions, the project's requirements, the Python or the checkout's place change."""
-    project = re.sub(r"(?ms)^\[tool\.(ruff|pytest).*?(?=^\[(?!tool\.(ruff|pytest))|\Z)", "", _text("pyproject.toml"))
+    import tomllib  # since Python 3.11, which has been made sure of
+
+    tables = tomllib.loads(_text("pyproject.toml"))
+    project = json.dumps([tables["project"], tables["build-system"]], sort_keys=True)
     parts = (CONSTRAINTS.read_text("utf-8"), project, platform.python_version(), str(CHECKOUT), str(folder), EXTRAS)
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
