@@ -93,8 +93,16 @@ def closure(requirements: list[str]) -> set[str]:
     for requirement in map(Requirement, requirements):
         extras = requirement.extras or {""}
         if requirement.marker is None or any(requirement.marker.evaluate({"extra": extra}) for extra in extras):
-            found |= {requirement.name} | closure(metadata.requires(requirement.name) or [])
+            found |= {requirement.name} | closure(requirements_of(requirement.name))
     return found
+
+
+def requirements_of(package: str) -> list[str]:
+    """What an installed package requires; nothing for one that is not installed here."""
+    try:
+        return metadata.requires(package) or []
+    except metadata.PackageNotFoundError:
+        return []
 
 
 def test_a_finished_environment_is_used_again_and_words_and_exit_code_pass_through(finished_environment):
