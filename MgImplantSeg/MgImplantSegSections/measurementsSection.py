@@ -11,7 +11,8 @@ from MgImplantSegSections.measureWork import QuantifyRequest, reportOfTable
 from MgImplantSegSections.parameters import InitialKind, firstNode, roiNodes
 from MgImplantSegSections.workbench import ProgressView, errorText, setEnabled
 
-SHOWN_COLUMNS = ("Symbol", "Measure", "Value", "Unit", "Region", "State")
+SHOWN_COLUMNS = ("Symbol", "Value", "Unit", "Region", "State")
+COPIED_COLUMNS = ("Symbol", "Measure", "Value", "Unit", "Region", "State")
 AUTO_DELAY_MS = 500
 VOXELS_CHANGED = ("SourceRepresentationModified", "SegmentAdded", "SegmentRemoved")
 
@@ -180,6 +181,7 @@ class MeasurementsSection:
         names = [table.GetColumnName(index) for index in range(table.GetNumberOfColumns())] if table else []
         for index, name in enumerate(names):
             self.ui.measuresTableView.setColumnHidden(index, name not in SHOWN_COLUMNS)
+        self.ui.measuresTableView.resizeColumnsToContents()
 
     def _stateText(self, table):
         node = self.workbench.parameters.measuredSegmentation
@@ -234,7 +236,7 @@ class MeasurementsSection:
     def onCopy(self):
         """The shown columns go to the clipboard, with tabs between."""
         table = self.workbench.parameters.measuresTable.GetTable()
-        columns = [table.GetColumnByName(name) for name in SHOWN_COLUMNS]
+        columns = [table.GetColumnByName(name) for name in COPIED_COLUMNS]
         rows = [[str(column.GetValue(row)) for column in columns] for row in range(table.GetNumberOfRows())]
-        lines = ["\t".join(row) for row in [list(SHOWN_COLUMNS), *rows]]
+        lines = ["\t".join(row) for row in [list(COPIED_COLUMNS), *rows]]
         slicer.app.clipboard().setText("\n".join(lines))

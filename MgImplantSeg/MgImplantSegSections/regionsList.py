@@ -60,6 +60,7 @@ class RegionsList:
             for column, text in enumerate((node.GetName(), *_sizes(node))):
                 item = qt.QTableWidgetItem(text)
                 table.setItem(row, column, item)
+        table.resizeColumnsToContents()
         self.refreshButtons()
 
     def refreshButtons(self):

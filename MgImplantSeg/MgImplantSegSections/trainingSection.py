@@ -87,6 +87,7 @@ class TrainingSection:
             item = qt.QTableWidgetItem(text)
             item.setToolTip(f"{pair.image}\n{pair.labels}\n{text}")
             self.ui.pairsTable.setItem(row, column, item)
+        self.ui.pairsTable.resizeColumnsToContents()
         self.refresh()
 
     def onRemovePair(self):
