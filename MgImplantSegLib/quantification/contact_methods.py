@@ -40,12 +40,12 @@ def pairs(weights: Callable[[Spacing], dict[tuple[int, int, int], float]]) -> Ca
     """A measure that adds up pairs of an implant voxel and a known neighbour, weighted by the neighbour's offset."""
 
     def measure(codes: np.ndarray, region: np.ndarray | None, spacing: Spacing, _: float) -> tuple[float, float]:
-        surface = contact = 0.0
+        free = contact = 0.0
         for offset, weight in weights(spacing).items():
             table = adjacency(codes, offset, region)[list(IMPLANT)]
             contact += weight * int(table[:, BONE].sum())
-            surface += weight * int(table[:, [BACKGROUND, BONE]].sum())
-        return surface, contact
+            free += weight * int(table[:, BACKGROUND].sum())
+        return free + contact, contact
 
     return measure
 
