@@ -98,6 +98,14 @@ def test_a_run_is_the_same_when_it_is_repeated(place):
     assert_same(weights_of(configs[0]), weights_of(configs[1]))
 
 
+def test_workers_that_read_ahead_do_not_change_the_run(place):
+    data = {"cache_type": "float16"}
+    configs = [small_config(place, name=f"workers{n}", data=data, training={"workers": n}) for n in (0, 2)]
+    for config in configs:
+        train(config, Events())
+    assert_same(weights_of(configs[0]), weights_of(configs[1]))
+
+
 def test_an_interrupted_run_goes_on_bit_by_bit(place):
     options = {"training": {"ema_decay": 0.9, "gradient_norm": 1.0, "weight_decay": 0.01}}
     whole = small_config(place, name="whole", **options)
