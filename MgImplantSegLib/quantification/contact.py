@@ -41,7 +41,7 @@ def _in_region(context: MeasureContext, region: Region | None) -> Measure:
         )
         return _measure(context, where, UNDEFINED, none, counts)
     note = BORDER_NOTE if context.implant_touches_border and region is None else ""
-    return _measure(context, where, 100 * touching / surface, note, counts)
+    return _measure(context, where, 100 * (touching / surface), note, counts)
 
 
 def _measure(context: MeasureContext, region: str, value: float, note: str, counts: dict[str, float]) -> Measure:
@@ -86,5 +86,5 @@ def _percent_of_slices(context: MeasureContext) -> tuple[np.ndarray, np.ndarray]
     bone = context.surface_codes.ravel()[faces.outer] == BONE
     surface = np.bincount(slices, faces.area_mm2)
     touching = np.bincount(slices, faces.area_mm2 * bone)
-    percent = np.divide(100 * touching, surface, out=np.full(surface.shape, np.nan), where=surface > 0)
+    percent = 100 * np.divide(touching, surface, out=np.full(surface.shape, np.nan), where=surface > 0)
     return np.arange(percent.size) * context.options.slice_mm, percent
