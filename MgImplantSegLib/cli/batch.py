@@ -12,7 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from MgImplantSegLib.cli.batch_samples import Sample, samples_of
 from MgImplantSegLib.cli.batch_table import DONE, FAILED, WAITING, Row, table_text, write_table
-from MgImplantSegLib.cli.measure_options import add_measure_arguments, measure_options, with_field_of_view
+from MgImplantSegLib.cli.measure_options import (
+    add_measure_arguments,
+    measure_options,
+    require_measure_files,
+    with_field_of_view,
+)
 from MgImplantSegLib.cli.pictures import draw_measures, draw_pictures
 from MgImplantSegLib.cli.segment_options import add_segment_arguments, read_scan, segment_options
 from MgImplantSegLib.errors import InputError, MgImplantSegError
@@ -46,6 +51,7 @@ def run(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
     """Work on one sample after the other; a sample that fails is noted, and the next one follows."""
     samples = samples_of(arguments.source)
     segment_options(arguments)
+    require_measure_files(arguments)
     with output_errors(arguments.outdir):
         arguments.outdir.mkdir(parents=True, exist_ok=True)
     require_writable_folder(arguments.outdir)
@@ -92,6 +98,7 @@ def _work(sample: Sample, arguments: argparse.Namespace, folder: Path, events: E
     from MgImplantSegLib.io import write_label_map
     from MgImplantSegLib.quantification import quantify
 
+    require_measure_files(arguments)
     volume = read_scan(sample.image, arguments)
     result = segment_volume(volume, segment_options(arguments, want_disagreement=arguments.ranges), events)
     options = with_field_of_view(measure_options(arguments, result.label_map, events), volume)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from MgImplantSegLib.cli.initial_screw import add_initial_screw_arguments, initial_screw
+from MgImplantSegLib.cli.initial_screw import add_initial_screw_arguments, initial_screw, read_initial_screw
 from MgImplantSegLib.cli.parser import choice_option, nearest, number, option
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.events import Events
@@ -110,6 +110,22 @@ def measure_options(arguments: argparse.Namespace, explant: LabelMap, events: Ev
         common_length=arguments.common_length,
         disagreement=None if disagreement is None else read_volume(disagreement),
     )
+
+
+def require_measure_files(arguments: argparse.Namespace) -> None:
+    """Read what the options name once before long work begins: the regions and the initial screw.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be used.
+    """
+    from MgImplantSegLib.regions import read_roi_markups
+
+    for path in arguments.roi:
+        read_roi_markups(path)
+    if arguments.initial is not None:
+        read_initial_screw(arguments.initial, arguments.initial_roles)
 
 
 def read_scan_of(label_map: LabelMap, arguments: argparse.Namespace) -> Volume | None:

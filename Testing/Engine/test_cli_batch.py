@@ -117,6 +117,12 @@ def test_a_manifest_gives_each_sample_its_own_numbers(scans):
     assert [row["sample"] for row in json.loads((scans / "r.json").read_text("utf-8"))["samples"]] == list(rows)
 
 
+def test_a_common_file_that_cannot_be_used_stops_before_the_first_sample(scans):
+    assert main(["batch", ".", "out", *MODEL, "--roi", "missing.mrk.json"]) == 2
+    assert main(["batch", ".", "out", *MODEL, "--initial", "notes.md"]) == 2
+    assert not (scans / "out").exists()
+
+
 def test_a_folder_that_no_batch_has_made_is_not_replaced(scans):
     (scans / "out" / "first").mkdir(parents=True)
     (scans / "out" / "first" / "thesis.txt").write_text("mine")
