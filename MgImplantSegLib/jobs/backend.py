@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -192,6 +192,8 @@ class Backend:
         return self._connection.ask(operation, **arguments)[0]
 
     def _status(self, answer: dict[str, Any]) -> JobStatus:
+        known = {entry.name for entry in fields(JobStatus)}  # an agent of a newer version may say more
+        answer = {name: value for name, value in answer.items() if name in known}
         return JobStatus(**{**answer, "environment": self.environment.name, "state": State(answer["state"])})
 
 

@@ -215,7 +215,7 @@ class SlurmCluster:
             "JobAcctGatherType=jobacct_gather/none\nAccountingStorageType=accounting_storage/none\n"
             "SelectType=select/cons_tres\nSelectTypeParameters=CR_Core\nSlurmdParameters=config_overrides\n"
             "CommunicationParameters=NoCtldInAddrAny,NoInAddrAny\nReturnToService=2\nKillWait=20\nMinJobAge=300\n"
-            "MessageTimeout=5\nSchedulerParameters=bf_interval=2,sched_interval=2,sched_min_interval=0\n"
+            "MessageTimeout=2\nSchedulerParameters=bf_interval=2,sched_interval=2,sched_min_interval=0\n"
             "PreemptType=preempt/partition_prio\nPreemptMode=REQUEUE\nGresTypes=gpu\n"
             + "".join(
                 f"NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={free_port()} CPUs={cores} "

@@ -46,7 +46,7 @@ ODD_WORDS = (
 )
 
 
-def test_words_arrive_as_they_are_and_results_come_back_whole(backend, tmp_path):
+def test_words_arrive_as_they_are_and_results_come_back_whole_from_a_private_folder(backend, tmp_path):
     status = run_to_end(backend, worker_request("count", "2", *ODD_WORDS, name="Schräube; $(touch pwned) -x"))
     assert status.state is State.DONE, backend.read_log(status.job)
     assert status.name == "Schräube; $(touch pwned) -x"
@@ -56,10 +56,6 @@ def test_words_arrive_as_they_are_and_results_come_back_whole(backend, tmp_path)
     assert len(files) == 2
     assert not list(Path(status.folder).parents[1].rglob("pwned"))
     assert not still_running(status)
-
-
-def test_job_folders_are_private(backend):
-    status = run_to_end(backend, worker_request("count", "1"))
     for folder in (Path(status.folder), Path(status.folder).parent, Path(status.folder).parents[1]):
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
@@ -103,17 +99,13 @@ def test_the_same_request_runs_once_until_it_has_ended_badly(backend):
     assert third.job not in [status.job for status in backend.list()]
 
 
-def test_a_failed_command_says_why_and_what_to_do(backend):
-    status = run_to_end(backend, worker_request("fail", "9"))
-    assert status.state is State.FAILED
-    assert (status.reason, status.remedy) == ("Expected bone, got stone.", "Bring bone.")
-
-
-def test_a_killed_worker_is_a_failed_job_with_nothing_left(backend):
-    status = run_to_end(backend, worker_request("die", "9"))
-    assert status.state is State.FAILED
-    assert "SIGKILL" in status.reason
-    assert not still_running(status)
+def test_a_command_that_fails_says_why_and_one_that_is_killed_leaves_nothing(backend):
+    jobs = [backend.submit(worker_request(mode, "9"), Events()).job for mode in ("fail", "die")]
+    failed, killed = (wait_until_final(backend, job) for job in jobs)
+    assert failed.state is killed.state is State.FAILED
+    assert (failed.reason, failed.remedy) == ("Expected bone, got stone.", "Bring bone.")
+    assert "SIGKILL" in killed.reason
+    assert not still_running(killed)
 
 
 def test_a_killed_runner_takes_its_command_along_and_the_job_goes_on_by_resume(backend):
@@ -139,7 +131,7 @@ from job_cases import *
 from MgImplantSegLib.jobs.watch import follow
 environment = Environment.from_dict(sys.argv[3], eval(sys.argv[4]))
 with Backend(environment) as backend:
-    status = backend.submit(worker_request("count", "60", again=sys.argv[5]), Events())
+    status = backend.submit(worker_request("count", "30", again=sys.argv[5]), Events())
     print(status.job, flush=True)
     follow(backend, status.job, Events())
 """
@@ -155,4 +147,4 @@ def test_a_job_outlives_its_client_killed_and_another_one_takes_over(backend, tm
     client.wait()
     client.stdout.close()
     assert wait_until_final(backend, job).state is State.DONE
-    assert [record["iteration"] for record in metrics(backend, job)] == list(range(60))
+    assert [record["iteration"] for record in metrics(backend, job)] == list(range(30))

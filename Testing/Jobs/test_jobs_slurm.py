@@ -69,16 +69,21 @@ def test_set_up_lines_and_variables_reach_the_command_and_so_do_gpus(environment
     assert "PYTEST_CURRENT_TEST" not in found
 
 
-def test_a_job_that_reaches_its_time_limit_is_queued_again_and_goes_on(environment):
+def test_a_job_at_its_time_limit_goes_on_later_and_one_without_a_checkpoint_ends(environment):
     """The signal comes at the earliest some seconds before 15 s, in each attempt; 500 steps take 25 s."""
-    limited = replace(environment, time_minutes=1, sbatch_options=("--signal=B:USR1@45",))
+    limited = replace(environment, time_minutes=1, sbatch_options=("--signal=B:USR1@45", "--nodelist=n2"))
     with Backend(limited) as backend:
+        hopeless = backend.submit(replace(worker_request("count", LONG), checkpoint="", resume_words=()), Events())
         status = submit_and_wait_for_metric(backend, worker_request("count", "500"))
         assert wait_until_final(backend, status.job, SECONDS_FOR_REQUEUE).state is State.DONE
         attempts = [r["resumed"] for r in backend.read_events(status.job)[0] if r["event"] == "attempt"]
         assert attempts[:2] == [False, True]
         assert [record["iteration"] for record in metrics(backend, status.job)] == list(range(500))
-    assert not still_running(status)
+        assert not still_running(status)
+        ended = wait_until_final(backend, hopeless.job, SECONDS_FOR_REQUEUE)
+        assert ended.state is State.FAILED
+        assert "before a checkpoint" in ended.reason
+        assert "more time" in ended.remedy
 
 
 def test_a_preempted_job_gives_way_and_goes_on_later(make_environment, slurm, tmp_path):
@@ -146,13 +151,3 @@ def test_jobs_go_on_while_the_controller_is_down(environment, slurm):
         assert wait_until_final(backend, running.job).state is State.DONE
         assert run_to_end(backend, worker_request("count", "1")).state is State.DONE
         assert len(backend.list()) == 2
-
-
-def test_a_time_limit_without_a_checkpoint_is_an_end_not_an_endless_loop(environment):
-    limited = replace(environment, sbatch_options=("--time=1", "--signal=B:USR1@58"))
-    with Backend(limited) as backend:
-        request = replace(worker_request("count", LONG), checkpoint="", resume_words=())
-        ended = run_to_end(backend, request)
-        assert ended.state is State.FAILED
-        assert "before a checkpoint" in ended.reason
-        assert "more time" in ended.remedy

@@ -19,7 +19,7 @@ from MgImplantSegLib.training.configuration import TrainingConfig
 sys.path.append(str(Path(__file__).parents[1] / "Engine"))
 from training_cases import SMALL, write_samples
 
-SHORT, LONG = 24, 200
+SHORT, LONG = 24, 120
 SECONDS_FOR_TRAINING = 300
 
 
@@ -73,7 +73,7 @@ def assert_model_comes_back(backend: Backend, status: JobStatus, folder: Path) -
 
 
 def test_on_this_computer_it_is_stopped_with_a_checkpoint_and_goes_on(submit, tmp_path):
-    backend, status = submit("this", LONG)
+    backend, status = submit("this", LONG, grace_s=60.0)
     wait_for(lambda: curve(backend, status), "a live curve", SECONDS_FOR_TRAINING)
     assert backend.cancel(status.job).state is State.CANCELLED
     assert not still_running(status)
@@ -100,9 +100,16 @@ def test_on_a_host_with_samples_that_are_copied(submit, tmp_path):
     assert "touch pwned" not in text
 
 
-def test_on_two_nodes_of_a_cluster(submit, tmp_path):
-    backend, status = submit("slurm", SHORT, nodes=2, processes=1)
+def test_on_two_nodes_of_a_cluster_it_is_stopped_with_a_checkpoint_and_goes_on(submit, tmp_path):
+    backend, status = submit("slurm", LONG, nodes=2, processes=1, grace_s=60.0)
+    wait_for(lambda: curve(backend, status), "a live curve", SECONDS_FOR_TRAINING)
+    assert backend.cancel(status.job).state is State.CANCELLED
+    assert not still_running(status)
+    backend.resume(status.job)
     assert_model_comes_back(backend, status, tmp_path)
+    assert attempts(backend, status) == [False, True]
+    iterations = [record["iteration"] for record in curve(backend, status)]
+    assert iterations == sorted(set(iterations))
 
 
 def test_on_a_cluster_behind_a_login_node(submit, tmp_path):

@@ -90,6 +90,7 @@ def _start(words: list[str], job: JobFolder, log) -> subprocess.Popen:
     if os.name == "nt":
         flags = {"creationflags": subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP}
     variables = dict(os.environ) if job.description["keeps_variables"] else clean_variables(dict(os.environ))
+    variables.pop(processes.MARKER, None)  # a job that starts a job does not own it
     try:
         return subprocess.Popen(words, cwd=job.results, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                 env=variables, **flags)  # fmt: skip

@@ -42,7 +42,8 @@ class Runner:
     def __init__(self, job: JobFolder) -> None:
         self._job = job
         self._description = job.description
-        self._slurm = SlurmJob.of_this_process(os.environ)
+        is_queued = self._description["scheduler"] == "slurm"  # a process may run inside somebody's allocation too
+        self._slurm = SlurmJob.of_this_process(os.environ) if is_queued else None
         self._signals: list[int] = []
         self._stopped: StopReason | None = None
         self._kill_at = float("inf")
@@ -105,7 +106,7 @@ class Runner:
             if self._stopped is not None:
                 self._kill_at = now + self._description["grace_s"]
                 if not self._command_was_signalled:
-                    processes.ask_to_end(child)
+                    self._ask_to_end(child)
         if now > self._kill_at:
             self._kill_at = float("inf")
             processes.kill_tree(child)
@@ -118,6 +119,14 @@ class Runner:
         if times.intersection(self._signals):
             return StopReason.TIME
         return StopReason.OUTSIDE if self._signals else None
+
+    def _ask_to_end(self, child: subprocess.Popen) -> None:
+        """The polite signal; on several machines through SLURM, since srun answers SIGTERM by killing everything."""
+        if self._slurm is not None and self._description["nodes"] > 1:
+            with suppress(MgImplantSegError):
+                self._slurm.signal_steps("TERM")
+        else:
+            processes.ask_to_end(child)
 
     @property
     def _command_was_signalled(self) -> bool:
@@ -136,8 +145,10 @@ class Runner:
 
     def _interrupted_by_slurm(self) -> Outcome:
         """Time limit or preemption: go back to the queue, unless SLURM has that or the job's end in hand already."""
-        if self._stopped is StopReason.TIME or self._slurm.is_preempted():
-            if self._checkpoint_time() == self._checkpoint_before and not self._slurm.is_preempted():
+        is_preempted = self._slurm.is_preempted()
+        is_out_of_time = self._slurm.is_out_of_time() or self._stopped is StopReason.TIME
+        if is_preempted or (is_out_of_time and not self._slurm.is_cancelled()):
+            if self._checkpoint_time() == self._checkpoint_before and not is_preempted:
                 return Outcome(State.FAILED, "The time limit was reached before a checkpoint was written.",
                                "Ask for more time (time_minutes), and resume or submit again.")  # fmt: skip
             if self._slurm.requeue():

@@ -35,27 +35,50 @@ class SlurmJob:
     """One job of the cluster by its number."""
 
     number: str
+    restarts: int = 0
 
     @classmethod
     def of_this_process(cls, variables: Mapping[str, str]) -> SlurmJob | None:
         """The job in which this process runs."""
         number = variables.get("SLURM_JOB_ID")
-        return cls(number) if number and "SLURM_JOB_NODELIST" in variables else None
+        if not number or "SLURM_JOB_NODELIST" not in variables:
+            return None
+        return cls(number, int(variables.get("SLURM_RESTART_COUNT", "0")))
 
     def is_preempted(self) -> bool:
-        """Whether the job still counts as running but has been told to make room."""
+        """Whether the job has to make room for another one, or is back in the queue already."""
         shown = self._show()
-        return shown.get("JobState") in ("RUNNING", "PREEMPTED") and shown.get("PreemptTime", "None") != "None"
+        return shown.get("PreemptTime", "None") != "None" or self._is_back(shown)
+
+    def is_out_of_time(self) -> bool:
+        """Whether the time limit ends the job."""
+        return self._show().get("Reason") == "TimeLimit"
+
+    def signal_steps(self, name: str) -> None:
+        """Send a signal to all processes that srun has started, on all machines."""
+        run_slurm(["scancel", f"--signal={name}", self.number])
 
     def requeue(self) -> bool:
-        """Put the job back into the queue; this ends its processes. False where the cluster refuses."""
-        if self._show().get("JobState") not in ("RUNNING", "PREEMPTED", None):
-            return False
+        """Put the job back into the queue, which ends its processes; False where the cluster refuses.
+
+        At the end of a preemption's grace time SLURM sometimes does so itself, and sometimes counts it as a time limit.
+        """
+        if self._is_back(self._show()):
+            return True
         try:
             run_slurm(["scontrol", "requeue", self.number])
         except MgImplantSegError:
             return False
         return True
+
+    def is_cancelled(self) -> bool:
+        """Whether the job is being ended by somebody's wish."""
+        return self._show().get("JobState") in ("CANCELLED", "COMPLETING") and not (
+            self.is_preempted() or self.is_out_of_time()
+        )
+
+    def _is_back(self, shown: Mapping[str, str]) -> bool:
+        return shown.get("JobState") == "PENDING" or int(shown.get("Restarts", "0")) > self.restarts
 
     def _show(self) -> dict[str, str]:
         try:
