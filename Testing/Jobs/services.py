@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import secrets
 import shutil
@@ -57,6 +58,12 @@ def wait_until(is_ready: Callable[[], bool], what: str, seconds: float = SECONDS
         time.sleep(0.1)
 
 
+def end_with_parent() -> None:
+    """Have Linux send SIGTERM to this process when the one that started it ends, however that happens."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, int(signal.SIGTERM), 0, 0, 0)
+
+
 class Daemon:
     """One server process in the foreground, its output in a file; ended by its own process id."""
 
@@ -68,7 +75,13 @@ class Daemon:
         """Start the process."""
         with open(self._log, "ab") as log:
             self._process = subprocess.Popen(
-                self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self._env, start_new_session=True
+                self._command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=self._env,
+                start_new_session=True,
+                preexec_fn=end_with_parent,
             )
 
     def stop(self, number: int = signal.SIGTERM) -> None:
