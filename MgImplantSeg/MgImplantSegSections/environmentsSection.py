@@ -40,6 +40,7 @@ class EnvironmentsSection:
         table.connect("itemSelectionChanged()", self.refresh)
         self.ui.citationLabel.text = CITATION
         self.refill()
+        workbench.onModelsChange(self._refreshDisk)
         workbench.onChange(self.refresh)
 
     def onListChanged(self, listener):
@@ -134,9 +135,9 @@ class EnvironmentsSection:
         slicer.app.clipboard().setText(CITATION)
 
     def _refreshDisk(self):
-        self.ui.diskLabel.text = _("Added models: {size} in {folder}").format(
-            size=sizeText(_folderBytes(models.folder())), folder=models.folder()
-        )
+        folder = str(models.folder()).replace(str(Path.home()), "~", 1)
+        size = sizeText(_folderBytes(models.folder()))
+        self.ui.diskLabel.text = _("Added models: {size} in {folder}").format(size=size, folder=folder)
 
     def refresh(self):
         """States of the buttons."""

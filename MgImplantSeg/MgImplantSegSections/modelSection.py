@@ -50,6 +50,10 @@ class ModelSection:
         self.ui.modelSelector.blockSignals(False)
         self.onChosen()
 
+    def refillKeepingChoice(self):
+        """List the models anew; the chosen one stays if it is still there."""
+        self.refill(str(self.path() or ""))
+
     def onChosen(self):
         """Show the card of the chosen model."""
         path = self.path()
@@ -75,6 +79,7 @@ class ModelSection:
         """Copy a model file into the folder of models and choose it."""
         try:
             self.refill(str(models.add(path)))
+            self.workbench.modelsChanged()
         except MgImplantSegError as error:
             self._showError(error)
 
@@ -89,7 +94,7 @@ class ModelSection:
         except MgImplantSegError as error:
             self._showError(error)
             return
-        self.refill()
+        self.workbench.modelsChanged()
 
     def _show(self, path):
         try:

@@ -44,7 +44,7 @@ class Panel:
         self.environments = EnvironmentsSection(workbench)
         self.environments.onListChanged(self.segmentation.refillEnvironments)
         self.environments.onListChanged(self.training.refillEnvironments)
-        workbench.onModelsChange(self.models.refill)
+        workbench.onModelsChange(self.models.refillKeepingChoice)
         for name in PANELS:
             getattr(workbench.ui, f"{name.lower()}Section").connect("contentsCollapsed(bool)", self.onFolded)
 
