@@ -1,0 +1,105 @@
+"""Time and memory of the measures on a label map with all four classes: a threaded, corroded screw in trabecular bone.
+
+    python Testing/Benchmarks/measures_speed.py [--size 400] [--measures default|all|NAME,...]
+
+Prints CPU seconds, wall seconds and the peak of the resident memory, each group of measures in a process of its own and
+all default measures together, with the memory of the label map itself. Wanted for 400³ on two cores: all default
+measures within 30 s and 3 GB.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+import numpy as np
+from scipy import ndimage
+
+from MgImplantSegLib.quantification import MEASURES, InitialScrew, QuantifyOptions, quantify
+from MgImplantSegLib.quantification.measures import DEFAULT_MEASURES
+from MgImplantSegLib.regions import OrientedBox
+from MgImplantSegLib.volume import Geometry, LabelMap
+
+SPACING_MM = 0.005
+CHILD = "--child"
+BONE, LAYER, METAL = 1, 2, 3
+
+
+def explant(shape_zyx: tuple[int, int, int]) -> tuple[LabelMap, LabelMap]:
+    """A screw along z with thread, layer and cracks in a bone of smoothed noise, and the screw before."""
+    geometry = Geometry(shape_zyx, (SPACING_MM,) * 3)
+    labels, before = (np.zeros(shape_zyx, dtype=np.uint8) for _ in range(2))
+    half = min(shape_zyx[1:]) / 2
+    y, x = np.ogrid[: shape_zyx[1], : shape_zyx[2]]
+    y, x = y - shape_zyx[1] / 2 + 0.3, x - shape_zyx[2] / 2 + 0.1
+    radius, angle = np.hypot(y, x), np.arctan2(y, x)
+    noise = np.random.default_rng(0)
+    texture = ndimage.gaussian_filter(noise.random((64, 64, 64)).astype(np.float32), 3, mode="wrap")
+    texture = np.kron(texture > np.median(texture), np.ones((3, 3, 3), dtype=bool))
+    for z in range(shape_zyx[0]):
+        bone = texture[z % texture.shape[0]]
+        bone = np.tile(bone, (shape_zyx[1] // bone.shape[0] + 1, shape_zyx[2] // bone.shape[1] + 1))
+        labels[z] = bone[: shape_zyx[1], : shape_zyx[2]]
+        if not 0.06 < z / shape_zyx[0] < 0.94:
+            continue
+        thread = 0.05 * half * np.abs(2 * ((z / 60 - angle / (2 * np.pi)) % 1) - 1)
+        outer = 0.45 * half + thread
+        crack = (np.abs((z + 3 * np.sin(6 * angle)) % 37) < 1.5) & (radius > 0.4 * half)
+        before[z] = np.where(radius <= outer, METAL, 0)
+        labels[z][radius <= outer] = LAYER
+        labels[z][(radius <= outer) & crack] = 0
+        labels[z][radius <= outer - 0.05 * half - 0.03 * half * np.cos(3 * angle)] = METAL
+    return LabelMap(labels, geometry), LabelMap(before, geometry)
+
+
+def run_child(shape_zyx: tuple[int, int, int], measures: tuple[str, ...]) -> None:
+    """Make the explant, measure it, print CPU seconds, wall seconds and the peak in MB."""
+    label_map, before = explant(shape_zyx)
+    middle = label_map.geometry.lps_from_index_zyx(np.array(shape_zyx) / 2)
+    roi = OrientedBox(
+        tuple(middle + np.array([0.4, 0.0, 0.1])), ((0.8, 0.6, 0), (-0.6, 0.8, 0), (0, 0, 1)), (0.8, 0.6, 1.0), "ROI"
+    )
+    options = QuantifyOptions(InitialScrew.from_label_map(before), 84, rois=(roi,), measures=measures)
+    cpu, wall = time.process_time(), time.perf_counter()
+    quantify(label_map, options)
+    cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    say(f"{cpu:8.1f} {wall:8.1f} {peak_mb:9.0f}")
+
+
+def say(line: str) -> None:
+    """Write one line at once."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def main() -> None:
+    """One line per group, each measured in a process of its own."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--size", type=int, nargs="+", default=[400], help="edge, or the numbers of voxels z y x")
+    parser.add_argument("--measures", default="default", help="default, all, or names separated by commas")
+    parser.add_argument(CHILD, default=None, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    shape = tuple(arguments.size * 3) if len(arguments.size) == 1 else tuple(arguments.size)
+    if arguments.child:
+        run_child(shape, tuple(arguments.child.split(",")))
+        return
+    names = {"default": DEFAULT_MEASURES, "all": tuple(MEASURES)}.get(arguments.measures)
+    names = names or tuple(arguments.measures.split(","))
+    say(f"{shape} voxels, label map {np.prod(shape) / 2**20:.0f} MB, {os.cpu_count()} cores")
+    say(f"{'measures':20} {'CPU s':>8} {'wall s':>8} {'peak MB':>9}")
+    for group in (*names, ",".join(names)):
+        command = [sys.executable, __file__, "--size", *map(str, shape), CHILD, group]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        say(f"{group if group in names else 'all of these':20} {done.stdout.strip()}")
+
+
+if __name__ == "__main__":
+    main()
