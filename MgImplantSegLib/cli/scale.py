@@ -37,7 +37,7 @@ def report(result: dict[str, Any]) -> str:
     if "models" not in result:
         return f"Stopped in {result['stopped_in']}. The same command goes on."
     lines = [
-        f"{model['name']:<16}{model['parameters'] / 1e6:>10.2f} M parameters {model['flops'] / 1e9:>10.1f} GFLOPs"
+        f"{model['name']:<16}{model['parameters'] / 1e6:>10.2f} M parameters {model['flops'] / 1e9:>10.3g} GFLOPs"
         f"   mean IoU {model['mean_iou']:.4f}"
         for model in result["models"]
     ]

@@ -152,5 +152,5 @@ def _report(config: TrainingConfig, models: Sequence[ScaledModel]) -> str:
     ]
     for model in models:
         iou = "–" if math.isnan(model.mean_iou) else f"{model.mean_iou:.4f}"
-        lines.append(f"| {model.name} | {model.parameters / 1e6:.2f} | {model.flops / 1e9:.1f} | {iou} |")
+        lines.append(f"| {model.name} | {model.parameters / 1e6:.2f} | {model.flops / 1e9:.3g} | {iou} |")
     return "\n".join(lines) + "\n"
