@@ -20,6 +20,7 @@ from MgImplantSegLib.labels import LabelScheme, Role
 IMPLANT_ROLES = (Role.DEGRADATION_LAYER, Role.RESIDUAL_MATERIAL)
 SMALLEST_PART_OF_LARGEST = 0.05
 SMALLEST_BONE_VOXELS = 27
+LEAST_BALL_RADIUS_VOXELS = 7
 TOUCHING = np.ones((3, 3, 3), dtype=bool)
 
 Tidy = Callable[[np.ndarray, FusedPrediction, LabelScheme], None]
@@ -48,13 +49,18 @@ def _keep_all(classes_zyx: np.ndarray, prediction: FusedPrediction, scheme: Labe
 
 def _keep_largest_implant(classes_zyx: np.ndarray, prediction: FusedPrediction, scheme: LabelScheme) -> None:
     implant = _classes_of(scheme, IMPLANT_ROLES)
-    _drop_small_parts(classes_zyx, prediction, implant, lambda sizes: SMALLEST_PART_OF_LARGEST * sizes.max())
+    _drop_parts(classes_zyx, prediction, implant, _is_small_beside_the_largest)
+
+
+def _keep_solid_implant(classes_zyx: np.ndarray, prediction: FusedPrediction, scheme: LabelScheme) -> None:
+    _drop_parts(classes_zyx, prediction, _classes_of(scheme, IMPLANT_ROLES), _is_thin)
+    _keep_largest_implant(classes_zyx, prediction, scheme)
 
 
 def _remove_specks(classes_zyx: np.ndarray, prediction: FusedPrediction, scheme: LabelScheme) -> None:
     _keep_largest_implant(classes_zyx, prediction, scheme)
     bone = _classes_of(scheme, (Role.BONE,))
-    _drop_small_parts(classes_zyx, prediction, bone, lambda sizes: SMALLEST_BONE_VOXELS)
+    _drop_parts(classes_zyx, prediction, bone, lambda parts, count: _sizes(parts, count) < SMALLEST_BONE_VOXELS)
 
 
 POSTPROCESSING: dict[str, Postprocessing] = {
@@ -64,6 +70,12 @@ POSTPROCESSING: dict[str, Postprocessing] = {
         "of the connected parts (26 neighbours) of the implant, layer and metal together, only those with at least "
         f"{100 * SMALLEST_PART_OF_LARGEST:g} % of the largest one's voxels stay",
         _keep_largest_implant,
+    ),
+    "solid_implant": Postprocessing(
+        "solid implant",
+        "as largest_implant, and connected parts of the implant into which no ball with a radius of "
+        f"{LEAST_BALL_RADIUS_VOXELS} voxels of the model's grid fits go too: a scan of bone alone has no implant",
+        _keep_solid_implant,
     ),
     "no_specks": Postprocessing(
         "no specks",
@@ -90,13 +102,34 @@ def _classes_of(scheme: LabelScheme, roles: Sequence[Role]) -> list[int]:
     return [index for index, label in enumerate(scheme.labels) if label.role in roles]
 
 
-def _drop_small_parts(
+def _sizes(parts: np.ndarray, count: int) -> np.ndarray:
+    """Voxels of the parts 1 to `count`."""
+    return np.bincount(parts.ravel(), minlength=count + 1)[1:]
+
+
+def _is_small_beside_the_largest(parts: np.ndarray, count: int) -> np.ndarray:
+    sizes = _sizes(parts, count)
+    return sizes < SMALLEST_PART_OF_LARGEST * sizes.max()
+
+
+def _is_thin(parts: np.ndarray, count: int) -> np.ndarray:
+    """Whether no ball fits; the border of the volume is no surface of a part that it cuts."""
+    if parts.all():
+        return np.zeros(count, dtype=bool)
+    radii = ndimage.maximum(ndimage.distance_transform_edt(parts), parts, np.arange(1, count + 1))
+    return np.asarray(radii) < LEAST_BALL_RADIUS_VOXELS
+
+
+def _drop_parts(
     classes_zyx: np.ndarray,
     prediction: FusedPrediction,
     classes: Sequence[int],
-    smallest_voxels: Callable[[np.ndarray], float],
+    is_dropped: Callable[[np.ndarray, int], np.ndarray],
 ) -> None:
-    """Give voxels of small connected parts of `classes`, taken together, the most probable other class."""
+    """Give voxels of some connected parts of `classes`, taken together, the most probable other class.
+
+    `is_dropped` gets the numbered parts (z, y, x) and their count; it says for each of the parts 1, 2, … if it goes.
+    """
     is_one = np.zeros(256, dtype=bool)
     is_one[list(classes)] = True
     mask = is_one[classes_zyx]
@@ -104,20 +137,19 @@ def _drop_small_parts(
         return
     inside = _bounding_box(mask)
     parts, count = ndimage.label(mask[inside], structure=TOUCHING)
-    sizes = np.bincount(parts.ravel(), minlength=count + 1)
-    is_small = sizes < smallest_voxels(sizes[1:])
-    is_small[0] = False
-    if is_small.any():
+    goes = np.concatenate(([False], is_dropped(parts, count)))
+    if goes.any():
         mask[:] = False
-        mask[inside] = is_small[parts]
+        mask[inside] = goes[parts]
         _give_next_class(classes_zyx, prediction, mask, classes)
 
 
 def _bounding_box(mask: np.ndarray) -> tuple[slice, ...]:
+    """The box around the mask and one voxel more on each side, inside the volume."""
     box = []
     for axis in range(3):
         used = np.flatnonzero(mask.any(axis=tuple({0, 1, 2} - {axis})))
-        box.append(slice(used[0], used[-1] + 1))
+        box.append(slice(max(used[0] - 1, 0), used[-1] + 2))
     return tuple(box)
 
 

@@ -165,6 +165,20 @@ def test_only_large_parts_of_the_implant_stay_and_the_rest_becomes_what_is_aroun
     assert (tidied[2:4, 2:4, 2:4] < 2).all()
 
 
+def test_a_body_into_which_no_ball_fits_is_no_implant_and_the_border_is_no_surface(model):
+    array = np.full((40, 44, 48), 350.0, np.float32)  # bone
+    array[0, 0, 0] = 100
+    array[4:36, 4:8, 4:44] = 900  # a plate of 4 voxels
+    plate = Volume(array.copy(), Geometry(array.shape, (0.01,) * 3))
+    array[10:40, 20:44, 34:48] = 900  # a block of 24 voxels that the border cuts
+    both = Volume(array, plate.geometry)
+    options = SegmentOptions(model, precision="fp32", postprocessing="solid_implant")
+    assert (segment_volume(plate, options).label_map.array < 2).all()
+    tidied = segment_volume(both, options).label_map.array
+    assert (tidied[10:40, 20:44, 34:48] == 3).all()
+    assert (tidied[4:36, 4:8, 4:33] < 2).all()
+
+
 def test_tidied_labels_reach_a_finer_grid(model):
     volume = implant_with_specks()
     fine = Volume(volume.array.repeat(2, 0).repeat(2, 1).repeat(2, 2), Geometry((60, 64, 68), (0.005,) * 3))
