@@ -1,7 +1,7 @@
 """Make the explants of the bundled model and train it: ``python Testing/Benchmarks/train_bundled_model.py FOLDER``.
 
 Explants that are in FOLDER already are kept, so the command can be run again after an interruption; ``--resume``
-goes on from the last checkpoint. The model file is then in ``FOLDER/runs/mgimplantseg-sim20``.
+goes on from the last checkpoint. The model file is then ``FOLDER/mgimplantseg-sim20.mgmodel``, with weights of 16 bits.
 """
 
 from __future__ import annotations
@@ -10,10 +10,13 @@ import argparse
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from MgImplantSegLib.files import atomic_folder
 from MgImplantSegLib.io import write_label_map, write_volume
+from MgImplantSegLib.model_file import load_model, save_model
 from MgImplantSegLib.resources import resource
 from MgImplantSegLib.simulation import ImplantKind, SimulationSettings, simulate_explant
 
@@ -42,6 +45,17 @@ def write_explant(number: int, folder: Path) -> None:
         write_label_map(explant.labels, temporary / "labels.seg.nrrd")
 
 
+def write_bundled_model(trained: Path, bundled: Path, history: Sequence[str] = ()) -> None:
+    """The trained model as it comes with the engine: small weights, tidied labels, the command that makes it."""
+    card, weights = load_model(trained)
+    training = {key: value for key, value in card.training.items() if key not in ("commands", "base_model")}
+    training["command"] = "python Testing/Benchmarks/train_bundled_model.py FOLDER"
+    if history:
+        training["history"] = list(history)
+    card = replace(card, name=NAME, weights_dtype="float16", default_postprocessing="solid_implant", training=training)
+    save_model(bundled, card, weights)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
@@ -55,7 +69,10 @@ def main() -> int:
     configuration = arguments.folder / f"{NAME}.toml"
     shutil.copyfile(resource("Configurations", f"{NAME}.toml"), configuration)
     resume = ["--resume", str(arguments.folder / "runs" / NAME)] if arguments.resume else []
-    return subprocess.call([sys.executable, "-m", "MgImplantSegLib", "train", str(configuration), *resume])
+    code = subprocess.call([sys.executable, "-m", "MgImplantSegLib", "train", str(configuration), *resume])
+    if code == 0:
+        write_bundled_model(arguments.folder / "runs" / NAME / f"{NAME}.mgmodel", arguments.folder / f"{NAME}.mgmodel")
+    return code
 
 
 if __name__ == "__main__":
