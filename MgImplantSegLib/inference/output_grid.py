@@ -2,6 +2,8 @@
 
 Interpolating scores instead of labels gives boundaries that are smooth on a finer grid. Work goes slice by slice, so
 besides the accumulator and the labels there are a few slices only. On the same grid the labels are taken as they are.
+A class that no voxel of the model's grid has is in no voxel of the other grid either: between two voxels of different
+classes it could otherwise be the second choice of both, and win.
 """
 
 from __future__ import annotations
@@ -75,11 +77,14 @@ def classes_on_grid(
 def _slices(
     prediction: FusedPrediction, classes_zyx: np.ndarray, source: Geometry, target: Geometry
 ) -> Iterator[np.ndarray]:
+    present = sum(np.bincount(classes.ravel(), minlength=256) for classes in classes_zyx) > 0
+
     def read(z: int) -> np.ndarray:
         scores = prediction.scores(slice(z, z + 1))[:, 0]  # (classes, y, x)
         changed = largest_class(scores) != classes_zyx[z]
         is_class = np.arange(len(scores))[:, None] == classes_zyx[z][changed]
         scores[:, changed] = is_class * scores[:, changed].sum(axis=0)
+        scores[~present[: len(scores)]] = 0
         return scores.astype(np.float32)
 
     for scores in resampled_slices(read, interpolation_matrices(source, target)):

@@ -10,6 +10,8 @@ from threshold_model import save_threshold_model
 
 from MgImplantSegLib.errors import InputError, ResourceError
 from MgImplantSegLib.events import Cancelled, Events
+from MgImplantSegLib.inference.fused import predict_fused
+from MgImplantSegLib.inference.output_grid import classes_on_grid
 from MgImplantSegLib.inference.segmenter import SegmentOptions, segment_volume
 from MgImplantSegLib.labels import parse_roles
 from MgImplantSegLib.planes import PLANE_SETS
@@ -177,6 +179,19 @@ def test_a_body_into_which_no_ball_fits_is_no_implant_and_the_border_is_no_surfa
     tidied = segment_volume(both, options).label_map.array
     assert (tidied[10:40, 20:44, 34:48] == 3).all()
     assert (tidied[4:36, 4:8, 4:33] < 2).all()
+
+
+def test_a_class_that_has_no_voxel_on_the_models_grid_has_none_on_the_inputs():
+    # Class 2 is the second choice of both voxels; half-way between them it would have the largest mean.
+    probabilities = np.array([[0.0, 0.55], [0.55, 0.0], [0.45, 0.45]], np.float32)  # (classes, x)
+    prediction = predict_fused(
+        np.zeros((1, 1, 2), np.float32), lambda batch: probabilities[None, :, None], "rc", classes=3
+    )
+    source = Geometry((1, 1, 2), (1.0, 1.0, 1.0))
+    classes = prediction.labels()
+    assert classes.tolist() == [[[1, 0]]]
+    finer = classes_on_grid(prediction, classes, source, Geometry((1, 1, 3), (1.0, 1.0, 0.5)), Events())
+    assert 2 not in finer
 
 
 def test_tidied_labels_reach_a_finer_grid(model):
