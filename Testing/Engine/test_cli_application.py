@@ -218,7 +218,8 @@ def test_a_polite_signal_cancels_with_130_and_leaves_nothing_behind(number, tmp_
     words = ["simulate", "out", "--size", "96", "--count", "500", "--events", "events.jsonl"]
     env = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
     process = subprocess.Popen([sys.executable, "-m", "MgImplantSegLib", *words], cwd=tmp_path, env=env,
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)  # fmt: skip
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                               preexec_fn=heed_interrupts)  # fmt: skip
     wait_for(lambda: (tmp_path / "events.jsonl").exists() and '"simulate explant"' in text_of(tmp_path))
     process.send_signal(number)
     _, error = process.communicate(timeout=120)
@@ -226,6 +227,11 @@ def test_a_polite_signal_cancels_with_130_and_leaves_nothing_behind(number, tmp_
     assert error.splitlines()[-1] == "mgimplantseg simulate: cancelled, nothing was left half-written."
     assert json.loads(text_of(tmp_path).splitlines()[-1])["event"] == "cancelled"
     assert [path for path in (tmp_path / "out").iterdir() if not path.name.startswith("explant_")] == []
+
+
+def heed_interrupts() -> None:
+    """Tests that were started in the background of a shell ignore Ctrl-C, and so would what they start."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def wait_for(condition, seconds: float = 60) -> None:
