@@ -18,6 +18,7 @@ COMMANDS = (
     "quantify",
     "evaluate",
     "compare",
+    "summarise",
     "register",
     "upright",
     "batch",

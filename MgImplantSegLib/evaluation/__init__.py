@@ -2,5 +2,15 @@
 
 from MgImplantSegLib.evaluation.comparison import Comparison, compare, summarise, write_summary_csv
 from MgImplantSegLib.evaluation.overlap import ClassScore, Evaluation, evaluate
+from MgImplantSegLib.evaluation.samples import read_comparisons
 
-__all__ = ["ClassScore", "Comparison", "Evaluation", "compare", "evaluate", "summarise", "write_summary_csv"]
+__all__ = [
+    "ClassScore",
+    "Comparison",
+    "Evaluation",
+    "compare",
+    "evaluate",
+    "read_comparisons",
+    "summarise",
+    "write_summary_csv",
+]

@@ -10,7 +10,7 @@ import pytest
 from measured_shapes import BONE, LAYER, METAL, plain_grid
 
 from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.evaluation import Comparison, compare, summarise, write_summary_csv
+from MgImplantSegLib.evaluation import Comparison, compare, read_comparisons, summarise, write_summary_csv
 from MgImplantSegLib.evaluation.comparison import ComparedValue
 from MgImplantSegLib.evaluation.figure import write_deviation_figure
 from MgImplantSegLib.quantification import InitialScrew, QuantifyOptions
@@ -96,6 +96,27 @@ def test_tables_are_written_with_empty_cells_for_nan(tmp_path):
         summary = {(row["segmentation"], row["symbol"]): row for row in csv.DictReader(stream)}
     assert float(summary["network", "DR"]["standard_error"]) == 0
     assert summary["network", "DR"]["samples"] == "2"
+
+
+def test_tables_of_samples_are_read_back_and_named_after_their_files(tmp_path):
+    for name in ("one", "two"):
+        compared("").write_csv(tmp_path / f"{name}.csv")
+    tables = read_comparisons([tmp_path / "one.csv", tmp_path / "two.csv"])
+    assert [table.values[0].sample for table in tables] == ["one", "two"]
+    assert tables[0].value("network", "DR").deviation_percent == pytest.approx(
+        compared().value("network", "DR").deviation_percent
+    )
+    rows = {(row.segmentation, row.symbol): row for row in summarise(tables)}
+    assert rows["network", "DR"].samples == 2
+
+
+@pytest.mark.parametrize("text", ["", "a,b\n1,2\n", "\x00", "sample,segmentation\n"])
+def test_other_tables_are_refused(tmp_path, text):
+    (tmp_path / "other.csv").write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match="compare"):
+        read_comparisons([tmp_path / "other.csv"])
+    with pytest.raises(InputError):
+        read_comparisons([tmp_path / "missing.csv"])
 
 
 def test_the_figure_is_drawn(tmp_path):
