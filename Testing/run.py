@@ -280,7 +280,9 @@ def run_tests(python: Path, pytest_arguments: list[str]) -> int:
 
 
 def _run(command: list[str]) -> int:
-    return subprocess.run(command, cwd=CHECKOUT, env=clean_env(), check=False).returncode
+    # The networks of the tests are tiny: one thread is as fast as two, and ten times as fast on a busy machine.
+    env = {"OMP_NUM_THREADS": "1", **clean_env()}
+    return subprocess.run(command, cwd=CHECKOUT, env=env, check=False).returncode
 
 
 def run_to_end(command: list[str]) -> int:
