@@ -135,7 +135,7 @@ def _outside_note(context: MeasureContext) -> str:
 
 
 def _volume_loss(context: MeasureContext, initial: Measure, residual_mm3: float) -> Measure:
-    value = 100 * (initial.value - residual_mm3) / initial.value
+    value = 100 * _ratio(initial.value - residual_mm3, initial.value)
     note = initial.note if context.implant_box is not None else NO_IMPLANT
     return Measure("VL", "volume loss", value if context.implant_box is not None else UNDEFINED, "%", "implant",
                    "from V_i and V_r", "100 · (V_i − V_r) / V_i", notes(GROWN if value < 0 else "", note),
@@ -146,8 +146,10 @@ def _degradation_rate(context: MeasureContext, volume: Measure, area: Measure, r
     form = rate_form(context.options.rate_form)
     years, time_note = _years(context.options.time_days)
     residual_area_mm2 = _residual_area_mm2(context) if form.needs_residual_area else UNDEFINED
-    rate = (volume.value - residual_mm3) / (form.area_mm2(area.value, residual_area_mm2) * years)
-    note = notes(time_note, volume.note, area.note, GROWN if rate < 0 else "")
+    area_mm2 = form.area_mm2(area.value, residual_area_mm2)
+    rate = _ratio(volume.value - residual_mm3, area_mm2 * years)
+    no_surface = "The initial screw has no surface in its scan." if area_mm2 == 0 else ""
+    note = notes(time_note, no_surface, volume.note, area.note, GROWN if rate < 0 else "")
     if context.implant_box is None:
         rate, note = UNDEFINED, NO_IMPLANT
     elif residual_mm3 == 0 and rate > 0:
@@ -157,6 +159,10 @@ def _degradation_rate(context: MeasureContext, volume: Measure, area: Measure, r
         counts["A_r_mm2"] = residual_area_mm2
     return Measure("DR", "degradation rate", rate, "mm/year", "implant", f"{form.name} ({area.method})",
                    form.definition, note, counts)  # fmt: skip
+
+
+def _ratio(value: float, by: float) -> float:
+    return value / by if by != 0 else UNDEFINED
 
 
 def _years(time_days: float | None) -> tuple[float, str]:

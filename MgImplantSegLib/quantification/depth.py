@@ -50,6 +50,8 @@ def _depths_mm(context: MeasureContext) -> tuple[np.ndarray, np.ndarray, str]:
         return nothing, nothing, f"{NO_METAL} in the common part." if (codes == METAL).any() else NO_METAL
     place = context.geometry.cropped(start_of(common.box), shape_of(common.box))
     outside = ~common.initial & context.options.initial.shape.known_on(place)
+    if not outside.any():
+        return nothing, nothing, "The initial screw fills its scan, so that its surface is not seen."
     depth_mm = distance_to_mm(outside, context.spacing_zyx_mm).ravel()[faces.outer]
     return depth_mm, faces.area_mm2, ""
 

@@ -16,6 +16,7 @@ from MgImplantSegLib.events import json_ready
 from MgImplantSegLib.files import atomic_output
 
 CSV_COLUMNS = ("symbol", "name", "region", "value", "unit", "low", "high", "method", "definition", "note", "counts")
+INPUT_COLUMNS = ("segmentation", "voxel_size_um", "model", "software_version")
 SERIES_COLUMNS = ("symbol", "region", "x_name", "x_low", "x_high", "x_unit", "value", "unit", "method")
 UNDEFINED = float("nan")
 NOT_GIVEN = "No"
@@ -138,12 +139,23 @@ class QuantificationReport:
             temporary.write_text(json.dumps(self.to_dict(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
     def write_csv(self, path: str | Path) -> None:
-        """Write one row per measure and region; undefined values are empty and have a note."""
+        """Write one row per measure and region; undefined values are empty and have a note.
+
+        Each row names the segmentation, its voxel size, the model and the version of the software.
+        """
+        inputs = self._input_cells()
         rows = [
-            [_cell(getattr(measure, column)) for column in CSV_COLUMNS[:-1]] + [_counts_cell(measure.counts)]
+            [_cell(getattr(measure, column)) for column in CSV_COLUMNS[:-1]] + [_counts_cell(measure.counts), *inputs]
             for measure in self.measures
         ]
-        _write_table(path, CSV_COLUMNS, rows)
+        _write_table(path, CSV_COLUMNS + INPUT_COLUMNS, rows)
+
+    def _input_cells(self) -> list[str]:
+        source = self.inputs.get("segmentation", {})
+        spacing = [f"{step:.6g}" for step in self.inputs.get("spacing_zyx_um", ())[::-1]]  # x × y × z
+        spacing = spacing[:1] if len(set(spacing)) == 1 else spacing
+        version = str(self.inputs.get("software_version", ""))
+        return [str(source.get("path", "")), " × ".join(spacing), str(source.get("model", "")), version]
 
     def write_series_csv(self, path: str | Path) -> None:
         """Write the series in long form: one row per series and bin."""

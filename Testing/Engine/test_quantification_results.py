@@ -94,6 +94,8 @@ def test_csv_has_one_row_per_measure_and_region_with_empty_cells_for_nan(tmp_pat
     assert "No initial screw" in by_symbol["DR"]["note"]
     assert float(by_symbol["BIC"]["value"]) == pytest.approx(report.value("BIC"))
     assert by_symbol["V_r"]["unit"] == "mm³"
+    assert by_symbol["V_r"]["voxel_size_um"] == "50 × 40 × 50"
+    assert by_symbol["V_r"]["software_version"]
 
 
 def test_series_csv_has_one_row_per_bin(tmp_path):
