@@ -21,8 +21,7 @@ TRUTH_OF_SYMBOL = {
     "BIC": "BIC_percent",
     "BV/TV": "BV_TV_percent",
 }
-MEASURE_HEADER = ("measure", "value", "truth", "deviation", "unit", "region")
-CLASS_HEADER = ("class", "volume mm³", "truth mm³", "IoU")
+CLASS_COLUMNS = (("volume_mm3", "volume mm³"), ("truth_mm3", "truth mm³"), ("iou", "IoU"))
 HONEST_WORDS = (
     "The bundled model was trained on simulated explants alone. For research use only; train or fine-tune on your own "
     "scans and check against your own labels before you publish numbers."
@@ -87,25 +86,34 @@ def _tables(result: dict[str, Any]) -> list[Table]:
 
 
 def _class_table(result: dict[str, Any]) -> Table:
+    columns = CLASS_COLUMNS if _has_truth(result) else CLASS_COLUMNS[:1]
     rows = [
-        (row["class"].replace("_", " "), *(value_text(row[key]) for key in ("volume_mm3", "truth_mm3", "iou")))
+        (row["class"].replace("_", " "), *(value_text(row[key]) for key, _title in columns))
         for row in result["classes"]
     ]
-    if result["mean_iou"] is not None:
+    if _has_truth(result):
         rows.append(("mean, background included", "", "", value_text(result["mean_iou"])))
-    return Table("Classes", CLASS_HEADER, rows)
+    return Table("Classes", ("class", *(title for _key, title in columns)), rows)
 
 
 def _measure_table(result: dict[str, Any]) -> Table:
-    rows = [
-        (entry["symbol"], value_text(entry["value"]), value_text(entry["truth"]),
-         percent_text(entry["deviation_percent"]), entry["unit"], entry["region"])
-        for entry in result["measures"]
-    ]  # fmt: skip
-    return Table("Measures", MEASURE_HEADER, rows)
+    rows = []
+    for entry in result["measures"]:
+        beside = (value_text(entry["truth"]), percent_text(entry["deviation_percent"])) if _has_truth(result) else ()
+        rows.append((entry["symbol"], value_text(entry["value"]), *beside, entry["unit"], entry["region"]))
+    beside = ("truth", "deviation") if _has_truth(result) else ()
+    return Table("Measures", ("measure", "value", *beside, "unit", "region"), rows)
+
+
+def _has_truth(result: dict[str, Any]) -> bool:
+    return result["mean_iou"] is not None
 
 
 def _remarks(result: dict[str, Any]) -> list[str]:
-    """Classes that are absent, and for each undefined measure why."""
+    """Classes that are absent, where the regions are, and for each undefined measure why."""
     remarks = [f"Not found in this scan: {', '.join(result['absent'])}."] if result["absent"] else []
+    for roi in result["inputs"]["rois"]:
+        remarks.append(
+            f"{roi['name']}: a box of {' × '.join(f'{edge:.2f}' for edge in roi['size_mm'])} mm, roi.mrk.json."
+        )
     return remarks + [f"{', '.join(symbols)}: {note}" for note, symbols in symbols_by_note(result["measures"]).items()]
