@@ -1,9 +1,9 @@
 """Ranges of DR, BIC and BV/TV from the disagreement of the slicing planes.
 
-Where planes disagree the class is uncertain. Two extreme segmentations are made for a class: all uncertain voxels on
-its border are taken from it, and all uncertain voxels beside it are given to it. The measure of both, and of the
-segmentation itself, span the range. This holds errors that the planes do not share; what all planes get wrong together
-is not in it.
+Where at least a third of the planes disagree the class is uncertain. Two extreme segmentations are made for a class:
+one gives it all uncertain voxels that hang together with it, the other takes all from it that hang together with its
+neighbour; up to 8 voxels deep. The measures of both, and of the segmentation itself, span the range. It holds errors
+that the planes do not share; what all planes get wrong together is not in it, so it is no confidence interval.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from MgImplantSegLib.quantification.results import Measure
 from MgImplantSegLib.volume import Geometry, Volume
 
 LEAST_DISAGREEMENT = 1 / 3
-REACH_VOXELS = 2
+REACH_VOXELS = 8
 SYMBOLS = ("V_r", "DR", "VL", "BIC", "BV/TV")
 METHOD_NOTE = (
     "Range: uncertain voxels, on which at least a third of the planes disagree, all given to and all taken from the {}."
