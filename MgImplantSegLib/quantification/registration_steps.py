@@ -144,6 +144,8 @@ def _turn_about(axis: np.ndarray, angle: float) -> np.ndarray:
 def _euler(matrix: np.ndarray, centre_lps_mm: tuple[float, float, float]) -> sitk.Euler3DTransform:
     """ITK's transform from the explant's points to the initial screw's, turning about a centre."""
     inverse = np.linalg.inv(matrix)
+    left, _, right = np.linalg.svd(inverse[:3, :3])
+    inverse[:3, :3] = left @ right  # free of rounding, which ITK refuses
     transform = sitk.Euler3DTransform()
     transform.SetCenter(centre_lps_mm)
     transform.SetMatrix(inverse[:3, :3].ravel().tolist(), 1e-6)

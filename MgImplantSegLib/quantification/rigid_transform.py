@@ -12,6 +12,7 @@ from MgImplantSegLib.files import atomic_output
 
 TRANSFORM_SUFFIXES = (".tfm", ".txt", ".h5", ".hdf5")
 RIGID_TOLERANCE = 1e-4
+NEARLY_OPPOSITE = -0.9
 
 
 def require_rigid(matrix: np.ndarray, source: str = "the transform") -> np.ndarray:
@@ -89,12 +90,15 @@ def itk_transform(matrix: np.ndarray) -> sitk.AffineTransform:
 
 
 def rotation_between(start: np.ndarray, end: np.ndarray) -> np.ndarray:
-    """3×3 matrix of the smallest rotation that turns one unit vector to another (Rodrigues' formula)."""
+    """3×3 matrix of a rotation that turns one unit vector to another.
+
+    By Rodrigues' formula the smallest one; nearly opposite vectors take a half turn first, which keeps it exact.
+    """
+    if float(start @ end) < NEARLY_OPPOSITE:
+        across = np.cross(start, np.eye(3)[np.abs(start).argmin()])
+        across /= np.linalg.norm(across)
+        return rotation_between(-start, end) @ (2 * np.outer(across, across) - np.eye(3))
     axis, cosine = np.cross(start, end), float(start @ end)
-    if cosine < -1 + 1e-12:
-        other = np.eye(3)[np.abs(start).argmin()]
-        half_turn = np.cross(start, other) / np.linalg.norm(np.cross(start, other))
-        return 2 * np.outer(half_turn, half_turn) - np.eye(3)
     cross = np.array([[0, -axis[2], axis[1]], [axis[2], 0, -axis[0]], [-axis[1], axis[0], 0]])
     return np.eye(3) + cross + cross @ cross / (1 + cosine)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,16 +21,19 @@ from measured_shapes import (
     reordered,
     turned_grid,
 )
+from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from MgImplantSegLib.errors import InputError, OutputError
 from MgImplantSegLib.quantification import InitialScrew, QuantifyOptions, quantify
 from MgImplantSegLib.quantification.axis import screw_axis
 from MgImplantSegLib.quantification.registration import register_screw
-from MgImplantSegLib.quantification.rigid_transform import read_rigid_transform, write_rigid_transform
+from MgImplantSegLib.quantification.registration_steps import refined_on_greys
+from MgImplantSegLib.quantification.rigid_transform import read_rigid_transform, rotation_between, write_rigid_transform
+from MgImplantSegLib.quantification.screw_body import ScrewBody
 from MgImplantSegLib.quantification.triangle_mesh import MESH_SUFFIXES
 from MgImplantSegLib.quantification.upright import turned, upright_matrix
-from MgImplantSegLib.volume import LabelMap, Volume
+from MgImplantSegLib.volume import Geometry, LabelMap, Volume
 
 AXIS = (0.48, 0.6, 0.64)
 
@@ -39,6 +43,15 @@ def rigid(seed: int, shift=(3.0, -2.0, 1.0)) -> np.ndarray:
     matrix[:3, :3] = Rotation.random(random_state=seed).as_matrix()
     matrix[:3, 3] = shift
     return matrix
+
+
+def turned_geometry(geometry: Geometry, matrix: np.ndarray) -> Geometry:
+    """A grid moved by a rigid matrix."""
+    return replace(
+        geometry,
+        origin_lps_mm=tuple(matrix[:3, :3] @ geometry.origin_lps_mm + matrix[:3, 3]),
+        direction_lps=tuple((matrix[:3, :3] @ geometry.direction_matrix).ravel()),
+    )
 
 
 def write_mesh(path, source, header: str = "") -> None:
@@ -238,6 +251,30 @@ def test_a_mesh_is_registered_alike(tmp_path):
     assert result.dice > 0.9
 
 
+def test_grey_values_refine_the_place_of_a_screw():
+    """The same texture in both scans pins down the turn about the axis that a plain rod leaves open."""
+    grid = plain_grid(36, 36, 36, spacing_zyx_mm=(0.05,) * 3)
+    rod = cylinder(grid, 0.35, 1.2, AXIS)
+    texture = ndimage.gaussian_filter(np.random.default_rng(1).random(grid.shape_zyx), 2.0)
+    texture = np.where(rod, 100 + 800 * (texture - texture.mean()), 0).astype(np.float32)
+    turn = np.eye(4)
+    turn[:3, :3] = Rotation.from_rotvec(np.deg2rad(6) * np.array(AXIS) / np.linalg.norm(AXIS)).as_matrix()
+    turn[:3, 3] = 0.04, -0.03, 0.02
+    explant, scan = labelled(grid, (rod, METAL)), Volume(texture, grid)
+    before = turned_geometry(grid, turn)
+    screw = InitialScrew.from_label_map(LabelMap(explant.array, before))
+    body = ScrewBody(rod, np.ones(grid.shape_zyx, bool), grid)
+    start = np.eye(4)  # as if masks had found the shift but not the turn
+    start[:3, 3] = -turn[:3, 3]
+    found = refined_on_greys(Volume(texture, before), scan, body, start)
+    points = grid.lps_from_index_zyx(np.argwhere(rod)[::53])
+    apart = (found @ turn)[:3, :3] @ points.T + (found @ turn)[:3, 3:] - points.T
+    assert np.linalg.norm(apart, axis=0).max() < 0.025
+    result = register_screw(screw, explant, grey_values=(Volume(texture, before), scan))
+    assert "mutual information" in result.method
+    assert result.dice > 0.9
+
+
 def test_registration_needs_a_shape_and_an_implant():
     grid = plain_grid(10, 10, 10)
     screw = InitialScrew.from_label_map(labelled(grid, (ball(grid, 3), METAL)))
@@ -256,6 +293,17 @@ def test_the_axis_of_a_rod_and_of_a_plate_are_found_on_any_array():
             other = reordered(label_map, order, flipped)
             axis = screw_axis(other.array > 0, other.geometry)
             np.testing.assert_allclose(axis.direction_lps, direction, atol=0.01)
+
+
+@pytest.mark.parametrize("angle", [0.0, 1.0, 2.0, 3.0, 3.14159, math.pi - 1e-7, math.pi])
+def test_a_rotation_between_directions_is_exact_at_every_angle(angle):
+    start = np.array([0.48, 0.6, 0.64]) / np.linalg.norm([0.48, 0.6, 0.64])
+    across = np.cross(start, (1.0, 0, 0)) / np.linalg.norm(np.cross(start, (1.0, 0, 0)))
+    end = math.cos(angle) * start + math.sin(angle) * across
+    rotation = rotation_between(start, end)
+    np.testing.assert_allclose(rotation @ start, end, atol=1e-12)
+    np.testing.assert_allclose(rotation @ rotation.T, np.eye(3), atol=1e-12)
+    assert np.linalg.det(rotation) == pytest.approx(1)
 
 
 def test_a_turned_explant_stands_upright_and_keeps_its_volumes():
