@@ -85,6 +85,7 @@ def module(slicer_app, tmp_path, monkeypatch):
 
     monkeypatch.setenv("MGIMPLANTSEG_CONFIG", str(tmp_path / "configuration"))
     monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)  # other tests of the same run may have set it
     path = slicer.modules.mgimplantseg.path
     monkeypatch.syspath_prepend(str(pathlib.Path(path).parent))
     for name in [name for name in sys.modules if name.split(".")[0] in ("MgImplantSeg", "MgImplantSegSections")]:

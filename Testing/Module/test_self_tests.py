@@ -27,6 +27,7 @@ def script(widget, monkeypatch):
 def test_what_works_without_torch(script, monkeypatch):
     module = script("test_without_torch")
     monkeypatch.setattr(module, "importable", lambda name: True)
+    monkeypatch.delitem(sys.modules, "torch", raising=False)  # other tests of the same run import it
     module.steps()
 
 
