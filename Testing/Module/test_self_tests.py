@@ -15,6 +15,7 @@ SCRIPTS = pathlib.Path(__file__).resolve().parents[1] / "SlicerSelfTests"
 def script(widget, monkeypatch):
     """Imports a script anew."""
     monkeypatch.syspath_prepend(str(SCRIPTS))
+    monkeypatch.delitem(sys.modules, "torch", raising=False)  # other tests of the same run import it
 
     def load(name):
         for old in (name, "running"):
@@ -27,7 +28,6 @@ def script(widget, monkeypatch):
 def test_what_works_without_torch(script, monkeypatch):
     module = script("test_without_torch")
     monkeypatch.setattr(module, "importable", lambda name: True)
-    monkeypatch.delitem(sys.modules, "torch", raising=False)  # other tests of the same run import it
     module.steps()
 
 
