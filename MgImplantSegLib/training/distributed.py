@@ -62,7 +62,7 @@ def joined_world(device: torch.device, timeout_hours: float = 24) -> Iterator[Wo
     """The world that torchrun describes in the environment; a single process without it.
 
     The time limit is long because the other ranks wait while the first one fills the cache; when a rank fails,
-    torchrun ends them all.
+    torchrun ends them all. All ranks leave together: one that is gone takes its connections from those still at work.
     """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
@@ -75,6 +75,7 @@ def joined_world(device: torch.device, timeout_hours: float = 24) -> Iterator[Wo
     dist.init_process_group(backend, timeout=timedelta(hours=timeout_hours))
     try:
         yield World(dist.get_rank(), size)
+        dist.barrier()
     finally:
         dist.destroy_process_group()
 
