@@ -84,7 +84,7 @@ def _new_bone(bone: BoneParameters, implant: np.ndarray, voxel_mm: float, rng) -
     thickness = bone.new_bone_mm / voxel_mm
     cover = smooth_field(rng, implant.shape, 0.2 / voxel_mm)
     edge = np.quantile(cover[::4, ::4, ::4], 1 - bone.new_bone_part)
-    varied = thickness * np.clip(2 * (cover - edge), -0.2, 1.2)
+    varied = thickness * np.clip(5 * (cover - edge), -0.2, 1.2)
     pores = slope_normalised(smooth_field(rng, implant.shape, 0.04 / voxel_mm) - rng.uniform(1.0, 2.0))
     return np.maximum(implant - varied, pores).astype(np.float32)
 
@@ -93,7 +93,7 @@ def _gap(bone: BoneParameters, implant: np.ndarray, voxel_mm: float, rng) -> np.
     """Positive where soft tissue separates bone from the implant."""
     cover = smooth_field(rng, implant.shape, 0.15 / voxel_mm)
     edge = np.quantile(cover[::4, ::4, ::4], bone.contact_part)
-    width = bone.gap_mm / voxel_mm * np.clip(3 * (cover - edge), -0.3, 1)
+    width = bone.gap_mm / voxel_mm * np.clip(12 * (cover - edge), -0.3, 1)
     return (width - implant).astype(np.float32)
 
 

@@ -188,7 +188,7 @@ def draw_parameters(settings: SimulationSettings) -> ExplantParameters:
 
 
 def _draw_implant(rng: np.random.Generator, field_mm: float, kind: ImplantKind | None) -> ImplantParameters:
-    drawn = ImplantKind(rng.choice(["screw", "screw", "screw", "pin", "wire"]))
+    drawn = ImplantKind(rng.choice(["screw", "pin", "wire"], p=[0.8, 0.15, 0.05]))
     kind = kind or drawn
     largest_radius = min(1.5, 0.34 * field_mm)
     low, high = RADIUS_RANGE_MM[kind]
@@ -221,7 +221,7 @@ def _draw_implant(rng: np.random.Generator, field_mm: float, kind: ImplantKind |
 
 def _draw_corrosion(rng: np.random.Generator, implant: ImplantParameters) -> CorrosionParameters:
     deepest = min(0.2, 0.35 * (implant.radius_mm - implant.thread_depth_mm))
-    depth = rng.uniform(0.05, deepest)
+    depth = rng.uniform(0.06, deepest)
     return CorrosionParameters(
         time_days=float(rng.choice([28, 42, 56, 84, 112, 168])),
         depth_mm=depth,
@@ -230,9 +230,9 @@ def _draw_corrosion(rng: np.random.Generator, implant: ImplantParameters) -> Cor
         pits=int(rng.integers(0, 30)) if rng.random() < 0.75 else 0,
         pit_radius_mm=rng.uniform(0.05, 0.25),
         pit_depth_mm=rng.uniform(0.5, 2.0) * depth,
-        swelling_mm=rng.uniform(-0.25, 0.5) * depth,
+        swelling_mm=rng.uniform(-0.1, 0.5) * depth,
         swelling_variation_mm=rng.uniform(0.0, 0.25) * depth,
-        bare_part=rng.choice([0, 0, rng.uniform(0, 0.3)]),
+        bare_part=rng.choice([0, 0, 0, rng.uniform(0, 0.2)]),
         crack_spacing_mm=rng.uniform(0.15, 0.6),
         crack_width_mm=rng.uniform(0.004, 0.03),
         crack_part=rng.choice([0, rng.uniform(0.1, 0.7)]),
@@ -254,8 +254,8 @@ def _draw_bone(rng: np.random.Generator) -> BoneParameters:
         canal_radius_mm=rng.uniform(0.01, 0.04),
         new_bone_mm=rng.uniform(0.04, 0.3),
         new_bone_part=rng.uniform(0.0, 0.8),
-        gap_mm=rng.uniform(0.02, 0.25),
-        contact_part=rng.uniform(0.15, 1.0),
+        gap_mm=rng.uniform(0.05, 0.25),
+        contact_part=rng.uniform(0.3, 1.0),
         gas_pockets=int(rng.integers(1, 12)) if rng.random() < 0.3 else 0,
     )
 
@@ -266,7 +266,7 @@ def _draw_imaging(rng: np.random.Generator) -> ImagingParameters:
     low, high = sorted((1.0, bone))
     layer = rng.uniform(0.75 * low, 1.15 * high, 2) if rng.random() < 0.75 else np.full(2, rng.uniform(0.45, 1.3))
     noise = 0.01 * 8 ** rng.uniform(0, 1)
-    inner, outer = _apart(layer[0], 1.0, 0.1 + 0.8 * noise), _apart(layer[1], bone, 0.07 + 0.5 * noise)
+    inner, outer = _apart(layer[0], 1.0, 0.14 + noise), _apart(layer[1], bone, 0.1 + 0.8 * noise)
     brightest_tissue = min(inner, outer, bone) - 0.15
     surroundings = min(rng.uniform(0.0, 0.3), brightest_tissue)
     return ImagingParameters(
@@ -277,12 +277,12 @@ def _draw_imaging(rng: np.random.Generator) -> ImagingParameters:
         soft_tissue=min(max(surroundings, rng.uniform(0.08, 0.42)), brightest_tissue),
         surroundings=surroundings * rng.choice([0, 1]),
         texture_metal=rng.uniform(0.0, 0.03),
-        texture_layer=rng.uniform(0.0, 0.14),
+        texture_layer=rng.uniform(0.0, 0.12),
         texture_bone=rng.uniform(0.01, 0.07),
         layer_texture_mm=rng.uniform(0.012, 0.08),
         inclusions=rng.choice([0, rng.uniform(0.0005, 0.01)]),
         inclusion_gain=rng.uniform(0.2, 1.2),
-        blur=rng.choice([rng.uniform(0.0, 0.8), rng.uniform(0.6, 1.2)]),
+        blur=rng.choice([rng.uniform(0.0, 0.8), rng.uniform(0.6, 1.0)]),
         edge_gain=rng.choice([0, rng.uniform(0.1, 1.6)]),
         edge_width=rng.uniform(0.6, 1.6),
         halo=rng.choice([0, rng.uniform(0.02, 0.2)]),

@@ -60,6 +60,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
+    parser.add_argument("--processes", type=int, default=1, help="processes that train together, one thread each")
     arguments = parser.parse_args()
     for number in range(TRAINING + VALIDATION):
         folder = arguments.folder / ("explants" if number < TRAINING else "validation")
@@ -69,7 +70,10 @@ def main() -> int:
     configuration = arguments.folder / f"{NAME}.toml"
     shutil.copyfile(resource("Configurations", f"{NAME}.toml"), configuration)
     resume = ["--resume", str(arguments.folder / "runs" / NAME)] if arguments.resume else []
-    code = subprocess.call([sys.executable, "-m", "MgImplantSegLib", "train", str(configuration), *resume])
+    several = ["torch.distributed.run", "--standalone", f"--nproc-per-node={arguments.processes}", "-m"]
+    launcher = several if arguments.processes > 1 else []
+    words = [sys.executable, "-m", *launcher, "MgImplantSegLib", "train", str(configuration), *resume]
+    code = subprocess.call(words)
     if code == 0:
         write_bundled_model(arguments.folder / "runs" / NAME / f"{NAME}.mgmodel", arguments.folder / f"{NAME}.mgmodel")
     return code
