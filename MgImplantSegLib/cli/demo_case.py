@@ -41,9 +41,11 @@ class DemoCase:
         from MgImplantSegLib.quantification import InitialScrew, QuantifyOptions
         from MgImplantSegLib.quantification.field_of_view import field_of_view_of
 
+        seen = field_of_view_of(self.volume)
         if self.initial is None:
-            return QuantifyOptions(rois=self.rois, field_of_view=field_of_view_of(self.volume))
-        return QuantifyOptions(InitialScrew.from_label_map(self.initial), self.truth["time_days"])
+            return QuantifyOptions(rois=self.rois, field_of_view=seen)
+        screw = InitialScrew.from_label_map(self.initial)
+        return QuantifyOptions(screw, self.truth["time_days"], field_of_view=seen)
 
 
 def simulated_case(size: int, seed: int, events: Events) -> DemoCase:

@@ -45,27 +45,27 @@ def body_surface_mm2(level_set: np.ndarray, view: np.ndarray, voxel_mm: float) -
     return float(areas[view[y, x]].sum()) * voxel_mm**2
 
 
-def bone_contact_percent(labels: np.ndarray) -> float:
-    """BIC in %: voxel faces between implant and bone by all outer faces of the implant inside the volume."""
-    implant, bone = labels >= 2, labels == 1
+def bone_contact_percent(labels: np.ndarray, view: np.ndarray) -> float:
+    """BIC in %: voxel faces between implant and bone by all outer faces of the implant inside the view (y, x)."""
+    implant, bone, other = labels >= 2, labels == 1, (labels < 2) & view
     contact = surface = 0
     for axis in range(3):
         one, two = (slice(None, -1), slice(1, None))
         lower = tuple(one if a == axis else slice(None) for a in range(3))
         upper = tuple(two if a == axis else slice(None) for a in range(3))
         for inner, outer in ((lower, upper), (upper, lower)):
-            surface += int(np.count_nonzero(implant[inner] & ~implant[outer]))
+            surface += int(np.count_nonzero(implant[inner] & other[outer]))
             contact += int(np.count_nonzero(implant[inner] & bone[outer]))
     return 100 * contact / surface if surface else float("nan")
 
 
-def bone_volume_percent(labels: np.ndarray, voxel_mm: float) -> float:
-    """BV/TV in % in the shell of 0.5 mm around the implant, implant excluded, inside the volume."""
+def bone_volume_percent(labels: np.ndarray, view: np.ndarray, voxel_mm: float) -> float:
+    """BV/TV in % in the shell of 0.5 mm around the implant, implant excluded, inside the view (y, x)."""
     implant = labels >= 2
     if not implant.any():
         return float("nan")
     distance = ndimage.distance_transform_edt(~implant, sampling=voxel_mm)
-    shell = (distance > 0) & (distance <= SHELL_MM)
+    shell = (distance > 0) & (distance <= SHELL_MM) & view
     return 100 * float(np.mean(labels[shell] == 1)) if shell.any() else float("nan")
 
 
@@ -111,6 +111,6 @@ def exact_measures(
         "V_bone_mm3": float(voxels[1]) * voxel_mm**3,
         "DR_mm_per_year": (volume_initial - volume_residual) / (area * years) if area > 0 else float("nan"),
         "VL_percent": 100 * (volume_initial - volume_residual) / volume_initial if volume_initial else float("nan"),
-        "BIC_percent": bone_contact_percent(labels),
-        "BV_TV_percent": bone_volume_percent(labels, voxel_mm),
+        "BIC_percent": bone_contact_percent(labels, view),
+        "BV_TV_percent": bone_volume_percent(labels, view, voxel_mm),
     }

@@ -25,6 +25,7 @@ from MgImplantSegLib.files import atomic_output
 from MgImplantSegLib.inference.segmenter import SegmentOptions, segment_volume
 from MgImplantSegLib.model_file import load_model, save_model
 from MgImplantSegLib.quantification import InitialScrew, QuantifyOptions, quantify
+from MgImplantSegLib.quantification.field_of_view import field_of_view_of
 from MgImplantSegLib.resources import find_model
 from MgImplantSegLib.simulation import SimulationSettings, simulate_explant
 from MgImplantSegLib.volume import LabelMap, Volume
@@ -40,7 +41,8 @@ def own_cases(count: int, size: int) -> Iterator[Case]:
     for seed in range(FIRST_UNSEEN_SEED, FIRST_UNSEEN_SEED + count):
         explant = simulate_explant(SimulationSettings(size=size, seed=seed))
         truth = explant.truth
-        options = QuantifyOptions(InitialScrew.from_label_map(explant.initial), truth["time_days"])
+        screw, seen = InitialScrew.from_label_map(explant.initial), field_of_view_of(explant.image)
+        options = QuantifyOptions(screw, truth["time_days"], field_of_view=seen)
         values = {"DR": truth["DR_mm_per_year"], "BV/TV": truth["BV_TV_percent"], "BIC": truth["BIC_percent"]}
         yield str(seed), explant.image, explant.labels, options, values
 

@@ -20,6 +20,7 @@ import numpy as np
 
 from MgImplantSegLib.inference.segmenter import SegmentOptions, segment_volume
 from MgImplantSegLib.quantification import InitialScrew, QuantifyOptions, quantify
+from MgImplantSegLib.quantification.field_of_view import field_of_view_of
 from MgImplantSegLib.quantification.uncertainty import SYMBOLS
 from MgImplantSegLib.resources import find_model
 from MgImplantSegLib.simulation import SimulationSettings, simulate_explant
@@ -30,7 +31,8 @@ FIRST_UNSEEN_SEED = 960_000
 def rows_of(seed: int, size: int, options: SegmentOptions) -> list[tuple[str, float, float, float, float]]:
     """Symbol, truth, value, low and high of each measure with a range."""
     explant = simulate_explant(SimulationSettings(size=size, seed=seed))
-    measuring = QuantifyOptions(InitialScrew.from_label_map(explant.initial), explant.truth["time_days"])
+    screw, seen = InitialScrew.from_label_map(explant.initial), field_of_view_of(explant.image)
+    measuring = QuantifyOptions(screw, explant.truth["time_days"], field_of_view=seen)
     truth = quantify(explant.labels, measuring)
     result = segment_volume(explant.image, options)
     report = quantify(result.label_map, replace(measuring, disagreement=result.disagreement))

@@ -26,6 +26,7 @@ from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.events import Events
 from MgImplantSegLib.labels import LabelScheme, Role
 from MgImplantSegLib.quantification import InitialScrew, QuantifyOptions, quantify
+from MgImplantSegLib.quantification.field_of_view import field_of_view_of
 from MgImplantSegLib.simulation import SimulationSettings, simulate_explant
 from MgImplantSegLib.volume import LabelMap
 
@@ -301,9 +302,10 @@ def test_rates_do_not_depend_on_the_order_or_sense_of_the_axes():
 def test_simulated_explants_have_their_true_measures(seed):
     explant = simulate_explant(SimulationSettings(size=64, spacing_um=40.0, seed=seed))
     truth = explant.truth
-    report = measured(
-        explant.labels, initial=InitialScrew.from_label_map(explant.initial), time_days=truth["time_days"]
-    )
+    screw, seen = InitialScrew.from_label_map(explant.initial), field_of_view_of(explant.image)
+    report = quantify(explant.labels, QuantifyOptions(screw, truth["time_days"], field_of_view=seen))
+    assert report.value("BIC") == pytest.approx(truth["BIC_percent"])
+    assert report.find("BV/TV").value == pytest.approx(truth["BV_TV_percent"])
     assert report.value("V_i") == pytest.approx(truth["V_i_mm3"], rel=0.01)
     assert report.value("V_r") == pytest.approx(truth["V_r_mm3"], rel=0.01)
     assert report.value("A_i") == pytest.approx(truth["A_i_mm2"], rel=0.025)

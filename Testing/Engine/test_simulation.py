@@ -65,7 +65,11 @@ def test_bone_contact_counts_faces_inside_the_volume_only():
     labels[:, 2:4, 2:5] = 3
     labels[:, 1, 2:5] = 1
     # two sides of 3 faces and two of 2 faces in each of 4 slices; bone on one side of 3; both ends are cut
-    assert bone_contact_percent(labels) == pytest.approx(100 * 3 / 10)
+    view = np.ones((5, 6), bool)
+    assert bone_contact_percent(labels, view) == pytest.approx(100 * 3 / 10)
+    view[4] = False
+    # the side of 3 faces without bone is not seen
+    assert bone_contact_percent(labels, view) == pytest.approx(100 * 3 / 7)
 
 
 def test_bone_volume_is_counted_in_the_shell_without_the_implant():
@@ -73,7 +77,10 @@ def test_bone_volume_is_counted_in_the_shell_without_the_implant():
     labels[0, 0, :5] = 2
     labels[0, 0, 7:20] = 1
     # voxels 5 to 9 are within 0.5 mm of the implant's last voxel; 7, 8 and 9 are bone
-    assert bone_volume_percent(labels, 0.1) == pytest.approx(60)
+    view = np.ones((1, 20), bool)
+    assert bone_volume_percent(labels, view, 0.1) == pytest.approx(60)
+    view[0, 8:] = False
+    assert bone_volume_percent(labels, view, 0.1) == pytest.approx(100 / 3)
 
 
 def test_a_smooth_pin_has_the_volume_of_its_cylinder():
