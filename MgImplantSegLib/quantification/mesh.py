@@ -9,7 +9,7 @@ import numpy as np
 from MgImplantSegLib.quantification.codes import slabs
 from MgImplantSegLib.quantification.vtk_modules import vtk_module
 
-PASS_BAND = 0.07
+PASS_BAND = 0.1
 VOXELS_PER_SLAB = 1 << 24
 STEP_TO_SIDES = 0.75
 Spacing = tuple[float, float, float]
@@ -17,7 +17,7 @@ Spacing = tuple[float, float, float]
 
 def smoothing_iterations(spacing_zyx_mm: Spacing) -> int:
     """Iterations of the smoothing filter: more where the steps between slices are higher than wide."""
-    return round(16 + 6 * min(4.0, max(spacing_zyx_mm) / min(spacing_zyx_mm)) ** 2)
+    return round(20 + 6 * min(4.0, max(spacing_zyx_mm) / min(spacing_zyx_mm)) ** 2)
 
 
 def smoothed_triangles(mask: np.ndarray, spacing_zyx_mm: Spacing) -> Iterator[np.ndarray]:
