@@ -18,7 +18,8 @@ class ChildProcess:
     """`program -m MgImplantSegLib COMMAND --events - arguments`, in a process group of its own.
 
     Standard output is read without waiting, as JSON lines; standard error goes into `logPath`. When Slicer dies, the
-    pipe breaks and the child ends at its next event.
+    pipe breaks and the child ends at its next event. `program` may be a launcher that starts the real program and
+    passes no signals on, as PythonSlicer is: signals go to the whole group, and the end is the end of the output.
 
     :param command: words of the command line.
     :param environment: environment variables of the child.
@@ -59,12 +60,17 @@ class ChildProcess:
 
     def exitCode(self):
         """The exit code once the process has ended and all of its output is read; None before."""
-        return self._process.poll() if self._atEnd else None
+        return self._process.poll() if self._hasEnded() else None
 
     def askToStop(self):
         """The polite signal; the engine then leaves nothing half-written."""
-        if self._process.poll() is None:
-            self._process.send_signal(signal.CTRL_BREAK_EVENT if IS_WINDOWS else signal.SIGTERM)
+        if self._hasEnded():
+            return
+        with contextlib.suppress(OSError):  # on Windows there is none without a console that is shared
+            if IS_WINDOWS:
+                self._process.send_signal(signal.CTRL_BREAK_EVENT)
+            else:
+                os.killpg(self._process.pid, signal.SIGTERM)
 
     def kill(self):
         """End the process and all that it has started, at once."""
@@ -80,12 +86,16 @@ class ChildProcess:
         """Make sure that nothing runs any more: the polite signal, some seconds, then `kill`. Closes the files."""
         self.askToStop()
         deadline = time.monotonic() + politeSeconds
-        while self._process.poll() is None and time.monotonic() < deadline:
+        while not self._hasEnded() and time.monotonic() < deadline:
             self._available()
             time.sleep(0.02)
         self.kill()
         self._process.stdout.close()
         self._log.close()
+
+    def _hasEnded(self):
+        """Whether the program, and what a launcher has started for it, is gone."""
+        return self._atEnd and self._process.poll() is not None
 
     def _available(self):
         """All bytes that can be read without waiting."""

@@ -18,10 +18,13 @@ import json, pathlib, signal, subprocess, sys, time
 child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
 pathlib.Path({pids!r}).write_text(f"{{__import__('os').getpid()}} {{child.pid}}")
 if {stubborn}: signal.signal(signal.SIGTERM, signal.SIG_IGN)
-else: signal.signal(signal.SIGTERM, lambda *_: (child.kill(), child.wait(), sys.exit(130)))
+else: signal.signal(signal.SIGTERM, lambda *_: (pathlib.Path({pids!r} + ".asked").touch(), child.kill(), sys.exit(130)))
 print(json.dumps({{"event": "progress", "stage": "plane 1/3", "done": 1, "total": 4, "eta_s": 41}}), flush=True)
 time.sleep(600)
 """
+
+
+LAUNCHER = "import subprocess, sys; sys.exit(subprocess.call(sys.argv[1:]))"
 
 
 @pytest.fixture
@@ -41,9 +44,9 @@ def slow_engine(module, monkeypatch, tmp_path):
 
     pids = tmp_path / "pids"
 
-    def install(stubborn=False):
+    def install(stubborn=False, launcher=()):
         program = SLOW_ENGINE.format(pids=str(pids), stubborn=stubborn)
-        engine = EnginePython((sys.executable, "-c", program), dict(os.environ), tmp_path)
+        engine = EnginePython((*launcher, sys.executable, "-c", program), dict(os.environ), tmp_path)
         monkeypatch.setattr(pythons, "python", lambda name=None: engine)
         return lambda: [int(number) for number in pids.read_text().split()]
 
@@ -131,6 +134,18 @@ def test_an_engine_that_does_not_listen_is_ended_with_all_it_has_started(ready, 
     person.wait_until(lambda: "plane" in ready.segmentStatusLabel.text)
     person.click(ready.segmentButton)
     person.wait_until(lambda: not widget.panel.segmentation.isRunning())
+    assert not any(is_alive(pid) for pid in pids()) and not left_behind()
+
+
+def test_the_engine_is_asked_politely_although_slicers_launcher_passes_no_signal_on(
+    ready, widget, slow_engine, tmp_path
+):
+    pids = slow_engine(launcher=(sys.executable, "-c", LAUNCHER))
+    person.click(ready.segmentButton)
+    person.wait_until(lambda: "plane" in ready.segmentStatusLabel.text)
+    person.click(ready.segmentButton)
+    person.wait_until(lambda: not widget.panel.segmentation.isRunning())
+    assert (tmp_path / "pids.asked").exists()
     assert not any(is_alive(pid) for pid in pids()) and not left_behind()
 
 
