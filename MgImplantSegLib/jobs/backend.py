@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 import uuid
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -11,12 +12,14 @@ from typing import Any
 
 from MgImplantSegLib.events import Events
 from MgImplantSegLib.jobs.agent.job_folder import State
+from MgImplantSegLib.jobs.agent.slurm_commands import ControllerDown
 from MgImplantSegLib.jobs.connection import Connection, agent_settings, connect
 from MgImplantSegLib.jobs.environment import Environment, Kind
 from MgImplantSegLib.jobs.request import InputPath, InputText, JobRequest, slug
 from MgImplantSegLib.jobs.transfer import fetch_results, send_engine, send_input
 
 DIGITS_OF_ID = 10
+SECONDS_OF_PATIENCE, SECONDS_BETWEEN_TRIES = 120.0, 2.0
 
 
 @dataclass(frozen=True)
@@ -93,8 +96,12 @@ class Backend:
     def submit(self, request: JobRequest, events: Events) -> JobStatus:
         """Send what the job needs and start it; the same request twice is one job.
 
+        A cluster's controller that is down is waited for, `SECONDS_OF_PATIENCE` at most; so do `cancel` and `resume`.
+
         Raises
         ------
+        Cancelled
+            If `events` are cancelled while it waits.
         MgImplantSegError
             If the environment cannot be reached, or does not take the job; nothing runs then.
         """
@@ -118,7 +125,7 @@ class Backend:
         description["digests"] = [engine_digest, *digests, *([program.digest] if program else [])]
         description["environment"] = self.environment.name
         description["submission"] = uuid.uuid4().hex
-        return self._status(self._ask("submit", job=job, description=description, inputs=texts))
+        return self._ask_patiently(events, "submit", job=job, description=description, inputs=texts)
 
     def status(self, job: str) -> JobStatus:
         """What is known of a job now."""
@@ -128,13 +135,13 @@ class Backend:
         """All jobs of the environment, oldest first."""
         return [self._status(entry) for entry in self._ask("list")["jobs"]]
 
-    def cancel(self, job: str) -> JobStatus:
+    def cancel(self, job: str, events: Events | None = None) -> JobStatus:
         """Stop a job; nothing of it runs any more when this returns."""
-        return self._status(self._ask("cancel", job=job))
+        return self._ask_patiently(events or Events(), "cancel", job=job)
 
-    def resume(self, job: str) -> JobStatus:
+    def resume(self, job: str, events: Events | None = None) -> JobStatus:
         """Start a job that has ended again; a training goes on from its checkpoint."""
-        return self._status(self._ask("resume", job=job))
+        return self._ask_patiently(events or Events(), "resume", job=job)
 
     def remove(self, job: str) -> None:
         """Delete a job that has ended, with its results there."""
@@ -162,10 +169,10 @@ class Backend:
         """Checks of the environment: ``name``, ``ok``, ``found``, ``remedy``."""
         return self._ask("probe")["checks"]
 
-    def driver_cuda_version(self) -> tuple[int, int] | None:
-        """The newest CUDA version that the NVIDIA driver there takes; None without one."""
-        found = self._ask("driver")["cuda"]
-        return (found[0], found[1]) if found else None
+    def driver(self) -> tuple[tuple[int, int] | None, tuple[int, int] | None]:
+        """The newest CUDA version that the NVIDIA driver there takes, and the oldest GPU's compute capability."""
+        found = self._ask("driver")
+        return tuple(tuple(found[name]) if found[name] else None for name in ("cuda", "capability"))
 
     def _send_words(self, request: JobRequest, events: Events) -> tuple[list[str], list[str], dict[str, str]]:
         """The words as they are meant there; digests that identify what was sent; texts for the job's inputs."""
@@ -190,6 +197,21 @@ class Backend:
 
     def _ask(self, operation: str, **arguments: Any) -> dict[str, Any]:
         return self._connection.ask(operation, **arguments)[0]
+
+    def _ask_patiently(self, events: Events, operation: str, **arguments: Any) -> JobStatus:
+        """Ask for a change of a job; again and again while a cluster's controller is down, which does not last."""
+        deadline, is_said = time.monotonic() + SECONDS_OF_PATIENCE, False
+        while True:
+            try:
+                return self._status(self._ask(operation, **arguments))
+            except ControllerDown as error:
+                if time.monotonic() > deadline:
+                    raise
+                if not is_said:
+                    events.warning(f"{error.message} Trying again for {SECONDS_OF_PATIENCE:g} s.", error.kind)
+                is_said = True
+            events.check_cancelled()
+            time.sleep(SECONDS_BETWEEN_TRIES)
 
     def _status(self, answer: dict[str, Any]) -> JobStatus:
         known = {entry.name for entry in fields(JobStatus)}  # an agent of a newer version may say more

@@ -52,7 +52,7 @@ class Bundle:
 
 
 def make_bundle(path: Path, events: Events) -> Bundle:
-    """The bundle of a file, of a folder, or of what a pattern with ``*`` matches; reads what it has not read before.
+    """The bundle of a file or of a folder; reads what it has not read before.
 
     Raises
     ------
@@ -60,32 +60,19 @@ def make_bundle(path: Path, events: Events) -> Bundle:
         If there is no such file or folder.
     """
     path = Path(os.path.abspath(path))
-    root, found = _found(path)
-    files = sorted({file for entry in found for file in _files(entry, root)})
+    files = sorted(set(_files(path)))
     known = DigestCache()
     with events.task(f"reading {path.name}", sum(file.stat().st_size for file in files)) as task:
-        members = [_member(file, root, known, task) for file in files]
+        members = [_member(file, path.parent, known, task) for file in files]
     known.save()
-    return Bundle(tuple(members), path.relative_to(root).as_posix())
+    return Bundle(tuple(members), path.name)
 
 
 def state_of_files(path: Path) -> str:
-    """A text that changes when the file, or a file of the folder or pattern, changes; no content is read."""
-    root, found = _found(Path(os.path.abspath(path)))
-    files = sorted({file for entry in found for file in _files(entry, root)})
+    """A text that changes when the file, or a file of the folder, changes; no content is read."""
+    files = sorted(set(_files(Path(os.path.abspath(path)))))
     states = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
     return hashlib.sha256(json.dumps(states, ensure_ascii=True).encode("ascii")).hexdigest()
-
-
-def _found(path: Path) -> tuple[Path, list[Path]]:
-    """The folder that the bundle's names are relative to, and the files and folders meant."""
-    if path.exists() or "*" not in path.as_posix():
-        return path.parent, [path]
-    root = next(parent for parent in path.parents if "*" not in parent.as_posix())
-    found = sorted(root.glob(path.relative_to(root).as_posix()))
-    if not found:
-        raise InputError(f"Expected files like {path}, got none.", "Correct the pattern.")
-    return root, found
 
 
 def _member(file: Path, folder: Path, known: DigestCache, task: Task) -> Member:
@@ -99,11 +86,11 @@ def _member(file: Path, folder: Path, known: DigestCache, task: Task) -> Member:
     return Member(file, file.relative_to(folder).as_posix(), stat.st_size, sha256)
 
 
-def _files(path: Path, root: Path) -> Iterator[Path]:
-    """All files that belong to one file or folder; none outside of `root`."""
+def _files(path: Path) -> Iterator[Path]:
+    """All files that belong to one file or folder."""
     if path.is_file():
         yield path
-        yield from (file for file in _companions(path) if file.is_relative_to(root))
+        yield from _companions(path)
     elif path.is_dir():
         for parent, folders, names in os.walk(path, followlinks=True):
             folders.sort()

@@ -23,7 +23,7 @@ def training_request(
     Parameters
     ----------
     configuration : Path
-        Read and checked now; later changes of the file do not matter.
+        Read and checked now, patterns of samples replaced by what they match now; later changes do not matter.
     command : str
         One of `TRAINING_COMMANDS`. Studies go on by themselves from what is finished; they run in one process.
     words : tuple of str
@@ -36,14 +36,16 @@ def training_request(
     Raises
     ------
     InputError
-        If the configuration cannot be used.
+        If the configuration cannot be used, a pattern matches nothing or a file of a sample is missing.
     """
     from MgImplantSegLib.training.configuration import TrainingConfig
+    from MgImplantSegLib.training.sample_files import expanded_samples
 
     config = TrainingConfig.read(configuration)
+    found = expanded_samples(config.data.samples)
 
     def compose(path_there: Callable[[Path], str]) -> str:
-        samples = tuple(_sample_there(sample, path_there) for sample in config.data.samples)
+        samples = tuple(_sample_there(sample, path_there) for sample in found)
         data = replace(config.data, samples=samples, cache=Path(CACHE_FROM_INPUTS))
         base_model = config.base_model
         if base_model is not None and base_model.is_file():

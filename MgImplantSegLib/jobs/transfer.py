@@ -45,7 +45,7 @@ def send_input(connection: Connection, environment: Environment, path: Path, eve
         If there is no such file or folder, here or behind the path mapping.
     """
     path = Path(os.path.abspath(path))
-    if not path.exists() and "*" not in path.as_posix():
+    if not path.exists():
         raise InputError(f"Expected a file or folder, got {path}, where there is none.", "Correct the path.")
     there = str(path) if connection.is_here else mapped_path(path, environment.path_map)
     if there is None:

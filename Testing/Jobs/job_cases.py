@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from MgImplantSegLib.events import Events
@@ -49,16 +50,21 @@ def wait_until_final(backend: Backend, job: str, seconds: float = SECONDS_TO_WAI
 
 def submit_and_wait_for_metric(backend: Backend, request: JobRequest) -> JobStatus:
     """Submit; return when the command has told of its work."""
-    status = backend.submit(request, Events())
-    wait_for(lambda: metrics(backend, status.job), "the first metric")
-    status = backend.status(status.job)
+    submitted = backend.submit(request, Events())
+    wait_for(lambda: metrics(backend, submitted.job), "the first metric")
+    status = backend.status(submitted.job)
     assert status.state is State.RUNNING
-    return status
+    return replace(status, is_new=submitted.is_new)
 
 
 def metrics(backend: Backend, job: str) -> list[dict]:
     """All metrics that the job has told of."""
     return [record for record in backend.read_events(job)[0] if record["event"] == "metric"]
+
+
+def attempts(backend: Backend, status: JobStatus) -> list[bool]:
+    """Whether each attempt so far went on from a checkpoint."""
+    return [record["resumed"] for record in backend.read_events(status.job)[0] if record["event"] == "attempt"]
 
 
 def still_running(status: JobStatus) -> list[int]:

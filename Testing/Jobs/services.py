@@ -236,7 +236,7 @@ class SlurmCluster:
                 for name in self.NODES
             )
             + "PartitionName=gpu Nodes=n1,n2 Default=YES MaxTime=60 DefaultTime=10 OverSubscribe=NO\n"
-            "PartitionName=low Nodes=n1 PriorityTier=1 GraceTime=5 MaxTime=60 PreemptMode=REQUEUE\n"
+            "PartitionName=low Nodes=n1 PriorityTier=1 GraceTime=30 MaxTime=60 PreemptMode=REQUEUE\n"
             "PartitionName=high Nodes=n1 PriorityTier=10 MaxTime=60 PreemptMode=OFF\n"
         )
         devices = "".join(f"Name=gpu File={device}\n" for device in FAKE_GPUS)

@@ -60,43 +60,37 @@ def test_words_arrive_as_they_are_and_results_come_back_whole_from_a_private_fol
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
 
-def test_events_and_log_are_read_live_from_any_offset_by_another_client(backend):
-    status = submit_and_wait_for_metric(backend, worker_request("count", LONG))
+def test_a_running_job_is_read_live_by_others_is_one_for_the_same_request_and_is_stopped_politely(backend):
+    request = worker_request("count", LONG)
+    status = submit_and_wait_for_metric(backend, request)
+    assert status.is_new
     with Backend(backend.environment) as other:
-        first, offset = other.read_events(status.job)
-        wait_for(lambda: len(metrics(other, status.job)) > len(first) + 3, "more events")
-        later, _ = other.read_events(status.job, offset)
-        everything, _ = other.read_events(status.job)
-        assert first + later == everything[: len(first) + len(later)]
-        assert [r["iteration"] for r in everything if r["event"] == "metric"][:3] == [0, 1, 2]
-        assert other.read_log(status.job) == b"first step 0\n"
-        assert other.read_log(status.job, 6) == b"step 0\n"
+        assert_read_live(other, status.job)
+        again = other.submit(request, Events())
+        assert (again.is_new, again.job) == (False, status.job)
+        assert len(still_running(status)) >= 2
         assert other.cancel(status.job).state is State.CANCELLED
-
-
-def test_cancel_is_polite_and_leaves_nothing_running(backend):
-    status = submit_and_wait_for_metric(backend, worker_request("count", LONG))
-    assert len(still_running(status)) >= 2
-    cancelled = backend.cancel(status.job)
-    assert cancelled.state is State.CANCELLED
-    assert not still_running(status)
+        assert not still_running(status)
     assert (Path(status.folder) / "results" / "checkpoint.json").exists()
     assert backend.cancel(status.job).state is State.CANCELLED
-
-
-def test_the_same_request_runs_once_until_it_has_ended_badly(backend):
-    request = worker_request("count", LONG)
-    first = backend.submit(request, Events())
-    second = backend.submit(request, Events())
-    assert (first.is_new, second.is_new) == (True, False)
-    assert first.job == second.job
-    backend.cancel(first.job)
     third = backend.submit(request, Events())
-    assert third.is_new
-    assert third.job != first.job
+    assert third.is_new, "a request that ended badly is started anew"
+    assert third.job != status.job
     assert backend.cancel(third.job).state is State.CANCELLED
     backend.remove(third.job)
     assert third.job not in [status.job for status in backend.list()]
+
+
+def assert_read_live(backend: Backend, job: str) -> None:
+    """Events and log come while the job runs, from any offset on."""
+    first, offset = backend.read_events(job)
+    wait_for(lambda: len(metrics(backend, job)) > len(first) + 3, "more events")
+    later, _ = backend.read_events(job, offset)
+    everything, _ = backend.read_events(job)
+    assert first + later == everything[: len(first) + len(later)]
+    assert [r["iteration"] for r in everything if r["event"] == "metric"][:3] == [0, 1, 2]
+    assert backend.read_log(job) == b"first step 0\n"
+    assert backend.read_log(job, 6) == b"step 0\n"
 
 
 def test_a_command_that_fails_says_why_and_one_that_is_killed_leaves_nothing(backend):
@@ -126,8 +120,8 @@ def test_a_killed_runner_takes_its_command_along_and_the_job_goes_on_by_resume(b
 CLIENT = """
 import sys
 sys.path[:0] = sys.argv[1:3]
-from conftest import *
-from job_cases import *
+from job_cases import Backend, Events, worker_request
+from MgImplantSegLib.jobs.environment import Environment
 from MgImplantSegLib.jobs.watch import follow
 environment = Environment.from_dict(sys.argv[3], eval(sys.argv[4]))
 with Backend(environment) as backend:

@@ -7,6 +7,7 @@ import os
 import stat
 import sys
 import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +21,7 @@ from MgImplantSegLib.jobs.environment_file import (
     remove_environment,
     save_environment,
 )
+from MgImplantSegLib.jobs.new_python import PACKAGES
 from MgImplantSegLib.jobs.toml_writer import toml_text
 
 ODD = 'quote " back \\ slash \t tab \x7f del \x01 control # hash [x] = é 漢 🦴 \u2028 line \u0085 nel \r return'
@@ -128,25 +130,60 @@ def test_variables_are_those_from_before_slicer():
     assert clean_variables({"PATH": "/usr/bin"}) == {"PATH": "/usr/bin"}
 
 
+def pretend_driver(folder, monkeypatch, cuda: str, capabilities: str) -> None:
+    """A program `nvidia-smi` that answers as the one of a driver; without a CUDA version it fails."""
+    script = f"""#!/bin/sh
+[ -n '{cuda}' ] || exit 9
+case "$*" in
+  *compute_cap*) printf '{capabilities}' ;;
+  *) echo '| NVIDIA-SMI 5.0  Driver Version: 5.0  CUDA Version: {cuda} |' ;;
+esac
+"""
+    (folder / "nvidia-smi").write_text(script)
+    (folder / "nvidia-smi").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+
+
 @pytest.mark.parametrize(
-    ("shown", "tag"),
+    ("cuda", "capabilities", "tag"),
     [
-        ("| NVIDIA-SMI 580.65  Driver Version: 580.65  CUDA Version: 13.0 |", "cu130"),
-        ("| NVIDIA-SMI 560.35  Driver Version: 560.35  CUDA Version: 12.6 |", "cu126"),
-        ("| NVIDIA-SMI 470.82  Driver Version: 470.82  CUDA Version: 11.4 |", "cpu"),
-        ("", "cpu"),
+        ("13.0", "8.6\\n", "cu130"),
+        ("13.0", "9.0\\n7.0\\n", "cu126"),  # a V100 among them: builds for 13 know nothing before Turing
+        ("12.8", "12.0\\n", "cu128"),
+        ("12.2", "8.0\\n", "cu128"),
+        ("12.2", "6.1\\n", "cu126"),
+        ("12.6", "", "cu128"),
+        ("11.4", "8.0\\n", "cu118"),
+        ("10.2", "7.5\\n", "cpu"),
+        ("", "", "cpu"),
     ],
 )
-def test_the_plan_for_a_new_python_fits_the_driver_and_says_the_size(shown, tag, tmp_path, monkeypatch, capsys):
-    (tmp_path / "nvidia-smi").write_text(f"#!/bin/sh\necho '{shown}'\n")
-    (tmp_path / "nvidia-smi").chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+def test_the_plan_for_a_new_python_fits_driver_and_gpu_and_says_the_size(
+    cuda, capabilities, tag, tmp_path, monkeypatch, capsys
+):
+    pretend_driver(tmp_path, monkeypatch, cuda, capabilities)
     save_environment(Environment("new", python=sys.executable, root=str(tmp_path / "root")))
     assert main(["jobs", "environments", "create", "new", str(tmp_path / "made")]) == 0
     text = capsys.readouterr().out
     assert f"/whl/{tag}." in text
     assert "GB to download" in text
     assert not (tmp_path / "made").exists()
+
+
+def test_a_cluster_is_asked_for_the_driver_of_a_computing_node(make_environment, tmp_path, monkeypatch, capsys):
+    environment = make_environment("slurm", root=str(tmp_path / "root"), nodes=2, gpus=1)
+    save_environment(environment)
+    create = ["jobs", "environments", "create", environment.name, str(tmp_path / "made")]
+    assert main(create) == 0
+    assert "cu128: no computing node answered" in capsys.readouterr().out
+    pretend_driver(tmp_path, monkeypatch, "12.4", "7.0\\n")
+    assert main(create) == 0
+    assert "cu126: its NVIDIA driver takes CUDA up to 12.4, its oldest GPU" in capsys.readouterr().out
+
+
+def test_a_new_python_gets_what_the_engine_needs():
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text("utf-8"))["project"]
+    assert sorted(PACKAGES) == sorted(entry for entry in project["dependencies"] if not entry.startswith("torch"))
 
 
 def test_a_new_python_that_cannot_be_finished_is_removed(tmp_path, capsys, monkeypatch):

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,17 +15,16 @@ import pytest
 
 from MgImplantSegLib.cli.job_actions import request_of
 from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.events import Events
 from MgImplantSegLib.jobs.agent import processes
 from MgImplantSegLib.jobs.agent.agent import Agent
 from MgImplantSegLib.jobs.agent.frames import read_frame, write_frame
 from MgImplantSegLib.jobs.agent.job_folder import JobFolder, State
 from MgImplantSegLib.jobs.agent.outcome import judge
 from MgImplantSegLib.jobs.agent.store import DamagedCopy
-from MgImplantSegLib.jobs.bundle import make_bundle
 from MgImplantSegLib.jobs.connection import agent_settings
 from MgImplantSegLib.jobs.environment import Environment
 from MgImplantSegLib.jobs.request import InputPath, engine_request, slug
+from MgImplantSegLib.jobs.training_request import training_request
 from MgImplantSegLib.jobs.transfer import mapped_path
 
 CANCELLED, RESULT = {"event": "cancelled"}, {"event": "result"}
@@ -170,13 +170,43 @@ def test_the_longest_mapped_folder_counts_and_a_name_that_only_begins_alike_does
     assert mapped_path(Path("/database/x"), path_map) is None
 
 
-def test_a_pattern_is_a_bundle_with_the_names_that_it_matched(tmp_path):
-    for name in ("s1/image.nrrd", "s2/image.nrrd", "s2/other.nrrd"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(name)
-    bundle = make_bundle(tmp_path / "s*" / "image.nrrd", Events())
-    assert [member.name for member in bundle.members] == ["s1/image.nrrd", "s2/image.nrrd"]
-    assert bundle.main == "s*/image.nrrd"
+@pytest.fixture
+def pattern(tmp_path) -> Path:
+    """A configuration that names three scans by a pattern, one of them not labelled."""
+    for name in ("a [1]", "b", "c"):
+        (tmp_path / "scans" / name).mkdir(parents=True)
+        for file in ("image.nrrd", "labels.nrrd", "notes.txt"):
+            (tmp_path / "scans" / name / file).write_text(name)
+    (tmp_path / "scans" / "c" / "labels.nrrd").unlink()
+    text = 'name = "run"\n[[data.samples]]\nimage = "scans/*/image.nrrd"\nlabels = "scans/*/labels.nrrd"\n'
+    (tmp_path / "run.toml").write_text(text)
+    return tmp_path / "run.toml"
+
+
+def test_samples_named_by_a_pattern_are_written_out_and_torch_is_not_needed_for_that(pattern, tmp_path):
+    shutil.rmtree(tmp_path / "scans" / "c")
+    code = """
+import sys, tomllib
+from pathlib import Path
+from MgImplantSegLib.jobs.training_request import training_request
+asked = []
+def there(path): asked.append(path); return f"/there/{len(asked)}/{path.name}"
+text = training_request(Path(sys.argv[1])).words[1].compose(there)
+print([[s["name"], s["image"], s["labels"]] for s in tomllib.loads(text)["data"]["samples"]])
+print([str(path.relative_to(sys.argv[2])) for path in asked], "torch" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code, pattern, tmp_path / "scans"], capture_output=True, text=True,
+                          cwd=Path(__file__).parents[2], check=True)  # fmt: skip
+    assert done.stdout.splitlines() == [
+        "[['a [1]', '/there/1/image.nrrd', '/there/2/labels.nrrd'], "
+        "['b', '/there/3/image.nrrd', '/there/4/labels.nrrd']]",
+        "['a [1]/image.nrrd', 'a [1]/labels.nrrd', 'b/image.nrrd', 'b/labels.nrrd'] False",
+    ]
+
+
+def test_a_scan_without_labels_is_said_before_anything_is_sent(pattern):
+    with pytest.raises(InputError, match=r"labels\.nrrd of the sample 'c', got none"):
+        training_request(pattern)
 
 
 @pytest.mark.parametrize("name", ["", "é", "-x", "a" * 500, "../..", "a b;c", "$(x)"])

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from job_cases import (
     LONG,
+    attempts,
     metrics,
     run_to_end,
     still_running,
@@ -20,9 +23,11 @@ from job_cases import (
 
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.events import Events
+from MgImplantSegLib.jobs import backend as backend_module
+from MgImplantSegLib.jobs.agent import slurm_commands, slurm_scheduler
 from MgImplantSegLib.jobs.agent.job_folder import State
 from MgImplantSegLib.jobs.agent.slurm_commands import ControllerDown
-from MgImplantSegLib.jobs.backend import Backend
+from MgImplantSegLib.jobs.backend import Backend, JobStatus
 from MgImplantSegLib.jobs.environment import Environment
 
 SECONDS_FOR_REQUEUE = 150
@@ -32,6 +37,19 @@ SECONDS_FOR_REQUEUE = 150
 def environment(make_environment, tmp_path) -> Environment:
     """The cluster with an empty root folder."""
     return make_environment("slurm", root=str(tmp_path / "root"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def limited(make_environment, tmp_path_factory) -> Iterator[tuple[Backend, JobStatus, JobStatus]]:
+    """Two jobs that reach their time limit while other tests run: one without checkpoints, one of 500 steps, 25 s.
+
+    The signal comes at the earliest some seconds before 15 s, in each attempt.
+    """
+    root = str(tmp_path_factory.mktemp("limited") / "root")
+    options = ("--signal=B:USR1@45", "--nodelist=n2")
+    with Backend(make_environment("slurm", root=root, time_minutes=1, sbatch_options=options)) as backend:
+        hopeless = replace(worker_request("count", LONG), checkpoint="", resume_words=())
+        yield backend, *(backend.submit(request, Events()) for request in (hopeless, worker_request("count", "500")))
 
 
 @pytest.mark.parametrize(
@@ -50,9 +68,10 @@ def test_a_refusal_says_why_and_leaves_nothing_behind(environment, settings, wor
 
 
 def test_the_test_of_the_environment_asks_the_queue(environment):
-    with Backend(replace(environment, partition="nowhere")) as backend:
+    with Backend(replace(environment, partition="nowhere", python="/no/such/python")) as backend:
         checks = {check["name"]: check for check in backend.test()}
     assert not checks["SLURM"]["ok"]
+    assert not checks["python"]["ok"]
     assert "gpu, high, low" in checks["SLURM"]["remedy"]
 
 
@@ -67,36 +86,6 @@ def test_set_up_lines_and_variables_reach_the_command_and_so_do_gpus(environment
     assert (found["FROM_SETUP"], found["MINE"]) == ("set up", "a b; $x")
     assert found["CUDA_VISIBLE_DEVICES"] == "0,1"
     assert "PYTEST_CURRENT_TEST" not in found
-
-
-def test_a_job_at_its_time_limit_goes_on_later_and_one_without_a_checkpoint_ends(environment):
-    """The signal comes at the earliest some seconds before 15 s, in each attempt; 500 steps take 25 s."""
-    limited = replace(environment, time_minutes=1, sbatch_options=("--signal=B:USR1@45", "--nodelist=n2"))
-    with Backend(limited) as backend:
-        hopeless = backend.submit(replace(worker_request("count", LONG), checkpoint="", resume_words=()), Events())
-        status = submit_and_wait_for_metric(backend, worker_request("count", "500"))
-        assert wait_until_final(backend, status.job, SECONDS_FOR_REQUEUE).state is State.DONE
-        attempts = [r["resumed"] for r in backend.read_events(status.job)[0] if r["event"] == "attempt"]
-        assert attempts[:2] == [False, True]
-        assert [record["iteration"] for record in metrics(backend, status.job)] == list(range(500))
-        assert not still_running(status)
-        ended = wait_until_final(backend, hopeless.job, SECONDS_FOR_REQUEUE)
-        assert ended.state is State.FAILED
-        assert "before a checkpoint" in ended.reason
-        assert "more time" in ended.remedy
-
-
-def test_a_preempted_job_gives_way_and_goes_on_later(make_environment, slurm, tmp_path):
-    environment = make_environment(
-        "slurm through ssh", root=str(tmp_path / "root"), partition="low", sbatch_options=("--exclusive",)
-    )
-    with Backend(environment) as backend:
-        status = submit_and_wait_for_metric(backend, worker_request("count", "400"))
-        slurm.run("sbatch", "--partition=high", "--exclusive", "--wrap=sleep 1", "--output=/dev/null")
-        wait_for(lambda: backend.status(status.job).state is State.PENDING, "the preemption", SECONDS_FOR_REQUEUE)
-        assert not still_running(status)
-        assert wait_until_final(backend, status.job, SECONDS_FOR_REQUEUE).state is State.DONE
-        assert [record["iteration"] for record in metrics(backend, status.job)] == list(range(400))
 
 
 def test_scancel_by_somebody_else_is_a_cancelled_job(environment, slurm):
@@ -134,20 +123,76 @@ def test_a_submitter_that_died_before_noting_the_number_loses_nothing(environmen
         assert not still_running(status)
 
 
-def test_jobs_go_on_while_the_controller_is_down(environment, slurm):
+def test_a_job_at_its_time_limit_goes_on_later_and_one_without_a_checkpoint_ends(limited):
+    backend, hopeless, status = limited
+    assert wait_until_final(backend, status.job, SECONDS_FOR_REQUEUE).state is State.DONE
+    assert attempts(backend, status)[:2] == [False, True]
+    assert [record["iteration"] for record in metrics(backend, status.job)] == list(range(500))
+    assert not still_running(status)
+    ended = wait_until_final(backend, hopeless.job, SECONDS_FOR_REQUEUE)
+    assert ended.state is State.FAILED
+    assert "before a checkpoint" in ended.reason
+    assert "more time" in ended.remedy
+
+
+def test_jobs_go_on_while_the_controller_is_down(environment, slurm, monkeypatch):
     with Backend(environment) as backend:
-        running = submit_and_wait_for_metric(backend, worker_request("count", "300"))
+        running = submit_and_wait_for_metric(backend, worker_request("count", LONG))
         slurm.controller.stop()
         try:
             seen = len(metrics(backend, running.job))
             status = backend.status(running.job)
             assert status.state is State.RUNNING
             assert "controller does not answer" in status.reason
+            wait_for(lambda: len(metrics(backend, running.job)) > seen, "events without the controller")
+            monkeypatch.setattr(backend_module, "SECONDS_OF_PATIENCE", 0)
             with pytest.raises(ControllerDown, match="try again later"):
                 backend.submit(worker_request("count", "1"), Events())
-            wait_for(lambda: len(metrics(backend, running.job)) > seen, "events without the controller")
+            assert len(backend.list()) == 1
         finally:
             slurm.controller.start()
-        assert wait_until_final(backend, running.job).state is State.DONE
-        assert run_to_end(backend, worker_request("count", "1")).state is State.DONE
-        assert len(backend.list()) == 2
+        assert backend.cancel(running.job).state is State.CANCELLED
+
+
+def test_whoever_needs_the_controller_waits_for_it_longer_than_a_minute(environment, slurm):
+    assert min(backend_module.SECONDS_OF_PATIENCE, slurm_commands.SECONDS_OF_PATIENCE) > 60
+    with Backend(environment) as backend, ThreadPoolExecutor() as pool:
+        stopped, limited = (submit_and_wait_for_metric(backend, worker_request("count", n)) for n in (LONG, "100"))
+        slurm.run("scancel", "--batch", "--signal=USR1", limited.slurm_job)  # as at the time limit
+        slurm.controller.stop()
+        warnings = []
+        try:
+            cancelling = pool.submit(backend.cancel, stopped.job, Events(warnings.append))
+            submitting = pool.submit(backend.submit, worker_request("count", "1", name="late"), Events(warnings.append))
+            wait_for(lambda: len(warnings) == 2, "both to wait for the controller")
+            wait_for(lambda: (Path(limited.folder) / "results" / "checkpoint.json").exists(), "the checkpoint")
+            assert backend.status(limited.job).state is State.RUNNING, "it waits to be queued again"
+        finally:
+            slurm.controller.start()
+        assert all("Trying again for 120 s" in warning["message"] for warning in warnings)
+        assert cancelling.result().state is State.CANCELLED
+        late = submitting.result()
+        assert wait_until_final(backend, late.job).state is State.DONE
+        assert len(slurm.run("squeue", "-h", "-t", "all", "-n", f"mgis-{late.job}", "-o", "%i").split()) == 1
+        assert wait_until_final(backend, limited.job, SECONDS_FOR_REQUEUE).state is State.DONE
+        assert attempts(backend, limited) == [False, True]
+        assert [record["iteration"] for record in metrics(backend, limited.job)] == list(range(100))
+
+
+def test_a_submission_whose_answer_was_lost_is_found_in_the_queue(environment, slurm, monkeypatch):
+    real, lost = slurm_scheduler.run_slurm, []
+
+    def answer_is_lost_once(command, *arguments):
+        answer = real(command, *arguments)
+        if command[0] == "sbatch" and not lost:
+            lost.append(answer)
+            raise ControllerDown("SLURM's controller does not answer: Socket timed out.")
+        return answer
+
+    monkeypatch.setattr(slurm_scheduler, "run_slurm", answer_is_lost_once)
+    with Backend(replace(environment, sbatch_options=("--hold",))) as backend:
+        status = backend.submit(worker_request("count", "3"), Events())
+        assert status.slurm_job == lost[0].strip()
+        slurm.run("scontrol", "release", status.slurm_job)
+        assert wait_until_final(backend, status.job).state is State.DONE
+        assert attempts(backend, status) == [False]

@@ -5,7 +5,6 @@ Every operation may be repeated: a caller whose connection broke asks again and 
 
 from __future__ import annotations
 
-import glob
 import os
 import platform
 import shutil
@@ -20,7 +19,7 @@ from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.files import output_errors
 from MgImplantSegLib.jobs.agent import results
 from MgImplantSegLib.jobs.agent.job_folder import JobFolder, State, require_valid_id
-from MgImplantSegLib.jobs.agent.probe import driver_cuda_version, probe
+from MgImplantSegLib.jobs.agent.probe import describe_driver, probe
 from MgImplantSegLib.jobs.agent.schedulers import Scheduler, make_scheduler
 from MgImplantSegLib.jobs.agent.store import FileStore
 
@@ -75,12 +74,12 @@ class Agent:
         return {"checks": probe(self._settings, self._root)}
 
     def driver(self) -> dict[str, Any]:
-        """The newest CUDA version that the NVIDIA driver takes."""
-        return {"cuda": driver_cuda_version()}
+        """The newest CUDA version that the NVIDIA driver takes, and the oldest GPU's compute capability."""
+        return describe_driver(self._settings)
 
     def missing_paths(self, paths: list[str]) -> dict[str, Any]:
-        """Those of `paths` that do not exist here, or match nothing as a pattern with ``*``."""
-        return {"missing": [path for path in paths if not (os.path.exists(path) or ("*" in path and glob.glob(path)))]}
+        """Those of `paths` that do not exist here."""
+        return {"missing": [path for path in paths if not os.path.exists(path)]}
 
     def files_here(self, digests: list[str]) -> dict[str, Any]:
         """How many bytes of each file have arrived; None for a complete one."""
@@ -155,10 +154,9 @@ class Agent:
     def resume(self, job: str) -> dict[str, Any]:
         """Start a job that has ended again, from its checkpoint if it has one."""
         folder = self._job(job)
-        if self._scheduler(folder).look(folder).state.is_final:
-            folder.prepare_next_attempt()
-            os.utime(folder.path)
-            self._scheduler(folder).start(folder)
+        outcome = self._scheduler(folder).look(folder)
+        if outcome.state.is_final:
+            self._start_again(folder, folder.read("exit") or {**outcome.to_dict(), "ended": time.time()})
         return self._status(folder)
 
     def remove(self, job: str) -> dict[str, Any]:
@@ -210,6 +208,16 @@ class Agent:
             folder.remove()
             raise
         return {**self._status(folder), "is_new": True}
+
+    def _start_again(self, folder: JobFolder, ended: dict[str, Any]) -> None:
+        """The next attempt; where it cannot be started the job has `ended` as before."""
+        folder.prepare_next_attempt()
+        os.utime(folder.path)
+        try:
+            self._scheduler(folder).start(folder)
+        except Exception:
+            folder.write("exit", ended)
+            raise
 
     def _status(self, folder: JobFolder) -> dict[str, Any]:
         description, outcome = folder.description, self._scheduler(folder).look(folder)

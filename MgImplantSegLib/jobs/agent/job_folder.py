@@ -162,6 +162,10 @@ class JobFolder:
                 os.replace(self.path / f"{name}.json", self.path / f"{name}.attempt-{number}.json")
         self._stop.unlink(missing_ok=True)
 
+    def earlier_slurm_numbers(self) -> set[str]:
+        """The cluster's numbers of earlier attempts."""
+        return {self.read(path.stem)["job"] for path in self.path.glob("slurm.attempt-*.json")}
+
     def remove(self) -> None:
         """Delete the folder."""
         import shutil

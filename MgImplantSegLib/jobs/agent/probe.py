@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,11 @@ from MgImplantSegLib.jobs.agent.process_scheduler import clean_variables
 from MgImplantSegLib.jobs.agent.slurm_commands import run_slurm
 from MgImplantSegLib.machine import available_memory_bytes
 
-NEEDED_PACKAGES = ("numpy", "scipy", "SimpleITK", "nrrd", "tifffile", "h5py")
+NEEDED_PACKAGES = ("numpy", "scipy", "SimpleITK", "nrrd", "tifffile", "h5py", "vtk")
 LEAST_FREE_GB = 5.0
 SECONDS_TO_IMPORT = 180.0
+SECONDS_FOR_THE_DRIVER = 30.0
+SECONDS_IN_THE_QUEUE = 60
 QUESTION = """
 import importlib.util, json, platform, sys
 found = {"python": platform.python_version(), "supported": sys.version_info[:2] in ((3, 11), (3, 12))}
@@ -42,7 +45,7 @@ def check(name: str, is_good: bool, found: str, remedy: str = "") -> dict[str, A
 
 def probe(settings: dict[str, Any], root: Path) -> list[dict[str, Any]]:
     """All checks of the machine that asks itself."""
-    checks = _python_checks(settings["python"])
+    checks = _python_checks(settings)
     memory, free = available_memory_bytes(), shutil.disk_usage(root).free
     checks.append(check("memory", True, "unknown" if memory is None else f"{memory / 1e9:.1f} GB free"))
     checks.append(check("disk", free > LEAST_FREE_GB * 1e9, f"{free / 1e9:.1f} GB free for {root}",
@@ -51,17 +54,39 @@ def probe(settings: dict[str, Any], root: Path) -> list[dict[str, Any]]:
     return checks + (_slurm_checks(settings) if settings["scheduler"] == "slurm" else [])
 
 
-def driver_cuda_version() -> tuple[int, int] | None:
-    """The newest CUDA version that the NVIDIA driver here takes; None without one."""
+def describe_driver(settings: dict[str, Any]) -> dict[str, list[int] | None]:
+    """What the NVIDIA driver says where jobs run: newest ``cuda`` that it takes, ``capability`` of the oldest GPU.
+
+    On a cluster a computing node is asked, since login nodes often have neither; a queue that is full gives no answer.
+    """
+    before, seconds = [], SECONDS_FOR_THE_DRIVER
+    if settings["scheduler"] == "slurm":
+        from MgImplantSegLib.jobs.agent.slurm_scheduler import SlurmScheduler
+
+        before = ["srun", "--quiet", *SlurmScheduler(settings).resource_options(), "--nodes=1", "--ntasks=1",
+                  "--time=1", f"--immediate={SECONDS_IN_THE_QUEUE}"]  # fmt: skip
+        seconds += SECONDS_IN_THE_QUEUE
+    shown = _output([*before, "nvidia-smi"], seconds)
+    cuda = re.search(r"CUDA[^:|]*Version:\s*(\d+)\.(\d+)", shown)
+    if cuda is None:
+        return {"cuda": None, "capability": None}
+    shown = _output([*before, "nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader"], seconds)
+    found = [[int(major), int(minor)] for major, minor in re.findall(r"(?m)^\s*(\d+)\.(\d+)\s*$", shown)]
+    return {"cuda": [int(cuda[1]), int(cuda[2])], "capability": min(found, default=None)}
+
+
+def _output(words: Sequence[str], seconds: float) -> str:
+    """What a program prints; an empty text if it cannot be run or takes too long."""
     try:
-        done = subprocess.run(["nvidia-smi"], capture_output=True, text=True, timeout=30, check=False)
+        done = subprocess.run(words, capture_output=True, text=True, errors="replace", timeout=seconds,
+                              stdin=subprocess.DEVNULL, check=False)  # fmt: skip
     except (OSError, subprocess.TimeoutExpired):
-        return None
-    found = re.search(r"CUDA[^:|]*Version:\s*(\d+)\.(\d+)", done.stdout)
-    return (int(found[1]), int(found[2])) if found else None
+        return ""
+    return done.stdout
 
 
-def _python_checks(python: str) -> list[dict[str, Any]]:
+def _python_checks(settings: dict[str, Any]) -> list[dict[str, Any]]:
+    python = settings["python"]
     try:
         done = subprocess.run(
             [python, "-c", QUESTION, *NEEDED_PACKAGES],
@@ -90,14 +115,17 @@ def _python_checks(python: str) -> list[dict[str, Any]]:
         return [*checks, check("torch", False, f"cannot be loaded ({found['torch_error']})", INSTALL)]
     build = f"CUDA {found['cuda']}" if found["cuda"] else "without CUDA"
     checks.append(check("torch", True, f"{found['torch']}, {build}"))
-    return [*checks, _gpu_check(found["gpus"])]
+    return [*checks, _gpu_check(found["gpus"], settings)]
 
 
-def _gpu_check(names: list[str]) -> dict[str, Any]:
-    driver = driver_cuda_version()
-    if names or driver is None:
+def _gpu_check(names: list[str], settings: dict[str, Any]) -> dict[str, Any]:
+    if settings["scheduler"] == "slurm" and not names:
+        asked = f"each machine of a job has {settings['gpus']}" if settings["gpus"] else "no `gpus` asked for either"
+        return check("GPU", True, f"none on this machine, which only queues jobs; {asked}")
+    cuda = None if names else describe_driver(settings)["cuda"]
+    if cuda is None:
         return check("GPU", True, ", ".join(names) or "none on this machine; work is done by the CPU")
-    return check("GPU", False, f"an NVIDIA driver (CUDA {driver[0]}.{driver[1]}) that torch cannot use", INSTALL)
+    return check("GPU", False, f"an NVIDIA driver (CUDA {cuda[0]}.{cuda[1]}) that torch cannot use", INSTALL)
 
 
 def _variables() -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,7 +12,14 @@ from MgImplantSegLib.errors import DependencyError, InputError, MgImplantSegErro
 
 SECONDS_TO_ANSWER = 30.0
 SECONDS_TO_SUBMIT = 120.0
-NO_CONTROLLER = ("Unable to contact slurm controller", "Connection refused", "Socket timed out", "connect failure")
+SECONDS_OF_PATIENCE, SECONDS_BETWEEN_TRIES = 120.0, 2.0
+NO_CONTROLLER = (
+    "Unable to contact slurm controller",
+    "Connection refused",
+    "Socket timed out",
+    "connect failure",
+    "Zero Bytes were transmitted",
+)
 ADVICE = {
     "invalid partition": "Choose one of the cluster's partitions: {partitions}",
     "Invalid account": "Set the account that your cluster gave you.",
@@ -66,7 +74,7 @@ class SlurmJob:
         if self._is_back(self._show()):
             return True
         try:
-            run_slurm(["scontrol", "requeue", self.number])
+            _run_patiently(["scontrol", "requeue", self.number])
         except MgImplantSegError:
             return False
         return True
@@ -82,7 +90,7 @@ class SlurmJob:
 
     def _show(self) -> dict[str, str]:
         try:
-            text = run_slurm(["scontrol", "show", "job", "-o", self.number])
+            text = _run_patiently(["scontrol", "show", "job", "-o", self.number])
         except MgImplantSegError:
             return {}
         return dict(re.findall(r"(\w+)=(\S*)", text))
@@ -113,6 +121,18 @@ def run_slurm(command: Sequence[str], seconds: float = SECONDS_TO_ANSWER, cwd: s
     if done.returncode == 0:
         return done.stdout
     raise _refusal(done.stderr or done.stdout)
+
+
+def _run_patiently(command: Sequence[str]) -> str:
+    """`run_slurm` for a job that decides on its own future: a controller that is down is waited for."""
+    deadline = time.monotonic() + SECONDS_OF_PATIENCE
+    while True:
+        try:
+            return run_slurm(command)
+        except ControllerDown:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(SECONDS_BETWEEN_TRIES)
 
 
 def _refusal(text: str) -> MgImplantSegError:

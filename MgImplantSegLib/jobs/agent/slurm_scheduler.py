@@ -50,10 +50,12 @@ class SlurmScheduler:
         self._settings = settings
 
     def start(self, job: JobFolder) -> None:
-        """Queue the job; returns with its number in ``slurm.json``."""
+        """Queue the job, unless it is queued by a submission whose answer was lost; its number is in ``slurm.json``."""
         script = write_start_script(job, self._settings["setup"])
-        words = ["sbatch", "--parsable", *self.options(job), str(script), *runner_words(job)]
-        number = run_slurm(words, SECONDS_TO_SUBMIT, str(job.path)).strip().split(";")[0]
+        number = _find(job)
+        if number is None:
+            words = ["sbatch", "--parsable", *self.options(job), str(script), *runner_words(job)]
+            number = run_slurm(words, SECONDS_TO_SUBMIT, str(job.path)).strip().split(";")[0]
         job.write("slurm", {"job": number})
 
     def options(self, job: JobFolder) -> list[str]:
@@ -120,12 +122,9 @@ class SlurmScheduler:
             time.sleep(0.5)
 
     def _number(self, job: JobFolder) -> str | None:
-        """The cluster's number of the job; asked by name where the submitter died before writing it down."""
+        """The cluster's number of the job; looked for where the submitter died before writing it down."""
         known = job.read("slurm")
-        if known is not None:
-            return known["job"]
-        found = run_slurm(["squeue", "-h", "-t", "all", "-n", NAME_PREFIX + job.path.name, "-o", "%i"]).split()
-        return found[-1] if found else None
+        return known["job"] if known is not None else _find(job, "-t", "all")
 
     def _ask(self, job: JobFolder) -> tuple[str, str]:
         """The cluster's word for the job's state, and its reason; empty if it does not know the job."""
@@ -153,6 +152,15 @@ class SlurmScheduler:
                 state, "SLURM no longer knows it and it left no word.", "See the log; go on with: jobs resume"
             )
         return Outcome(state, REASON_OF_SLURM.get(word, f"SLURM says: {word.lower()}."), "Go on with: jobs resume")
+
+
+def _find(job: JobFolder, *options: str) -> str | None:
+    """The number of the job in the queue, by its name and folder; those of earlier attempts do not count."""
+    text = run_slurm(["squeue", "-h", *options, "-n", NAME_PREFIX + job.path.name, "-o", "%i|%Z"])
+    pairs = [line.partition("|")[::2] for line in text.splitlines()]
+    earlier = job.earlier_slurm_numbers()
+    found = [number for number, folder in pairs if folder == str(job.path) and number not in earlier]
+    return found[-1] if found else None
 
 
 def _outcome(ended: dict[str, Any]) -> Outcome:
