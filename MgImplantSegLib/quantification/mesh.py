@@ -17,7 +17,7 @@ Spacing = tuple[float, float, float]
 
 def smoothing_iterations(spacing_zyx_mm: Spacing) -> int:
     """Iterations of the smoothing filter: more where the steps between slices are higher than wide."""
-    return round(20 + 6 * min(4.0, max(spacing_zyx_mm) / min(spacing_zyx_mm)) ** 2)
+    return round(16 + 10 * min(4.0, max(spacing_zyx_mm) / min(spacing_zyx_mm)) ** 2)
 
 
 def smoothed_triangles(mask: np.ndarray, spacing_zyx_mm: Spacing) -> Iterator[np.ndarray]:

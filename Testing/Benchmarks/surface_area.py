@@ -162,7 +162,7 @@ def rows(methods: dict[str, Callable[[np.ndarray, Spacing], float]]) -> Iterator
             for radius in (10, 20):
                 mask, exact = make(radius * max(spacing), spacing)
                 errors = [100 * (area(mask, spacing) / exact - 1) for area in methods.values()]
-                yield [f"{shape}, r {radius}", name, *(f"{error:+.1f}" for error in errors)]
+                yield [f"{shape}, r {radius}", name, *(f"{error:+.1f}" if error == error else "–" for error in errors)]
 
 
 def thickness_rows() -> Iterator[list[str]]:
