@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from MgImplantSegLib.cli.batch_samples import samples_of
 from MgImplantSegLib.cli.job_actions import request_of
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.jobs.agent import processes
@@ -160,6 +161,25 @@ def test_a_wrong_configuration_is_said_before_anything_is_sent(tmp_path):
         request_of(["train", str(tmp_path / "wrong.toml")], "", "")
     with pytest.raises(InputError, match="resume"):
         request_of(["train", "c.toml", "--resume", "run"], "", "")
+
+
+def test_the_files_that_a_manifest_names_go_along(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.nrrd", "b;c.nrrd", "screw.stl", "r1.mrk.json", "r2.mrk.json"):
+        Path(name).write_text(name)
+    text = 'image;name;days;initial;roi\na.nrrd;;28;screw.stl;r1.mrk.json | r2.mrk.json\n"b;c.nrrd";B é;;;\n'
+    Path("scans.csv").write_text(text, "utf-8")
+    word = request_of(["batch", "./scans.csv", "out", "--planes", "9"], "", "").words[1]
+    Path("there.csv").write_text(word.compose(lambda path: str(path.absolute())), "utf-8")
+    for name in ("scans.csv", "there.csv"):
+        first, second = samples_of(Path(name).absolute())
+        assert (first.name, first.image, first.options["days"]) == ("a", tmp_path / "a.nrrd", 28)
+        assert first.options["roi"] == [tmp_path / "r1.mrk.json", tmp_path / "r2.mrk.json"]
+        assert first.options["initial"] == tmp_path / "screw.stl"
+        assert (second.name, second.image, second.options) == ("B é", tmp_path / "b;c.nrrd", {})
+    Path("scans.csv").write_text("image\nmissing.nrrd\n")
+    with pytest.raises(InputError, match=r"missing\.nrrd"):
+        request_of(["batch", "scans.csv", "out"], "", "")
 
 
 def test_the_longest_mapped_folder_counts_and_a_name_that_only_begins_alike_does_not():
