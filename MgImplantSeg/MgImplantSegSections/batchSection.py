@@ -33,6 +33,7 @@ class BatchSection:
         self.ui.batchOutputEdit.connect("currentPathChanged(QString)", self.onOutput)
         self.ui.batchStartButton.connect("clicked(bool)", self.onStart)
         self.ui.copyBatchCommandButton.connect("clicked(bool)", self.onCopyCommand)
+        self.onFolder()  # the line remembers the folder of last time
         workbench.onChange(self.refresh)
 
     def isRunning(self):
@@ -43,9 +44,9 @@ class BatchSection:
         """List the scans of the chosen folder."""
         from MgImplantSegLib.cli.batch_samples import samples_of
 
-        folder = Path(self.ui.batchFolderEdit.currentPath)
+        path = self.ui.batchFolderEdit.currentPath
         try:
-            self._samples = [sample.name for sample in samples_of(folder)] if folder.is_dir() else []
+            self._samples = [sample.name for sample in samples_of(Path(path))] if path and Path(path).is_dir() else []
             self.ui.batchStatusLabel.text = ""
         except MgImplantSegError as error:
             self._samples = []
@@ -87,13 +88,16 @@ class BatchSection:
                 "Choose an environment on this computer in section 3, or copy the command."
             )
             return
-        missing = pythons.missingPackages(self._segmentation.runIn())
+        missing = pythons.missingPackages(self._segmentation.runIn(), pythons.PACKAGES_FOR_FILES)
         if missing:
             text = _(
-                "Slicer's Python lacks {packages}: install them in section 3, or choose another environment there."
+                "Slicer's Python lacks {packages}: install them in section 8, or choose another environment in "
+                "section 3."
             )
             self.ui.batchStatusLabel.text = text.format(packages=", ".join(missing))
             return
+        for edit in (self.ui.batchFolderEdit, self.ui.batchOutputEdit):
+            edit.addCurrentPathToHistory()
         for row, name in enumerate(self._samples):
             self._showRow(row, name, WAITING if row else RUNNING)
         self._progress.begin(_("Starting…"))

@@ -4,8 +4,8 @@ import qt
 from slicer.i18n import tr as _
 
 from MgImplantSegLib.labels import Role
-from MgImplantSegLib.scene.segments import role_of_segment, segment_ids
-from MgImplantSegSections.measureWork import rolesOf, setRole
+from MgImplantSegLib.scene.segments import segment_ids
+from MgImplantSegSections.measureWork import roleOf, setRole
 
 ROLES = (Role.BONE, Role.DEGRADATION_LAYER, Role.RESIDUAL_MATERIAL, Role.BACKGROUND)
 IGNORED_IDS = ("ignore",)
@@ -63,9 +63,9 @@ class ClassMapping:
         node = self.workbench.parameters.measuredSegmentation
         if node is None:
             return []
-        segmentation, given = node.GetSegmentation(), rolesOf(node)
+        segmentation = node.GetSegmentation()
         return [
-            (entry, segmentation.GetSegment(entry).GetName(), given.get(entry) or role_of_segment(segmentation, entry))
+            (entry, segmentation.GetSegment(entry).GetName(), roleOf(node, entry))
             for entry in segment_ids(segmentation) if entry not in IGNORED_IDS
         ]  # fmt: skip
 

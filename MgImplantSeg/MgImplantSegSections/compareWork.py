@@ -5,7 +5,7 @@ from slicer.i18n import tr as _
 from MgImplantSegLib.scene.nodes import place_beside, set_provenance
 from MgImplantSegLib.scene.tables import add_table
 from MgImplantSegSections.engineRun import runEngine, whileWanted
-from MgImplantSegSections.exchange import taskFolder
+from MgImplantSegSections.exchange import ROLES_WORD, taskFolder
 from MgImplantSegSections.measureWork import measureArguments, writeSegmentation
 
 REFERENCE = "reference"
@@ -20,10 +20,11 @@ def compareSteps(referenceNode, otherNodes, request, python, temporaryFolder, to
     """
     scene, nodes = referenceNode.GetScene(), [referenceNode, *otherNodes]
     with taskFolder(temporaryFolder) as folder:
-        paths = [folder / f"{number}.nrrd" for number in range(len(nodes))]
+        paths = [folder / f"{number}.mha" for number in range(len(nodes))]
         for node, path in zip(nodes, paths, strict=True):
             yield from writeSegmentation(node, path, token)
-        arguments = ["compare", *paths[1:], "--reference", paths[0], *measureArguments(request, folder)]
+        words = ["compare", *paths[1:], "--reference", paths[0], "--roles", ROLES_WORD]
+        arguments = [*words, *measureArguments(request, folder)]
         engine = runEngine(python, arguments, folder / "log.txt", token)
         result = yield from whileWanted(engine, lambda: all(map(scene.IsNodePresent, nodes)), token)
     names = {REFERENCE: referenceNode.GetName()}

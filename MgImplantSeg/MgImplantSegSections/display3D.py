@@ -9,11 +9,12 @@ from slicer.i18n import tr as _
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.labels import Role
 from MgImplantSegLib.scene.closed_surfaces import SurfaceMethod, SurfaceSettings, create_closed_surfaces
-from MgImplantSegLib.scene.segmentation_reading import label_map_of_node
-from MgImplantSegLib.scene.segments import has_voxels, role_of_segment, segment_ids
+from MgImplantSegLib.scene.segments import has_voxels, segment_ids
 from MgImplantSegLib.scene.surface_models import add_contact_model, add_depth_model
+from MgImplantSegSections.measureWork import labelMapOf, roleOf
 
 COLORED_MODEL_REFERENCE = "MgImplantSeg.ColoredModel"
+PRESET_OF_SCAN = "CT-Bone"
 LARGE_VOXELS = 50_000_000
 DECIMATION_OF_LARGE = 0.8
 
@@ -25,7 +26,7 @@ def showIn3D(segmentationNode, settings=None, opacities=None):
     :param opacities: opacity by `Role`.
     """
     polygons = create_closed_surfaces(segmentationNode, settings or defaultSettings(segmentationNode))
-    display = segmentationNode.GetDisplayNode()
+    display = displayOf(segmentationNode)
     display.SetVisibility(True)
     display.SetVisibility3D(True)
     setOpacities(segmentationNode, opacities or {})
@@ -47,11 +48,18 @@ def defaultSettings(segmentationNode):
 
 def setOpacities(segmentationNode, opacities):
     """Set the 3D opacity of all segments by their role."""
-    display, segmentation = segmentationNode.GetDisplayNode(), segmentationNode.GetSegmentation()
-    for segmentId in segment_ids(segmentation):
-        role = role_of_segment(segmentation, segmentId)
-        if display is not None and role in opacities:
+    display = displayOf(segmentationNode)
+    for segmentId in segment_ids(segmentationNode.GetSegmentation()):
+        role = roleOf(segmentationNode, segmentId)
+        if role in opacities:
             display.SetSegmentOpacity3D(segmentId, opacities[role])
+
+
+def displayOf(segmentationNode):
+    """The display node of a segmentation, made if need be."""
+    if segmentationNode.GetDisplayNode() is None:
+        segmentationNode.CreateDefaultDisplayNodes()
+    return segmentationNode.GetDisplayNode()
 
 
 def showColored(segmentationNode, kind, initialNode=None):
@@ -65,7 +73,7 @@ def showColored(segmentationNode, kind, initialNode=None):
     model = None
     if kind == "contact":
         name = _("{name} contact").format(name=segmentationNode.GetName())
-        model = add_contact_model(scene, label_map_of_node(segmentationNode), name)
+        model = add_contact_model(scene, labelMapOf(segmentationNode), name)
     elif kind == "depth":
         model = _depthModel(scene, segmentationNode, initialNode)
     if old is not None:
@@ -82,13 +90,13 @@ def _depthModel(scene, segmentationNode, initialNode):
             _("Choose its segmentation in section 4."),
         )
     name = _("{name} depth").format(name=segmentationNode.GetName())
-    return add_depth_model(scene, label_map_of_node(segmentationNode), label_map_of_node(initialNode), name)
+    return add_depth_model(scene, labelMapOf(segmentationNode), labelMapOf(initialNode, Role.RESIDUAL_MATERIAL), name)
 
 
 def _showImplantSegments(segmentationNode, visible):
-    display, segmentation = segmentationNode.GetDisplayNode(), segmentationNode.GetSegmentation()
-    for segmentId in segment_ids(segmentation):
-        if role_of_segment(segmentation, segmentId) in (Role.DEGRADATION_LAYER, Role.RESIDUAL_MATERIAL):
+    display = displayOf(segmentationNode)
+    for segmentId in segment_ids(segmentationNode.GetSegmentation()):
+        if roleOf(segmentationNode, segmentId) in (Role.DEGRADATION_LAYER, Role.RESIDUAL_MATERIAL):
             display.SetSegmentVisibility3D(segmentId, visible)
 
 
@@ -98,7 +106,7 @@ def showScan(volumeNode, visible):
     display = logic.GetFirstVolumeRenderingDisplayNode(volumeNode)
     if display is None and visible:
         display = logic.CreateDefaultVolumeRenderingNodes(volumeNode)
-        preset = logic.GetPresetByName("MicroCT") or logic.GetPresetByName("CT-Bone")
+        preset = logic.GetPresetByName(PRESET_OF_SCAN)
         if preset is not None:
             display.GetVolumePropertyNode().Copy(preset)
             _fitTransferFunctions(display, volumeNode)

@@ -9,8 +9,9 @@ from slicer.i18n import tr as _
 
 import MgImplantSegLib
 from MgImplantSegLib.errors import MgImplantSegError
-from MgImplantSegLib.jobs.environment_file import read_environments, remove_environment
+from MgImplantSegLib.jobs.environment_file import remove_environment
 from MgImplantSegSections import models, pythons
+from MgImplantSegSections.installing import installMissing
 from MgImplantSegSections.workbench import errorText, setEnabled, sizeText
 
 CITATION = (
@@ -40,6 +41,8 @@ class EnvironmentsSection:
         table.connect("itemSelectionChanged()", self.refresh)
         self.ui.citationLabel.text = CITATION
         self.refill()
+        if pythons.problem() is not None:
+            self.ui.environmentStatusLabel.text = errorText(pythons.problem())
         workbench.onModelsChange(self._refreshDisk)
         workbench.onChange(self.refresh)
 
@@ -49,7 +52,8 @@ class EnvironmentsSection:
 
     def refill(self):
         """List the environments, versions and disk use anew."""
-        environments = read_environments()
+        environments = pythons.environments()
+        self._names = list(environments)
         self.ui.environmentsTable.setRowCount(len(environments))
         for row, (name, entry) in enumerate(environments.items()):
             for column, text in enumerate((pythons.text(name), entry.kind.value, entry.host or entry.python)):
@@ -60,8 +64,8 @@ class EnvironmentsSection:
 
     def selected(self):
         """The name of the selected environment, or None."""
-        row, names = self.ui.environmentsTable.currentRow(), pythons.names()
-        return names[row] if 0 <= row < len(names) else None
+        row = self.ui.environmentsTable.currentRow()
+        return self._names[row] if 0 <= row < len(self._names) else None
 
     def onAdd(self):
         """Choose the program of another Python."""
@@ -115,10 +119,7 @@ class EnvironmentsSection:
 
     def onInstallTorch(self):
         """Install what Slicer's own Python lacks, after a click."""
-        try:
-            self.workbench.logic.installPackages(pythons.missingPackages() or ["torch"])
-        except MgImplantSegError as error:
-            self.ui.environmentStatusLabel.text = errorText(error)
+        installMissing(self.workbench, self.ui.installTorchButton, self.ui.environmentStatusLabel)
         self.refill()
 
     def onRemoveDownloads(self):
@@ -153,7 +154,7 @@ class EnvironmentsSection:
 def versionsHtml():
     """Versions of the module and of the packages in Slicer's Python; nothing is imported."""
     rows = [("MgImplantSeg", MgImplantSegLib.__version__), ("Slicer", slicer.app.applicationVersion)]
-    rows += [(name, pythons.version(name) or _("missing")) for name in pythons.PACKAGES]
+    rows += [(name, pythons.version(name) or _("missing")) for name in pythons.PACKAGES_FOR_FILES]
     cells = "".join(f"<tr><td><b>{name}</b>&nbsp;&nbsp;</td><td>{version}</td></tr>" for name, version in rows)
     text = _("For research use only. The bundled model is trained on simulated explants.")
     return f"<table>{cells}</table><p>{text}</p>"

@@ -1,7 +1,8 @@
-"""Volumes and label maps between the scene and a child process: raw NRRD files, written and read slab by slab.
+"""Volumes and label maps between the scene and a child process: raw files, written and read slab by slab.
 
-Nothing here needs more than NumPy and the standard library, because it runs in Slicer's own Python. Each function is
-a generator that yields progress events, so two gigabytes do not stop the GUI.
+To the engine go MetaImage files (.mha), which it reads with what Slicer's own Python has; from it come NRRD files.
+Nothing here needs more than NumPy and the standard library. Each function is a generator that yields progress events,
+so two gigabytes do not stop the GUI.
 """
 
 import contextlib
@@ -9,22 +10,27 @@ import gzip
 import json
 import shutil
 import tempfile
+import zlib
 from pathlib import Path
 
 import numpy as np
 from slicer.i18n import tr as _
 
 from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.labels import DEFAULT_SCHEME, LabelScheme
+from MgImplantSegLib.labels import CLASSES, DEFAULT_SCHEME, LabelScheme
 from MgImplantSegLib.volume import LabelMap
 
 SLAB_BYTES = 1 << 25
 SCHEME_KEY = "MgImplantSeg_LabelScheme"
-TYPE_OF_DTYPE = {"i1": "int8", "u1": "uint8", "i2": "int16", "u2": "uint16", "i4": "int32", "u4": "uint32",
-                 "f4": "float", "f8": "double"}  # fmt: skip
-DTYPE_OF_TYPE = {name: code for code, name in TYPE_OF_DTYPE.items()} | {
-    "unsigned char": "u1", "uchar": "u1", "short": "i2", "unsigned short": "u2", "int": "i4",
+TYPE_OF_DTYPE = {"i1": "MET_CHAR", "u1": "MET_UCHAR", "i2": "MET_SHORT", "u2": "MET_USHORT", "i4": "MET_INT",
+                 "u4": "MET_UINT", "f4": "MET_FLOAT", "f8": "MET_DOUBLE"}  # fmt: skip
+DTYPE_OF_TYPE = {
+    "int8": "i1", "uint8": "u1", "unsigned char": "u1", "uchar": "u1", "int16": "i2", "short": "i2", "uint16": "u2",
+    "unsigned short": "u2", "int32": "i4", "int": "i4", "uint32": "u4",
 }  # fmt: skip
+VALUE_OF_ROLE = {label.role: label.value for label in CLASSES}
+IGNORED_VALUE = 255
+ROLES_WORD = ",".join([*(f"{value}={role.value}" for role, value in VALUE_OF_ROLE.items()), f"{IGNORED_VALUE}=ignore"])
 
 
 @contextlib.contextmanager
@@ -37,18 +43,32 @@ def taskFolder(parentFolder):
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def writeRawNrrd(array, geometry, path, token, keys=None):
-    """Write an array (z, y, x) of any numeric type with its geometry (LPS, mm); yields progress events."""
-    code = f"{array.dtype.kind}{array.dtype.itemsize}"
+def writeImage(array, geometry, path, token, values=None):
+    """Write an array (z, y, x) of any numeric type with its geometry (LPS, mm) as .mha; yields progress events.
+
+    :param values: what is written in place of each value of a label map.
+    """
+    dtype = np.dtype(np.uint8) if values else array.dtype
+    code = f"{dtype.kind}{dtype.itemsize}"
     if code not in TYPE_OF_DTYPE:
         raise InputError(f"Expected numbers of up to 32 bits, or double precision, got {array.dtype}.")
     stage = _("handing over the voxels")
     with open(path, "wb") as file:
-        file.write(_header(TYPE_OF_DTYPE[code], geometry, keys or {}).encode("utf-8"))
+        file.write(_header(TYPE_OF_DTYPE[code], geometry).encode("ascii"))
         for done, slab in enumerate(_slabs(array), start=1):
             token.check()
-            np.ascontiguousarray(slab, dtype=array.dtype.newbyteorder("<")).tofile(file)
+            written = _replaced(slab, values) if values else slab
+            np.ascontiguousarray(written, dtype=dtype.newbyteorder("<")).tofile(file)
             yield {"event": "progress", "stage": stage, "done": done, "total": _slabCount(array)}
+
+
+def writeLabels(labelMap, path, token):
+    """Write a label map as .mha with the values of `ROLES_WORD`, which says what they mean; yields progress events."""
+    scheme = labelMap.scheme
+    values = {label.value: VALUE_OF_ROLE[label.role] for label in scheme.labels}
+    if scheme.ignore_value is not None:
+        values[scheme.ignore_value] = IGNORED_VALUE
+    yield from writeImage(labelMap.array, labelMap.geometry, path, token, values)
 
 
 def readLabels(path, geometry, token, provenance=None):
@@ -69,22 +89,26 @@ def readLabels(path, geometry, token, provenance=None):
     return LabelMap(array, geometry, scheme, provenance or {})
 
 
-def schemeKeys(scheme):
-    """The key that tells the engine what the values of a label map mean."""
-    return {SCHEME_KEY: json.dumps(scheme.to_dict(), ensure_ascii=False)}
-
-
-def _header(typeName, geometry, keys):
-    columns = (geometry.direction_matrix * np.array(geometry.spacing_zyx_mm[::-1])).T
-    vectors = [f"({','.join(f'{value:.17g}' for value in vector)})" for vector in columns]
+def _header(typeName, geometry):
+    numbers = {
+        "TransformMatrix": geometry.direction_matrix.T.ravel(), "Offset": geometry.origin_lps_mm,
+        "ElementSpacing": geometry.spacing_zyx_mm[::-1],
+    }  # fmt: skip
     lines = [
-        "NRRD0005", f"type: {typeName}", "dimension: 3", "space: left-posterior-superior",
-        f"sizes: {' '.join(str(n) for n in geometry.shape_zyx[::-1])}", f"space directions: {' '.join(vectors)}",
-        "kinds: domain domain domain", "endian: little", "encoding: raw",
-        f"space origin: ({','.join(f'{value:.17g}' for value in geometry.origin_lps_mm)})",
+        "ObjectType = Image", "NDims = 3", "BinaryData = True", "BinaryDataByteOrderMSB = False",
+        "CompressedData = False", *(f"{name} = {' '.join(f'{n:.17g}' for n in row)}" for name, row in numbers.items()),
+        f"DimSize = {' '.join(str(n) for n in geometry.shape_zyx[::-1])}", f"ElementType = {typeName}",
+        "ElementDataFile = LOCAL",
     ]  # fmt: skip
-    pairs = [f"{key}:=" + value.replace("\\", "\\\\").replace("\n", "\\n") for key, value in keys.items()]
-    return "\n".join([*lines, *pairs]) + "\n\n"
+    return "\n".join(lines) + "\n"
+
+
+def _replaced(slab, values):
+    result = np.zeros(slab.shape, np.uint8)
+    for old, new in values.items():
+        if new:
+            result[slab == old] = new
+    return result
 
 
 def _fields(file):
@@ -107,7 +131,10 @@ def _fill(stream, slab):
     target = memoryview(slab.reshape(-1).view(np.uint8))
     filled = 0
     while filled < len(target):
-        count = stream.readinto(target[filled:])
+        try:
+            count = stream.readinto(target[filled:])
+        except (EOFError, zlib.error):
+            count = 0
         if not count:
             raise InputError("Expected a complete result file, got a truncated one.", "Start the work again.")
         filled += count

@@ -4,6 +4,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from MgImplantSegLib.errors import MgImplantSegError
+from MgImplantSegLib.scene.markups import box_of_roi_node
 from MgImplantSegLib.scene.volumes import geometry_of_node
 from MgImplantSegSections import parameters
 from MgImplantSegSections.workbench import errorText, sizeText
@@ -21,9 +22,10 @@ class InputSection:
 
     def __init__(self, workbench, modelSection):
         self.workbench, self.ui, self._models = workbench, workbench.ui, modelSection
-        self._shown = None
+        self._shownId = None
         self.ui.sampleDataButton.connect("clicked(bool)", self.onSampleData)
         self.ui.setSpacingButton.connect("clicked(bool)", self.onSetSpacing)
+        self.ui.limitRoiSelector.connect("nodeAddedByUser(vtkMRMLNode*)", self.onRoiAdded)
         workbench.onChange(self.refresh)
 
     def chooseDefault(self):
@@ -49,13 +51,25 @@ class InputSection:
             slicer.util.setSliceViewerLayers(background=node, fit=True)
             self.workbench.changed()
 
+    def onRoiAdded(self, roi):
+        """A new ROI begins as the box of the whole volume."""
+        volume = self.workbench.parameters.inputVolume
+        if volume is not None and volume.GetImageData() is not None:
+            bounds = [0.0] * 6
+            volume.GetRASBounds(bounds)
+            roi.SetCenter(*[(low + high) / 2 for low, high in zip(bounds[::2], bounds[1::2], strict=True)])
+            roi.SetSize(*[high - low for low, high in zip(bounds[::2], bounds[1::2], strict=True)])
+            self.workbench.changed()
+
     def missing(self):
         """What is missing before the volume can be segmented."""
-        node = self.workbench.parameters.inputVolume
-        if node is None:
+        chosen = self.workbench.parameters
+        if chosen.inputVolume is None:
             return [_("a volume (section 1)")]
         try:
-            geometry_of_node(node)
+            geometry_of_node(chosen.inputVolume)
+            if chosen.limitRoi is not None:
+                box_of_roi_node(chosen.limitRoi)
         except MgImplantSegError as error:
             return [errorText(error)]
         return []
@@ -69,8 +83,8 @@ class InputSection:
             self.ui.inputInfoLabel.text = _("No volume yet. Drag a scan into Slicer, or load the sample data.")
             self._warn([])
             return
-        if node is not self._shown:
-            self._shown = node
+        if node.GetID() != self._shownId:
+            self._shownId = node.GetID()
             self.ui.inputSpacingSpinBox.value = min(node.GetSpacing()) * 1000
         self.ui.inputInfoLabel.text = infoText(node)
         self._warn(self.warnings(node))

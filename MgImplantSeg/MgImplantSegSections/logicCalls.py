@@ -5,16 +5,15 @@ from dataclasses import replace
 import slicer
 from slicer.i18n import tr as _
 
-from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.errors import DependencyError, InputError, MgImplantSegError
 from MgImplantSegLib.resources import find_model
 from MgImplantSegLib.scene.markups import add_roi_node, box_around_implant
 from MgImplantSegLib.scene.plots import add_chart
-from MgImplantSegLib.scene.segmentation_reading import label_map_of_node
 from MgImplantSegSections import display3D, pythons, sampleData
 from MgImplantSegSections.compareWork import compareSteps
 from MgImplantSegSections.engineRun import CancelToken, runEngine, runToEnd
 from MgImplantSegSections.exchange import taskFolder
-from MgImplantSegSections.measureWork import QuantifyRequest, quantifySteps, reportOfTable, rolesOf
+from MgImplantSegSections.measureWork import QuantifyRequest, labelMapOf, quantifySteps, reportOfTable
 from MgImplantSegSections.segmentWork import SegmentRequest, segmentSteps
 
 PROFILE_SYMBOL = "BV/TV"
@@ -85,8 +84,7 @@ class LogicCalls:
 
     def addRoiAroundImplant(self, segmentationNode, distanceMm=0.5):
         """A new ROI node on the implant's oriented bounding box plus a distance."""
-        labelMap = label_map_of_node(segmentationNode, rolesOf(segmentationNode))
-        box = box_around_implant(labelMap, distanceMm, _("ROI around implant"))
+        box = box_around_implant(labelMapOf(segmentationNode), distanceMm, _("ROI around implant"))
         return add_roi_node(segmentationNode.GetScene(), box)
 
     def plotBoneVolumeProfile(self, tableNode):
@@ -120,20 +118,29 @@ class LogicCalls:
     def installPackages(self, packages):
         """Install packages into Slicer's own Python; PyTorch by the PyTorch extension. Call it on a click only.
 
-        :raises InputError: if PyTorch is wanted and its extension is not installed.
+        :raises DependencyError: if the PyTorch extension is missing or the installation fails.
         """
         others = [package for package in packages if package != "torch"]
-        if others:
-            slicer.packaging.pip_install(others)
-        if "torch" in packages:
-            _installTorch()
+        try:
+            if others:
+                slicer.util.pip_install(others)
+            if "torch" in packages:
+                _installTorch()
+        except MgImplantSegError:
+            raise
+        except Exception as error:  # whatever stops pip: the network, the disk, a package in use
+            raise DependencyError(
+                _("Expected to install {packages}, got: {reason}.").format(packages=", ".join(packages), reason=error),
+                _("The Python console has the whole log. Start Slicer again and try once more, or use another "
+                  "environment."),
+            ) from error  # fmt: skip
 
 
 def _installTorch():
     try:
         import PyTorchUtils
     except ImportError as error:
-        raise InputError(
+        raise DependencyError(
             _("Expected the PyTorch extension of Slicer, got none."),
             _("Install it in the Extensions Manager and start Slicer again, or use another environment."),
         ) from error

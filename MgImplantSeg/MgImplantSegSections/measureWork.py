@@ -1,5 +1,6 @@
 """From a segmentation node to a table of measures: hand over, run the engine, put the table into the scene."""
 
+import functools
 import json
 import math
 from dataclasses import dataclass, replace
@@ -16,9 +17,10 @@ from MgImplantSegLib.scene.markups import box_of_roi_node
 from MgImplantSegLib.scene.meshes import enclosed_volume_mm3
 from MgImplantSegLib.scene.nodes import place_beside, provenance_of_node
 from MgImplantSegLib.scene.segmentation_reading import label_map_of_node
+from MgImplantSegLib.scene.segments import role_of_segment
 from MgImplantSegLib.scene.tables import add_measures_table
 from MgImplantSegSections.engineRun import runEngine, whileWanted
-from MgImplantSegSections.exchange import schemeKeys, taskFolder, writeRawNrrd
+from MgImplantSegSections.exchange import ROLES_WORD, taskFolder, writeLabels
 
 REPORT_ATTRIBUTE = "MgImplantSeg.Report"
 ROLES_ATTRIBUTE = "MgImplantSeg.Roles"
@@ -59,30 +61,41 @@ def quantifySteps(segmentationNode, request, python, temporaryFolder, token):
     """
     scene = segmentationNode.GetScene()
     with taskFolder(temporaryFolder) as folder:
-        yield from writeSegmentation(segmentationNode, folder / "segmentation.nrrd", token)
-        arguments = ["quantify", folder / "segmentation.nrrd", *measureArguments(request, folder)]
+        scheme = yield from writeSegmentation(segmentationNode, folder / "segmentation.mha", token)
+        arguments = ["quantify", folder / "segmentation.mha", "--roles", ROLES_WORD, *measureArguments(request, folder)]
         if request.initialNode is not None:
-            yield from writeSegmentation(request.initialNode, folder / "initial.nrrd", token, Role.RESIDUAL_MATERIAL)
-            arguments += ["--initial", folder / "initial.nrrd"]
+            yield from writeSegmentation(request.initialNode, folder / "initial.mha", token, Role.RESIDUAL_MATERIAL)
+            arguments += ["--initial", folder / "initial.mha", "--initial-roles", ROLES_WORD]
         engine = runEngine(python, arguments, folder / "log.txt", token)
         result = yield from whileWanted(engine, lambda: scene.IsNodePresent(segmentationNode), token)
-    report = reportFromDict({**result, "inputs": _readableInputs(result["inputs"], segmentationNode, request)})
+    inputs = {**_readableInputs(result["inputs"], segmentationNode, request), "label_scheme": scheme.to_dict()}
+    report = reportFromDict({**result, "inputs": inputs})
     name = _("{segmentation} measures").format(segmentation=segmentationNode.GetName())
     node = addTable(scene, report, name, segmentationNode)
     return node, report
 
 
 def writeSegmentation(node, path, token, onlyRole=None):
-    """Write a segmentation node as label map with the meaning of its values; yields events.
+    """Write a segmentation node as label map with the values of `ROLES_WORD`; yields events, returns its own scheme.
+
+    :param onlyRole: as in `labelMapOf`.
+    """
+    labelMap = labelMapOf(node, onlyRole)
+    yield from writeLabels(labelMap, path, token)
+    return labelMap.scheme
+
+
+def labelMapOf(node, onlyRole=None):
+    """The label map of a segmentation node, its segments being what the user has said.
 
     :param onlyRole: role of a single segment whose name does not tell what it is.
+    :raises InputError: if the meaning of a segment is not known.
     """
     roles = rolesOf(node)
     segmentation = node.GetSegmentation()
     if onlyRole is not None and not roles and segmentation.GetNumberOfSegments() == 1:
         roles = {segmentation.GetNthSegmentID(0): onlyRole}
-    labelMap = label_map_of_node(node, roles)
-    yield from writeRawNrrd(labelMap.array, labelMap.geometry, path, token, schemeKeys(labelMap.scheme))
+    return label_map_of_node(node, roles)
 
 
 def measureArguments(request, folder):
@@ -141,6 +154,12 @@ def rolesOf(segmentationNode):
     return {key: Role(value) for key, value in json.loads(text or "{}").items() if key in known}
 
 
+def roleOf(segmentationNode, segmentId):
+    """What a segment is: what the user has said, else what it says itself; None if that is unknown."""
+    given = rolesOf(segmentationNode).get(segmentId)
+    return given or role_of_segment(segmentationNode.GetSegmentation(), segmentId)
+
+
 def setRole(segmentationNode, segmentId, role):
     """Keep what a segment is with its node."""
     roles = {**rolesOf(segmentationNode), segmentId: role}
@@ -167,7 +186,13 @@ def addTable(scene, report, name, segmentationNode):
 def reportOfTable(tableNode):
     """The report behind a table node, or None if it is another table."""
     text = tableNode.GetAttribute(REPORT_ATTRIBUTE) if tableNode is not None else None
-    return reportFromDict(json.loads(text)) if text else None
+    return _reportOfText(text) if text else None
+
+
+@functools.lru_cache(maxsize=4)
+def _reportOfText(text):
+    """Kept, because it is looked at again and again while a ROI is dragged."""
+    return reportFromDict(json.loads(text))
 
 
 def reportFromDict(data):

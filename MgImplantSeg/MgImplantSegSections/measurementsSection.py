@@ -25,9 +25,9 @@ class MeasurementsSection:
         self.workbench, self.ui = workbench, workbench.ui
         self._regions, self._classes, self._observe = regions, classes, observe
         self._progress = ProgressView(workbench, self.ui.computeProgressBar, self.ui.measuresStateLabel)
-        self._task, self._edits = None, 0
+        self._task, self._edits, self._editsBefore = None, 0, 0
         self._timer = qt.QTimer()
-        self._timer.singleShot = True
+        self._timer.setSingleShot(True)
         self._timer.setInterval(AUTO_DELAY_MS)
         self._timer.connect("timeout()", self.onAuto)
         self.ui.computeButton.connect("clicked(bool)", self.onCompute)
@@ -74,8 +74,9 @@ class MeasurementsSection:
             self._task.cancel()
             return
         node, request = self.workbench.parameters.measuredSegmentation, self.request()
+        self._editsBefore = self._edits
         try:
-            self._fingerprint = staleness.fingerprint(node, request, self._edits)
+            self._fingerprint = staleness.fingerprint(node, request, edits=0)
         except MgImplantSegError as error:
             self.ui.measuresStateLabel.text = errorText(error)
             return
@@ -89,6 +90,7 @@ class MeasurementsSection:
     def onComputed(self, result):
         """Show the new table in place of the old one."""
         tableNode, _report = result
+        self._edits -= self._editsBefore  # counted since the table, which may come back with its scene
         staleness.keep(tableNode, self._fingerprint)
         old, self.workbench.parameters.measuresTable = self.workbench.parameters.measuresTable, tableNode
         if old is not None and old is not tableNode:
@@ -171,9 +173,9 @@ class MeasurementsSection:
             self.ui.measuresTableView.setMRMLTableNode(table)
             self._hideColumns(table)
         missing = [] if table is not None else [_("measures: click Compute")]
-        for button in (self.ui.showPlotButton, self.ui.exportCsvButton, self.ui.copyMeasuresButton):
-            setEnabled(button, missing, "")
-        self.ui.showPlotButton.toolTip = self.ui.showPlotButton.toolTip or _("Plot BV/TV over the distance.")
+        setEnabled(self.ui.showPlotButton, missing, _("Plot BV/TV over the distance from the implant."))
+        setEnabled(self.ui.exportCsvButton, missing, _("Write all measures with methods and definitions."))
+        setEnabled(self.ui.copyMeasuresButton, missing, _("Copy the table to the clipboard."))
         if table is not None and not self.isRunning():
             self.ui.measuresStateLabel.text = self._stateText(table)
 

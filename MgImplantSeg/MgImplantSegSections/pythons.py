@@ -12,28 +12,46 @@ import slicer
 from slicer.i18n import tr as _
 
 import MgImplantSegLib
-from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.errors import InputError, MgImplantSegError
 from MgImplantSegLib.jobs.environment import THIS_COMPUTER, Environment, Kind
 from MgImplantSegLib.jobs.environment_file import find_environment, read_environments, save_environment
 from MgImplantSegSections.engineRun import EnginePython
 
 OWN = THIS_COMPUTER
 ENGINE_FOLDER = Path(MgImplantSegLib.__file__).resolve().parent.parent
-PACKAGES = ("torch", "numpy", "scipy", "SimpleITK", "pynrrd")
+PACKAGES = ("torch", "numpy", "scipy", "SimpleITK")
+PACKAGES_FOR_FILES = (*PACKAGES, "pynrrd")  # where the engine reads the user's own files, as in a batch
 DOWNLOAD_MB = {"torch": 250, "pynrrd": 1, "scipy": 40, "SimpleITK": 50, "numpy": 20}
 # big activations are mapped and unmapped again and again without these; a network runs up to twice as fast with them
 ALLOCATOR = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "2147483647", "MALLOC_TOP_PAD_": "268435456"}
 SLICER_ONLY = ("PYTHONHOME", "PYTHONPATH")
 
 
-def names(*kinds):
-    """Names of the environments of some kinds (all without any), Slicer's own Python first."""
-    return [name for name, entry in read_environments().items() if not kinds or entry.kind in kinds]
+def environments():
+    """All environments by name, Slicer's own Python first; it alone if the file of the others cannot be read."""
+    try:
+        return read_environments()
+    except MgImplantSegError:
+        return {OWN: Environment.this_computer()}
+
+
+def problem():
+    """What is wrong with the file of the environments, or None; an `InputError`."""
+    try:
+        read_environments()
+    except MgImplantSegError as error:
+        return error
+    return None
+
+
+def names():
+    """Names of the environments, Slicer's own Python first."""
+    return list(environments())
 
 
 def isHere(name):
     """Whether an environment can run a command as a child process of Slicer; others are asked over the launcher."""
-    return find_environment(name or OWN).kind in (Kind.THIS, Kind.LOCAL)
+    return (name or OWN) == OWN or find_environment(name).kind in (Kind.THIS, Kind.LOCAL)
 
 
 def text(name):
@@ -48,7 +66,7 @@ def python(name=None):
 
     :raises InputError: if there is no such environment.
     """
-    environment = find_environment(name or OWN)
+    environment = Environment.this_computer() if (name or OWN) == OWN else find_environment(name)
     if environment.kind is not Kind.LOCAL:
         return EnginePython((sys.executable, "-m", "MgImplantSegLib"), {**os.environ, **ALLOCATOR}, ENGINE_FOLDER)
     startUp = {key: value for key, value in slicer.util.startupEnvironment().items() if key not in SLICER_ONLY}
@@ -77,8 +95,8 @@ def version(package):
         return None
 
 
-def missingPackages(name=None):
+def missingPackages(name=None, packages=PACKAGES):
     """Packages that Slicer's own Python lacks for the engine; nothing is known of other Pythons before their test."""
     if name not in (None, "", OWN):
         return []  # hosts and clusters have their own torch; the launcher needs the standard library only
-    return [package for package in PACKAGES if version(package) is None]
+    return [package for package in packages if version(package) is None]

@@ -29,8 +29,7 @@ class RegionsList:
 
     def onChosen(self):
         """A ROI was chosen to be added."""
-        if self.workbench.parameters is not None:
-            self.refreshButtons()
+        self.refreshButtons()
 
     def onAdd(self):
         """Add the chosen ROI to the list."""
@@ -65,6 +64,8 @@ class RegionsList:
 
     def refreshButtons(self):
         """States of the buttons."""
+        if self.workbench.parameters is None:
+            return
         hasSegmentation = self.workbench.parameters.measuredSegmentation is not None
         setEnabled(self.ui.addRoiAroundButton, [] if hasSegmentation else [_("a segmentation")],
                    _("Place a ROI on the implant's oriented bounding box plus the shell's thickness."))  # fmt: skip

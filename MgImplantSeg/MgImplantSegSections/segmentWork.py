@@ -13,10 +13,13 @@ from MgImplantSegLib.errors import Cancelled
 from MgImplantSegLib.preprocess import SMALLEST_EDGE_VOXELS
 from MgImplantSegLib.regions import write_roi_markups
 from MgImplantSegLib.scene.markups import box_of_roi_node
+from MgImplantSegLib.scene.nodes import provenance_of_node
 from MgImplantSegLib.scene.segmentations import add_segmentation_node
 from MgImplantSegLib.scene.volumes import geometry_of_node, volume_of_node
 from MgImplantSegSections.engineRun import runEngine, whileWanted
-from MgImplantSegSections.exchange import readLabels, taskFolder, writeRawNrrd
+from MgImplantSegSections.exchange import readLabels, taskFolder, writeImage
+
+PREVIEW = "preview_of_slice"
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ def segmentSteps(volumeNode, request, python, temporaryFolder, token):
     volume = volume_of_node(volumeNode)
     array, geometry = _wantedRows(volume, request.rows)
     with taskFolder(temporaryFolder) as folder:
-        yield from writeRawNrrd(array, geometry, folder / "image.nrrd", token)
+        yield from writeImage(array, geometry, folder / "image.mha", token)
         arguments = _arguments(request, geometry, folder)
         engine = runEngine(python, arguments, folder / "log.txt", token)
         result = yield from whileWanted(engine, lambda: scene.IsNodePresent(volumeNode), token)
@@ -75,7 +78,7 @@ def _wantedRows(volume, rows):
 
 
 def _arguments(request, geometry, folder):
-    arguments = ["segment", folder / "image.nrrd", folder / "result.nrrd", "--model", request.modelPath,
+    arguments = ["segment", folder / "image.mha", folder / "result.nrrd", "--model", request.modelPath,
                  "--planes", request.planes, "--fusion", request.fusion, "--device", request.device]  # fmt: skip
     if all(abs(spacing - 1) < 1e-6 for spacing in geometry.spacing_zyx_mm):
         arguments += ["--spacing-um", "1000"]  # the user has seen the warning about it
@@ -112,12 +115,20 @@ def _putInto(scene, node, outputNode):
 
 
 def previewRequest(volumeNode, request, modelSpacingUm, index):
-    """The request for a slice: one plane, and as few rows around `index` as the model takes."""
+    """The request for a slice: one plane, and as few rows around `index` as the model takes.
+
+    The result takes the place of the last preview of the volume, never of a chosen output.
+    """
     geometry = geometry_of_node(volumeNode)
     rows = math.ceil(SMALLEST_EDGE_VOXELS * modelSpacingUm / 1000 / geometry.spacing_zyx_mm[0])
     first = max(0, min(index - rows // 2, geometry.shape_zyx[0] - rows))
+    name = _("{volume} preview").format(volume=volumeNode.GetName())
     return SegmentRequest(
-        request.modelPath, "rc", "soft", request.device, rows=(first, first + rows - 1),
-        outputNode=request.outputNode, name=_("{volume} preview").format(volume=volumeNode.GetName()),
-        provenance={"preview_of_slice": index},
+        request.modelPath, "rc", "soft", request.device, rows=(first, first + rows - 1), name=name,
+        outputNode=_lastPreview(volumeNode.GetScene(), name), provenance={PREVIEW: index},
     )  # fmt: skip
+
+
+def _lastPreview(scene, name):
+    node = scene.GetFirstNode(name, "vtkMRMLSegmentationNode")
+    return node if node is not None and PREVIEW in provenance_of_node(node) else None

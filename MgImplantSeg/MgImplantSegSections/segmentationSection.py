@@ -12,6 +12,7 @@ from MgImplantSegLib.scene.volumes import geometry_of_node
 from MgImplantSegSections import pythons, settings
 from MgImplantSegSections.engineRun import EngineError
 from MgImplantSegSections.estimate import estimateText, rememberSpeed
+from MgImplantSegSections.installing import installMissing
 from MgImplantSegSections.segmentWork import SegmentRequest, previewRequest
 from MgImplantSegSections.workbench import ProgressView, errorText, setEnabled
 
@@ -46,7 +47,8 @@ class SegmentationSection:
 
     def refillEnvironments(self):
         """List Slicer's Python and the others of section 8."""
-        wanted, names = settings.read(settings.RUN_IN, pythons.OWN), pythons.names()
+        wanted, self._environments = settings.read(settings.RUN_IN, pythons.OWN), pythons.names()
+        names = self._environments
         self.ui.runInSelector.blockSignals(True)
         self.ui.runInSelector.clear()
         self.ui.runInSelector.addItems([pythons.text(name) for name in names])
@@ -70,7 +72,7 @@ class SegmentationSection:
 
     def runIn(self):
         """The name of the chosen environment."""
-        return pythons.names()[max(0, self.ui.runInSelector.currentIndex)]
+        return self._environments[max(0, self.ui.runInSelector.currentIndex)]
 
     def isRunning(self):
         """Whether a segmentation or preview runs."""
@@ -153,8 +155,8 @@ class SegmentationSection:
 
     def onInstall(self):
         """Install what is missing into Slicer's own Python; the size was said."""
-        self.workbench.logic.installPackages(pythons.missingPackages(self.runIn()))
-        self._showMissing(pythons.missingPackages(self.runIn()))
+        if installMissing(self.workbench, self.ui.installPackagesButton, self.ui.segmentStatusLabel):
+            self._showMissing([])
         self.workbench.changed()
 
     def missing(self):

@@ -22,7 +22,7 @@ DIGITS = 6
 def fingerprint(segmentationNode, request, edits):
     """What the measures depend on, as plain data.
 
-    :param edits: number that grows when voxels of the segmentation are edited.
+    :param edits: how often voxels of the segmentation were edited since it was measured.
     :raises InputError: if a ROI cannot be used.
     """
     whole = {

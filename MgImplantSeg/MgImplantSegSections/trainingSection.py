@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-import qt
 import slicer
 from slicer.i18n import tr as _
 
 from MgImplantSegLib.errors import MgImplantSegError
-from MgImplantSegSections import models, pythons, settings, trainingPairs
+from MgImplantSegSections import models, pythons, settings
 from MgImplantSegSections.curves import Curves
+from MgImplantSegSections.trainingData import TrainingData
 from MgImplantSegSections.workbench import ProgressView, errorText, setEnabled
 
 FINAL_STATES = ("done", "failed", "cancelled", "lost")
@@ -22,40 +22,33 @@ class TrainingSection:
         self._progress = ProgressView(workbench, self.ui.trainingProgressBar, self.ui.trainingStatusLabel)
         self._curves = Curves()
         self._watch = self._command = None
-        self._state, self._pairs = "", []
+        self._state = ""
         self.job = settings.read(settings.LAST_TRAINING)
-        self._setUpTable()
+        self.data = TrainingData(workbench, self._progress.label)
         self._connect()
         self.refillEnvironments()
         workbench.onChange(self.refresh)
 
-    def _setUpTable(self):
-        self.ui.pairsTable.setColumnCount(3)
-        self.ui.pairsTable.setHorizontalHeaderLabels([_("Scan"), _("Labels"), _("Geometry")])
-        self.ui.pairsTable.horizontalHeader().setStretchLastSection(True)
-        self.ui.pairsTable.setEditTriggers(qt.QTableWidget.NoEditTriggers)
-
     def _connect(self):
         ui = self.ui
         for button, slot in (
-            (ui.testTrainingEnvironmentButton, self.onTest), (ui.addPairButton, self.onAddPair),
-            (ui.removePairButton, self.onRemovePair), (ui.writeConfigurationButton, self.onWriteConfiguration),
+            (ui.testTrainingEnvironmentButton, self.onTest),
             (ui.startTrainingButton, self.onStart), (ui.stopTrainingButton, self.onStop),
             (ui.resumeTrainingButton, self.onResume), (ui.detachTrainingButton, self.onDetach),
             (ui.showCurvesButton, self.onCurves), (ui.installTrainedModelButton, self.onInstall),
         ):  # fmt: skip
             button.connect("clicked(bool)", slot)
         ui.configurationEdit.connect("currentPathChanged(QString)", self.onConfiguration)
-        ui.pairsTable.connect("itemSelectionChanged()", self.refresh)
 
     def refillEnvironments(self):
         """List all environments; clusters and hosts too."""
+        self._environments = pythons.names()
         self.ui.trainingEnvironmentSelector.clear()
-        self.ui.trainingEnvironmentSelector.addItems([pythons.text(name) for name in pythons.names()])
+        self.ui.trainingEnvironmentSelector.addItems([pythons.text(name) for name in self._environments])
 
     def environment(self):
         """The name of the chosen environment."""
-        return pythons.names()[max(0, self.ui.trainingEnvironmentSelector.currentIndex)]
+        return self._environments[max(0, self.ui.trainingEnvironmentSelector.currentIndex)]
 
     def isWatching(self):
         """Whether a job is being watched."""
@@ -70,57 +63,13 @@ class TrainingSection:
         self._do(["jobs", "environments", "test", self.environment()],
                  lambda result: self._say(result["text"], self.ui.trainingEnvironmentLabel))  # fmt: skip
 
-    def onAddPair(self):
-        """Choose a scan and then its labels."""
-        image = qt.QFileDialog.getOpenFileName(self.ui.TrainingPanel, _("Choose a scan"))
-        labels = image and qt.QFileDialog.getOpenFileName(self.ui.TrainingPanel, _("Choose its label map"), image)
-        if labels:
-            self.addPair(image, labels)
-
-    def addPair(self, image, labels):
-        """Put a scan and its labels into the table, with the check of their geometry."""
-        pair = trainingPairs.Pair(Path(image), Path(labels))
-        self._pairs.append(pair)
-        row = len(self._pairs) - 1
-        self.ui.pairsTable.setRowCount(len(self._pairs))
-        for column, text in enumerate((pair.image.name, pair.labels.name, trainingPairs.check(pair))):
-            item = qt.QTableWidgetItem(text)
-            item.setToolTip(f"{pair.image}\n{pair.labels}\n{text}")
-            self.ui.pairsTable.setItem(row, column, item)
-        self.ui.pairsTable.resizeColumnsToContents()
-        self.refresh()
-
-    def onRemovePair(self):
-        """Take the selected pair out of the table."""
-        row = self.ui.pairsTable.currentRow()
-        if 0 <= row < len(self._pairs):
-            del self._pairs[row]
-            self.ui.pairsTable.removeRow(row)
-        self.refresh()
-
-    def onWriteConfiguration(self):
-        """Ask for a file and write a configuration with the pairs."""
-        path = qt.QFileDialog.getSaveFileName(
-            self.ui.TrainingPanel, _("Write configuration"), "training.toml", "TOML (*.toml)"
-        )
-        if path:
-            self.writeConfiguration(path)
-
-    def writeConfiguration(self, path):
-        """Write a configuration with the pairs and choose it."""
-        try:
-            trainingPairs.writeConfiguration(self._pairs, path, trainingPairs.spacingUm(self._pairs[0]) or 5.0)
-        except MgImplantSegError as error:
-            self._say(errorText(error))
-            return
-        self.ui.configurationEdit.currentPath = str(path)
-
     def onConfiguration(self):
         """Another configuration."""
         self.refresh()
 
     def onStart(self):
         """Submit the training and watch it."""
+        self.ui.configurationEdit.addCurrentPathToHistory()
         words = ["jobs", "submit", self.environment(), "train", self.ui.configurationEdit.currentPath]
         self._do(words, self.onSubmitted)
 
@@ -247,10 +196,6 @@ class TrainingSection:
         setEnabled(ui.showCurvesButton, [] if self._curves.hasRows() else [_("metrics of a training")],
                    _("Plot losses and scores while the training runs."))  # fmt: skip
         setEnabled(ui.installTrainedModelButton, busy + job, _("Copy the trained model to the installed models."))
-        setEnabled(ui.removePairButton, [] if ui.pairsTable.currentRow() >= 0 else [_("a selected row")],
-                   _("Take the selected pair out of the table."))  # fmt: skip
-        setEnabled(ui.writeConfigurationButton, [] if self._pairs else [_("a pair of scan and labels")],
-                   _("Write a configuration with these pairs."))  # fmt: skip
 
 
 def _short(value):

@@ -36,7 +36,7 @@ def test_pairs_are_listed_with_a_check_of_their_geometry(widget, ui, pair, tmp_p
     write_label_map(LabelMap(moved.array, geometry(moved.array.shape, 0.021)), tmp_path / "moved.nrrd")
     write_label_map(ball_in_half_bone(size=38), tmp_path / "larger.nrrd")
     for other in (labels, tmp_path / "moved.nrrd", tmp_path / "larger.nrrd"):
-        widget.panel.training.addPair(image, other)
+        widget.panel.training.data.addPair(image, other)
     checks = [row[2] for row in person.rows_of(ui.pairsTable)]
     assert checks[0] == "OK, 36×36×36 voxels"
     assert "voxels apart" in checks[1] and "sizes differ: 36×36×36 and 38×38×38" in checks[2]
@@ -45,8 +45,8 @@ def test_pairs_are_listed_with_a_check_of_their_geometry(widget, ui, pair, tmp_p
 def test_the_configuration_of_the_pairs_is_one_that_the_engine_reads(widget, ui, pair, tmp_path):
     assert not ui.writeConfigurationButton.enabled
     for _twice in range(2):
-        widget.panel.training.addPair(*pair)
-    widget.panel.training.writeConfiguration(tmp_path / "mine.toml")
+        widget.panel.training.data.addPair(*pair)
+    widget.panel.training.data.writeConfiguration(tmp_path / "mine.toml")
     config = TrainingConfig.read(tmp_path / "mine.toml")
     assert config.name == "mine" and config.data.spacing_um == pytest.approx(20)
     assert [sample.split for sample in config.data.samples] == ["train", "validation"]
@@ -76,8 +76,8 @@ def test_metrics_become_curves_that_grow(widget, ui):
 
 def test_a_training_runs_as_a_job_is_watched_and_its_model_installed(widget, ui, pair, tmp_path, tiny_model):
     for _twice in range(2):
-        widget.panel.training.addPair(*pair)
-    widget.panel.training.writeConfiguration(tmp_path / "mine.toml")
+        widget.panel.training.data.addPair(*pair)
+    widget.panel.training.data.writeConfiguration(tmp_path / "mine.toml")
     with open(tmp_path / "mine.toml", "a", encoding="utf-8") as file:
         file.write(SHORT)
     person.click(ui.startTrainingButton)
