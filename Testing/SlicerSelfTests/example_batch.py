@@ -6,6 +6,7 @@ The calls wait until they are done and keep Slicer alive meanwhile. Results are 
 """
 
 import sys
+import traceback
 from pathlib import Path
 
 import slicer
@@ -30,7 +31,13 @@ def work(path):
 
 
 if __name__ == "__main__":
-    for argument in sys.argv[1:]:
-        if argument != "--":
-            work(Path(argument))
-    slicer.util.exit(slicer.util.EXIT_SUCCESS)
+    code = slicer.util.EXIT_FAILURE
+    try:
+        for argument in sys.argv[1:]:
+            if argument != "--":
+                work(Path(argument))
+        code = slicer.util.EXIT_SUCCESS
+    except Exception:
+        traceback.print_exc()
+    finally:
+        slicer.util.exit(code)  # else Slicer would stay open without a window

@@ -9,7 +9,7 @@ import slicer
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from running import check, run, say, wait
+from running import check, check_no_torch, run, say, wait
 
 PYTHON_VARIABLE = "MGIMPLANTSEG_PYTHON"
 ENVIRONMENT = "self test"
@@ -31,12 +31,15 @@ def steps():
     ui, panel = widget.panel.workbench.ui, widget.panel
     ui.sampleDataButton.click()
     check(ui.inputVolumeSelector.currentNode() is not None, "the sample data is the input")
-    choose_environment(ui, panel)
-    cancel_at_once(ui, panel)
-    node = segment(ui, panel)
+    try:
+        choose_environment(ui, panel)
+        cancel_at_once(ui, panel)
+        node = segment(ui, panel)
+    finally:
+        forget_environment()
     show(ui, node)
     measure(ui, panel, node)
-    check("torch" not in sys.modules, "Slicer's process has not imported torch")
+    check_no_torch()
 
 
 def choose_environment(ui, panel):
@@ -44,7 +47,8 @@ def choose_environment(ui, panel):
     from MgImplantSegSections import pythons
 
     program = os.environ.get(PYTHON_VARIABLE)
-    if program and ENVIRONMENT not in pythons.names():
+    forget_environment()
+    if program:
         pythons.add(ENVIRONMENT, program)
     panel.segmentation.refillEnvironments()
     if program:
@@ -53,14 +57,29 @@ def choose_environment(ui, panel):
     check(not missing, f"the environment {panel.segmentation.runIn()} has all packages {missing or ''}")
 
 
+def forget_environment():
+    """Take the Python of this test out of the user's list."""
+    from MgImplantSegSections import pythons
+
+    from MgImplantSegLib.jobs.environment_file import remove_environment
+
+    if ENVIRONMENT in pythons.names():
+        remove_environment(ENVIRONMENT)
+
+
+def temporary_folders():
+    """Folders of running tasks."""
+    return set(glob.glob(os.path.join(slicer.app.temporaryPath, "MgImplantSeg-*")))
+
+
 def cancel_at_once(ui, panel):
     """Segment, then Cancel: nothing is left."""
+    before = temporary_folders()
     ui.segmentButton.click()
     check(ui.segmentButton.text == "Cancel", "Segment has become Cancel")
     ui.segmentButton.click()
     wait(lambda: not panel.segmentation.isRunning(), "cancelled", 60)
-    folders = glob.glob(os.path.join(slicer.app.temporaryPath, "MgImplantSeg-*"))
-    check(not folders, "no temporary files are left")
+    check(temporary_folders() <= before, "no temporary files are left")
 
 
 def segment(ui, panel):
@@ -95,13 +114,21 @@ def measure(ui, panel, node):
     from MgImplantSegSections.measureWork import reportOfTable
 
     report = reportOfTable(ui.measuresTableView.mrmlTableNode())
-    check(abs(report.value("V_i") / 2.775 - 1) < 0.05, f"V_i {report.value('V_i'):.3f} mm³, exact 2.775")
+    check(abs(report.value("V_i") / 2.775 - 1) < 0.05, f"V_i {report.value('V_i'):.3f} mm3, exact 2.775")
     check(abs(report.value("DR") / 0.686 - 1) < 0.35, f"DR {report.value('DR'):.3f} mm/year, exact 0.686")
     check(any("ROI around implant" in measure.region for measure in report.measures), "the ROI is measured")
     roi = slicer.util.getNode("ROI around implant")
     roi.SetCenter(roi.GetCenter()[0] + 0.1, roi.GetCenter()[1], roi.GetCenter()[2])
-    slicer.app.processEvents()
-    check("stale" in ui.measuresStateLabel.text, "moving the ROI marks its measures stale")
+    wait(lambda: "stale" in ui.measuresStateLabel.text, "moving the ROI marks its measures stale", 10)
+    save(ui)
+
+
+def save(ui):
+    """The measures as CSV."""
+    path = os.path.join(slicer.app.temporaryPath, "MgImplantSegSelfTest.csv")
+    slicer.util.getModuleWidget("MgImplantSeg").panel.measurements.export(path)
+    with open(path, encoding="utf-8") as file:
+        check(file.readline().startswith("Symbol"), f"the measures are written: {path}")
 
 
 if __name__ == "__main__":

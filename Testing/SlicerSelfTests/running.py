@@ -1,17 +1,31 @@
-"""What the scripts share: run a test case, say how it went, and leave Slicer with exit code 0 or 1."""
+"""What the scripts share: run a test case, say how it went, and leave Slicer with exit code 0 or 1.
 
+The scripts hold ASCII only: Slicer reads a script in the encoding of the system, which may be ASCII.
+"""
+
+import faulthandler
+import os
+import sys
 import time
 import unittest
 
 import slicer
 
+TIME_LIMIT_SECONDS = 3600
+TORCH_WAS_IMPORTED = "torch" in sys.modules  # by another extension
+
 
 def run(testCase):
-    """Run the tests of a class and leave Slicer with their outcome."""
-    result = unittest.TextTestRunner(verbosity=2).run(unittest.TestLoader().loadTestsFromTestCase(testCase))
-    isWell = result.wasSuccessful() and result.testsRun > 0
-    say("passed" if isWell else "FAILED")
-    slicer.util.exit(slicer.util.EXIT_SUCCESS if isWell else slicer.util.EXIT_FAILURE)
+    """Run the tests of a class and leave Slicer with their outcome, after an hour at the latest."""
+    log = open(os.path.join(slicer.app.temporaryPath, "MgImplantSegSelfTest.log"), "w")  # noqa: SIM115
+    faulthandler.dump_traceback_later(TIME_LIMIT_SECONDS, exit=True, file=log)
+    isWell = False
+    try:
+        result = unittest.TextTestRunner(verbosity=2).run(unittest.TestLoader().loadTestsFromTestCase(testCase))
+        isWell = result.wasSuccessful() and result.testsRun > 0
+    finally:
+        say("passed" if isWell else "FAILED")
+        slicer.util.exit(slicer.util.EXIT_SUCCESS if isWell else slicer.util.EXIT_FAILURE)
 
 
 def say(text):
@@ -24,6 +38,11 @@ def check(condition, text):
     if not condition:
         raise AssertionError(text)
     say(f"ok: {text}")
+
+
+def check_no_torch():
+    """Slicer's process must not import torch for this module."""
+    check(TORCH_WAS_IMPORTED or "torch" not in sys.modules, "Slicer's process has not imported torch")
 
 
 def wait(condition, text, seconds=1800):
