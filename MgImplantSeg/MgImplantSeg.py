@@ -73,6 +73,7 @@ class MgImplantSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.panel = Panel(widgets, self.logic)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEndImport)
         slicer.app.connect("aboutToQuit()", self.onAboutToQuit)
         self.initializeParameterNode()
 
@@ -112,6 +113,10 @@ class MgImplantSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onSceneEndClose(self, caller=None, event=None):
         """The scene was closed: begin anew."""
+        self.initializeParameterNode()
+
+    def onSceneEndImport(self, caller=None, event=None):
+        """A scene was loaded: its choices count, whose nodes were not there yet when the choices came."""
         self.initializeParameterNode()
 
     def initializeParameterNode(self):

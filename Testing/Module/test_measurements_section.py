@@ -68,6 +68,29 @@ def test_compute_in_a_child_process_gives_the_engines_measures(ready, widget):
     assert "DR" in ready.measuresStateLabel.text  # not defined without the screw before, and the reason is said
 
 
+ENGINE_IN_BARE_SLICER = """
+import runpy, sys
+for name in ("torch", "nrrd", "h5py", "tifffile", "matplotlib"):
+    sys.modules[name] = None
+sys.argv[0] = "MgImplantSegLib"
+runpy.run_module("MgImplantSegLib", run_name="__main__", alter_sys=True)
+"""
+
+
+def test_measures_need_no_package_that_slicer_lacks(module, monkeypatch):
+    import sys
+
+    from MgImplantSegSections import pythons
+    from MgImplantSegSections.engineRun import EnginePython
+
+    words = (sys.executable, "-c", ENGINE_IN_BARE_SLICER)
+    own = pythons.python()
+    monkeypatch.setattr(pythons, "python", lambda name=None: EnginePython(words, own.environment, own.folder))
+    node = add_segmentation(slicer.mrmlScene)
+    _table, found = module.MgImplantSegLogic().quantify(node, initialNode=node, days=56, distanceMm=0.06)
+    assert {measure.symbol: measure.value for measure in found}["BIC"] == pytest.approx(expected().value("BIC"))
+
+
 def test_the_scripts_call_gives_a_table_and_measures(module):
     node = add_segmentation(slicer.mrmlScene)
     table, found = module.MgImplantSegLogic().quantify(
@@ -199,6 +222,29 @@ def test_a_segment_of_unknown_meaning_is_asked_for_and_its_role_is_kept_with_the
     assert ready.computeButton.enabled, ready.computeButton.toolTip
     value = next(float(row["Value"]) for (symbol, _), row in compute(widget, ready).items() if symbol == "V_r")
     assert value == pytest.approx(expected().value("V_r"), rel=1e-6)
+
+
+def test_a_table_that_comes_back_with_its_scene_is_current_although_it_was_edited_before(
+    ready, widget, no_process, tmp_path
+):
+    from MgImplantSegLib.scene.scene_files import add_scene, save_scene
+
+    node = ready.measuredSegmentationSelector.currentNode()
+    node.GetSegmentation().InvokeEvent(slicer.vtkSegmentation.SourceRepresentationModified)
+    compute(widget, ready)
+    bundle = save_scene(slicer.mrmlScene, tmp_path / "scene.mrb")
+    slicer.mrmlScene.Clear(0)
+    widget.panel.measurements._edits = 0  # a new session
+    add_scene(slicer.mrmlScene, bundle)
+    person.process_events()
+    assert ready.measuresTableView.mrmlTableNode() is not None
+    assert {row["State"] for row in measures(ready).values()} == {"current"}, ready.measuresStateLabel.text
+
+
+def test_every_button_says_what_it_does_once_there_are_measures(ready, widget, no_process):
+    compute(widget, ready)
+    for button in (ready.showPlotButton, ready.exportCsvButton, ready.copyMeasuresButton):
+        assert button.enabled and button.toolTip
 
 
 def test_the_table_can_be_saved_copied_and_plotted(ready, widget, no_process, tmp_path):
