@@ -12,6 +12,7 @@ from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.quantification.axis import ScrewAxis, screw_axis
 from MgImplantSegLib.quantification.boxes import Box, intersection, relative_to, shape_of, start_of, whole
 from MgImplantSegLib.quantification.codes import METAL, UNKNOWN, implant_in
+from MgImplantSegLib.quantification.cut_ends import box_without_cut_ends
 from MgImplantSegLib.volume import Geometry
 
 if TYPE_CHECKING:
@@ -90,12 +91,14 @@ def common_part(context: MeasureContext) -> CommonPart | None:
     geometry = context.geometry.cropped(start_of(box), shape_of(box))
     initial = shape.mask_on(geometry)
     codes = codes_in(box, context.codes)
-    known = (codes != UNKNOWN) & shape.known_on(geometry)
+    known_before = shape.known_on(geometry)
+    known = (codes != UNKNOWN) & known_before
     axis = screw_axis(initial, geometry, options.axis_lps) if initial.any() else context.axis
     before, after = _ends_mm(initial & known, geometry, axis), _implant_ends_mm(context, axis)
     rule = CommonLength(options.common_length)
-    counted = known & axis.between(geometry, *_limits_mm(before, after, rule))
-    residual, all_residual = _residual_voxels(context, shape, axis, _limits_mm(after, before, rule))
+    kept = box_without_cut_ends(initial | ~known_before, box, context.codes)
+    counted = known & axis.between(geometry, *_limits_mm(before, after, rule)) & _inside(kept, box)
+    residual, all_residual = _residual_voxels(context, shape, axis, _limits_mm(after, before, rule), kept)
     inside = int(np.count_nonzero((codes == METAL) & counted & initial))
     initial_voxels = int(np.count_nonzero(initial & counted))
     left_out = int(np.count_nonzero(initial)) - initial_voxels
@@ -134,6 +137,13 @@ def codes_in(box: Box, codes: np.ndarray) -> np.ndarray:
     return found
 
 
+def _inside(kept: Box, box: Box) -> np.ndarray:
+    """Boolean array (z, y, x) of a box, True in the other one."""
+    inside = np.zeros(shape_of(box), dtype=bool)
+    inside[relative_to(intersection(kept, box), box)] = True
+    return inside
+
+
 def _limits_mm(
     body: tuple[float, float] | None, other: tuple[float, float] | None, rule: CommonLength
 ) -> tuple[float, float]:
@@ -166,11 +176,11 @@ def _ends_mm(mask: np.ndarray, geometry: Geometry, axis: ScrewAxis) -> tuple[flo
 
 
 def _residual_voxels(
-    context: MeasureContext, shape, axis: ScrewAxis, limits_mm: tuple[float, float]
+    context: MeasureContext, shape, axis: ScrewAxis, limits_mm: tuple[float, float], kept: Box
 ) -> tuple[int, int]:
     """Voxels of residual material on the common length that the initial scan has seen, and all of them."""
     box = context.implant_box
     geometry = context.geometry.cropped(start_of(box), shape_of(box))
     metal = context.codes[box] == METAL
-    counted = metal & axis.between(geometry, *limits_mm) & shape.known_on(geometry)
+    counted = metal & axis.between(geometry, *limits_mm) & shape.known_on(geometry) & _inside(kept, box)
     return int(np.count_nonzero(counted)), int(np.count_nonzero(metal))

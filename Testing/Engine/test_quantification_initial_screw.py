@@ -113,23 +113,28 @@ def test_the_mask_of_a_mesh_on_a_turned_grid_has_its_volume(tmp_path):
     assert (mask != expected).mean() < 1e-3
 
 
-def test_the_rate_with_a_mesh_of_the_screw_is_that_with_its_segmentation(tmp_path):
+def rod(centre_lps_mm, radius_mm, height_mm):
+    """A closed cylinder along z."""
     import vtk
 
-    grid = turned_grid(1.5, (0.03, 0.025, 0.025))
-    middle = grid.lps_from_index_zyx((np.array(grid.shape_zyx) - 1) / 2)
-    explant = labelled(grid, (cylinder(grid, 0.3, 1.0), LAYER), (cylinder(grid, 0.2, 0.8), METAL))
     source = vtk.vtkCylinderSource()  # along y
-    source.SetRadius(0.3)
-    source.SetHeight(1.0)
+    source.SetRadius(radius_mm)
+    source.SetHeight(height_mm)
     source.SetResolution(120)
     upright = vtk.vtkTransformPolyDataFilter()
     transform = vtk.vtkTransform()
-    transform.Translate(*(middle + OFF_GRID_MM))
+    transform.Translate(*centre_lps_mm)
     transform.RotateX(90)
     upright.SetTransform(transform)
     upright.SetInputConnection(source.GetOutputPort())
-    write_mesh(tmp_path / "screw.stl", upright)
+    return upright
+
+
+def test_the_rate_with_a_mesh_of_the_screw_is_that_with_its_segmentation(tmp_path):
+    grid = turned_grid(1.5, (0.03, 0.025, 0.025))
+    middle = grid.lps_from_index_zyx((np.array(grid.shape_zyx) - 1) / 2)
+    explant = labelled(grid, (cylinder(grid, 0.3, 1.0), LAYER), (cylinder(grid, 0.2, 0.8), METAL))
+    write_mesh(tmp_path / "screw.stl", rod(middle + OFF_GRID_MM, 0.3, 1.0))
     options = {"time_days": 100, "measures": ("degradation",)}
     by_mesh = quantify(explant, QuantifyOptions(InitialScrew.read(tmp_path / "screw.stl"), **options))
     same = InitialScrew.from_label_map(labelled(grid, (cylinder(grid, 0.3, 1.0), METAL)))
@@ -138,6 +143,17 @@ def test_the_rate_with_a_mesh_of_the_screw_is_that_with_its_segmentation(tmp_pat
     assert by_mesh.value("A_i") == pytest.approx(2 * math.pi * 0.3 * 1.3, rel=0.002)
     assert by_mesh.value("DR") == pytest.approx(by_mask.value("DR"), rel=0.04)
     assert by_mesh.find("A_i").method == "triangles of the mesh"
+
+
+@pytest.mark.parametrize("height_voxels", [58, 60, 61, 62, 90])
+def test_caps_of_a_mesh_at_the_border_where_the_explant_is_cut_are_no_surface(tmp_path, height_voxels):
+    grid = plain_grid(60, 50, 50, spacing_zyx_mm=(0.02, 0.02, 0.02))
+    middle = grid.lps_from_index_zyx((np.array(grid.shape_zyx) - 1) / 2)
+    explant = labelled(grid, (cylinder(grid, 0.36, 9.0), LAYER), (cylinder(grid, 0.3, 9.0), METAL))
+    write_mesh(tmp_path / "part.stl", rod(middle + OFF_GRID_MM, 0.36, height_voxels * 0.02))
+    screw = InitialScrew.read(tmp_path / "part.stl")
+    rate = quantify(explant, QuantifyOptions(screw, 365.25, measures=("degradation",))).value("DR")
+    assert rate == pytest.approx((0.36**2 - 0.3**2) / (2 * 0.36), rel=0.03)
 
 
 def test_an_open_mesh_is_refused(tmp_path):
