@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any, Protocol
 
 from MgImplantSegLib.errors import DependencyError, InputError, MgImplantSegError, OutputError, ResourceError
@@ -65,10 +64,9 @@ def connect(environment: Environment) -> Connection:
 def agent_settings(environment: Environment) -> dict[str, Any]:
     """What the agent has to know of an environment."""
     root = environment.root or (data_folder() if environment.is_here else FAR_ROOT)
-    python = environment.job_python
     return {
         "root": root,
-        "python": os.path.expanduser(python) if environment.is_here else python,
+        "python": environment.job_python,
         "scheduler": "slurm" if environment.kind is Kind.SLURM else "process",
         "setup": list(environment.setup),
         "sbatch_options": list(environment.sbatch_options),

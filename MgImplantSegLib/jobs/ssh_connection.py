@@ -29,7 +29,7 @@ REMOTE_COMMAND = (
 FIRST_PROGRAM = PACKAGE / "jobs" / "agent" / "far_start.py"
 MARK = b"MGIMPLANTSEG-AGENT 1\n"
 LONGEST_GREETING_LINES = 2000
-SECONDS_BEFORE_RETRIES = (1, 2, 4, 8, 16)
+SECONDS_BEFORE_RETRIES = (1, 2, 4, 8, 16, 32)
 MODULES = ("__init__.py", "errors.py", "files.py", "machine.py", "jobs/__init__.py")
 
 logger = logging.getLogger(__name__)

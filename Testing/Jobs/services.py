@@ -103,7 +103,7 @@ class Daemon:
 
 
 class SshServer:
-    """An sshd with throw-away keys, and the client's configuration file for it.
+    """An sshd with throw-away keys and an empty home folder, and the client's configuration file for it.
 
     Parameters
     ----------
@@ -117,7 +117,9 @@ class SshServer:
         self.folder, self.port = folder, free_port()
         self.client_config = folder / "client_config"
         self.known_hosts = folder / "known_hosts"
+        self.home = folder / "home"
         folder.mkdir(mode=0o700)
+        self.home.mkdir()
         for name in ("host_key", "user_key"):
             self._make_key(folder / name)
         (folder / "authorized_keys").write_text((folder / "user_key.pub").read_text())
@@ -161,6 +163,7 @@ class SshServer:
             f"Port {self.port}\nListenAddress 127.0.0.1\nHostKey {folder}/host_key\nPidFile {folder}/sshd.pid\n"
             f"AuthorizedKeysFile {folder}/authorized_keys\nUsePAM no\nStrictModes no\nPermitRootLogin yes\n"
             "PasswordAuthentication no\nKbdInteractiveAuthentication no\nMaxStartups 100\nAcceptEnv SLURM_CONF\n"
+            f'SetEnv "HOME={self.home}"\n'
         )
         self.client_config.write_text(
             f"Host {self.ALIAS}\n  HostName 127.0.0.1\n  Port {self.port}\n  User root\n  IdentitiesOnly yes\n"

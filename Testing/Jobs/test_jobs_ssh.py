@@ -213,16 +213,23 @@ def test_results_are_not_fetched_to_a_full_disk(environment, small_disk):
             backend.fetch(status.job, small_disk / "results", Events())
 
 
-def test_a_python_without_torch_is_named_with_the_remedy(environment, tmp_path):
-    bare = tmp_path / "bare"
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(bare)], check=True)
-    with Backend(replace(environment, python=str(bare / "bin" / "python"))) as backend:
+def test_a_python_in_the_home_there_without_torch_is_named_with_the_remedy(environment, sshd):
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(sshd.home / "bare venv")], check=True)
+    with Backend(replace(environment, python="~/bare venv/bin/python", root="", processes=2)) as backend:
         checks = {check["name"]: check for check in backend.test()}
+        works = run_to_end(backend, worker_request("count", "1"))
+        fails = run_to_end(backend, replace(worker_request("count", "1"), is_parallel=True))
+    assert checks["python"]["ok"]
+    assert checks["engine"]["ok"]
+    assert "missing: numpy" in checks["packages"]["found"]
     assert not checks["torch"]["ok"]
     assert "No module named 'torch'" in checks["torch"]["found"]
     assert "pip install torch" in checks["torch"]["remedy"]
-    assert checks["python"]["ok"]
-    assert checks["engine"]["ok"]
+    assert works.state is State.DONE
+    assert Path(works.folder).parent == sshd.home / ".local" / "share" / "mgimplantseg" / "jobs"
+    assert fails.state is State.FAILED
+    assert "No module named 'torch'" in fails.reason
+    assert "jobs environments test" in fails.remedy
 
 
 def test_an_old_python_there_is_refused(environment, tmp_path):

@@ -1,13 +1,15 @@
-"""Training as a job: two processes under torchrun through every backend; stopped, resumed, on two nodes."""
+"""Training as a job: two processes under torchrun through every backend; stopped, killed, preempted, out of time."""
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from job_cases import metrics, still_running, wait_for, wait_until_final
+from job_cases import attempts, metrics, still_running, wait_for, wait_until_final
 
 from MgImplantSegLib.events import Events
 from MgImplantSegLib.jobs.agent.job_folder import State
@@ -19,7 +21,8 @@ from MgImplantSegLib.training.configuration import TrainingConfig
 sys.path.append(str(Path(__file__).parents[1] / "Engine"))
 from training_cases import SMALL, write_samples
 
-SHORT, LONG = 24, 120
+SHORT = {"iterations": 12}
+SECONDS_TO_BE_STOPPED, SECONDS_TO_BE_INTERRUPTED = 15, 45
 SECONDS_FOR_TRAINING = 300
 
 
@@ -33,12 +36,12 @@ def samples(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def submit(samples, make_environment) -> Callable[..., tuple[Backend, JobStatus]]:
-    """Submits a training of so many iterations, with two processes."""
+    """Submits a training with these settings of the loop, by two processes."""
     backends = []
 
-    def submit(name: str, iterations: int, **settings) -> tuple[Backend, JobStatus]:
-        configuration = write_configuration(samples, f"run {iterations} {name}", iterations)
-        backends.append(Backend(make_environment(name, **{"processes": 2, **settings})))
+    def submit(name: str, loop: dict[str, float], **settings) -> tuple[Backend, JobStatus]:
+        configuration = write_configuration(samples, f"run {name} {settings.get('partition', '')}".strip(), loop)
+        backends.append(Backend(make_environment(name, **{"processes": 2, "grace_s": 60.0, **settings})))
         return backends[-1], backends[-1].submit(training_request(configuration), Events())
 
     yield submit
@@ -46,9 +49,14 @@ def submit(samples, make_environment) -> Callable[..., tuple[Backend, JobStatus]
         backend.__exit__()
 
 
-def write_configuration(folder: Path, name: str, iterations: int) -> Path:
+def for_seconds(seconds: float) -> dict[str, float]:
+    """Settings of a loop that takes so long in all its attempts together, however busy the machine is."""
+    return {"iterations": 1_000_000, "time_limit_minutes": seconds / 60}
+
+
+def write_configuration(folder: Path, name: str, loop: dict[str, float]) -> Path:
     """A configuration beside the samples, which it names by a pattern."""
-    settings = {**SMALL, "name": name, "training": {**SMALL["training"], "iterations": iterations}}
+    settings = {**SMALL, "name": name, "training": {**SMALL["training"], **loop}}
     path = folder / f"{name}.toml"
     path.write_text(TrainingConfig.from_dict(settings, folder).to_toml(), "utf-8")
     return path
@@ -59,11 +67,6 @@ def curve(backend: Backend, status: JobStatus) -> list[dict]:
     return [record for record in metrics(backend, status.job) if "validation_loss" in record]
 
 
-def attempts(backend: Backend, status: JobStatus) -> list[bool]:
-    """Whether each attempt so far went on from a checkpoint."""
-    return [record["resumed"] for record in backend.read_events(status.job)[0] if record["event"] == "attempt"]
-
-
 def assert_model_comes_back(backend: Backend, status: JobStatus, folder: Path) -> None:
     ended = wait_until_final(backend, status.job, SECONDS_FOR_TRAINING)
     assert ended.state is State.DONE, backend.read_log(status.job).decode("utf-8", "replace")
@@ -72,46 +75,79 @@ def assert_model_comes_back(backend: Backend, status: JobStatus, folder: Path) -
     assert [read_card(path).network["name"] for path in models] == ["unet"]
 
 
+def assert_it_went_on(backend: Backend, status: JobStatus, folder: Path) -> None:
+    """The second attempt went on where the first was stopped: every iteration once, and the model is there."""
+    assert_model_comes_back(backend, status, folder)
+    assert attempts(backend, status) == [False, True]
+    *iterations, last = (record["iteration"] for record in curve(backend, status))
+    assert iterations == list(range(4, 4 * len(iterations) + 1, 4))
+    assert 0 < last - iterations[-1] <= 4
+
+
 def test_on_this_computer_it_is_stopped_with_a_checkpoint_and_goes_on(submit, tmp_path):
-    backend, status = submit("this", LONG, grace_s=60.0)
+    backend, status = submit("this", for_seconds(SECONDS_TO_BE_STOPPED))
     wait_for(lambda: curve(backend, status), "a live curve", SECONDS_FOR_TRAINING)
     assert backend.cancel(status.job).state is State.CANCELLED
     assert not still_running(status)
-    done_before = curve(backend, status)[-1]["iteration"]
     backend.resume(status.job)
-    wait_for(lambda: curve(backend, status)[-1]["iteration"] > done_before, "the curve to go on", SECONDS_FOR_TRAINING)
+    assert_it_went_on(backend, status, tmp_path)
+
+
+def test_in_another_python_a_process_of_it_is_killed_and_it_goes_on(submit, tmp_path):
+    backend, status = submit("local", for_seconds(SECONDS_TO_BE_STOPPED))
+    wait_for(lambda: len(curve(backend, status)) > 1, "a live curve", SECONDS_FOR_TRAINING)
+    os.kill(process_of_rank(status, 1), signal.SIGKILL)
+    ended = wait_until_final(backend, status.job, SECONDS_FOR_TRAINING)
+    assert ended.state is State.FAILED
+    assert not still_running(status)
+    backend.resume(status.job)
+    assert_model_comes_back(backend, status, tmp_path)
     assert attempts(backend, status) == [False, True]
-    iterations = [record["iteration"] for record in curve(backend, status)]
-    assert iterations == sorted(set(iterations))
-    assert_model_comes_back(backend, status, tmp_path)
 
 
-def test_in_another_python(submit, tmp_path):
-    backend, status = submit("local", SHORT)
-    assert_model_comes_back(backend, status, tmp_path)
-    assert [record["iteration"] for record in curve(backend, status)] == [4, 8, 12, 16, 20, 24]
+def process_of_rank(status: JobStatus, rank: int) -> int:
+    """Process id of one of the processes that torchrun has started."""
+    variables = {pid: Path("/proc", str(pid), "environ").read_bytes().split(b"\0") for pid in still_running(status)}
+    return next(pid for pid, found in variables.items() if b"RANK=%d" % rank in found)
 
 
 def test_on_a_host_with_samples_that_are_copied(submit, tmp_path):
     backend, status = submit("ssh", SHORT)
     assert_model_comes_back(backend, status, tmp_path)
+    assert [record["iteration"] for record in curve(backend, status)] == [4, 8, 12]
     text = (Path(status.folder) / "inputs" / "training.toml").read_text("utf-8")
     assert "/sets/" in text
     assert "touch pwned" not in text
 
 
 def test_on_two_nodes_of_a_cluster_it_is_stopped_with_a_checkpoint_and_goes_on(submit, tmp_path):
-    backend, status = submit("slurm", LONG, nodes=2, processes=1, grace_s=60.0)
+    backend, status = submit("slurm", for_seconds(SECONDS_TO_BE_STOPPED), nodes=2, processes=1)
     wait_for(lambda: curve(backend, status), "a live curve", SECONDS_FOR_TRAINING)
     assert backend.cancel(status.job).state is State.CANCELLED
     assert not still_running(status)
     backend.resume(status.job)
-    assert_model_comes_back(backend, status, tmp_path)
-    assert attempts(backend, status) == [False, True]
-    iterations = [record["iteration"] for record in curve(backend, status)]
-    assert iterations == sorted(set(iterations))
+    assert_it_went_on(backend, status, tmp_path)
 
 
-def test_on_a_cluster_behind_a_login_node(submit, tmp_path):
-    backend, status = submit("slurm through ssh", SHORT, cpus=2)
-    assert_model_comes_back(backend, status, tmp_path)
+def test_on_a_cluster_it_survives_preemption_and_time_limit(submit, slurm, tmp_path):
+    """One gives way on node n1, through a login node, while the other one's time ends on n2."""
+    loop = for_seconds(SECONDS_TO_BE_INTERRUPTED)
+    jobs = {
+        "limited": submit("slurm", loop, partition="gpu", sbatch_options=("--nodelist=n2",)),
+        "preempted": submit("slurm through ssh", loop, partition="low", sbatch_options=("--exclusive",)),
+    }
+    limited = f"JobId={jobs['limited'][1].slurm_job}"
+    interrupt = {
+        "limited": ("scontrol", "update", limited, "TimeLimit=1"),  # the signal before its end is due by now
+        "preempted": ("sbatch", "--partition=high", "--exclusive", "--wrap=sleep 1", "--output=/dev/null"),
+    }
+    for case, (backend, status) in jobs.items():
+        wait_for(lambda b=backend, s=status: curve(b, s), "a live curve", SECONDS_FOR_TRAINING)
+        slurm.run(*interrupt[case])
+    for case, (backend, status) in jobs.items():
+        wait_for(lambda b=backend, s=status: b.status(s.job).state is State.PENDING, "the queue", SECONDS_FOR_TRAINING)
+        assert not still_running(status)
+        if case == "limited":
+            slurm.run("scontrol", "update", limited, "TimeLimit=30")  # for the next attempt
+    for case, (backend, status) in jobs.items():
+        assert_it_went_on(backend, status, tmp_path / case)

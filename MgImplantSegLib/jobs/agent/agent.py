@@ -38,7 +38,7 @@ class Agent:
     """
 
     def __init__(self, settings: dict[str, Any]) -> None:
-        self._settings = settings
+        self._settings = _with_home(settings)
         self._root = Path(os.path.expanduser(settings["root"])).absolute()
         self._jobs = self._root / "jobs"
         self._store = FileStore(self._root)
@@ -115,7 +115,8 @@ class Agent:
             path = self._jobs / job_id
             if not path.is_dir():
                 try:
-                    return self._start_new(path, {**description, "id": job_id, "created": time.time()}, inputs)
+                    known = {**_with_home(description), "id": job_id, "created": time.time()}
+                    return self._start_new(path, known, inputs)
                 except FileExistsError:
                     continue
             folder = JobFolder(path)
@@ -230,6 +231,11 @@ class Agent:
             "command": description["shown"],
             "submitted_as": description.get("environment", ""),
         }  # fmt: skip
+
+
+def _with_home(values: dict[str, Any]) -> dict[str, Any]:
+    """`values` with the home of this machine in its ``python``."""
+    return {**values, "python": os.path.expanduser(values["python"])}
 
 
 OPERATIONS: dict[str, Callable[..., Answer]] = {

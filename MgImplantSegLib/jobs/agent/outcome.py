@@ -15,6 +15,7 @@ from typing import Any
 from MgImplantSegLib.jobs.agent.job_folder import State
 
 CODE_OF_CANCELLED = 130
+MISSING_PACKAGE = "No module named"
 
 
 @dataclass(frozen=True)
@@ -45,10 +46,14 @@ def judge(events: Path, first_byte: int, code: int, last_words: str = "") -> Out
         return Outcome(State.DONE)
     if code == CODE_OF_CANCELLED or ("cancelled" in last and "error" not in last):
         return Outcome(State.CANCELLED, "The command was stopped.")
-    if "error" in last:
-        return Outcome(State.FAILED, last["error"].get("message", ""), last["error"].get("remedy", ""))
     ended = f"The command ended with {_code_text(code)}"
-    return Outcome(State.FAILED, f"{ended}: {last_words}" if last_words else f"{ended}.", "See the log: jobs log")
+    reason, remedy = f"{ended}: {last_words}" if last_words else f"{ended}.", "See the log: jobs log"
+    if "error" in last:
+        reason, remedy = last["error"].get("message", ""), last["error"].get("remedy", "")
+    is_package_missing = MISSING_PACKAGE in reason
+    return Outcome(
+        State.FAILED, reason, "See what is missing: jobs environments test" if is_package_missing else remedy
+    )
 
 
 def read_events(path: Path, first_byte: int) -> Iterator[dict[str, Any]]:
