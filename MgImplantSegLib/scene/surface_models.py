@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -50,10 +51,16 @@ def add_depth_model(
 
     mesh = depth_surface(label_map, initial)
     depth_mm = vtk_to_numpy(mesh.GetPointData().GetArray(DEPTH))
-    deepest_mm = max(float(np.percentile(depth_mm, DEEPEST_PERCENTILE)), 1e-6)
+    deepest_mm = readable_limit(max(float(np.percentile(depth_mm, DEEPEST_PERCENTILE)), 1e-6))
     node = _add_model(scene, mesh, name, add_sequential_colors(scene, f"{name} colours"), provenance)
     _show_array(node, DEPTH, in_cells=False, limits=(0.0, deepest_mm))
     return node
+
+
+def readable_limit(largest: float) -> float:
+    """The end of a colour bar with four numbers: the next three-fold of a number of two digits above `largest`."""
+    step = 3 * 10.0 ** (math.floor(math.log10(largest)) - 1)
+    return step * math.ceil(largest / step * (1 - 1e-9))
 
 
 def _add_model(scene: Any, mesh: Any, name: str, colors: Any, provenance: Mapping[str, Any] | None) -> Any:

@@ -21,7 +21,7 @@ from MgImplantSegLib.scene.implant_surfaces import (
 from MgImplantSegLib.scene.meshes import enclosed_volume_mm3
 from MgImplantSegLib.scene.model_pictures import render_model
 from MgImplantSegLib.scene.nodes import provenance_of_node
-from MgImplantSegLib.scene.surface_models import add_contact_model, add_depth_model
+from MgImplantSegLib.scene.surface_models import add_contact_model, add_depth_model, readable_limit
 from MgImplantSegLib.volume import Geometry, LabelMap
 
 
@@ -127,7 +127,7 @@ def test_the_models_are_coloured_by_their_arrays_and_keep_their_origin(scene, ex
     assert provenance_of_node(contact) == {"model": "m"}
     low, high = depth.GetDisplayNode().GetScalarRange()
     assert low == 0
-    assert 0.05 < high < 0.12  # two voxels of 40 µm were eroded
+    assert 0.05 < high < 0.125  # two voxels of 40 µm were eroded
 
 
 def test_pictures_of_the_models_show_both_colors(scene, explant, tmp_path):
@@ -145,3 +145,8 @@ def test_pictures_of_the_models_show_both_colors(scene, explant, tmp_path):
 def test_a_plain_model_has_no_picture(scene, tmp_path):
     with pytest.raises(InputError, match="surface"):
         render_model(scene.AddNewNodeByClass("vtkMRMLModelNode", "nothing"), tmp_path / "a.png")
+
+
+@pytest.mark.parametrize(("largest", "limit"), [(0.301, 0.33), (0.3, 0.3), (1.9, 2.1), (0.0456, 0.048), (10.0, 12.0)])
+def test_the_colour_bar_of_depths_ends_at_a_number_that_reads_well(largest, limit):
+    assert readable_limit(largest) == pytest.approx(limit)
