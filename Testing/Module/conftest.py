@@ -58,14 +58,14 @@ def qt_application():
 @pytest.fixture
 def slicer_app(qt_application, tmp_path):
     """`slicer.app` with an empty scene and settings of its own; errors in slots and observers fail the test."""
-    from harness import install, pythonqt
+    from harness import install, signals
     from PySide6 import QtCore
 
     from MgImplantSegLib.scene.standalone import StandaloneScene
 
     QtCore.QSettings.setDefaultFormat(QtCore.QSettings.Format.IniFormat)
     QtCore.QSettings.setPath(QtCore.QSettings.Format.IniFormat, QtCore.QSettings.Scope.UserScope, str(tmp_path / "ini"))
-    errors = pythonqt.slot_errors
+    errors = signals.slot_errors
     errors.clear()
     hook, sys.excepthook = sys.excepthook, lambda *error: errors.append("".join(traceback.format_exception(*error)))
     stand_alone = StandaloneScene()

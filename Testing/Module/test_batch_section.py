@@ -54,3 +54,19 @@ def test_an_empty_folder_says_what_is_expected(widget, ui, folder):
     folder.mkdir()
     ui.batchFolderEdit.currentPath = str(folder)
     assert "Expected at least one image" in ui.batchStatusLabel.text
+
+
+def test_the_folder_of_last_time_comes_back_with_its_scans(module, widget, ui, folder):
+    ui.batchFolderEdit.currentPath = str(folder)
+    ui.batchFolderEdit.addCurrentPathToHistory()
+    again = module.MgImplantSegWidget()
+    again.setup()
+    assert len(person.rows_of(again.panel.workbench.ui.batchTable)) == 2
+    again.cleanup()
+
+
+def test_no_folder_is_not_the_folder_that_slicer_runs_in(widget, ui, folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    ui.batchFolderEdit.currentPath = str(folder)
+    ui.batchFolderEdit.currentPath = ""
+    assert person.rows_of(ui.batchTable) == []

@@ -49,3 +49,35 @@ def test_versions_and_citation_are_shown(widget, ui):
     assert "research use only" in ui.versionsBrowser.plainText.lower() and "numpy" in ui.versionsBrowser.plainText
     person.click(ui.copyCitationButton)
     assert "11:24237" in QApplication.clipboard().text()
+
+
+def test_a_damaged_list_of_environments_leaves_slicers_python_and_is_told(module, tmp_path):
+    (tmp_path / "configuration").mkdir()
+    (tmp_path / "configuration" / "environments.toml").write_text("[environments", "utf-8")
+    widget = module.MgImplantSegWidget()
+    widget.setup()
+    ui = widget.panel.workbench.ui
+    assert person.texts_of(ui.runInSelector) == ["Slicer's Python"]
+    assert "Expected TOML" in ui.environmentStatusLabel.text
+    widget.cleanup()
+
+
+def test_an_installation_that_fails_is_told_with_what_to_do(widget, ui, monkeypatch):
+    import slicer
+    from MgImplantSegSections import pythons
+
+    def fail(requirements):
+        raise RuntimeError(f"no network for {requirements}")
+
+    monkeypatch.setattr(slicer.util, "pip_install", fail)
+    monkeypatch.setattr(pythons, "version", lambda package: None if package == "pynrrd" else "1")
+    person.click(ui.installTorchButton)
+    assert "no network for ['pynrrd']" in ui.environmentStatusLabel.text and ui.installTorchButton.enabled
+
+
+def test_without_the_pytorch_extension_the_way_to_it_is_told(widget, ui, monkeypatch):
+    from MgImplantSegSections import pythons
+
+    monkeypatch.setattr(pythons, "version", lambda package: None if package == "torch" else "1")
+    person.click(ui.installTorchButton)
+    assert "Extensions Manager" in ui.environmentStatusLabel.text

@@ -204,7 +204,7 @@ def test_add_around_implant_places_a_roi_of_the_implants_size_plus_twice_the_dis
 
 
 def test_a_segment_of_unknown_meaning_is_asked_for_and_its_role_is_kept_with_the_node(ready, widget, no_process):
-    from harness import pythonqt
+    from harness.values import unwrap, wrap
 
     node = ready.measuredSegmentationSelector.currentNode()
     segment = node.GetSegmentation().GetSegment("residual_material")
@@ -216,7 +216,7 @@ def test_a_segment_of_unknown_meaning_is_asked_for_and_its_role_is_kept_with_the
     node.GetSegmentation().AddSegment(copy, "s3")
     person.process_events()
     assert 'what the segment "Segment_3" is' in ready.computeButton.toolTip
-    combo = pythonqt.wrap(pythonqt.unwrap(ready.classTable).cellWidget(2, 1))
+    combo = wrap(unwrap(ready.classTable).cellWidget(2, 1))
     person.choose(combo, "residual material")
     combo.activated(2)
     assert ready.computeButton.enabled, ready.computeButton.toolTip

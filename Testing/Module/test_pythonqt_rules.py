@@ -41,6 +41,16 @@ def test_signals_connect_by_signature_or_by_attribute_and_slots_get_what_they_ta
     assert seen == [False, "no argument"]
 
 
+def test_functions_get_what_they_take_and_other_callables_get_everything(button):
+    import functools
+
+    seen = []
+    button.clicked.connect(lambda checked=None: seen.append(checked))
+    button.clicked.connect(functools.partial(lambda *arguments: seen.append(arguments), "bound"))
+    button.click()
+    assert seen == [False, ("bound", False)]
+
+
 def test_a_disconnected_slot_is_not_called_again(button):
     seen = []
     listener = seen.append
@@ -57,11 +67,11 @@ def test_a_signal_that_qt_does_not_have_is_refused(button, signature):
 
 
 def test_an_error_in_a_slot_is_kept_for_the_test_to_see(button):
-    from harness import pythonqt
+    from harness import signals
 
     button.clicked.connect(lambda: 1 / 0)
     button.click()
-    assert "ZeroDivisionError" in pythonqt.slot_errors.pop()
+    assert "ZeroDivisionError" in signals.slot_errors.pop()
 
 
 def test_lists_come_as_tuples_and_bytes_from_data(slicer_app):
@@ -120,6 +130,39 @@ def test_a_parameter_follows_its_widget_and_the_widget_its_parameter(slicer_app)
     assert node.value == 2.5
     node.value = 4
     assert box.value == 4.0
+
+
+def test_values_are_kept_until_the_node_says_that_it_was_modified(slicer_app):
+    node = wrapped(int)
+    was_modifying = node.StartModify()
+    node.parameterNode.SetParameter("value", "7")
+    assert node.value == 0
+    node.EndModify(was_modifying)
+    assert node.value == 7
+
+
+def test_the_first_connection_has_the_tag_0_and_a_wrapper_leaves_no_observer(slicer_app):
+    import qt
+
+    node = wrapped(bool)
+    box = qt.QCheckBox()
+    box.setProperty("SlicerParameterName", "value")
+    assert node.connectGui(SimpleNamespace(widget=box)) == 0
+    inner = node.parameterNode
+    node.disconnectGui(0)
+    del node
+    assert not inner.HasObserver("ModifiedEvent")
+
+
+def test_a_path_line_shows_the_path_of_last_time_without_a_signal(slicer_app):
+    import ctk
+
+    first, again = ctk.ctkPathLineEdit(), ctk.ctkPathLineEdit()
+    for line in (first, again):
+        line.settingKey = "Testing/Folder"
+        line.currentPath = line.currentPath or "/somewhere"
+        line.addCurrentPathToHistory()
+    assert again.currentPath == "/somewhere"
 
 
 def test_a_combo_box_needs_a_choice(slicer_app):

@@ -222,3 +222,29 @@ def test_preview_segments_one_slice(ready, widget):
     assert "Preview of one slice" in ready.segmentStatusLabel.text
     assert provenance_of_node(segmentations()[0])["preview_of_slice"] == 6
     assert "Preview of one slice" in ready.segmentStatusLabel.text
+
+
+def test_a_preview_replaces_the_last_one_and_never_the_chosen_output(ready, widget):
+    from module_cases import add_segmentation
+
+    output = add_segmentation(slicer.mrmlScene, "Mine")
+    ready.outputSegmentationSelector.setCurrentNode(output)
+    for _twice in range(2):
+        person.click(ready.previewButton)
+        person.wait_until(lambda: not widget.panel.segmentation.isRunning(), 120)
+    assert [node.GetName() for node in segmentations()] == ["Mine", "Scan preview"]
+    assert "preview_of_slice" not in provenance_of_node(output)
+
+
+def test_a_new_limiting_roi_begins_as_the_whole_volume(ready):
+    roi = ready.limitRoiSelector.addNode()
+    bounds = [0.0] * 6
+    ready.inputVolumeSelector.currentNode().GetRASBounds(bounds)
+    assert roi.GetSize() == pytest.approx([high - low for low, high in zip(bounds[::2], bounds[1::2], strict=True)])
+    assert ready.segmentButton.enabled, ready.segmentButton.toolTip
+
+
+def test_a_limiting_roi_without_size_is_named_before_anything_starts(ready):
+    roi = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "Empty")
+    ready.limitRoiSelector.setCurrentNode(roi)
+    assert not ready.segmentButton.enabled and "three edge lengths" in ready.segmentButton.toolTip

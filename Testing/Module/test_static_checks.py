@@ -90,7 +90,9 @@ def _class_problem(qualified, rest):
 
 
 def _slicer_problem(rest):
-    for where in ("slicer.util", "slicer.app", "slicer.modules", "slicer.packaging"):
+    if rest[0] == "packaging":
+        return "slicer.packaging is no attribute before something imports it; use slicer.util.pip_install"
+    for where in ("slicer.util", "slicer.app", "slicer.modules"):
         if rest[0] == where.split(".")[1] and len(rest) > 1:
             known = api.names(where) | (OWN_MODULE_NAMES if where == "slicer.modules" else set())
             return None if rest[1] in known else f"{where} has no {rest[1]} in Slicer"
@@ -111,6 +113,7 @@ def test_the_check_itself_finds_names_that_slicer_does_not_have():
     assert _problem(["self", "ui", "goneButton"], widgets, {})
     assert _problem(["qt", "QPushButton", "Sparkle"], widgets, {})
     assert _problem(["slicer", "util", "loadEverything"], widgets, {})
+    assert _problem(["slicer", "packaging", "pip_install"], widgets, {})
     assert _problem(["timer", "begin"], widgets, {"timer": "qt.QTimer"})
     assert not _problem(["self", "ui", "goButton", "toolTip"], widgets, {})
 

@@ -12,7 +12,9 @@ from PySide6 import QtCore, QtGui, QtWidgets
 
 from . import api
 from .io_manager import IOManager
-from .pythonqt import BoundSignal, HarnessLacksError, wrap
+from .pythonqt import HarnessLacksError
+from .signals import BoundSignal
+from .values import wrap
 
 
 class Checked:

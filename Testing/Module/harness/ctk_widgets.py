@@ -1,6 +1,6 @@
 """Stand-ins for CTK's widgets, written for this project: their properties and signals on PySide6's widgets."""
 
-from PySide6.QtCore import Property, QEvent, Qt, Signal
+from PySide6.QtCore import Property, QEvent, QSettings, Qt, Signal
 from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -168,14 +168,25 @@ class ctkPathLineEdit(QWidget):
         self._line.setText(path)
 
     def addCurrentPathToHistory(self) -> None:
-        """Slicer remembers the path for the next time."""
+        """Remember the path for the next time, as far as there is a key to keep it under."""
+        others = [path for path in self._history() if path != self.currentPath]
+        QSettings().setValue(self._values["settingKey"] or "ctkPathLineEdit", [self.currentPath, *others])
+
+    def _history(self) -> list[str]:
+        kept = QSettings().value(self._values["settingKey"] or "ctkPathLineEdit") or []
+        return [kept] if isinstance(kept, str) else list(kept)
+
+    def _set_key(self, key: str) -> None:
+        self._values["settingKey"] = key
+        if self._history() and not self.currentPath:
+            self._line.setText(self._history()[0])
 
     def _value(name: str, kind: str):
         return Property(kind, lambda self: self._values[name], lambda self, value: self._values.update({name: value}))
 
     currentPath = Property(str, lambda self: self._line.text(), setCurrentPath, notify=currentPathChanged)
     nameFilters = _value("nameFilters", "QStringList")
-    settingKey = _value("settingKey", "QString")
+    settingKey = Property(str, lambda self: self._values["settingKey"], _set_key)
     label = _value("label", "QString")
     filters = _value("filters", "int")
     showHistoryButton = _value("showHistoryButton", "bool")

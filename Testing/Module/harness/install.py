@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 from typing import Any
 
 import slicer
@@ -60,11 +60,10 @@ def install_scene(stand_alone_scene: Any) -> Any:
     slicer.modules = application.Modules(stand_alone_scene)
     slicer.modules.add("MgImplantSeg", MODULE_FILE)
     slicer.qSlicerScriptedLoadableModuleWidget = application.ScriptedWidgetRepresentation
-    slicer.packaging = SimpleNamespace()
     return slicer.app
 
 
 def remove_scene() -> None:
     """Take back what `install_scene` has set."""
-    for name in ("mrmlScene", "app", "modules", "packaging"):
+    for name in ("mrmlScene", "app", "modules"):
         delattr(slicer, name)

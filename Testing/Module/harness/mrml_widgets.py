@@ -178,13 +178,15 @@ class qMRMLTableView(QTableWidget):
         self.refill()
 
     def refill(self) -> None:
-        """Show the node's cells; column names are the header."""
+        """Show the node's cells; the header has the column names where the node says so, else letters."""
         table = self._node.GetTable() if self._node is not None else None
         columns = table.GetNumberOfColumns() if table is not None else 0
         self.setColumnCount(columns)
         self.setRowCount(table.GetNumberOfRows() if table is not None else 0)
         for column in range(columns):
-            self.setHorizontalHeaderItem(column, QTableWidgetItem(table.GetColumnName(column)))
+            named = self._node.GetUseColumnTitleAsColumnHeader()
+            title = table.GetColumnName(column) if named else chr(ord("A") + column)
+            self.setHorizontalHeaderItem(column, QTableWidgetItem(title))
             for row in range(self.rowCount()):
                 self.setItem(row, column, _cell(table.GetValue(row, column).ToString()))
         self.resizeColumnsToContents()

@@ -24,6 +24,7 @@ class Connector:
 
     def ignore(self) -> None:
         getattr(self._widget, self._signal).disconnect(self._callback)
+        self._callback = None
 
 
 def connector(widget: Any, parameter: Parameter) -> Connector:
@@ -89,8 +90,11 @@ def _combo(widget: Any, parameter: Parameter) -> Connector:
         raise RuntimeError("ComboBoxToStringableConnector requires the Choice annotation to be used.")
     values = list(parameter.kind) if choice is None else list(choice.choices)
     label = getattr(parameter.kind, "label", lambda entry: entry.name) if choice is None else str
+    chosen = widget.currentIndex
     widget.clear()
     for value in values:
         widget.addItem(label(value))
+    if choice is None:
+        widget.currentIndex = chosen if chosen >= 0 else len(values) - 1  # Slicer keeps what was chosen before
     return Connector(widget, "currentIndexChanged", lambda: values[widget.currentIndex],
                      lambda value: setattr(widget, "currentIndex", values.index(value)))  # fmt: skip

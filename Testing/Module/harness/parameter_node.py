@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 import pathlib
 import typing
+import weakref
 from collections.abc import Callable
 from typing import Annotated, Any, get_args, get_origin
 
@@ -32,7 +33,7 @@ def parameterNodeWrapper(classtype: type | None = None) -> Any:
     if clash := [name for name in reserved if name in parameters]:
         raise ValueError(f"Cannot use reserved names {clash} in a parameterNodeWrapper")
     classtype.allParameters = parameters
-    classtype.__init__ = _init
+    classtype.__init__, classtype.__del__ = _init, _forget
     for name, method in _METHODS.items():
         setattr(classtype, name, method)
     return classtype
@@ -63,36 +64,58 @@ def _init(self: Any, parameterNode: Any, prefix: str | None = None) -> None:
     self.parameterNode = parameterNode
     self._guis: dict[int, dict[str, Any]] = {}
     self._tags: dict[int, int] = {}
-    self._updating = False
-    for parameter in self.allParameters.values():
-        if not parameter.is_node and not parameterNode.GetParameter(parameter.name):
-            parameterNode.SetParameter(parameter.name, parameter.to_text(parameter.default))
+    self._nextTag, self._updating, self._writing = 0, False, set()
+    self._values = {name: _read(parameterNode, parameter) for name, parameter in self.allParameters.items()}
+    me = weakref.ref(self)
+    self._cacheTag = parameterNode.AddObserver("ModifiedEvent", lambda _caller, _event: _refresh(me()))
+
+
+def _forget(self: Any) -> None:
+    self.parameterNode.RemoveObserver(self._cacheTag)
+
+
+def _refresh(self: Any) -> None:
+    """Values are kept, as in Slicer, until the node says that it was modified."""
+    for name, parameter in self.allParameters.items() if self is not None else ():
+        if name not in self._writing:
+            self._values[name] = _read(self.parameterNode, parameter)
+
+
+def _read(node: Any, parameter: Parameter) -> Any:
+    if not node.HasParameter(parameter.name):
+        _write(node, parameter, parameter.default)
+    if parameter.is_node:
+        return node.GetNodeReference(parameter.name)
+    return parameter.from_text(node.GetParameter(parameter.name))
+
+
+def _write(node: Any, parameter: Parameter, value: Any) -> None:
+    if parameter.is_node:
+        node.SetParameter(parameter.name, "")
+        node.SetNodeReferenceID(parameter.name, value.GetID() if value is not None else None)
+    else:
+        node.SetParameter(parameter.name, parameter.to_text(value))
 
 
 def _get_value(self: Any, name: str) -> Any:
-    parameter = self.allParameters[name]
-    if parameter.is_node:
-        return self.parameterNode.GetNodeReference(name)
-    return parameter.from_text(self.parameterNode.GetParameter(name))
+    return self._values[name]
 
 
 def _set_value(self: Any, name: str, value: Any) -> None:
     parameter = self.allParameters[name]
-    if parameter.is_node:
-        if value is not None and not isinstance(value, parameter.kind):
-            raise TypeError(f"{name} takes {parameter.kind.__name__}, got {value!r}")
-        before = self.parameterNode.GetNodeReferenceID(name)
-        after = value.GetID() if value is not None else None
-        if before != after:
-            self.parameterNode.SetNodeReferenceID(name, after)
-            self.parameterNode.Modified()
-        return
-    if parameter.kind is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
-    if not isinstance(value, parameter.kind):
+    kinds = (float, int) if parameter.kind is float else parameter.kind
+    if not isinstance(value, kinds) and not (parameter.is_node and value is None):
         raise TypeError(f"{name} takes {parameter.kind.__name__}, got {value!r}")
-    parameter.check(value)
-    self.parameterNode.SetParameter(name, parameter.to_text(value))
+    if not parameter.is_node:
+        parameter.check(value)
+    was_modifying = self.parameterNode.StartModify()
+    self._writing.add(name)
+    try:
+        _write(self.parameterNode, parameter, value)
+        self._values[name] = _read(self.parameterNode, parameter)
+        self.parameterNode.EndModify(was_modifying)
+    finally:
+        self._writing.discard(name)
 
 
 def _connect_gui(self: Any, gui: Any) -> int:
@@ -101,7 +124,7 @@ def _connect_gui(self: Any, gui: Any) -> int:
     if unknown:
         raise ValueError(f"Cannot find a param with the given name: {unknown}")
     connectors = {name: connector(widget, self.allParameters[name]) for name, widget in widgets.items()}
-    tag = len(self._guis) + max(self._guis, default=0)
+    tag, self._nextTag = self._nextTag, self._nextTag + 1
     self._guis[tag] = connectors
     for name, entry in connectors.items():
         entry.write(self.getValue(name))

@@ -9,7 +9,7 @@ from typing import Any
 
 from PySide6 import QtCore, QtTest, QtWidgets
 
-from . import pythonqt
+from .values import unwrap
 
 
 def process_events(milliseconds: int = 20) -> None:
@@ -28,7 +28,7 @@ def wait_until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
 def click(button: Any) -> None:
     """Press a button as the mouse does; it must be enabled and not hidden."""
     assert button.enabled, f"{button.name} is disabled: {button.toolTip}"
-    native = pythonqt.unwrap(button)
+    native = unwrap(button)
     if isinstance(native, QtWidgets.QAbstractButton):
         native.click()
     else:
@@ -38,7 +38,7 @@ def click(button: Any) -> None:
 
 def choose(combo: Any, text: str) -> None:
     """Pick the entry of a combo box whose text contains `text`."""
-    native = pythonqt.unwrap(combo)
+    native = unwrap(combo)
     inner = native if isinstance(native, QtWidgets.QComboBox) else native.findChild(QtWidgets.QComboBox)
     texts = [inner.itemText(index) for index in range(inner.count())]
     matching = [index for index, entry in enumerate(texts) if text in entry]
@@ -49,14 +49,14 @@ def choose(combo: Any, text: str) -> None:
 
 def texts_of(combo: Any) -> list[str]:
     """All entries of a combo box."""
-    native = pythonqt.unwrap(combo)
+    native = unwrap(combo)
     inner = native if isinstance(native, QtWidgets.QComboBox) else native.findChild(QtWidgets.QComboBox)
     return [inner.itemText(index) for index in range(inner.count())]
 
 
 def rows_of(table: Any) -> list[list[str]]:
     """The cells of a table as text."""
-    native = pythonqt.unwrap(table)
+    native = unwrap(table)
     return [
         [native.item(row, column).text() if native.item(row, column) else "" for column in range(native.columnCount())]
         for row in range(native.rowCount())
@@ -65,7 +65,7 @@ def rows_of(table: Any) -> list[list[str]]:
 
 def photograph(widget: Any, path: Path, width: int = 520) -> Path:
     """Save a picture of a widget as it looks now."""
-    native = pythonqt.unwrap(widget)
+    native = unwrap(widget)
     native.setAttribute(QtCore.Qt.WidgetAttribute.WA_DontShowOnScreen, True)
     native.resize(width, max(native.sizeHint().height(), 40))
     native.show()

@@ -9,19 +9,14 @@ as tuples; an exception in a slot is printed and swallowed, here it is also kept
 from __future__ import annotations
 
 import inspect
-import re
-import sys
-import traceback
 from collections.abc import Callable
 from typing import Any
 
 from PySide6 import QtCore, QtGui, QtWidgets
 
 from . import api
-
-slot_errors: list[str] = []
-_facade_classes: dict[str, type] = {}
-_connections: dict[tuple[int, str, Any], Callable] = {}
+from .signals import BoundSignal, as_slot, connect, disconnect
+from .values import Wrapped, facade_classes, remember, unwrap, wrap
 
 
 class HarnessLacksError(NotImplementedError):
@@ -41,7 +36,7 @@ class FacadeType(type):
         raise AttributeError(f"'{cls.__name__}' cannot be given the attribute '{name}'")
 
 
-class Facade(metaclass=FacadeType):
+class Facade(Wrapped, metaclass=FacadeType):
     """One Qt object as PythonQt shows it; `native` is PySide6's object behind it."""
 
     qualified = "qt.QObject"
@@ -49,7 +44,7 @@ class Facade(metaclass=FacadeType):
 
     def __init__(self, *arguments: Any) -> None:
         object.__setattr__(self, "_native", type(self).native(*[unwrap(argument) for argument in arguments]))
-        _remember(self)
+        remember(self)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -86,96 +81,11 @@ class Facade(metaclass=FacadeType):
         return True
 
 
-class BoundSignal:
-    """`widget.clicked`: connect and disconnect Python callables, or emit by calling it."""
-
-    def __init__(self, facade: Facade, name: str, signature: str | None = None) -> None:
-        self._native, self._name = facade._native, name
-        self._signal = getattr(self._native, name)
-        if signature is not None and "(" in signature:
-            self._signal = _overload(self._native, self._signal, signature)
-
-    def connect(self, receiver: Callable) -> bool:
-        slot = _OF_ARITY[_parameter_count(self._native, self._name)](_as_slot(receiver))
-        _connections[self._key(receiver)] = slot
-        self._signal.connect(slot)
-        return True
-
-    def disconnect(self, receiver: Callable | None = None) -> bool:
-        slot = _connections.pop(self._key(receiver), None)
-        if slot is None:
-            return False
-        self._signal.disconnect(slot)
-        return True
-
-    def __call__(self, *arguments: Any) -> None:
-        self._signal.emit(*[unwrap(argument) for argument in arguments])
-
-    emit = __call__
-
-    def _key(self, receiver: Any) -> tuple[int, str, Any]:
-        return id(self._native), self._name, receiver
-
-
 def facade_class(name: str, native: type, qualified: str, base: type = Facade) -> type:
     """Make (once) the class that Python sees under `name` for a native class."""
-    if qualified not in _facade_classes:
-        _facade_classes[qualified] = FacadeType(name, (base,), {"qualified": qualified, "native": native})
-    return _facade_classes[qualified]
-
-
-def facade_class_of(native_object: Any) -> type | None:
-    """The most derived class that Slicer's Python shows for a native object; None for plain values."""
-    for native_class in type(native_object).__mro__:
-        qualified = api.qualified_name(native_class.__name__)
-        if qualified in _facade_classes:
-            return _facade_classes[qualified]
-    return None
-
-
-def wrap(value: Any) -> Any:
-    """A native value as Python sees it in Slicer."""
-    if isinstance(value, (list, tuple)):
-        return tuple(wrap(entry) for entry in value)
-    if isinstance(value, QtCore.QByteArray):
-        return Bytes(value)
-    known = getattr(value, "_facade", None) if isinstance(value, QtCore.QObject) else None
-    if known is not None:
-        return known
-    found = None if value is None or isinstance(value, (str, int, float, bytes)) else facade_class_of(value)
-    if found is None:
-        return value
-    facade = object.__new__(found)
-    object.__setattr__(facade, "_native", value)
-    _remember(facade)
-    return facade
-
-
-def unwrap(value: Any) -> Any:
-    """A value from Python as PySide6 wants it."""
-    if isinstance(value, Facade):
-        return value._native
-    if isinstance(value, (list, tuple)):
-        return [unwrap(entry) for entry in value]
-    return value
-
-
-class Bytes:
-    """A QByteArray: `data()` gives bytes."""
-
-    def __init__(self, native: QtCore.QByteArray) -> None:
-        self._native = native
-
-    def data(self) -> bytes:
-        return self._native.data()
-
-    def size(self) -> int:
-        return self._native.size()
-
-
-def _remember(facade: Facade) -> None:
-    if isinstance(facade._native, QtCore.QObject):
-        facade._native._facade = facade
+    if qualified not in facade_classes:
+        facade_classes[qualified] = FacadeType(name, (base,), {"qualified": qualified, "native": native})
+    return facade_classes[qualified]
 
 
 def _full(name: str) -> str:
@@ -208,71 +118,7 @@ def _bound_slot(native: Any, name: str) -> Callable:
 
 
 def _static(method: Callable) -> Callable:
-    return lambda *arguments: wrap(method(*[_as_slot(a) if inspect.isroutine(a) else unwrap(a) for a in arguments]))
-
-
-def _overload(native: QtCore.QObject, signal: Any, signature: str) -> Any:
-    """The overload with that C++ signature; Qt must have it, as PythonQt refuses others."""
-    normal = bytes(QtCore.QMetaObject.normalizedSignature(signature).data()).decode()
-    if native.metaObject().indexOfSignal(normal) < 0 and normal not in getattr(native, "cpp_signals", ()):
-        raise ValueError(f"QObject::connect: {type(native).__name__} has no signal {signature}")
-    return signal
-
-
-def _as_slot(receiver: Callable) -> Callable:
-    """The receiver, called with as many arguments as it takes; what it raises is printed and kept."""
-    takes = _argument_count(receiver)
-
-    def slot(*arguments: Any) -> None:
-        try:
-            receiver(*[wrap(argument) for argument in arguments[:takes]])
-        except Exception:
-            slot_errors.append(traceback.format_exc())
-            sys.stderr.write(slot_errors[-1])
-
-    return slot
-
-
-def _parameter_count(native: QtCore.QObject, name: str) -> int:
-    meta = native.metaObject()
-    methods = [meta.method(index) for index in range(meta.methodCount())]
-    return max(method.parameterCount() for method in methods if bytes(method.name().data()).decode() == name)
-
-
-# PySide6 passes an optional argument only to a function that has it by name
-_OF_ARITY = {
-    0: lambda slot: lambda: slot(),
-    1: lambda slot: lambda a: slot(a),
-    2: lambda slot: lambda a, b: slot(a, b),
-    3: lambda slot: lambda a, b, c: slot(a, b, c),
-    4: lambda slot: lambda a, b, c, d: slot(a, b, c, d),
-}
-
-
-def _argument_count(receiver: Callable) -> int | None:
-    try:
-        parameters = inspect.signature(receiver).parameters.values()
-    except (TypeError, ValueError):
-        return None
-    if any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters):
-        return None
-    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    return sum(parameter.kind in positional for parameter in parameters)
-
-
-def _connect(self: Facade, signature: str, receiver: Callable) -> bool:
-    return _signal_of(self, signature).connect(receiver)
-
-
-def _disconnect(self: Facade, signature: str, receiver: Callable) -> bool:
-    return _signal_of(self, signature).disconnect(receiver)
-
-
-def _signal_of(facade: Facade, signature: str) -> BoundSignal:
-    name = re.match(r"\w+", signature).group()
-    if "(" not in signature or name not in api.members(type(facade).qualified, "signals"):
-        raise ValueError(f"{type(facade).__name__} has no signal {signature!r} in Slicer")
-    return BoundSignal(facade, name, signature)
+    return lambda *arguments: wrap(method(*[as_slot(a) if inspect.isroutine(a) else unwrap(a) for a in arguments]))
 
 
 def _find_children(self: Facade, facade_type: type, name: str = "") -> tuple:
@@ -288,7 +134,7 @@ def _property(self: Facade, name: str) -> Any:
 
 
 SPECIAL_SLOTS = {
-    "connect": _connect, "disconnect": _disconnect, "findChildren": _find_children, "className": _class_name,
+    "connect": connect, "disconnect": disconnect, "findChildren": _find_children, "className": _class_name,
     "property": _property,
 }  # fmt: skip
 
@@ -303,6 +149,6 @@ def build_classes(modules: dict[str, Any]) -> None:
         native = next((getattr(source, name) for source in sources if hasattr(source, name)), None)
         if native is None:
             continue
-        widget_base = _facade_classes.get("qt.QWidget", Facade)
+        widget_base = facade_classes.get("qt.QWidget", Facade)
         base = widget_base if issubclass(native, QtWidgets.QWidget) and name != "QWidget" else Facade
         setattr(modules[namespace], name, facade_class(name, native, qualified, base))

@@ -9,7 +9,7 @@ from typing import Any
 from PySide6 import QtCore, QtUiTools
 
 from . import api, ctk_widgets, mrml_widgets
-from .pythonqt import wrap
+from .values import wrap
 
 SCENE_SIGNAL, SCENE_SLOT = "mrmlSceneChanged(vtkMRMLScene*)", "setMRMLScene(vtkMRMLScene*)"
 
