@@ -221,7 +221,7 @@ def test_a_python_in_the_home_there_without_torch_is_named_with_the_remedy(envir
         fails = run_to_end(backend, replace(worker_request("count", "1"), is_parallel=True))
     assert checks["python"]["ok"]
     assert checks["engine"]["ok"]
-    assert "missing: numpy" in checks["packages"]["found"]
+    assert "pip install numpy scipy SimpleITK" in checks["packages"]["remedy"]
     assert not checks["torch"]["ok"]
     assert "No module named 'torch'" in checks["torch"]["found"]
     assert "pip install torch" in checks["torch"]["remedy"]

@@ -47,7 +47,8 @@ def judge(events: Path, first_byte: int, code: int, last_words: str = "") -> Out
     if code == CODE_OF_CANCELLED or ("cancelled" in last and "error" not in last):
         return Outcome(State.CANCELLED, "The command was stopped.")
     ended = f"The command ended with {_code_text(code)}"
-    reason, remedy = f"{ended}: {last_words}" if last_words else f"{ended}.", "See the log: jobs log"
+    said = f": {last_words.rstrip('.')}" if last_words else ""
+    reason, remedy = f"{ended}{said}.", "See the log: jobs log"
     if "error" in last:
         reason, remedy = last["error"].get("message", ""), last["error"].get("remedy", "")
     is_package_missing = MISSING_PACKAGE in reason

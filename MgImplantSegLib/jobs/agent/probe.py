@@ -17,7 +17,10 @@ from MgImplantSegLib.jobs.agent.process_scheduler import clean_variables
 from MgImplantSegLib.jobs.agent.slurm_commands import run_slurm
 from MgImplantSegLib.machine import available_memory_bytes
 
-NEEDED_PACKAGES = ("numpy", "scipy", "SimpleITK", "nrrd", "tifffile", "h5py", "vtk")
+PACKAGE_OF_MODULE = {
+    **{name: name for name in ("numpy", "scipy", "SimpleITK", "tifffile", "h5py", "vtk")},
+    "nrrd": "pynrrd",
+}
 LEAST_FREE_GB = 5.0
 SECONDS_TO_IMPORT = 180.0
 SECONDS_FOR_THE_DRIVER = 30.0
@@ -89,7 +92,7 @@ def _python_checks(settings: dict[str, Any]) -> list[dict[str, Any]]:
     python = settings["python"]
     try:
         done = subprocess.run(
-            [python, "-c", QUESTION, *NEEDED_PACKAGES],
+            [python, "-c", QUESTION, *PACKAGE_OF_MODULE],
             capture_output=True,
             text=True,
             errors="replace",
@@ -102,15 +105,9 @@ def _python_checks(settings: dict[str, Any]) -> list[dict[str, Any]]:
     except (OSError, subprocess.TimeoutExpired, ValueError, IndexError) as error:
         return [check("python", False, f"{python}: {error}", "Correct `python` of the environment.")]
     checks = [check("python", found["supported"], f"{found['python']} at {python}", "Use Python 3.11 or 3.12.")]
-    missing = ", ".join(found["missing"])
-    checks.append(
-        check(
-            "packages",
-            not missing,
-            f"missing: {missing}" if missing else "all there",
-            "Install them there: pip install mgimplantseg, or make an environment: jobs environments create",
-        )
-    )
+    missing = [PACKAGE_OF_MODULE[name] for name in found["missing"]]
+    remedy = f"Install them there: pip install {' '.join(missing)}, or: jobs environments create"
+    checks.append(check("packages", not missing, f"missing: {', '.join(missing)}" if missing else "all there", remedy))
     if "torch_error" in found:
         return [*checks, check("torch", False, f"cannot be loaded ({found['torch_error']})", INSTALL)]
     build = f"CUDA {found['cuda']}" if found["cuda"] else "without CUDA"
