@@ -27,6 +27,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     option(parser, "--spacing-um", number("µm"), "X", "voxel size in µm", SimulationSettings.spacing_um)
     option(parser, "--seed", whole_number(0), "S", "seed of the first explant; the next ones count on", 0)
     option(parser, "--count", whole_number(1), "N", "how many explants", 1)
+    parser.add_argument(
+        "--imaging-seed", type=whole_number(0), metavar="S",
+        help="all explants look like the one with this seed: grey values, noise, artefacts of one alloy and scanner",
+    )  # fmt: skip
     choice_option(parser, "--kind", kinds, "shape of the implant; without it the seed draws one")
 
 
@@ -36,7 +40,10 @@ def run(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
 
     kind = ImplantKind(arguments.kind) if arguments.kind else None
     seeds = range(arguments.seed, arguments.seed + arguments.count)
-    settings = [SimulationSettings(arguments.size, arguments.spacing_um, seed, kind) for seed in seeds]
+    look = arguments.imaging_seed
+    settings = [
+        SimulationSettings(arguments.size, arguments.spacing_um, seed, kind, imaging_seed=look) for seed in seeds
+    ]
     with output_errors(arguments.outdir):
         arguments.outdir.mkdir(parents=True, exist_ok=True)
     require_writable_folder(arguments.outdir, BYTES_PER_VOXEL * arguments.size**3 * arguments.count)
@@ -64,7 +71,7 @@ def _write_explant(settings: Any, folder: Path, events: Events) -> None:
         write_label_map(explant.labels, temporary / LABELS)
         write_label_map(explant.initial, temporary / INITIAL)
         description = {"size": settings.size, "spacing_um": settings.spacing_um, "seed": settings.seed,
-                       **explant.description()}  # fmt: skip
+                       "imaging_seed": settings.imaging_seed, **explant.description()}  # fmt: skip
         (temporary / TRUTH).write_text(
             json.dumps(json_ready(description), indent=2, ensure_ascii=False) + "\n", "utf-8"
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 import numpy as np
@@ -37,6 +37,9 @@ class SimulationSettings:
         False leaves the implant in soft tissue, as after a test in a solution.
     corroded : bool
         False leaves the implant as it was before implantation.
+    imaging_seed : int, optional
+        Grey values, resolution, noise and artefacts of the explant with this seed, as from one alloy and one scanner;
+        without it they belong to `seed` too.
     """
 
     size: int = 160
@@ -45,14 +48,15 @@ class SimulationSettings:
     kind: ImplantKind | None = None
     with_bone: bool = True
     corroded: bool = True
+    imaging_seed: int | None = None
 
     def __post_init__(self) -> None:
         if not 48 <= self.size <= 2000:
             raise InputError(f"Expected a size of 48 to 2000 voxels, got {self.size}.")
         if not 0.5 <= self.spacing_um <= 100:
             raise InputError(f"Expected a voxel size of 0.5 to 100 µm, got {self.spacing_um}.")
-        if self.seed < 0:
-            raise InputError(f"Expected a seed of 0 or more, got {self.seed}.")
+        if min(self.seed, self.imaging_seed or 0) < 0:
+            raise InputError(f"Expected seeds of 0 or more, got {self.seed} and {self.imaging_seed} for the imaging.")
         if self.size * self.spacing_um < 1200:
             raise InputError(
                 f"Expected a field of at least 1.2 mm, got {self.size * self.spacing_um / 1000:.2f} mm.",
@@ -180,6 +184,10 @@ def draw_parameters(settings: SimulationSettings) -> ExplantParameters:
     Screws 1–3 mm across, degradation layers of 20–200 µm, trabeculae of 50–200 µm; metal, layer and bone absorb
     alike to a few per cent or differ clearly, as they do for other alloys and energies.
     """
+    if settings.imaging_seed is not None:
+        own = draw_parameters(replace(settings, imaging_seed=None))
+        other = draw_parameters(replace(settings, seed=settings.imaging_seed, imaging_seed=None))
+        return replace(own, imaging=other.imaging)
     rng = np.random.default_rng([settings.seed, 1])
     field_mm = settings.size * settings.spacing_um / 1000
     implant = _draw_implant(rng, field_mm, settings.kind)

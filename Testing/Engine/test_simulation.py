@@ -164,6 +164,13 @@ def test_drawn_sizes_are_those_of_real_implants_and_bone():
         assert drawn.imaging.soft_tissue < min(drawn.imaging.bone, drawn.imaging.layer_inner)
 
 
+def test_explants_of_one_scanner_differ_in_all_but_their_look():
+    first = draw_parameters(replace(SMALL, seed=1, imaging_seed=9))
+    second = draw_parameters(replace(SMALL, seed=2, imaging_seed=9))
+    assert first.imaging == second.imaging == draw_parameters(replace(SMALL, seed=9)).imaging
+    assert first.implant == draw_parameters(replace(SMALL, seed=1)).implant != second.implant
+
+
 def test_random_fields_have_unit_variance_and_the_wavelength_asked_for():
     rng = np.random.default_rng(3)
     assert smooth_field(rng, (40, 40, 40), 3.0).std() == pytest.approx(1, abs=1e-5)
