@@ -1,6 +1,7 @@
 """The 3D part of section 3: show, opacity a class, surface method, decimation, colour, scan behind, picture."""
 
 import qt
+import slicer
 from slicer.i18n import tr as _
 
 from MgImplantSegLib.errors import MgImplantSegError
@@ -89,7 +90,13 @@ class Display3DSection:
         )
 
     def _try(self, action):
+        """Run what keeps Slicer busy, saying so, and show how it ended."""
+        self.ui.display3DLabel.text = _("Working; large volumes take minutes…")
+        slicer.app.setOverrideCursor(qt.Qt.WaitCursor)
+        self.ui.display3DLabel.repaint()
         try:
             self.ui.display3DLabel.text = action() or ""
         except MgImplantSegError as error:
             self.ui.display3DLabel.text = errorText(error)
+        finally:
+            slicer.app.restoreOverrideCursor()

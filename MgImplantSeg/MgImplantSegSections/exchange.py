@@ -51,7 +51,9 @@ def writeImage(array, geometry, path, token, values=None):
     dtype = np.dtype(np.uint8) if values else array.dtype
     code = f"{dtype.kind}{dtype.itemsize}"
     if code not in TYPE_OF_DTYPE:
-        raise InputError(f"Expected numbers of up to 32 bits, or double precision, got {array.dtype}.")
+        raise InputError(
+            _("Expected numbers of up to 32 bits, or double precision, got {kind}.").format(kind=array.dtype)
+        )
     stage = _("handing over the voxels")
     with open(path, "wb") as file:
         file.write(_header(TYPE_OF_DTYPE[code], geometry).encode("ascii"))
@@ -80,7 +82,11 @@ def readLabels(path, geometry, token, provenance=None):
         stream = gzip.GzipFile(fileobj=raw) if fields["encoding"] in ("gzip", "gz") else raw
         array = np.empty(geometry.shape_zyx, dtype)
         if tuple(int(n) for n in fields["sizes"].split()) != array.shape[::-1]:
-            raise InputError(f"Expected a result of {array.shape[::-1]} voxels, got {fields['sizes']}.")
+            raise InputError(
+                _("Expected a result of {size} voxels, got {sizes}.").format(
+                    size=array.shape[::-1], sizes=fields["sizes"]
+                )
+            )
         for done, slab in enumerate(_slabs(array), start=1):
             token.check()
             _fill(stream, slab)
@@ -124,7 +130,7 @@ def _fields(file):
         else:
             name, _separator, value = text.partition(":")
             fields[name.strip()] = value.strip()
-    raise InputError("Expected a result file with voxels, got a header without an end.")
+    raise InputError(_("Expected a result file with voxels, got a header without an end."))
 
 
 def _fill(stream, slab):
@@ -136,7 +142,7 @@ def _fill(stream, slab):
         except (EOFError, zlib.error):
             count = 0
         if not count:
-            raise InputError("Expected a complete result file, got a truncated one.", "Start the work again.")
+            raise InputError(_("Expected a complete result file, got a truncated one."), _("Start the work again."))
         filled += count
 
 

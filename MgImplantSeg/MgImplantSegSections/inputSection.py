@@ -59,6 +59,8 @@ class InputSection:
             volume.GetRASBounds(bounds)
             roi.SetCenter(*[(low + high) / 2 for low, high in zip(bounds[::2], bounds[1::2], strict=True)])
             roi.SetSize(*[high - low for low, high in zip(bounds[::2], bounds[1::2], strict=True)])
+            if roi.GetDisplayNode() is None:
+                roi.CreateDefaultDisplayNodes()
             self.workbench.changed()
 
     def missing(self):

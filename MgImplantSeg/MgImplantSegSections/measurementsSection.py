@@ -160,6 +160,8 @@ class MeasurementsSection:
                 self.workbench.setVisible(widget, name == kind)
 
     def _refreshButton(self):
+        if self.workbench.parameters is None:
+            return
         if self.isRunning():
             self.ui.computeButton.text = _("Cancel")
             setEnabled(self.ui.computeButton, [], _("Stop computing; the old table stays."))

@@ -13,6 +13,7 @@ from running import check, check_no_torch, run, say, wait
 
 PYTHON_VARIABLE = "MGIMPLANTSEG_PYTHON"
 ENVIRONMENT = "self test"
+INITIAL = "SimulatedMgExplant before implantation"
 
 
 class FullWorkflowTest(unittest.TestCase):
@@ -104,7 +105,9 @@ def show(ui, node):
 
 def measure(ui, panel, node):
     """Measures with the screw before implantation and a ROI, near to the exact ones of the simulation."""
-    ui.initialSegmentationSelector.setCurrentNode(slicer.util.getNode("SimulatedMgExplant before implantation"))
+    ui.initialSegmentationSelector.setCurrentNode(
+        slicer.util.getFirstNodeByClassByName("vtkMRMLSegmentationNode", INITIAL)
+    )
     ui.initialKindSelector.setCurrentIndex(1)
     ui.daysSpinBox.value = 56
     ui.addRoiAroundButton.click()
@@ -117,7 +120,7 @@ def measure(ui, panel, node):
     check(abs(report.value("V_i") / 2.775 - 1) < 0.05, f"V_i {report.value('V_i'):.3f} mm3, exact 2.775")
     check(abs(report.value("DR") / 0.686 - 1) < 0.35, f"DR {report.value('DR'):.3f} mm/year, exact 0.686")
     check(any("ROI around implant" in measure.region for measure in report.measures), "the ROI is measured")
-    roi = slicer.util.getNode("ROI around implant")
+    roi = slicer.util.getFirstNodeByClassByName("vtkMRMLMarkupsROINode", "ROI around implant")
     roi.SetCenter(roi.GetCenter()[0] + 0.1, roi.GetCenter()[1], roi.GetCenter()[2])
     wait(lambda: "stale" in ui.measuresStateLabel.text, "moving the ROI marks its measures stale", 10)
     save(ui)

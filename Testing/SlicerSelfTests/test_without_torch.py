@@ -10,6 +10,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from running import check, check_no_torch, run
 
+INITIAL = "SimulatedMgExplant before implantation"
 SECTIONS = ("inputSection", "modelSection", "segmentationSection", "measurementsSection", "compareSection",
             "batchSection", "trainingSection", "environmentsSection")  # fmt: skip
 
@@ -37,7 +38,7 @@ def steps():
     slicer.mrmlScene.Clear(0)
     volume = widget.logic.loadSampleData()
     check(volume.GetImageData().GetDimensions() == (128, 128, 128), "the sample data is loaded")
-    initial = slicer.util.getNode("SimulatedMgExplant before implantation")
+    initial = slicer.util.getFirstNodeByClassByName("vtkMRMLSegmentationNode", INITIAL)
     check_measures(widget.logic, initial)
     check_scene_file(initial)
 
@@ -61,7 +62,7 @@ def check_scene_file(node):
     check(slicer.util.saveScene(path), "the scene is saved")
     slicer.mrmlScene.Clear(0)
     slicer.util.loadScene(path)
-    loaded = slicer.util.getNode("SimulatedMgExplant before implantation")
+    loaded = slicer.util.getFirstNodeByClassByName("vtkMRMLSegmentationNode", INITIAL)
     check(loaded.GetAttribute("MgImplantSeg.Provenance") == '{"model": "none"}', "provenance is loaded again")
     os.remove(path)
 
