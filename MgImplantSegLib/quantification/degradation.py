@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.quantification.boxes import intersection, relative_to, shape_of, whole
+from MgImplantSegLib.quantification.boxes import intersection, relative_to, shape_of, start_of, whole
 from MgImplantSegLib.quantification.codes import LAYER, METAL, UNKNOWN
 from MgImplantSegLib.quantification.context import MeasureContext
 from MgImplantSegLib.quantification.results import NOT_GIVEN, UNDEFINED, Measure, notes
-from MgImplantSegLib.quantification.surface import surface_area_mm2, surface_method
+from MgImplantSegLib.quantification.surface import surface_area_mm2
 
 DAYS_PER_YEAR = 365.25
 OUTSIDE_TOLERANCE = 0.05
@@ -81,8 +81,8 @@ def _initial_and_residual(context: MeasureContext) -> tuple[Measure, Measure, fl
         note = NO_INITIAL
     elif common is not None and common.is_cropped:
         residual_mm3 = common.residual_voxels * context.geometry.voxel_volume_mm3
-        volume_mm3, area_mm2 = _of_common_part(context)
-        volume_method, area_method = "voxel count", surface_method(context.options.surface).name
+        volume_mm3, area_mm2, area_method = _of_common_part(context)
+        volume_method = "voxel count"
         note, counts = _common_note(context, volume_mm3), {"common_length_mm": common.length_mm}
     elif initial.shape is not None:
         volume_mm3, volume_method = initial.shape.volume_mm3, initial.shape.volume_method
@@ -102,13 +102,16 @@ def _initial_and_residual(context: MeasureContext) -> tuple[Measure, Measure, fl
     )  # fmt: skip
 
 
-def _of_common_part(context: MeasureContext) -> tuple[float, float]:
-    """V_i in mm³ and A_i in mm² of the part that both scans show; NaN if there is none."""
+def _of_common_part(context: MeasureContext) -> tuple[float, float, str]:
+    """V_i in mm³ and A_i in mm² of the part that both scans show, and the method of A_i; NaN if there is none."""
     common = context.common
     if common.initial_voxels == 0:
-        return UNDEFINED, UNDEFINED
-    area_mm2 = surface_area_mm2(common.initial, context.spacing_zyx_mm, context.options.surface, counted=common.counted)
-    return common.initial_voxels * context.geometry.voxel_volume_mm3, area_mm2
+        return UNDEFINED, UNDEFINED, "not measured"
+    grid = context.geometry.cropped(start_of(common.box), shape_of(common.box))
+    area_mm2, method = context.options.initial.shape.area_within_mm2(
+        common.initial, common.counted, grid, context.options.surface
+    )
+    return common.initial_voxels * context.geometry.voxel_volume_mm3, area_mm2, method
 
 
 def _common_note(context: MeasureContext, volume_mm3: float) -> str:

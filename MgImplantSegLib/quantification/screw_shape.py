@@ -12,7 +12,12 @@ from MgImplantSegLib.io.itk_image import itk_image
 from MgImplantSegLib.quantification.boxes import bounding_box, shape_of, start_of
 from MgImplantSegLib.quantification.codes import implant_in, role_codes
 from MgImplantSegLib.quantification.surface import surface_area_mm2, surface_method
-from MgImplantSegLib.quantification.triangle_mesh import mesh_area_mm2, mesh_mask, mesh_volume_mm3
+from MgImplantSegLib.quantification.triangle_mesh import (
+    mesh_area_mm2,
+    mesh_area_within_mm2,
+    mesh_mask,
+    mesh_volume_mm3,
+)
 from MgImplantSegLib.regions import OrientedBox
 from MgImplantSegLib.volume import Geometry, LabelMap
 
@@ -90,6 +95,13 @@ class LabelMapShape:
             method
         ).name
 
+    def area_within_mm2(
+        self, mask: np.ndarray, counted: np.ndarray, geometry: Geometry, method: str
+    ) -> tuple[float, str]:
+        """Surface in mm² of the part in counted voxels of a grid, where the screw's mask is `mask`, and the method."""
+        area_mm2 = surface_area_mm2(mask, geometry.spacing_zyx_mm, method, counted=counted)
+        return area_mm2, surface_method(method).name
+
     def mask_on(self, geometry: Geometry) -> np.ndarray:
         """Boolean array (z, y, x): the screw on another grid, linearly interpolated where the grids differ."""
         offset = self.geometry.index_zyx_from_lps(np.array(geometry.origin_lps_mm))
@@ -163,6 +175,14 @@ class MeshShape:
         """Area of the triangles in mm², whatever the method for masks is, and the name of how it was measured."""
         surface_method(method)
         return mesh_area_mm2(self.points_lps_mm, self.triangles), "triangles of the mesh"
+
+    def area_within_mm2(
+        self, mask: np.ndarray, counted: np.ndarray, geometry: Geometry, method: str
+    ) -> tuple[float, str]:
+        """Area in mm² of the triangles in counted voxels of a grid, and how it was measured; `mask` is not needed."""
+        surface_method(method)
+        area_mm2 = mesh_area_within_mm2(self.points_lps_mm, self.triangles, geometry, counted)
+        return area_mm2, "triangles of the mesh"
 
     def mask_on(self, geometry: Geometry) -> np.ndarray:
         """Boolean array (z, y, x), True where a voxel's centre lies inside the mesh."""

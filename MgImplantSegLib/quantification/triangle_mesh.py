@@ -20,6 +20,7 @@ MESH_READERS = {
 }
 MESH_SUFFIXES = tuple(MESH_READERS)
 HEADER_BYTES = 2048
+LONGEST_EDGE_VOXELS = 1
 
 
 def read_mesh(path: str | Path, unit_mm: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
@@ -63,6 +64,40 @@ def mesh_area_mm2(points_lps_mm: np.ndarray, triangles: np.ndarray) -> float:
     """Area of a mesh's triangles."""
     a, b, c = np.moveaxis(points_lps_mm[triangles], 1, 0)
     return float(np.linalg.norm(np.cross(b - a, c - a), axis=1).sum() / 2)
+
+
+def mesh_area_within_mm2(
+    points_lps_mm: np.ndarray, triangles: np.ndarray, geometry: Geometry, counted: np.ndarray
+) -> float:
+    """Area of the part of the triangles in mm² that lies in counted voxels of a grid, a bool array (z, y, x).
+
+    Triangles are halved at their longest edge until none is longer than a voxel; each piece lies where its centre
+    lies.
+    """
+    longest_mm = LONGEST_EDGE_VOXELS * max(geometry.spacing_zyx_mm)
+    total_mm2, corners = 0.0, points_lps_mm[triangles]
+    while len(corners):
+        edges_mm = np.linalg.norm(corners[:, [1, 2, 0]] - corners, axis=2)
+        small = edges_mm.max(axis=1) <= longest_mm
+        total_mm2 += _counted_area_mm2(corners[small], geometry, counted)
+        corners = _halved(corners[~small], edges_mm[~small].argmax(axis=1))
+    return total_mm2
+
+
+def _counted_area_mm2(corners: np.ndarray, geometry: Geometry, counted: np.ndarray) -> float:
+    index = np.rint(geometry.index_zyx_from_lps(corners.mean(axis=1))).astype(int)
+    inside = ((index >= 0) & (index < counted.shape)).all(axis=1)
+    inside[inside] = counted[tuple(index[inside].T)]
+    normals = np.cross(corners[inside, 1] - corners[inside, 0], corners[inside, 2] - corners[inside, 0])
+    return 0.5 * float(np.linalg.norm(normals, axis=1).sum())
+
+
+def _halved(corners: np.ndarray, longest: np.ndarray) -> np.ndarray:
+    """Triangles (n, 3, 3), each halved at its longest edge, which begins at corner `longest`."""
+    row = np.arange(len(corners))
+    first, second, third = (corners[row, (longest + k) % 3] for k in range(3))
+    middle = (first + second) / 2
+    return np.concatenate([np.stack([first, middle, third], axis=1), np.stack([middle, second, third], axis=1)])
 
 
 def mesh_mask(points_lps_mm: np.ndarray, triangles: np.ndarray, geometry: Geometry) -> np.ndarray:
