@@ -9,6 +9,7 @@ from slicer.i18n import tr as _
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.labels import Role
 from MgImplantSegLib.scene.closed_surfaces import SurfaceMethod, SurfaceSettings, create_closed_surfaces
+from MgImplantSegLib.scene.nodes import provenance_of_node
 from MgImplantSegLib.scene.segments import has_voxels, segment_ids
 from MgImplantSegLib.scene.surface_models import add_contact_model, add_depth_model
 from MgImplantSegSections.measureWork import labelMapOf, roleOf
@@ -73,7 +74,7 @@ def showColored(segmentationNode, kind, initialNode=None):
     model = None
     if kind == "contact":
         name = _("{name} contact").format(name=segmentationNode.GetName())
-        model = add_contact_model(scene, labelMapOf(segmentationNode), name)
+        model = add_contact_model(scene, labelMapOf(segmentationNode), name, _provenance(segmentationNode))
     elif kind == "depth":
         model = _depthModel(scene, segmentationNode, initialNode)
     if old is not None:
@@ -90,7 +91,13 @@ def _depthModel(scene, segmentationNode, initialNode):
             _("Choose its segmentation in section 4."),
         )
     name = _("{name} depth").format(name=segmentationNode.GetName())
-    return add_depth_model(scene, labelMapOf(segmentationNode), labelMapOf(initialNode, Role.RESIDUAL_MATERIAL), name)
+    initial = labelMapOf(initialNode, Role.RESIDUAL_MATERIAL)
+    provenance = {**_provenance(segmentationNode), "initial": initialNode.GetName()}
+    return add_depth_model(scene, labelMapOf(segmentationNode), initial, name, provenance)
+
+
+def _provenance(segmentationNode):
+    return {**provenance_of_node(segmentationNode), "segmentation": segmentationNode.GetName()}
 
 
 def _showImplantSegments(segmentationNode, visible):

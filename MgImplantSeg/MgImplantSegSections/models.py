@@ -1,5 +1,6 @@
 """The model files that can be chosen: bundled ones, and those that the user has added to this computer."""
 
+import contextlib
 import shutil
 from pathlib import Path
 
@@ -16,7 +17,8 @@ def folder():
     """The folder of added models on this computer, made if need be."""
     default = Path(qt.QStandardPaths.writableLocation(qt.QStandardPaths.AppDataLocation)) / "MgImplantSeg" / "Models"
     path = Path(settings.read(settings.MODEL_FOLDER, str(default)))
-    path.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(OSError):  # without it there are the bundled models, and adding one says why it fails
+        path.mkdir(parents=True, exist_ok=True)
     return path
 
 

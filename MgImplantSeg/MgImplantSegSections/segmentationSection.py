@@ -85,7 +85,11 @@ class SegmentationSection:
             self.ui.segmentStatusLabel.text = _("Stopping…")
             return
         chosen = self.workbench.parameters
-        self._multiplications = self._sizes().multiplications
+        try:
+            self._multiplications = self._sizes().multiplications
+        except MgImplantSegError as error:
+            self.ui.segmentStatusLabel.text = errorText(error)
+            return
         self._start(chosen.inputVolume, self._request(), self.onSegmented)
 
     def onPreview(self):

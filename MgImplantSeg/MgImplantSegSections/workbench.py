@@ -55,7 +55,7 @@ class Workbench:
         """Run `makeSteps(token)` beside the GUI; returns the `BackgroundTask`."""
         token = CancelToken()
         self._tasks = [task for task in self._tasks if task.isRunning]
-        task = BackgroundTask(makeSteps(token), token, onEvent, onDone, onFailed, onCancelled)
+        task = BackgroundTask(_begun(makeSteps, token), token, onEvent, onDone, onFailed, onCancelled)
         self._tasks.append(task)
         return task
 
@@ -69,6 +69,11 @@ class Workbench:
         for task in self._tasks:
             task.abandon()
         self._tasks = []
+
+
+def _begun(makeSteps, token):
+    """The steps, made at the first one, so that what goes wrong while making them is reported as all else is."""
+    return (yield from makeSteps(token))
 
 
 def errorText(error):

@@ -6,6 +6,8 @@ from harness import person
 from harness.application import LayoutManager
 from module_cases import add_segmentation, add_volume
 
+from MgImplantSegLib.scene.nodes import provenance_of_node
+
 
 @pytest.fixture
 def node(widget):
@@ -45,6 +47,7 @@ def test_the_implant_can_be_coloured_by_contact_and_plainly_again(ui, node):
     ui.surfaceColorSelector.activated(1)
     (model,) = [m for m in slicer.util.getNodesByClass("vtkMRMLModelNode") if not m.GetHideFromEditors()]
     assert model.GetPolyData().GetCellData().GetArray("Contact") is not None
+    assert provenance_of_node(model)["segmentation"] == node.GetName()
     assert not node.GetDisplayNode().GetSegmentVisibility3D("residual_material")
     person.choose(ui.surfaceColorSelector, "By class")
     ui.surfaceColorSelector.activated(0)
@@ -79,3 +82,24 @@ def test_take_picture_writes_a_png(ui, node, widget, tmp_path):
 
 def test_without_a_segmentation_the_tooltips_say_what_is_missing(ui):
     assert not ui.show3DButton.enabled and "a segmentation" in ui.show3DButton.toolTip
+
+
+def test_roles_that_the_user_has_given_count_in_3d_too(ui, node):
+    from MgImplantSegSections.measureWork import setRole
+
+    from MgImplantSegLib.labels import Role
+
+    segment = node.GetSegmentation().GetSegment("bone")
+    segment.SetName("Segment_1")
+    segment.SetTag("TerminologyEntry", "")
+    copy = slicer.vtkSegment()
+    copy.DeepCopy(segment)
+    node.GetSegmentation().RemoveSegment("bone")
+    node.GetSegmentation().AddSegment(copy, "s1")
+    setRole(node, "s1", Role.BONE)
+    ui.boneOpacitySlider.value = 0.7
+    assert node.GetDisplayNode().GetSegmentOpacity3D("s1") == pytest.approx(0.7)
+    ui.surfaceColorSelector.activated(0)
+    person.choose(ui.surfaceColorSelector, "Contact")
+    ui.surfaceColorSelector.activated(1)
+    assert ui.display3DLabel.text == ""

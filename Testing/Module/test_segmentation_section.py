@@ -248,3 +248,10 @@ def test_a_limiting_roi_without_size_is_named_before_anything_starts(ready):
     roi = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "Empty")
     ready.limitRoiSelector.setCurrentNode(roi)
     assert not ready.segmentButton.enabled and "three edge lengths" in ready.segmentButton.toolTip
+
+
+def test_an_environment_that_is_gone_is_told(ready, widget, monkeypatch):
+    monkeypatch.setattr(widget.panel.segmentation, "runIn", lambda: "gone")
+    person.click(ready.segmentButton)
+    person.wait_until(lambda: not widget.panel.segmentation.isRunning())
+    assert "got 'gone'" in ready.segmentStatusLabel.text and ready.segmentButton.text == "Segment"
