@@ -1,17 +1,14 @@
-"""Section 4: the numbers are the engine's, ROIs are live, rows know when they are stale."""
+"""Section 4: the numbers are the engine's, whatever is known of the screw, in any ROI."""
 
 import math
 
-import numpy as np
 import pytest
 import slicer
 from harness import person
-from module_cases import add_segmentation, ball_in_half_bone
+from measure_cases import add_roi, box_beside, compute, expected, measures
+from module_cases import add_segmentation
 
-from MgImplantSegLib.events import Events
-from MgImplantSegLib.quantification import QuantifyOptions, quantify
-from MgImplantSegLib.regions import OrientedBox
-from MgImplantSegLib.scene.markups import add_roi_node, box_of_roi_node
+from MgImplantSegLib.scene.markups import box_of_roi_node
 
 
 @pytest.fixture
@@ -21,40 +18,6 @@ def ready(widget, ui):
     widget.enter()
     ui.distanceSpinBox.value = 0.06
     return ui
-
-
-def compute(widget, ui):
-    person.click(ui.computeButton)
-    person.wait_until(lambda: not widget.panel.measurements.isRunning(), 120)
-    assert ui.measuresTableView.mrmlTableNode() is not None, ui.measuresStateLabel.text
-    return measures(ui)
-
-
-def measures(ui):
-    """Cells of the table by (symbol, region)."""
-    table = ui.measuresTableView.mrmlTableNode()
-    names = [table.GetColumnName(index) for index in range(table.GetNumberOfColumns())]
-    rows = [dict(zip(names, row, strict=True)) for row in person.rows_of(ui.measuresTableView)]
-    return {(row["Symbol"], row["Region"]): row for row in rows}
-
-
-def expected(**options):
-    return quantify(ball_in_half_bone(), QuantifyOptions(distance_mm=0.06, **options), Events())
-
-
-def add_roi(ui, box):
-    node = add_roi_node(slicer.mrmlScene, box)
-    ui.roiSelector.setCurrentNode(node)
-    person.click(ui.addRoiButton)
-    return node
-
-
-def box_beside(ball_centre_mm=(0, 0, 0), size_mm=0.3, name="ROI A"):
-    """A turned box around the ball's centre plus an offset."""
-    grid = ball_in_half_bone().geometry
-    centre = grid.lps_from_index_zyx((np.array(grid.shape_zyx) - 1) / 2) + ball_centre_mm
-    turned = np.array([[0.6, -0.8, 0], [0.8, 0.6, 0], [0, 0, 1]])
-    return OrientedBox(tuple(centre), turned, (size_mm,) * 3, name)
 
 
 def test_compute_in_a_child_process_gives_the_engines_measures(ready, widget):
@@ -155,42 +118,6 @@ def test_a_roi_under_a_transform_gives_the_bone_volume_of_its_place_in_the_world
     )
 
 
-def test_moving_a_roi_marks_its_rows_stale_and_moving_it_back_makes_them_current(ready, widget, no_process):
-    roi = add_roi(ready, box_beside((0.1, 0, 0.2)))
-    compute(widget, ready)
-    centre = list(roi.GetCenter())
-    roi.SetCenter(centre[0] + 0.05, centre[1], centre[2])
-    person.process_events()
-    rows = measures(ready)
-    assert rows["BV/TV", "ROI A"]["State"] == "stale"
-    assert next(row["State"] for (symbol, _), row in rows.items() if symbol == "BIC") == "current"
-    assert "stale" in ready.measuresStateLabel.text
-    roi.SetCenter(*centre)
-    person.process_events()
-    assert measures(ready)["BV/TV", "ROI A"]["State"] == "current"
-
-
-def test_editing_the_segmentation_or_an_option_marks_all_rows_stale(ready, widget, no_process):
-    compute(widget, ready)
-    ready.daysSpinBox.value = 10
-    assert {row["State"] for row in measures(ready).values()} == {"stale"}
-    compute(widget, ready)
-    node = ready.measuredSegmentationSelector.currentNode()
-    node.GetSegmentation().GetSegment("bone").GetRepresentation("Binary labelmap").Modified()
-    node.GetSegmentation().InvokeEvent(slicer.vtkSegmentation.SourceRepresentationModified)
-    person.process_events()
-    assert {row["State"] for row in measures(ready).values()} == {"stale"}
-
-
-def test_auto_computes_again_after_a_roi_has_moved(ready, widget, no_process):
-    roi = add_roi(ready, box_beside((0.1, 0, 0.2)))
-    before = compute(widget, ready)["BV/TV", "ROI A"]["Value"]
-    person.click(ready.autoComputeCheckBox)
-    roi.SetCenter(roi.GetCenter()[0], roi.GetCenter()[1], roi.GetCenter()[2] - 0.2)
-    person.wait_until(lambda: measures(ready)["BV/TV", "ROI A"]["Value"] != before)
-    assert {row["State"] for row in measures(ready).values()} == {"current"}
-
-
 def test_add_around_implant_places_a_roi_of_the_implants_size_plus_twice_the_distance(ready):
     person.click(ready.addRoiAroundButton)
     (row,) = person.rows_of(ready.roiTable)
@@ -224,23 +151,6 @@ def test_a_segment_of_unknown_meaning_is_asked_for_and_its_role_is_kept_with_the
     assert value == pytest.approx(expected().value("V_r"), rel=1e-6)
 
 
-def test_a_table_that_comes_back_with_its_scene_is_current_although_it_was_edited_before(
-    ready, widget, no_process, tmp_path
-):
-    from MgImplantSegLib.scene.scene_files import add_scene, save_scene
-
-    node = ready.measuredSegmentationSelector.currentNode()
-    node.GetSegmentation().InvokeEvent(slicer.vtkSegmentation.SourceRepresentationModified)
-    compute(widget, ready)
-    bundle = save_scene(slicer.mrmlScene, tmp_path / "scene.mrb")
-    slicer.mrmlScene.Clear(0)
-    widget.panel.measurements._edits = 0  # a new session
-    add_scene(slicer.mrmlScene, bundle)
-    person.process_events()
-    assert ready.measuresTableView.mrmlTableNode() is not None
-    assert {row["State"] for row in measures(ready).values()} == {"current"}, ready.measuresStateLabel.text
-
-
 def test_every_button_says_what_it_does_once_there_are_measures(ready, widget, no_process):
     compute(widget, ready)
     for button in (ready.showPlotButton, ready.exportCsvButton, ready.copyMeasuresButton):
@@ -266,39 +176,6 @@ def test_the_table_can_be_saved_copied_and_plotted(ready, widget, no_process, tm
     person.click(ready.showPlotButton)
     chart = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLPlotChartNode")
     assert "mm" in chart.GetXAxisTitle() and chart.GetNumberOfPlotSeriesNodes() >= 1
-
-
-def test_provenance_and_measures_survive_saving_and_loading_the_scene(ready, widget, no_process, tmp_path):
-    from MgImplantSegSections.measureWork import reportOfTable
-
-    from MgImplantSegLib.scene.nodes import provenance_of_node, set_provenance
-    from MgImplantSegLib.scene.scene_files import add_scene, save_scene
-    from MgImplantSegLib.scene.standalone import StandaloneScene
-
-    node = ready.measuredSegmentationSelector.currentNode()
-    set_provenance(node, {"model": "tiny", "options": {"planes": "9"}})
-    compute(widget, ready)
-    value = reportOfTable(ready.measuresTableView.mrmlTableNode()).value("V_r")
-    bundle = save_scene(slicer.mrmlScene, tmp_path / "scene.mrb")
-    with StandaloneScene() as other:
-        add_scene(other.scene, bundle)
-        loaded = other.scene.GetFirstNodeByName(node.GetName())
-        assert provenance_of_node(loaded) == {"model": "tiny", "options": {"planes": "9"}}
-        count = other.scene.GetNumberOfNodesByClass("vtkMRMLTableNode")
-        tables = [other.scene.GetNthNodeByClass(index, "vtkMRMLTableNode") for index in range(count)]
-        report = next(filter(None, map(reportOfTable, tables)))
-        assert report.value("V_r") == pytest.approx(value)
-
-
-def test_two_ways_to_leave_while_computing_leave_nothing(ready, widget):
-    import pathlib
-
-    person.click(ready.computeButton)
-    person.wait_until(lambda: ready.computeButton.text == "Cancel")
-    person.click(ready.computeButton)
-    person.wait_until(lambda: not widget.panel.measurements.isRunning())
-    assert "Cancelled" in ready.measuresStateLabel.text
-    assert not list(pathlib.Path(slicer.app.temporaryPath).glob("MgImplantSeg-*"))
 
 
 def test_unfolding_a_section_does_not_show_what_is_hidden(ready):
