@@ -60,6 +60,7 @@ class EnvironmentsSection:
                 item = qt.QTableWidgetItem(text)
                 self.ui.environmentsTable.setItem(row, column, item)
         self.ui.versionsBrowser.html = versionsHtml()
+        self.ui.installTorchButton.toolTip = installText(pythons.missingPackages(packages=pythons.PACKAGES_FOR_FILES))
         self._refreshDisk()
 
     def selected(self):
@@ -149,6 +150,15 @@ class EnvironmentsSection:
                    _("Check Python, packages, devices and memory there."))  # fmt: skip
         own = [_("a row other than Slicer's own Python")] if name == pythons.OWN else []
         setEnabled(self.ui.removeEnvironmentButton, selected + own, _("Forget the selected environment."))
+
+
+def installText(missing):
+    """What a click on the install button does, with the size of it."""
+    if not missing:
+        return _("Slicer's Python has all that is needed.")
+    return _("Install {packages} into Slicer's Python: about {size} MB to download, more with a GPU.").format(
+        packages=", ".join(missing), size=pythons.downloadMb(missing)
+    )
 
 
 def versionsHtml():

@@ -51,7 +51,8 @@ def names():
 
 def isHere(name):
     """Whether an environment can run a command as a child process of Slicer; others are asked over the launcher."""
-    return (name or OWN) == OWN or find_environment(name).kind in (Kind.THIS, Kind.LOCAL)
+    entry = environments().get(name or OWN)
+    return entry is None or entry.kind in (Kind.THIS, Kind.LOCAL)  # one that is gone is told when it is to run
 
 
 def text(name):
@@ -85,6 +86,11 @@ def add(name, program):
     if name in names():
         raise InputError(_("Expected a new name, got {name!r}, which is taken.").format(name=name))
     save_environment(Environment(name, Kind.LOCAL, str(program)))
+
+
+def downloadMb(packages):
+    """How much is downloaded to install packages, about, in MB."""
+    return sum(DOWNLOAD_MB[package] for package in packages)
 
 
 def version(package):

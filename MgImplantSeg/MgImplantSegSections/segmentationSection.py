@@ -107,9 +107,9 @@ class SegmentationSection:
         )  # fmt: skip
 
     def _start(self, volume, request, onDone):
-        missing = pythons.missingPackages(self.runIn())
-        self._showMissing(missing)
-        if missing:
+        self._showMissing([])
+        if pythons.missingPackages(self.runIn()):
+            self._showMissing(pythons.missingPackages(self.runIn(), pythons.PACKAGES_FOR_FILES))
             return
         self._lastLog = []
         self.ui.logText.plainText = ""
@@ -193,7 +193,7 @@ class SegmentationSection:
         return estimate(geometry, self._models.card(), chosen.planes.value, chosen.fusion.value, roi=box)
 
     def _showMissing(self, packages):
-        size = sum(pythons.DOWNLOAD_MB[package] for package in packages)
+        size = pythons.downloadMb(packages)
         self.ui.missingLabel.text = _(
             "Slicer's Python lacks {packages}. Install into Slicer (about {size} MB to download, more with a GPU), or "
             "use another environment that has them.").format(packages=", ".join(packages), size=size)  # fmt: skip
