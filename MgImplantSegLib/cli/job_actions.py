@@ -105,16 +105,16 @@ def log(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
             time.sleep(SECONDS_BETWEEN_LOOKS)
 
 
-def cancel(arguments: argparse.Namespace, _events: Events) -> dict[str, Any]:
+def cancel(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
     """Stop a job."""
     with _backend_of(arguments.job) as (backend, job):
-        return _result(backend.cancel(job))
+        return _result(backend.cancel(job, events))
 
 
-def resume(arguments: argparse.Namespace, _events: Events) -> dict[str, Any]:
+def resume(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
     """Start a job again."""
     with _backend_of(arguments.job) as (backend, job):
-        return _result(backend.resume(job))
+        return _result(backend.resume(job, events))
 
 
 def fetch(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:

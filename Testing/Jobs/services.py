@@ -173,12 +173,13 @@ class SshServer:
 
 
 class SlurmCluster:
-    """munged, slurmctld and two slurmd (nodes n1 and n2) with key, socket and state of their own.
+    """munged, slurmctld and three slurmd (nodes n1, n2, n3) with key, socket and state of their own.
 
-    Partitions: `gpu` (default; two fake GPUs a node), `low` (jobs are requeued when `high` wants the node), `high`.
+    Partitions: `gpu` (default; n1 and n2), `low` and `high` (n3; jobs of low are requeued when high wants the node).
+    Every node has two fake GPUs.
     """
 
-    NODES = ("n1", "n2")
+    NODES = ("n1", "n2", "n3")
 
     def __init__(self, folder: Path, cores: int = 4) -> None:
         self.folder, self.configuration = folder, folder / "slurm.conf"
@@ -216,7 +217,7 @@ class SlurmCluster:
         return subprocess.run(command, env=env, capture_output=True, text=True, timeout=60).stdout
 
     def _nodes_are_idle(self) -> bool:
-        return self.run("sinfo", "-h", "-N", "-p", "gpu", "-o", "%t").split() == ["idle"] * len(self.NODES)
+        return self.run("sinfo", "-h", "-N", "-p", "gpu,low", "-o", "%t").split() == ["idle"] * len(self.NODES)
 
     def _write_configuration(self, cores: int) -> None:
         folder, host = self.folder, socket.gethostname()
@@ -230,7 +231,7 @@ class SlurmCluster:
             "ProctrackType=proctrack/linuxproc\nTaskPlugin=task/none\nSwitchType=switch/none\nMpiDefault=none\n"
             "JobAcctGatherType=jobacct_gather/none\nAccountingStorageType=accounting_storage/none\n"
             "SelectType=select/cons_tres\nSelectTypeParameters=CR_Core\nSlurmdParameters=config_overrides\n"
-            "CommunicationParameters=NoCtldInAddrAny,NoInAddrAny\nReturnToService=2\nKillWait=20\nMinJobAge=300\n"
+            "CommunicationParameters=NoCtldInAddrAny,NoInAddrAny\nReturnToService=2\nKillWait=30\nMinJobAge=300\n"
             "MessageTimeout=2\nSchedulerParameters=bf_interval=2,sched_interval=2,sched_min_interval=0\n"
             "PreemptType=preempt/partition_prio\nPreemptMode=REQUEUE\nGresTypes=gpu\n"
             + "".join(
@@ -239,8 +240,8 @@ class SlurmCluster:
                 for name in self.NODES
             )
             + "PartitionName=gpu Nodes=n1,n2 Default=YES MaxTime=60 DefaultTime=10 OverSubscribe=NO\n"
-            "PartitionName=low Nodes=n1 PriorityTier=1 GraceTime=30 MaxTime=60 PreemptMode=REQUEUE\n"
-            "PartitionName=high Nodes=n1 PriorityTier=10 MaxTime=60 PreemptMode=OFF\n"
+            "PartitionName=low Nodes=n3 PriorityTier=1 GraceTime=5 MaxTime=60 PreemptMode=REQUEUE\n"
+            "PartitionName=high Nodes=n3 PriorityTier=10 MaxTime=60 PreemptMode=OFF\n"
         )
         devices = "".join(f"Name=gpu File={device}\n" for device in FAKE_GPUS)
         (folder / "gres.conf").write_text(devices)

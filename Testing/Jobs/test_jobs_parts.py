@@ -16,11 +16,11 @@ import pytest
 from MgImplantSegLib.cli.batch_samples import samples_of
 from MgImplantSegLib.cli.job_actions import request_of
 from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.jobs.agent import processes
+from MgImplantSegLib.jobs.agent import processes, start_runner
 from MgImplantSegLib.jobs.agent.agent import Agent
 from MgImplantSegLib.jobs.agent.frames import read_frame, write_frame
 from MgImplantSegLib.jobs.agent.job_folder import JobFolder, State
-from MgImplantSegLib.jobs.agent.outcome import judge
+from MgImplantSegLib.jobs.agent.outcome import Outcome, judge
 from MgImplantSegLib.jobs.agent.store import DamagedCopy
 from MgImplantSegLib.jobs.connection import agent_settings
 from MgImplantSegLib.jobs.environment import Environment
@@ -71,6 +71,14 @@ def test_a_job_folder_is_never_made_twice(tmp_path):
         JobFolder.create(tmp_path / "job", {"first": False}, {})
     assert JobFolder(tmp_path / "job").description == {"first": True}
     assert [path.name for path in tmp_path.iterdir()] == ["job"]
+
+
+def test_a_job_that_has_ended_for_good_does_not_run_again_when_a_cluster_starts_it_once_more(tmp_path):
+    job = JobFolder.create(tmp_path / "job", {"scheduler": "slurm", "checkpoint": ""}, {})
+    job.write("exit", {**Outcome(State.DONE).to_dict(), "ended": 1.0})
+    before = {path.name: path.stat().st_mtime_ns for path in job.path.iterdir()}
+    subprocess.run([sys.executable, Path(start_runner.__file__), job.path], check=True)
+    assert {path.name: path.stat().st_mtime_ns for path in job.path.iterdir()} == before
 
 
 def test_a_process_is_recognised_by_more_than_its_number():

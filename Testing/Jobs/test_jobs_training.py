@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from job_cases import attempts, metrics, still_running, wait_for, wait_until_final
+from services import SlurmCluster
 
 from MgImplantSegLib.events import Events
 from MgImplantSegLib.jobs.agent.job_folder import State
@@ -34,19 +36,47 @@ def samples(tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def submit(samples, make_environment) -> Callable[..., tuple[Backend, JobStatus]]:
     """Submits a training with these settings of the loop, by two processes."""
     backends = []
 
     def submit(name: str, loop: dict[str, float], **settings) -> tuple[Backend, JobStatus]:
-        configuration = write_configuration(samples, f"run {name} {settings.get('partition', '')}".strip(), loop)
+        configuration = write_configuration(samples, f"run {len(backends)}", loop)
         backends.append(Backend(make_environment(name, **{"processes": 2, "grace_s": 60.0, **settings})))
         return backends[-1], backends[-1].submit(training_request(configuration), Events())
 
     yield submit
     for backend in backends:
         backend.__exit__()
+
+
+@pytest.fixture(scope="module")
+def interrupted(submit, slurm) -> Iterator[dict[str, Future]]:
+    """Two trainings on the cluster, through a login node and not, whose interruption goes on beside other tests."""
+    loop = for_seconds(SECONDS_TO_BE_INTERRUPTED)
+    limited = submit("slurm", loop, sbatch_options=("--nodelist=n2",))
+    preempted = submit("slurm through ssh", loop, partition="low", sbatch_options=("--exclusive",))
+    number = f"JobId={limited[1].slurm_job}"
+    cut, extend = (("scontrol", "update", number, f"TimeLimit={minutes}") for minutes in (1, 30))
+    more_important = ("sbatch", "--partition=high", "--exclusive", "--wrap=sleep 1", "--output=/dev/null")
+    with ThreadPoolExecutor() as pool:
+        yield {
+            "limited": pool.submit(interrupt, *limited, slurm, cut, extend),  # the signal before its end is due at once
+            "preempted": pool.submit(interrupt, *preempted, slurm, more_important, ("squeue",)),
+        }
+
+
+def interrupt(
+    backend: Backend, status: JobStatus, slurm: SlurmCluster, cause: Sequence[str], afterwards: Sequence[str]
+) -> tuple[Backend, JobStatus]:
+    """Interrupt a training that works; returns when it waits in the queue again and nothing of it runs."""
+    wait_for(lambda: curve(backend, status), "a live curve", SECONDS_FOR_TRAINING)
+    slurm.run(*cause)
+    wait_for(lambda: backend.status(status.job).state is State.PENDING, "the queue", SECONDS_FOR_TRAINING)
+    slurm.run(*afterwards)
+    assert not still_running(status)
+    return backend, status
 
 
 def for_seconds(seconds: float) -> dict[str, float]:
@@ -82,6 +112,16 @@ def assert_it_went_on(backend: Backend, status: JobStatus, folder: Path) -> None
     *iterations, last = (record["iteration"] for record in curve(backend, status))
     assert iterations == list(range(4, 4 * len(iterations) + 1, 4))
     assert 0 < last - iterations[-1] <= 4
+
+
+@pytest.mark.usefixtures("interrupted")
+def test_on_two_nodes_of_a_cluster_it_is_stopped_with_a_checkpoint_and_goes_on(submit, tmp_path):
+    backend, status = submit("slurm", for_seconds(SECONDS_TO_BE_STOPPED), nodes=2, processes=1)
+    wait_for(lambda: curve(backend, status), "a live curve", SECONDS_FOR_TRAINING)
+    assert backend.cancel(status.job).state is State.CANCELLED
+    assert not still_running(status)
+    backend.resume(status.job)
+    assert_it_went_on(backend, status, tmp_path)
 
 
 def test_on_this_computer_it_is_stopped_with_a_checkpoint_and_goes_on(submit, tmp_path):
@@ -120,34 +160,7 @@ def test_on_a_host_with_samples_that_are_copied(submit, tmp_path):
     assert "touch pwned" not in text
 
 
-def test_on_two_nodes_of_a_cluster_it_is_stopped_with_a_checkpoint_and_goes_on(submit, tmp_path):
-    backend, status = submit("slurm", for_seconds(SECONDS_TO_BE_STOPPED), nodes=2, processes=1)
-    wait_for(lambda: curve(backend, status), "a live curve", SECONDS_FOR_TRAINING)
-    assert backend.cancel(status.job).state is State.CANCELLED
-    assert not still_running(status)
-    backend.resume(status.job)
+@pytest.mark.parametrize("cause", ["limited", "preempted"])
+def test_on_a_cluster_it_survives_time_limit_and_preemption(cause, interrupted, tmp_path):
+    backend, status = interrupted[cause].result(SECONDS_FOR_TRAINING)
     assert_it_went_on(backend, status, tmp_path)
-
-
-def test_on_a_cluster_it_survives_preemption_and_time_limit(submit, slurm, tmp_path):
-    """One gives way on node n1, through a login node, while the other one's time ends on n2."""
-    loop = for_seconds(SECONDS_TO_BE_INTERRUPTED)
-    jobs = {
-        "limited": submit("slurm", loop, partition="gpu", sbatch_options=("--nodelist=n2",)),
-        "preempted": submit("slurm through ssh", loop, partition="low", sbatch_options=("--exclusive",)),
-    }
-    limited = f"JobId={jobs['limited'][1].slurm_job}"
-    interrupt = {
-        "limited": ("scontrol", "update", limited, "TimeLimit=1"),  # the signal before its end is due by now
-        "preempted": ("sbatch", "--partition=high", "--exclusive", "--wrap=sleep 1", "--output=/dev/null"),
-    }
-    for case, (backend, status) in jobs.items():
-        wait_for(lambda b=backend, s=status: curve(b, s), "a live curve", SECONDS_FOR_TRAINING)
-        slurm.run(*interrupt[case])
-    for case, (backend, status) in jobs.items():
-        wait_for(lambda b=backend, s=status: b.status(s.job).state is State.PENDING, "the queue", SECONDS_FOR_TRAINING)
-        assert not still_running(status)
-        if case == "limited":
-            slurm.run("scontrol", "update", limited, "TimeLimit=30")  # for the next attempt
-    for case, (backend, status) in jobs.items():
-        assert_it_went_on(backend, status, tmp_path / case)

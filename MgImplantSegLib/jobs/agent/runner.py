@@ -51,6 +51,12 @@ class Runner:
         self._first_byte = 0
         self._checkpoint_before = self._checkpoint_time()
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the job has ended for good; SLURM queues one again that ended by itself while it was preempted."""
+        ended = self._job.read("exit")
+        return ended is not None and not ended["is_provisional"]
+
     def announce(self) -> None:
         """Become the runner that others see in the job's folder."""
         for name in ("SIGTERM", "SIGINT", "SIGHUP", *SIGNS_OF_ENDING_TIME):

@@ -14,6 +14,8 @@ def main() -> int:
     from MgImplantSegLib.jobs.agent.runner import Runner
 
     runner = Runner(JobFolder(Path(sys.argv[1])))
+    if runner.is_over:
+        return 0
     if "--detach" not in sys.argv[2:] or os.name == "nt":
         runner.announce()
         return runner.run()
