@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 
 from MgImplantSegLib.scene.segmentations import add_segmentation_node
 from MgImplantSegLib.scene.volumes import add_volume_node
 from MgImplantSegLib.volume import Geometry, LabelMap, Volume
 
+ENGINE_WITHOUT = """
+import runpy, sys
+for name in {packages!r}:
+    sys.modules[name] = None
+sys.argv[0] = "MgImplantSegLib"
+runpy.run_module("MgImplantSegLib", run_name="__main__", alter_sys=True)
+"""
 TURNED = (0.8, 0.6, 0.0, -0.6, 0.8, 0.0, 0.0, 0.0, -1.0)  # left-handed
 
 
@@ -36,3 +45,13 @@ def ball_in_half_bone(size=40, radius=9):
 def add_segmentation(scene, name="Explant", **options):
     """A segmentation node of `ball_in_half_bone`."""
     return add_segmentation_node(scene, ball_in_half_bone(**options), name)
+
+
+def engine_without(*packages):
+    """A Python for the engine in which some packages cannot be imported."""
+    from MgImplantSegSections import pythons
+    from MgImplantSegSections.engineRun import EnginePython
+
+    own = pythons.python()
+    words = (sys.executable, "-c", ENGINE_WITHOUT.format(packages=packages))
+    return EnginePython(words, own.environment, own.folder)

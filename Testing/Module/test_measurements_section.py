@@ -6,7 +6,7 @@ import pytest
 import slicer
 from harness import person
 from measure_cases import add_roi, box_beside, compute, expected, measures
-from module_cases import add_segmentation
+from module_cases import add_segmentation, engine_without
 
 from MgImplantSegLib.scene.markups import box_of_roi_node
 
@@ -31,24 +31,11 @@ def test_compute_in_a_child_process_gives_the_engines_measures(ready, widget):
     assert "DR" in ready.measuresStateLabel.text  # not defined without the screw before, and the reason is said
 
 
-ENGINE_IN_BARE_SLICER = """
-import runpy, sys
-for name in ("torch", "nrrd", "h5py", "tifffile", "matplotlib"):
-    sys.modules[name] = None
-sys.argv[0] = "MgImplantSegLib"
-runpy.run_module("MgImplantSegLib", run_name="__main__", alter_sys=True)
-"""
-
-
 def test_measures_need_no_package_that_slicer_lacks(module, monkeypatch):
-    import sys
-
     from MgImplantSegSections import pythons
-    from MgImplantSegSections.engineRun import EnginePython
 
-    words = (sys.executable, "-c", ENGINE_IN_BARE_SLICER)
-    own = pythons.python()
-    monkeypatch.setattr(pythons, "python", lambda name=None: EnginePython(words, own.environment, own.folder))
+    engine = engine_without("torch", "nrrd", "h5py", "tifffile", "matplotlib")
+    monkeypatch.setattr(pythons, "python", lambda name=None: engine)
     node = add_segmentation(slicer.mrmlScene)
     _table, found = module.MgImplantSegLogic().quantify(node, initialNode=node, days=56, distanceMm=0.06)
     assert {measure.symbol: measure.value for measure in found}["BIC"] == pytest.approx(expected().value("BIC"))

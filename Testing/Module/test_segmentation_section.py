@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import slicer
 from harness import person
-from module_cases import add_volume
+from module_cases import add_volume, engine_without
 
 from MgImplantSegLib.scene.nodes import provenance_of_node
 from MgImplantSegLib.scene.segments import segment_ids
@@ -110,6 +110,16 @@ def test_the_scripts_call_gives_the_same_labels_as_the_engine_alone(module, tiny
     expected = {label.value: label.segment_id for label in alone.scheme.labels}
     assert ours.geometry.same_grid(alone.geometry)
     assert np.array_equal(np.vectorize(names.get)(ours.array), np.vectorize(expected.get)(alone.array))
+
+
+def test_segmenting_needs_no_package_but_torch_that_slicer_lacks(module, tiny_model, monkeypatch):
+    from MgImplantSegSections import pythons
+
+    engine = engine_without("nrrd", "h5py", "tifffile", "matplotlib")
+    monkeypatch.setattr(pythons, "python", lambda name=None: engine)
+    volume = add_volume(slicer.mrmlScene)
+    node = module.MgImplantSegLogic().segment(volume, tiny_model, planes="1", device="cpu")
+    assert provenance_of_node(node)["model"] == "tiny"
 
 
 def test_progress_shows_stage_and_time_left_and_cancel_leaves_nothing(ready, widget, slow_engine):
