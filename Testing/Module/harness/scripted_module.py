@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import sys
 import unittest
 from types import SimpleNamespace
 from typing import Any
@@ -52,6 +54,18 @@ class ScriptedLoadableModuleWidget:
 
     def cleanup(self) -> None:
         """For modules to override."""
+
+    def onReload(self) -> None:
+        """As in Slicer: the file is loaded anew, then the old widget is cleaned up, then there is a new one."""
+        import slicer
+
+        spec = importlib.util.spec_from_file_location(self.moduleName, slicer.util.modulePath(self.moduleName))
+        module = sys.modules[self.moduleName] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        self.cleanup()
+        renewed = getattr(module, f"{self.moduleName}Widget")()
+        renewed.setup()
+        slicer.modules.show(self.moduleName, renewed)
 
     def _onModuleAboutToBeUnloaded(self, name: str) -> None:
         import slicer
