@@ -80,7 +80,9 @@ class ChildProcess:
         else:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(POLITE_SECONDS)
+        self._atEnd = True  # whoever still holds the pipe is none of ours
 
     def end(self, politeSeconds=POLITE_SECONDS):
         """Make sure that nothing runs any more: the polite signal, some seconds, then `kill`. Closes the files."""
