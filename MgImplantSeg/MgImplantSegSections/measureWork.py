@@ -19,8 +19,9 @@ from MgImplantSegLib.scene.nodes import place_beside, provenance_of_node
 from MgImplantSegLib.scene.segmentation_reading import label_map_of_node
 from MgImplantSegLib.scene.segments import role_of_segment
 from MgImplantSegLib.scene.tables import add_measures_table
+from MgImplantSegLib.scene.volumes import geometry_of_node, volume_of_node
 from MgImplantSegSections.engineRun import runEngine, whileWanted
-from MgImplantSegSections.exchange import ROLES_WORD, taskFolder, writeLabels
+from MgImplantSegSections.exchange import ROLES_WORD, taskFolder, writeImage, writeLabels
 
 REPORT_ATTRIBUTE = "MgImplantSeg.Report"
 ROLES_ATTRIBUTE = "MgImplantSeg.Roles"
@@ -61,28 +62,45 @@ def quantifySteps(segmentationNode, request, python, temporaryFolder, token):
     """
     scene = segmentationNode.GetScene()
     with taskFolder(temporaryFolder) as folder:
-        scheme = yield from writeSegmentation(segmentationNode, folder / "segmentation.mha", token)
+        labelMap = yield from writeSegmentation(segmentationNode, folder / "segmentation.mha", token)
         arguments = ["quantify", folder / "segmentation.mha", "--roles", ROLES_WORD, *measureArguments(request, folder)]
         if request.initialNode is not None:
             yield from writeSegmentation(request.initialNode, folder / "initial.mha", token, Role.RESIDUAL_MATERIAL)
             arguments += ["--initial", folder / "initial.mha", "--initial-roles", ROLES_WORD]
+        scanNode = scanOf(segmentationNode, labelMap.geometry)
+        if scanNode is not None:
+            scan = volume_of_node(scanNode)
+            yield from writeImage(scan.array, scan.geometry, folder / "scan.mha", token)
+            arguments += ["--image", folder / "scan.mha"]
         engine = runEngine(python, arguments, folder / "log.txt", token)
         result = yield from whileWanted(engine, lambda: scene.IsNodePresent(segmentationNode), token)
-    inputs = {**_readableInputs(result["inputs"], segmentationNode, request), "label_scheme": scheme.to_dict()}
+    inputs = {**_readableInputs(result["inputs"], segmentationNode, request), "label_scheme": labelMap.scheme.to_dict()}
     report = reportFromDict({**result, "inputs": inputs})
     name = _("{segmentation} measures").format(segmentation=segmentationNode.GetName())
     node = addTable(scene, report, name, segmentationNode)
     return node, report
 
 
+def scanOf(segmentationNode, geometry):
+    """The scan that was segmented, if it is in the scene on that grid: what lies outside its round view is not known.
+
+    A cropped or resampled segmentation, a label map or a colour image as reference give None.
+    """
+    node = segmentationNode.GetNodeReference(segmentationNode.GetReferenceImageGeometryReferenceRole())
+    image = node.GetImageData() if node is not None and node.GetClassName() == "vtkMRMLScalarVolumeNode" else None
+    if image is None or image.GetNumberOfScalarComponents() != 1:
+        return None
+    return node if geometry_of_node(node).same_grid(geometry) else None
+
+
 def writeSegmentation(node, path, token, onlyRole=None):
-    """Write a segmentation node as label map with the values of `ROLES_WORD`; yields events, returns its own scheme.
+    """Write a segmentation node as label map with the values of `ROLES_WORD`; yields events, returns the label map.
 
     :param onlyRole: as in `labelMapOf`.
     """
     labelMap = labelMapOf(node, onlyRole)
     yield from writeLabels(labelMap, path, token)
-    return labelMap.scheme
+    return labelMap
 
 
 def labelMapOf(node, onlyRole=None):

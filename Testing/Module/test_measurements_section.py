@@ -2,13 +2,18 @@
 
 import math
 
+import numpy as np
 import pytest
 import slicer
 from harness import person
 from measure_cases import add_roi, box_beside, compute, expected, measures
-from module_cases import add_segmentation, engine_without
+from module_cases import add_segmentation, ball_in_half_bone, engine_without
 
+from MgImplantSegLib.quantification import QuantifyOptions, quantify
 from MgImplantSegLib.scene.markups import box_of_roi_node
+from MgImplantSegLib.scene.segmentations import add_segmentation_node
+from MgImplantSegLib.scene.volumes import add_volume_node
+from MgImplantSegLib.volume import Volume
 
 
 @pytest.fixture
@@ -39,6 +44,21 @@ def test_measures_need_no_package_that_slicer_lacks(module, monkeypatch):
     node = add_segmentation(slicer.mrmlScene)
     _table, found = module.MgImplantSegLogic().quantify(node, initialNode=node, days=56, distanceMm=0.06)
     assert {measure.symbol: measure.value for measure in found}["BIC"] == pytest.approx(expected().value("BIC"))
+
+
+def test_what_the_scan_has_not_seen_does_not_count(module):
+    labelMap = ball_in_half_bone()
+    seen = np.zeros(labelMap.array.shape, bool)
+    rows, columns = seen.shape[1:]
+    y, x = np.ogrid[-1 : 1 : rows * 1j, -1 : 1 : columns * 1j]
+    seen[:] = y**2 + x**2 < 0.97
+    scan = add_volume_node(slicer.mrmlScene, Volume(np.where(seen, 7, 0).astype(np.int16), labelMap.geometry), "Scan")
+    node = add_segmentation_node(slicer.mrmlScene, labelMap, "Explant", scan)
+    _table, found = module.MgImplantSegLogic().quantify(node, distanceMm=0.6)
+    wanted = quantify(labelMap, QuantifyOptions(distance_mm=0.6, field_of_view=seen)).find("BV/TV")
+    got = next(measure for measure in found if measure.symbol == "BV/TV")
+    assert got.value == pytest.approx(wanted.value)
+    assert got.counts["unknown_voxels"] == wanted.counts["unknown_voxels"] > 0
 
 
 def test_the_scripts_call_gives_a_table_and_measures(module):
