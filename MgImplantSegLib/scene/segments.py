@@ -46,12 +46,19 @@ def has_voxels(segmentation: Any, segment_id: str) -> bool:
     return image is not None and any((plane_yx == value).any() for plane_yx in array_of_image(image))
 
 
+def _bytes_in(values: np.ndarray) -> set[int]:
+    """The values in a uint8 array (n,): pairs are counted, many times as fast as sorting."""
+    even = len(values) // 2 * 2
+    pairs = np.flatnonzero(np.bincount(np.ascontiguousarray(values[:even]).view(np.uint16)))
+    return {*(pairs & 255).tolist(), *(pairs >> 8).tolist(), *values[even:].tolist()}
+
+
 def values_in(array: np.ndarray) -> set[int]:
     """The whole numbers in an array (z, y, x), looked up plane by plane to stay small."""
     found: set[int] = set()
     for plane_yx in array:
-        if plane_yx.dtype == np.uint8:  # counting is many times faster than sorting
-            found.update(np.flatnonzero(np.bincount(plane_yx.ravel())).tolist())
+        if plane_yx.dtype == np.uint8:
+            found.update(_bytes_in(plane_yx.ravel()))
         else:
             found.update(np.unique(plane_yx).tolist())
     return {int(value) for value in found}
