@@ -17,6 +17,7 @@ from typing import Any
 
 from MgImplantSegLib.errors import DependencyError
 from MgImplantSegLib.jobs.agent.frames import read_frame, write_frame
+from MgImplantSegLib.jobs.agent.process_scheduler import clean_variables
 from MgImplantSegLib.jobs.connection import agent_settings, raise_error
 from MgImplantSegLib.jobs.environment import Environment
 from MgImplantSegLib.jobs.ssh_errors import ConnectionFailed, explain_failure
@@ -109,7 +110,7 @@ class SshConnection:
         try:
             self._process = subprocess.Popen(
                 ssh_words(self._environment), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._stderr,
-                **_apart(self._environment.interactive),
+                env=clean_variables(dict(os.environ)), **_apart(self._environment.interactive),
             )  # fmt: skip
         except FileNotFoundError as error:
             raise DependencyError(
