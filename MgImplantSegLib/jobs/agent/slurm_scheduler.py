@@ -104,7 +104,8 @@ class SlurmScheduler:
         if number is not None and not self._is_over(job):
             run_slurm(["scancel", number])
             self._wait_until_over(job)
-        if not self.look(job).state.is_final or job.read("exit") is None:
+        ended = job.read("exit")
+        if ended is None or ended["is_provisional"]:
             job.write("exit", {**Outcome(State.CANCELLED, "Stopped on request.").to_dict(), "ended": time.time()})
 
     @property
