@@ -14,8 +14,8 @@ NAME = "SimulatedMgExplant"
 FILE_NAME = "simulated_explant.nrrd"
 INITIAL_NAME, INITIAL_FILE_NAME = "SimulatedMgExplant before implantation", "simulated_explant_initial.seg.nrrd"
 SHA256 = {
-    FILE_NAME: "0dbcf6528ea21d89e923244dec019b002ba8d0770021a2f55bbf0946dff83c18",
-    INITIAL_FILE_NAME: "f6761c9e700d704456650d4e0e5b6f238345ff5755599dd98c9011a16cc37fac",
+    FILE_NAME: "83052b51e77763dc2e9258e32c86e5bb445525b74c0425fc89ae3147a3fe1281",
+    INITIAL_FILE_NAME: "22e1231394431d022a73e3b0e62795f7e529d31d0b3d539b6c187b6d68e1a448",
 }
 THUMBNAIL = os.path.join(
     os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "Resources", "Icons", f"{NAME}.png"

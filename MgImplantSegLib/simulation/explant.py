@@ -23,8 +23,8 @@ INITIAL_SCHEME = LabelScheme.from_roles({0: Role.BACKGROUND, 3: Role.RESIDUAL_MA
 class SimulatedExplant:
     """A scan, its true label map, the implant before implantation on the same grid, and the true measures.
 
-    What lies outside the round field of view was not seen: it is background in the label maps, and no measure
-    counts it.
+    Cracks narrower than two voxels darken the layer and are labelled as layer. What lies outside the round field of
+    view was not seen: it is background in the label maps, and no measure counts it.
 
     `truth` holds volumes in mm³, the surface in mm², DR in mm/year, BIC and BV/TV in %, and the time in days.
     """

@@ -14,25 +14,32 @@ from MgImplantSegLib.simulation.settings import ImagingParameters
 
 @dataclass(frozen=True)
 class Composition:
-    """The part of each voxel, 0 to 1, that each class fills; what is left is background."""
+    """The part of each voxel, 0 to 1, that each class fills; what is left is background.
+
+    `hairline` is the part that cracks fill which are too narrow for the scan to show: they darken the layer, and are
+    labelled as layer.
+    """
 
     bone: np.ndarray
     layer: np.ndarray
     metal: np.ndarray
+    hairline: np.ndarray | float = 0.0
 
     @property
     def labels(self) -> np.ndarray:
         """uint8 (z, y, x): the class that fills the largest part of the voxel; 0 is background."""
-        rest = 1 - self.bone - self.layer - self.metal
-        return np.argmax(np.stack([rest, self.bone, self.layer, self.metal]), axis=0).astype(np.uint8)
+        layer = self.layer + self.hairline
+        rest = 1 - self.bone - layer - self.metal
+        return np.argmax(np.stack([rest, self.bone, layer, self.metal]), axis=0).astype(np.uint8)
 
 
 def compose(implant: CorrodedImplant, bone: np.ndarray) -> Composition:
     """What fills each voxel; metal displaces layer, the implant displaces bone, cracks are empty."""
     metal = filled_part(implant.metal)
     whole = np.maximum(filled_part(implant.outer), metal)
-    layer = (whole - metal) * (1 - filled_part(implant.crack))
-    return Composition(np.minimum(filled_part(bone), 1 - whole), layer, metal)
+    cracks = (whole - metal) * implant.crack_part
+    layer = whole - metal - cracks
+    return Composition(np.minimum(filled_part(bone), 1 - whole), layer, metal, cracks * implant.crack_is_hairline)
 
 
 def render(

@@ -9,6 +9,10 @@ import numpy as np
 from MgImplantSegLib.simulation.fields import signed_distance, slope_normalised, smooth_field
 from MgImplantSegLib.simulation.settings import CorrosionParameters, ImplantParameters
 
+HAIRLINE_VOXELS = (
+    2.0  # narrower ones are below the sampling limit: shades of the layer, not gaps that anyone could label
+)
+
 
 @dataclass(frozen=True)
 class Frame:
@@ -85,12 +89,15 @@ def _outer_radius(implant: ImplantParameters, along: np.ndarray, angle: np.ndarr
 
 @dataclass(frozen=True)
 class CorrodedImplant:
-    """Level sets (z, y, x) in voxels, negative inside, and the depth coordinate of the layer."""
+    """Arrays (z, y, x): level sets of the bodies in voxels, negative inside; the part of each voxel that cracks fill,
+    0 to 1; where these are too narrow for the scan to show; the depth coordinate of the layer.
+    """
 
     initial: np.ndarray
     outer: np.ndarray
     metal: np.ndarray
-    crack: np.ndarray
+    crack_part: np.ndarray
+    crack_is_hairline: np.ndarray
     layer_position: np.ndarray
 
 
@@ -99,8 +106,7 @@ def corrode(
 ) -> CorrodedImplant:
     """Metal shrunk by a depth that varies over the surface with pits, and the layer that takes its place.
 
-    `layer_position` runs from 0 at the metal to 1 at the outer surface of the layer; `crack` is negative in open
-    cracks of the layer.
+    `layer_position` runs from 0 at the metal to 1 at the outer surface of the layer.
     """
     distance = signed_distance(initial)
     depth = _corrosion_depth(initial, corrosion, voxel_mm, rng)
@@ -111,14 +117,13 @@ def corrode(
     outer = distance - swelling
     metal = np.maximum(distance + np.maximum(depth, 0), outer)
     position = np.clip(metal / np.maximum(metal - outer, 1e-3), 0, 1)
-    crack = _cracks(metal, position, corrosion, voxel_mm, rng)
-    return CorrodedImplant(initial, outer, metal, crack, position)
+    return CorrodedImplant(initial, outer, metal, *_cracks(metal, position, corrosion, voxel_mm, rng), position)
 
 
 def uncorroded(initial: np.ndarray) -> CorrodedImplant:
     """The implant as it was: all metal, no layer, no cracks."""
-    nothing = np.full(initial.shape, 10, np.float32)
-    return CorrodedImplant(initial, initial, initial, nothing, np.zeros_like(initial))
+    nothing = np.zeros_like(initial)
+    return CorrodedImplant(initial, initial, initial, nothing, nothing > 0, nothing)
 
 
 def _corrosion_depth(initial: np.ndarray, corrosion: CorrosionParameters, voxel_mm: float, rng) -> np.ndarray:
@@ -147,17 +152,20 @@ def _add_bump(field: np.ndarray, centre: np.ndarray, radius: float, height: floa
 
 def _cracks(
     metal: np.ndarray, position: np.ndarray, corrosion: CorrosionParameters, voxel_mm: float, rng
-) -> np.ndarray:
-    """Sheets across and along the layer, only in part of it; positive everywhere when there are none."""
+) -> tuple[np.ndarray, np.ndarray]:
+    """Part of each voxel that cracks fill, sheets across and along the layer; where they are hairlines."""
     if corrosion.crack_part <= 0:
-        return np.full(metal.shape, 10, np.float32)
+        return np.zeros(metal.shape, np.float32), np.zeros(metal.shape, bool)
     shape, spacing = metal.shape, corrosion.crack_spacing_mm / voxel_mm
     half_width = corrosion.crack_width_mm / voxel_mm / 2
     across = np.abs(slope_normalised(smooth_field(rng, shape, 0.5 * spacing)))
     level = rng.uniform(0.3, 0.7)
     span = slope_normalised(position - level + 0.05 * smooth_field(rng, shape, spacing))
-    sheet = np.minimum(across, np.abs(span)) - half_width * (1 + 0.4 * smooth_field(rng, shape, spacing))
+    distance = np.minimum(across, np.abs(span))
+    half_width = half_width * np.maximum(1 + 0.4 * smooth_field(rng, shape, spacing), 0)
+    part = np.minimum(distance + half_width, 0.5) - np.maximum(distance - half_width, -0.5)
     where = smooth_field(rng, shape, spacing)
     absent = where < np.quantile(where[::4, ::4, ::4], 1 - corrosion.crack_part)
-    sheet[absent] = 10
-    return np.maximum(sheet, 1 - metal).astype(np.float32)
+    part[absent] = 0
+    part = np.clip(np.minimum(part, metal - 0.5), 0, 1).astype(np.float32)
+    return part, 2 * half_width < HAIRLINE_VOXELS

@@ -242,7 +242,7 @@ def _draw_corrosion(rng: np.random.Generator, implant: ImplantParameters) -> Cor
         swelling_variation_mm=rng.uniform(0.0, 0.25) * depth,
         bare_part=rng.choice([0, 0, 0, rng.uniform(0, 0.2)]),
         crack_spacing_mm=rng.uniform(0.15, 0.6),
-        crack_width_mm=rng.uniform(0.004, 0.03),
+        crack_width_mm=rng.uniform(0.004, 0.06),
         crack_part=rng.choice([0, rng.uniform(0.1, 0.7)]),
     )
 

@@ -11,7 +11,7 @@ from MgImplantSegLib.errors import Cancelled, InputError
 from MgImplantSegLib.events import Events
 from MgImplantSegLib.simulation import ImplantKind, SimulationSettings, simulate_explant
 from MgImplantSegLib.simulation.fields import band_field, filled_part, signed_distance, smooth_field
-from MgImplantSegLib.simulation.imaging import Composition
+from MgImplantSegLib.simulation.imaging import Composition, compose
 from MgImplantSegLib.simulation.implant import Frame, corrode, initial_level_set
 from MgImplantSegLib.simulation.settings import draw_parameters
 from MgImplantSegLib.simulation.truth import (
@@ -114,6 +114,24 @@ def test_a_voxel_has_the_label_that_fills_most_of_it():
         bone=np.array([[[0.3, 0.2, 0.0]]]), layer=np.array([[[0.3, 0.5, 0.1]]]), metal=np.array([[[0.0, 0.3, 0.8]]])
     )
     assert parts.labels.tolist() == [[[0, 2, 3]]]
+
+
+def test_cracks_fill_their_width_and_hairlines_are_labelled_as_layer():
+    corrosion = replace(draw_parameters(SMALL).corrosion, crack_part=1.0, crack_spacing_mm=0.6)
+    ball = ball_level_set(64, 25)
+
+    def labels_and_cracks(width_mm):
+        implant = corrode(ball, replace(corrosion, crack_width_mm=width_mm), 0.02, np.random.default_rng(0))
+        parts = compose(implant, np.full(ball.shape, 100, np.float32))
+        return parts.labels, implant.crack_part
+
+    without, _cracks = labels_and_cracks(1e-9)
+    hairline, thin = labels_and_cracks(0.006)
+    wide, thick = labels_and_cracks(0.06)
+    assert thin.max() < 0.8  # 0.3 voxels wide, here and there more than twice that
+    assert thick.sum() > 4 * thin.sum()
+    assert np.array_equal(hairline, without)
+    assert np.count_nonzero((without == 2) & (wide == 0)) > 500
 
 
 def test_truth_follows_from_its_own_volumes(explant):

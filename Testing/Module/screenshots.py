@@ -54,7 +54,7 @@ def work(widget) -> None:
     person.click(ui.show3DButton)
     person.choose(ui.initialKindSelector, "Segmentation")
     ui.initialSegmentationSelector.setCurrentNode(slicer.util.getNode("SimulatedMgExplant before implantation"))
-    ui.daysSpinBox.value = 56
+    ui.daysSpinBox.value = 168
     ui.distanceSpinBox.value = 0.3
     person.click(ui.addRoiAroundButton)
     person.click(ui.computeButton)

@@ -20,7 +20,7 @@ def work(path):
     volume = slicer.util.loadVolume(str(path))
     segmentation = logic.segment(volume, planes="3", device="auto")
     roi = logic.addRoiAroundImplant(segmentation, 0.5)
-    table, measures = logic.quantify(segmentation, days=56, roiNodes=[roi], distanceMm=0.5)
+    table, measures = logic.quantify(segmentation, days=168, roiNodes=[roi], distanceMm=0.5)
     logic.showIn3D(segmentation)
     for measure in measures:
         print(f"{path.name}: {measure.symbol} = {measure.value:.4g} {measure.unit} ({measure.region})")  # noqa: T201

@@ -109,7 +109,7 @@ def measure(ui, panel, node):
         slicer.util.getFirstNodeByClassByName("vtkMRMLSegmentationNode", INITIAL)
     )
     ui.initialKindSelector.setCurrentIndex(1)
-    ui.daysSpinBox.value = 56
+    ui.daysSpinBox.value = 168
     ui.addRoiAroundButton.click()
     ui.computeButton.click()
     wait(lambda: not panel.measurements.isRunning(), "computed", 600)
@@ -117,8 +117,8 @@ def measure(ui, panel, node):
     from MgImplantSegSections.measureWork import reportOfTable
 
     report = reportOfTable(ui.measuresTableView.mrmlTableNode())
-    check(abs(report.value("V_i") / 2.775 - 1) < 0.05, f"V_i {report.value('V_i'):.3f} mm3, exact 2.775")
-    check(abs(report.value("DR") / 0.686 - 1) < 0.35, f"DR {report.value('DR'):.3f} mm/year, exact 0.686")
+    check(abs(report.value("V_i") / 3.425 - 1) < 0.05, f"V_i {report.value('V_i'):.3f} mm3, exact 3.425")
+    check(abs(report.value("DR") / 0.2106 - 1) < 0.25, f"DR {report.value('DR'):.3f} mm/year, exact 0.211")
     check(any("ROI around implant" in measure.region for measure in report.measures), "the ROI is measured")
     roi = slicer.util.getFirstNodeByClassByName("vtkMRMLMarkupsROINode", "ROI around implant")
     roi.SetCenter(roi.GetCenter()[0] + 0.1, roi.GetCenter()[1], roi.GetCenter()[2])
