@@ -7,8 +7,8 @@ in its own environment, whose Python is given by ``--peer-python``; with Python 
     python3 -m venv PEER
     PEER/bin/pip install volume-segmantics==0.3.2 "albumentations<1.4" scikit-image imageio six torch==2.13.0
 
-where pip has to find a CPU build of torch (and of torchvision). 0.3.2 is what pip gives beside the torch that we train
-with; 0.4 asks for a torch before 2.11. Explants, trainings and predictions that FOLDER holds already are kept.
+where pip has to find a CPU build of torch. 0.3.2 is what pip gives beside the torch that we train with; 0.4 asks for a
+torch before 2.11. Explants, trainings and predictions that FOLDER holds already are kept.
 ``--results FILE`` keeps the table.
 """
 
@@ -20,7 +20,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,7 +57,7 @@ class Contest:
     Parameters
     ----------
     folder : Path
-        Holds explants and all that is made of them.
+        Holds the explants and all that is made of them.
     minutes : float
         Wall-clock time of a training.
     threads : int
@@ -74,9 +74,8 @@ class Contest:
 
     @property
     def name(self) -> str:
-        """Differs where results may not be mixed up."""
-        edge = read_volume(self.training[0] / "image.nrrd").array.shape[0]
-        return f"{self.minutes:g}min-{self.threads}threads-{len(self.training)}x{edge}"
+        """Of the trainings in the folder."""
+        return f"{self.minutes:g}min-{self.threads}threads"
 
     def run(self, words: Sequence[str | Path]) -> float:
         """Run a command with the threads of the contest; minutes that it took."""
@@ -125,13 +124,13 @@ def write_explant(target: Path, seed: int, size: int) -> Path:
     return target
 
 
-def once(report: Path, work: Any) -> dict[str, Any]:
-    """The report in the file, or what the work reports, which is then kept there."""
-    if not report.exists():
+def once(kept: Path, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What the file holds, or what the work reports, which is then kept there."""
+    if not kept.exists():
         done = work()
-        with atomic_output(report) as temporary:
+        with atomic_output(kept) as temporary:
             temporary.write_text(json.dumps(done, indent=1), encoding="utf-8")
-    return json.loads(report.read_text(encoding="utf-8"))
+    return json.loads(kept.read_text(encoding="utf-8"))
 
 
 def train_ours(contest: Contest) -> tuple[Path, dict[str, Any]]:
@@ -147,7 +146,7 @@ def train_ours(contest: Contest) -> tuple[Path, dict[str, Any]]:
         minutes = contest.run([sys.executable, "-m", "MgImplantSegLib", "train", configuration])
         return {"command_minutes": minutes, **facts_of_ours(run)}
 
-    return model, once(contest.folder / f"{contest.name}.ours.json", work)
+    return model, once(contest.folder / f"{contest.name}-ours.json", work)
 
 
 def facts_of_ours(run: Path) -> dict[str, Any]:
@@ -183,29 +182,30 @@ def result_of_ours(contest: Contest) -> Result:
     return Result("MgImplantSegLib, 3 planes", scores, training, seconds)
 
 
-def train_peer(contest: Contest, python: Path) -> tuple[Path, dict[str, Any]]:
+def train_peer(contest: Contest, python: Path, rate: float) -> tuple[Path, dict[str, Any]]:
     """The folder with the peer's checkpoint and what its training took."""
-    folder = contest.folder / "runs" / f"{contest.name}-peer"
+    name = f"{contest.name}-peer" + (f"-rate{rate:g}" if rate else "")
+    folder = contest.folder / "runs" / name
     own_report = folder / "training.json"
 
     def work() -> dict[str, Any]:
         minutes = contest.run(
             [python, PEER_DRIVER, "train", folder, *contest.training, "--minutes", str(contest.minutes),
-             "--threads", str(contest.threads), "--seed", str(FIRST_SEED), "--report", own_report]
+             "--threads", str(contest.threads), "--rate", str(rate), "--seed", str(FIRST_SEED), "--report", own_report]
         )  # fmt: skip
         return {"command_minutes": minutes, **json.loads(own_report.read_text(encoding="utf-8"))}
 
-    return folder, once(contest.folder / f"{contest.name}.peer.json", work)
+    return folder, once(contest.folder / f"{name}.json", work)
 
 
-def result_of_peer(contest: Contest, python: Path, directions: int) -> Result:
+def result_of_peer(contest: Contest, python: Path, rate: float, directions: int) -> Result:
     """The peer's row of the table for that number of directions."""
-    folder, training = train_peer(contest, python)
-    report = folder / f"prediction_{directions}.json"
-    if not report.exists():
+    folder, training = train_peer(contest, python, rate)
+    own_report = folder / f"prediction_{directions}.json"
+    if not own_report.exists():
         contest.run(
             [python, PEER_DRIVER, "predict", folder, *contest.test, "--directions", str(directions),
-             "--threads", str(contest.threads), "--report", report]
+             "--threads", str(contest.threads), "--report", own_report]
         )  # fmt: skip
     scores = []
     for explant in contest.test:
@@ -213,7 +213,7 @@ def result_of_peer(contest: Contest, python: Path, directions: int) -> Result:
         with h5py.File(folder / f"{explant.name}_{directions}.h5") as stream:
             segmented = LabelMap(stream["data"][()], reference.geometry, reference.scheme)
         scores.append(iou_by_role(segmented, explant))
-    seconds = json.loads(report.read_text(encoding="utf-8"))["seconds"]
+    seconds = json.loads(own_report.read_text(encoding="utf-8"))["seconds"]
     return Result(f"volume-segmantics, {directions} directions", scores, training, seconds)
 
 
@@ -223,22 +223,26 @@ def iou_by_role(segmented: LabelMap, explant: Path) -> dict[str, float]:
     return {score.role.value: score.iou for score in found.classes} | {"mean": found.mean_iou}
 
 
-def report(contest: Contest, results: list[Result], command: str) -> str:
+def report(contest: Contest, results: list[Result], command: str, rate_given: bool) -> str:
     """Table and settings as Markdown."""
     ours, peer = results[0].training, results[1].training
     columns = ("program", *ROLES, "training, min", "whole command, min", "iterations", "parameters, million",
                "prediction, s per explant")  # fmt: skip
     lines = [columns, ["---"] * len(columns), *(result.cells() for result in results)]
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    versions = ", ".join(f"{name} {number}" for one in (ours, peer) for name, number in one["versions"].items())
+    versions = "; ".join(", ".join(f"{name} {n}" for name, n in one["versions"].items()) for one in (ours, peer))
     edge = read_volume(contest.test[0] / "image.nrrd").array.shape[0]
+    rate = peer["rate"]
+    search = f"a highest rate of {rate:g}" if rate_given else f"the search in a tenth of the time (found: {rate:.1e})"
     return f"""# Our training and that of volume-segmantics in equal time
 
-`{command}`: {len(contest.training)} explants to learn from (seeds from {FIRST_SEED}), {len(contest.test)} to test on,
+`{command}`:
+{len(contest.training)} explants to learn from (seeds from {FIRST_SEED}), {len(contest.test)} to test on,
 screws of one scanner (imaging seed {IMAGING_SEED}), {edge}³ voxels of {SPACING_UM:g} µm, exact labels;
-{contest.minutes:g} minutes of training each, {contest.threads} threads on as many cores, CPU only, one after the other.
+{contest.minutes:g} minutes of training each, one after the other, CPU only, threads and cores: {contest.threads}.
 IoU, mean ± standard error over the test explants. "Training" ends with the last step of the optimiser; "whole command"
-adds preparation, the last validation and writing the model. Versions: {versions}.
+adds preparation, the last validation and writing the model.
+Versions: {versions}.
 
 {table}
 
@@ -249,9 +253,9 @@ adds preparation, the last validation and writing the model. Versions: {versions
   directions combined by maximum probability. **Its encoder starts from random weights**: it recommends pre-trained
   ImageNet weights, which cannot be had without the internet, so it is at a disadvantage here, and there is nothing to
   train with a frozen encoder. Set for this comparison: images of {peer["image_size"]}² (256² would scale the slices up
-  in training, but not in prediction), batches of 12 (its choice for large GPUs), the search in a tenth of the time at
-  most, the cycle over the time that is left, no early stopping before it is over ({peer["epochs"]} validations), and
-  our allocator settings, without which it is slower.
+  in training, but not in prediction), batches of 12 (its choice for large GPUs), {search}, the cycle
+  over the time that is left, no early stopping before it is over (validations: {peer["epochs"]}), and our allocator
+  settings, which it does not have of its own.
 """
 
 
@@ -269,11 +273,12 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="threads and cores of each program")
     parser.add_argument("--training", type=int, default=4, help="explants to learn from")
     parser.add_argument("--test", type=int, default=2, help="explants to test on")
-    parser.add_argument("--size", type=int, default=128, help="their edge in voxels, a multiple of 32")
+    parser.add_argument("--size", type=int, default=128, help="their edge in voxels; a multiple of 32 fits the peer")
     parser.add_argument("--directions", type=int, nargs="+", default=[3, 12], choices=(3, 12), help="of the peer")
+    parser.add_argument("--peer-rate", type=float, default=0.0, help="its highest learning rate; 0: its own search")
     parser.add_argument("--results", type=Path, help="file for the table, .md")
     arguments = parser.parse_args()
-    folder = arguments.folder.absolute()
+    folder = arguments.folder.absolute() / f"{arguments.training}+{arguments.test}x{arguments.size}"
     keep_to_cores(arguments.threads)
     explants = tuple(
         write_explant(
@@ -286,12 +291,16 @@ def main() -> int:
         folder, arguments.minutes, arguments.threads, explants[: arguments.training], explants[arguments.training :]
     )
     results = [result_of_ours(contest)]
-    results += [result_of_peer(contest, arguments.peer_python, number) for number in arguments.directions]
+    results += [
+        result_of_peer(contest, arguments.peer_python, arguments.peer_rate, number) for number in arguments.directions
+    ]
     command = (
         f"python Testing/Benchmarks/{Path(__file__).name} FOLDER --peer-python PYTHON --minutes {arguments.minutes:g} "
         f"--threads {arguments.threads} --training {arguments.training} --test {arguments.test} --size {arguments.size}"
     )
-    text = report(contest, results, command)
+    if arguments.peer_rate:
+        command += f" --peer-rate {arguments.peer_rate:g}"
+    text = report(contest, results, command, rate_given=bool(arguments.peer_rate))
     sys.stdout.write(text)
     if arguments.results:
         with atomic_output(arguments.results) as temporary:

@@ -121,17 +121,20 @@ class BestInTime(EarlyStopping):
 class TrainerInTime(VolSeg2dTrainer):
     """Its trainer on a CPU, with a time limit."""
 
-    def __init__(self, images: Path, labels: Path, classes: int, settings: Any, minutes: float) -> None:
+    def __init__(self, images: Path, labels: Path, classes: int, settings: Any, minutes: float, rate: float) -> None:
         super().__init__(images, labels, classes, settings)
         self.model_device_num = "cpu"
-        self.clock, self.iterations, self.trained_s = Clock(minutes), 0, 0.0
+        self.rate, self.iterations, self.trained_s = rate, 0, 0.0
+        self.clock = Clock(minutes)
         self.training_loader = BatchesInTime(self.training_loader, self.clock)
 
     def _run_lr_finder(self) -> float:
-        self.clock.end = SEARCH_SHARE
-        rate = super()._run_lr_finder()
-        self.clock.end, self.iterations = 1.0, 0
-        return rate
+        """The rate that it was given, or that of the search."""
+        if not self.rate:
+            self.clock.end = SEARCH_SHARE
+            self.rate = float(super()._run_lr_finder())
+            self.clock.end, self.iterations = 1.0, 0
+        return self.rate
 
     def _lr_exp_stepper(self, step: int) -> float:
         share = max(step / len(self.training_loader), self.clock.share() / SEARCH_SHARE)
@@ -165,7 +168,7 @@ def adapt_to_cpu(threads: int) -> None:
     vol_seg_2d_predictor.create_model_from_file = lambda path, _device: create_model_from_file(path, False, "cpu")
 
 
-def train(explants: list[Path], folder: Path, minutes: float, seed: int) -> dict[str, Any]:
+def train(explants: list[Path], folder: Path, minutes: float, rate: float, seed: int) -> dict[str, Any]:
     """Train on ``image.h5`` and ``labels.h5`` of the explants; the best checkpoint is ``model.pytorch`` in `folder`."""
     for seeded in (random.seed, np.random.seed, torch.manual_seed):
         seeded(seed)
@@ -176,13 +179,13 @@ def train(explants: list[Path], folder: Path, minutes: float, seed: int) -> dict
         slicer.output_data_slices(images, f"data{number}")
         slicer.output_label_slices(labels, f"seg{number}")
     settings.image_size = get_padded_dimension(max(slicer.data_vol_shape))  # slices of 128² are neither scaled nor cut
-    trainer = TrainerInTime(images, labels, slicer.num_seg_classes, settings, minutes)
+    trainer = TrainerInTime(images, labels, slicer.num_seg_classes, settings, minutes, rate)
     trainer.train_model(folder / "model.pytorch", NO_LIMIT, settings.patience, create=True, frozen=False)
     slicer.clean_up_slices()
     return {
         "training_minutes": trainer.trained_s / 60, "iterations": trainer.iterations,
         "epochs": len(trainer.avg_valid_losses), "parameters": trainer._count_parameters(),
-        "image_size": settings.image_size, "versions": {name: version(name) for name in PACKAGES},
+        "image_size": settings.image_size, "rate": trainer.rate, "versions": {name: version(name) for name in PACKAGES},
     }  # fmt: skip
 
 
@@ -207,6 +210,7 @@ def main() -> int:
     parser.add_argument("explants", type=Path, nargs="+")
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--rate", type=float, default=0.0, help="highest learning rate; 0: its search")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--directions", type=int, choices=tuple(QUALITIES), default=3)
     parser.add_argument("--report", type=Path, required=True, help="JSON file for what was done")
@@ -214,7 +218,7 @@ def main() -> int:
     adapt_to_cpu(arguments.threads)
     arguments.folder.mkdir(parents=True, exist_ok=True)
     if arguments.task == "train":
-        done = train(arguments.explants, arguments.folder, arguments.minutes, arguments.seed)
+        done = train(arguments.explants, arguments.folder, arguments.minutes, arguments.rate, arguments.seed)
     else:
         done = predict(arguments.explants, arguments.folder, arguments.directions)
     arguments.report.write_text(json.dumps(done), encoding="utf-8")
