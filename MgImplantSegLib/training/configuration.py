@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -82,8 +83,8 @@ class TrainingConfig:
         """
         folder = Path(folder).absolute()
         config = settings_from_dict(cls, data, folder)
-        data_settings = replace(config.data, cache=folder / config.data.cache)
-        return replace(config, output=folder / config.output, data=data_settings)
+        data_settings = replace(config.data, cache=_normal(folder / config.data.cache))
+        return replace(config, output=_normal(folder / config.output), data=data_settings)
 
     @classmethod
     def read(cls, path: str | Path) -> TrainingConfig:
@@ -97,3 +98,8 @@ class TrainingConfig:
     def to_toml(self) -> str:
         """The configuration as the text of a TOML file."""
         return toml_text(json.loads(json.dumps(self.to_dict())))
+
+
+def _normal(path: Path) -> Path:
+    """The path without ``..``, as messages show it."""
+    return Path(os.path.normpath(path))

@@ -71,6 +71,16 @@ def test_a_file_is_read_with_paths_relative_to_its_folder(tmp_path):
     assert config.training.loss_options == {"weight": 0.2}
 
 
+def test_folders_above_that_of_the_file_are_named_without_detours(tmp_path):
+    (tmp_path / "inputs").mkdir()
+    text = FULL.replace('output = "', 'output = "../results/')
+    assert text != FULL
+    (tmp_path / "inputs" / "config.toml").write_text(text, encoding="utf-8")
+    config = TrainingConfig.read(tmp_path / "inputs" / "config.toml")
+    assert config.run_folder.is_relative_to(tmp_path / "results")
+    assert ".." not in config.run_folder.parts
+
+
 def test_a_configuration_survives_being_saved_with_the_run(tmp_path):
     (tmp_path / "config.toml").write_text(FULL, encoding="utf-8")
     config = TrainingConfig.read(tmp_path / "config.toml")
