@@ -248,7 +248,8 @@ Versions: {versions}.
 
 - Ours: the bundled model's network and settings (`{CONFIGURATION.name}`), random weights at first; one of the explants
   is kept for validation; bf16 where the CPU computes with it.
-- volume-segmantics: its own settings: U-Net with ResNet-34 encoder, Dice loss, all three axes, 20 % of the slices for
+- volume-segmantics 0.3.2, which knows CUDA devices only and is told of the CPU (`{PEER_DRIVER.name}`), float32,
+  with its own settings: U-Net with ResNet-34 encoder, Dice loss, all three axes, 20 % of the slices for
   validation, its augmentation, learning rate search and one cycle of the rate, best checkpoint by validation loss,
   directions combined by maximum probability. **Its encoder starts from random weights**: it recommends pre-trained
   ImageNet weights, which cannot be had without the internet, so it is at a disadvantage here, and there is nothing to
