@@ -17,6 +17,7 @@ from MgImplantSegLib.quantification.surface import surface_area_mm2
 
 DAYS_PER_YEAR = 365.25
 OUTSIDE_TOLERANCE = 0.05
+LEAST_PERCENT_TOLD = 0.1
 NO_INITIAL = f"{NOT_GIVEN} initial screw was given."
 NO_TIME = f"{NOT_GIVEN} time between implantation and explantation was given."
 NO_IMPLANT = "There is no implant in the segmentation."
@@ -125,6 +126,8 @@ def _common_note(context: MeasureContext, volume_mm3: float) -> str:
         percent = 100 * common.residual_left_out_voxels / (common.residual_voxels + common.residual_left_out_voxels)
         beyond = (
             f"{percent:.3g} % of the residual material lies beyond the ends of the initial screw and does not count."
+            if percent >= LEAST_PERCENT_TOLD
+            else ""
         )
     return notes(part, beyond, context.options.initial.shape.note, _outside_note(context))
 

@@ -49,7 +49,7 @@ def write_bundled_model(trained: Path, bundled: Path, history: Sequence[str] = (
     """The trained model as it comes with the engine: small weights, tidied labels, the command that makes it."""
     card, weights = load_model(trained)
     training = {key: value for key, value in card.training.items() if key not in ("commands", "base_model")}
-    training["command"] = "python Testing/Benchmarks/train_bundled_model.py FOLDER"
+    training["command"] = "python Testing/Benchmarks/train_bundled_model.py --processes 2 FOLDER"
     if history:
         training["history"] = list(history)
     card = replace(card, name=NAME, weights_dtype="float16", default_postprocessing="solid_implant", training=training)
