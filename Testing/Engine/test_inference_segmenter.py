@@ -181,6 +181,24 @@ def test_a_body_into_which_no_ball_fits_is_no_implant_and_the_border_is_no_surfa
     assert (tidied[4:36, 4:8, 4:33] < 2).all()
 
 
+def test_a_skin_of_bone_on_the_implant_goes_and_thick_bone_stays(model):
+    array = np.full((44, 44, 60), 100.0, np.float32)
+    array[10:34, 10:34, 20:40] = 900  # the implant
+    array[10:34, 10:34, 18:20] = 350  # a skin of 2 voxels
+    array[10:34, 10:34, 40:52] = 350  # bone of 12 voxels
+    array[34:44, 20:23, 28:31] = 350  # a rod of 3 voxels that stands on the implant
+    volume = Volume(array, Geometry(array.shape, (0.01,) * 3))
+    solid, tidied = (
+        segment_volume(volume, SegmentOptions(model, precision="fp32", postprocessing=name)).label_map.array
+        for name in ("solid_implant", "no_bone_skin")
+    )
+    assert (solid[12:32, 12:32, 18:20] == 1).all()
+    assert not (tidied[12:32, 12:32, 18:20] == 1).any()
+    assert (tidied[10:34, 10:34, 40:52] == 1).all()
+    assert (tidied[36:44, 20:23, 28:31] == solid[36:44, 20:23, 28:31]).all()
+    assert (tidied[solid >= 2] == solid[solid >= 2]).all()
+
+
 def test_a_class_that_has_no_voxel_on_the_models_grid_has_none_on_the_inputs():
     # Class 2 is the second choice of both voxels; half-way between them it would have the largest mean.
     probabilities = np.array([[0.0, 0.55], [0.55, 0.0], [0.45, 0.45]], np.float32)  # (classes, x)

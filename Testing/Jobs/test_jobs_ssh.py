@@ -179,10 +179,10 @@ def test_a_shared_folder_is_not_copied(environment, tmp_path):
 
 @pytest.fixture
 def small_disk(tmp_path) -> Path:
-    """A file system of 12 MB."""
+    """A file system of 24 MB; the engine with its model takes about half of it."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", str(disk)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(disk)]
     if subprocess.run(mount, capture_output=True, check=False).returncode:
         pytest.skip("no right to mount a small disk here")
     yield disk
@@ -200,7 +200,7 @@ def test_a_full_disk_there_is_said_and_nothing_runs(environment, small_disk, tmp
 
 def test_a_job_that_fills_the_disk_has_failed(environment, small_disk):
     with Backend(replace(environment, root=str(small_disk))) as backend:
-        status = run_to_end(backend, worker_request("fill", "9"))
+        status = run_to_end(backend, worker_request("fill", "16"))
         assert status.state is State.FAILED
         assert "No space left" in backend.read_log(status.job).decode()
 
@@ -208,7 +208,7 @@ def test_a_job_that_fills_the_disk_has_failed(environment, small_disk):
 def test_results_are_not_fetched_to_a_full_disk(environment, small_disk):
     with Backend(environment) as backend:
         status = run_to_end(backend, worker_request("count", "1"))
-        (small_disk / "full").write_bytes(bytes(11 << 20))
+        (small_disk / "full").write_bytes(bytes(23 << 20))
         with pytest.raises(OutputError, match="free disk space"):
             backend.fetch(status.job, small_disk / "results", Events())
 
