@@ -21,6 +21,7 @@ IMPLANT_ROLES = (Role.DEGRADATION_LAYER, Role.RESIDUAL_MATERIAL)
 SMALLEST_PART_OF_LARGEST = 0.05
 SMALLEST_BONE_VOXELS = 27
 LEAST_BALL_RADIUS_VOXELS = 7
+SKIN_HALF_VOXELS = 2
 TOUCHING = np.ones((3, 3, 3), dtype=bool)
 
 Tidy = Callable[[np.ndarray, FusedPrediction, LabelScheme], None]
@@ -57,6 +58,17 @@ def _keep_solid_implant(classes_zyx: np.ndarray, prediction: FusedPrediction, sc
     _keep_largest_implant(classes_zyx, prediction, scheme)
 
 
+def _take_skin_off(classes_zyx: np.ndarray, prediction: FusedPrediction, scheme: LabelScheme) -> None:
+    _keep_solid_implant(classes_zyx, prediction, scheme)
+    bone = _classes_of(scheme, (Role.BONE,))
+    implant = np.isin(classes_zyx, _classes_of(scheme, IMPLANT_ROLES))
+    if implant.any():
+        skin = np.zeros(implant.shape, dtype=bool)
+        box = _bounding_box(implant, margin=3 * SKIN_HALF_VOXELS)
+        skin[box] = _thin_bone_on(implant[box], np.isin(classes_zyx[box], bone))
+        _give_next_class(classes_zyx, prediction, skin, bone)
+
+
 def _remove_specks(classes_zyx: np.ndarray, prediction: FusedPrediction, scheme: LabelScheme) -> None:
     _keep_largest_implant(classes_zyx, prediction, scheme)
     bone = _classes_of(scheme, (Role.BONE,))
@@ -76,6 +88,13 @@ POSTPROCESSING: dict[str, Postprocessing] = {
         "as largest_implant, and connected parts of the implant into which no ball with a radius of "
         f"{LEAST_BALL_RADIUS_VOXELS} voxels of the model's grid fits go too: a scan of bone alone has no implant",
         _keep_solid_implant,
+    ),
+    "no_bone_skin": Postprocessing(
+        "no skin of bone",
+        f"as solid_implant, and bone thinner than {2 * SKIN_HALF_VOXELS + 1} voxels of the model's grid goes within "
+        f"{SKIN_HALF_VOXELS} voxels of the implant: the blurred surface of the layer looks like a skin of bone, which "
+        "would raise bone-to-implant contact",
+        _take_skin_off,
     ),
     "no_specks": Postprocessing(
         "no specks",
@@ -144,12 +163,22 @@ def _drop_parts(
         _give_next_class(classes_zyx, prediction, mask, classes)
 
 
-def _bounding_box(mask: np.ndarray) -> tuple[slice, ...]:
-    """The box around the mask and one voxel more on each side, inside the volume."""
+def _thin_bone_on(implant: np.ndarray, bone: np.ndarray) -> np.ndarray:
+    """Bone near to the implant that an opening takes away; beyond the border of the arrays the bone goes on."""
+    width = SKIN_HALF_VOXELS + 1
+    beyond = np.pad(bone, width, mode="edge")
+    opened = ndimage.binary_erosion(beyond, iterations=SKIN_HALF_VOXELS)
+    opened = ndimage.binary_dilation(opened, TOUCHING, iterations=SKIN_HALF_VOXELS)
+    near = ndimage.binary_dilation(implant, TOUCHING, iterations=SKIN_HALF_VOXELS)
+    return bone & near & ~opened[width:-width, width:-width, width:-width]
+
+
+def _bounding_box(mask: np.ndarray, margin: int = 1) -> tuple[slice, ...]:
+    """The box around the mask and a margin more on each side, inside the volume."""
     box = []
     for axis in range(3):
         used = np.flatnonzero(mask.any(axis=tuple({0, 1, 2} - {axis})))
-        box.append(slice(max(used[0] - 1, 0), used[-1] + 2))
+        box.append(slice(max(used[0] - margin, 0), used[-1] + 1 + margin))
     return tuple(box)
 
 
