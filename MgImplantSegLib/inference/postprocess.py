@@ -61,11 +61,11 @@ def _keep_solid_implant(classes_zyx: np.ndarray, prediction: FusedPrediction, sc
 def _take_skin_off(classes_zyx: np.ndarray, prediction: FusedPrediction, scheme: LabelScheme) -> None:
     _keep_solid_implant(classes_zyx, prediction, scheme)
     bone = _classes_of(scheme, (Role.BONE,))
-    implant = np.isin(classes_zyx, _classes_of(scheme, IMPLANT_ROLES))
+    implant = _mask_of(classes_zyx, _classes_of(scheme, IMPLANT_ROLES))
     if implant.any():
         skin = np.zeros(implant.shape, dtype=bool)
         box = _bounding_box(implant, margin=3 * SKIN_HALF_VOXELS)
-        skin[box] = _thin_bone_on(implant[box], np.isin(classes_zyx[box], bone))
+        skin[box] = _thin_bone_on(implant[box], _mask_of(classes_zyx[box], bone))
         _give_next_class(classes_zyx, prediction, skin, bone)
 
 
@@ -121,6 +121,13 @@ def _classes_of(scheme: LabelScheme, roles: Sequence[Role]) -> list[int]:
     return [index for index, label in enumerate(scheme.labels) if label.role in roles]
 
 
+def _mask_of(classes_zyx: np.ndarray, classes: Sequence[int]) -> np.ndarray:
+    """Boolean array (z, y, x), True where a voxel has one of the classes."""
+    is_one = np.zeros(256, dtype=bool)
+    is_one[list(classes)] = True
+    return is_one[classes_zyx]
+
+
 def _sizes(parts: np.ndarray, count: int) -> np.ndarray:
     """Voxels of the parts 1 to `count`."""
     return np.bincount(parts.ravel(), minlength=count + 1)[1:]
@@ -149,9 +156,7 @@ def _drop_parts(
 
     `is_dropped` gets the numbered parts (z, y, x) and their count; it says for each of the parts 1, 2, … if it goes.
     """
-    is_one = np.zeros(256, dtype=bool)
-    is_one[list(classes)] = True
-    mask = is_one[classes_zyx]
+    mask = _mask_of(classes_zyx, classes)
     if not mask.any():
         return
     inside = _bounding_box(mask)

@@ -45,6 +45,8 @@ class CommonPart:
     ----------
     box : Box
         Box around the screw in indices of the volume; it may reach outside.
+    geometry : Geometry
+        The grid of that box.
     initial : bool array (z, y, x)
         The initial screw in that box.
     counted : bool array (z, y, x)
@@ -60,6 +62,7 @@ class CommonPart:
     """
 
     box: Box
+    geometry: Geometry
     initial: np.ndarray
     counted: np.ndarray
     initial_voxels: int
@@ -104,7 +107,16 @@ def common_part(context: MeasureContext) -> CommonPart | None:
     left_out = int(np.count_nonzero(initial)) - initial_voxels
     length_mm = max(0.0, min(before[1], after[1]) - max(before[0], after[0])) if before and after else 0.0
     return CommonPart(
-        box, initial, counted, initial_voxels, residual, residual - inside, left_out, all_residual - residual, length_mm
+        box,
+        geometry,
+        initial,
+        counted,
+        initial_voxels,
+        residual,
+        residual - inside,
+        left_out,
+        all_residual - residual,
+        length_mm,
     )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.quantification.boxes import intersection, relative_to, shape_of, start_of, whole
+from MgImplantSegLib.quantification.boxes import intersection, relative_to, shape_of, whole
 from MgImplantSegLib.quantification.codes import LAYER, METAL, UNKNOWN
 from MgImplantSegLib.quantification.context import MeasureContext
 from MgImplantSegLib.quantification.results import NOT_GIVEN, UNDEFINED, Measure, notes
@@ -108,9 +108,8 @@ def _of_common_part(context: MeasureContext) -> tuple[float, float, str]:
     common = context.common
     if common.initial_voxels == 0:
         return UNDEFINED, UNDEFINED, "not measured"
-    grid = context.geometry.cropped(start_of(common.box), shape_of(common.box))
     area_mm2, method = context.options.initial.shape.area_within_mm2(
-        common.initial, common.counted, grid, context.options.surface
+        common.initial, common.counted, common.geometry, context.options.surface
     )
     return common.initial_voxels * context.geometry.voxel_volume_mm3, area_mm2, method
 

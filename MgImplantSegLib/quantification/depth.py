@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from MgImplantSegLib.quantification.boxes import shape_of, start_of
 from MgImplantSegLib.quantification.codes import LAYER, METAL
 from MgImplantSegLib.quantification.common_part import codes_in
 from MgImplantSegLib.quantification.context import MeasureContext
@@ -48,8 +47,7 @@ def _depths_mm(context: MeasureContext) -> tuple[np.ndarray, np.ndarray, str]:
     faces = faces.chosen(common.counted.ravel()[faces.outer])
     if faces.inner.size == 0:
         return nothing, nothing, f"{NO_METAL} in the common part." if (codes == METAL).any() else NO_METAL
-    place = context.geometry.cropped(start_of(common.box), shape_of(common.box))
-    outside = ~common.initial & context.options.initial.shape.known_on(place)
+    outside = ~common.initial & context.options.initial.shape.known_on(common.geometry)
     if not outside.any():
         return nothing, nothing, "The initial screw fills its scan, so that its surface is not seen."
     depth_mm = distance_to_mm(outside, context.spacing_zyx_mm).ravel()[faces.outer]
