@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.io.label_maps import values_in
 from MgImplantSegLib.scene.annotations import add_color_bar, add_legend, add_scale_bar
 from MgImplantSegLib.scene.canvas import OffscreenCanvas, write_png
 from MgImplantSegLib.scene.frames import local_to_world_ras
 from MgImplantSegLib.scene.meshes import transformed
-from MgImplantSegLib.scene.segments import values_in
 from MgImplantSegLib.scene.viewpoint import Viewpoint, viewpoint_of_points
 
 MOST_NAMED_COLORS = 12
@@ -77,7 +77,7 @@ def _add_key(canvas: OffscreenCanvas, mesh: Any, display: Any, title: str) -> No
         return
     shown = mesh.GetCellData().GetArray(display.GetActiveScalarName()) or mesh.GetPointData().GetScalars()
     rgba, entries = [0.0] * 4, []
-    for value in sorted(values_in(vtk_to_numpy(shown)[None])):
+    for value in values_in(vtk_to_numpy(shown)[None]):
         colors.GetColor(value, rgba)
         entries.append((colors.GetColorName(value), tuple(rgba[:3])))
     add_legend(canvas.renderer, entries, canvas.height)

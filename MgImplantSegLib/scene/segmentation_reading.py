@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.io.label_maps import values_in
 from MgImplantSegLib.io.terminology import is_ignored
 from MgImplantSegLib.labels import BACKGROUND, CLASS_OF_ROLE, Label, LabelScheme, Role
 from MgImplantSegLib.scene.frames import (
@@ -24,7 +25,7 @@ from MgImplantSegLib.scene.frames import (
     vtk_matrix,
 )
 from MgImplantSegLib.scene.nodes import provenance_of_node
-from MgImplantSegLib.scene.segments import BINARY, binary_image, description, role_of_segment, segment_ids, values_in
+from MgImplantSegLib.scene.segments import BINARY, binary_image, description, role_of_segment, segment_ids
 from MgImplantSegLib.scene.standalone import require_slicer
 from MgImplantSegLib.scene.volumes import array_of_image, geometry_of_node
 from MgImplantSegLib.volume import LabelMap
@@ -185,7 +186,7 @@ def _shared_array(segmentation: Any, lattice: Lattice, values: Mapping[str, int]
     array, own_values = array_of_image(image), {i: segmentation.GetSegment(i).GetLabelValue() for i in values}
     same_grid = np.array_equal(_first_xyz(image, lattice), lattice.first_xyz)
     same_grid = same_grid and array.shape == tuple(lattice.size_xyz[::-1])
-    if same_grid and own_values == dict(values) and values_in(array) <= {0, *values.values()}:
+    if same_grid and own_values == dict(values) and set(values_in(array)) <= {0, *values.values()}:
         return array
     return None
 

@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 
 from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.io.label_maps import values_in
 from MgImplantSegLib.io.terminology import IGNORE_ID, terminology_entry, terminology_tag
 from MgImplantSegLib.labels import Label, Role
 from MgImplantSegLib.scene.frames import ijk_to_ras, local_to_world_ras, vtk_matrix
 from MgImplantSegLib.scene.nodes import place_beside, set_provenance
-from MgImplantSegLib.scene.segments import BINARY, values_in
+from MgImplantSegLib.scene.segments import BINARY
 from MgImplantSegLib.scene.standalone import require_slicer
 from MgImplantSegLib.scene.volumes import image_data
 from MgImplantSegLib.volume import LabelMap
@@ -78,7 +79,7 @@ def add_segmentation_node(
 
 def _present_values(label_map: LabelMap) -> set[int]:
     """The values in the array; all must be known."""
-    present = values_in(label_map.array)
+    present = set(values_in(label_map.array))
     known = {*label_map.scheme.values, label_map.scheme.ignore_value} - {None}
     if present <= known:
         return present

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from MgImplantSegLib.io import terminology
 from MgImplantSegLib.io.image_data import Segment
 from MgImplantSegLib.labels import Role
@@ -44,21 +42,3 @@ def has_voxels(segmentation: Any, segment_id: str) -> bool:
     """Whether the binary label map of a segment has any voxel of it."""
     image, value = binary_image(segmentation, segment_id), segmentation.GetSegment(segment_id).GetLabelValue()
     return image is not None and any((plane_yx == value).any() for plane_yx in array_of_image(image))
-
-
-def _bytes_in(values: np.ndarray) -> set[int]:
-    """The values in a uint8 array (n,): pairs are counted, many times as fast as sorting."""
-    even = len(values) // 2 * 2
-    pairs = np.flatnonzero(np.bincount(np.ascontiguousarray(values[:even]).view(np.uint16)))
-    return {*(pairs & 255).tolist(), *(pairs >> 8).tolist(), *values[even:].tolist()}
-
-
-def values_in(array: np.ndarray) -> set[int]:
-    """The whole numbers in an array (z, y, x), looked up plane by plane to stay small."""
-    found: set[int] = set()
-    for plane_yx in array:
-        if plane_yx.dtype == np.uint8:
-            found.update(_bytes_in(plane_yx.ravel()))
-        else:
-            found.update(np.unique(plane_yx).tolist())
-    return {int(value) for value in found}
