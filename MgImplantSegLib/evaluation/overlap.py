@@ -48,6 +48,11 @@ class Evaluation:
         """The score of one class."""
         return {score.role: score for score in self.classes}[Role(role)]
 
+    @property
+    def iou_by_role(self) -> dict[str, float]:
+        """IoU of every class by the value of its role."""
+        return {score.role.value: score.iou for score in self.classes}
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON; NaN becomes None."""
         classes = {score.role.value: _class_dict(score) for score in self.classes}

@@ -19,6 +19,8 @@ from typing import Any
 
 import numpy as np
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
 from MgImplantSegLib.evaluation import evaluate
 from MgImplantSegLib.events import json_ready
 from MgImplantSegLib.files import atomic_output
@@ -64,7 +66,7 @@ def scores(case: Case, options: SegmentOptions) -> dict[str, float]:
     segmentation = segment_volume(volume, options).label_map
     evaluation = evaluate(segmentation, labels)
     report = quantify(segmentation, measuring)
-    row = {score.role.value: score.iou for score in evaluation.classes} | {"mean_iou": evaluation.mean_iou}
+    row = evaluation.iou_by_role | {"mean_iou": evaluation.mean_iou}
     for symbol in ("DR", "BV/TV", "BIC"):
         expected, got = truth.get(symbol, math.nan), _value(report, symbol)
         row[f"{symbol.replace('/', '')}_deviation"] = 100 * (got - expected) / expected if expected else math.nan

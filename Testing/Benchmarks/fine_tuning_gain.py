@@ -65,7 +65,7 @@ def scores(model: Path, explants: list[Path]) -> np.ndarray:
     for explant in explants:
         segmented = segment_volume(read_volume(explant / "explant.nrrd"), SegmentOptions(model)).label_map
         found = evaluate(segmented, read_label_map(explant / "explant_labels.seg.nrrd"))
-        by_role = {score.role.value: score.iou for score in found.classes} | {"mean": found.mean_iou}
+        by_role = found.iou_by_role | {"mean": found.mean_iou}
         rows.append([by_role[role] for role in ROLES])
     return np.array(rows)
 

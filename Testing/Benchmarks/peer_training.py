@@ -220,7 +220,7 @@ def result_of_peer(contest: Contest, python: Path, rate: float, directions: int)
 def iou_by_role(segmented: LabelMap, explant: Path) -> dict[str, float]:
     """IoU of one explant by role, and their mean."""
     found = evaluate(segmented, read_label_map(explant / "labels.seg.nrrd"))
-    return {score.role.value: score.iou for score in found.classes} | {"mean": found.mean_iou}
+    return found.iou_by_role | {"mean": found.mean_iou}
 
 
 def report(contest: Contest, results: list[Result], command: str, rate_given: bool) -> str:

@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
 from MgImplantSegLib.files import atomic_folder
 from MgImplantSegLib.io import write_label_map, write_volume
 from MgImplantSegLib.model_file import load_model, save_model

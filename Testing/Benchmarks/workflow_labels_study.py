@@ -99,7 +99,7 @@ def workflow_scores(folder: Path) -> list[dict[str, float]]:
     rows = []
     for explant in sorted((folder / "test").iterdir()):
         found = evaluate(read_label_map(explant / "workflow.seg.nrrd"), read_label_map(explant / "exact.seg.nrrd"))
-        rows.append({score.role.value: score.iou for score in found.classes} | {"mean": found.mean_iou})
+        rows.append(found.iou_by_role | {"mean": found.mean_iou})
     return rows
 
 

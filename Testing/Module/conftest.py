@@ -110,6 +110,17 @@ def ui(widget):
     return widget.panel.workbench.ui
 
 
+@pytest.fixture
+def measurable(widget, ui):
+    """All named widgets of a panel with a segmentation and a thin shell, so that measuring is quick."""
+    from module_cases import add_segmentation
+
+    add_segmentation(importlib.import_module("slicer").mrmlScene)
+    widget.enter()
+    ui.distanceSpinBox.value = 0.06
+    return ui
+
+
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory):
     """A model file with random weights, made by another process because Slicer's must not import torch."""

@@ -4,82 +4,72 @@ import pytest
 import slicer
 from harness import person
 from measure_cases import add_roi, box_beside, compute, measures
-from module_cases import add_segmentation
 
 
-@pytest.fixture
-def ready(widget, ui):
-    """The panel with a segmentation and a thin shell, so that tests are quick."""
-    add_segmentation(slicer.mrmlScene)
-    widget.enter()
-    ui.distanceSpinBox.value = 0.06
-    return ui
-
-
-def test_moving_a_roi_marks_its_rows_stale_and_moving_it_back_makes_them_current(ready, widget, no_process):
-    roi = add_roi(ready, box_beside((0.1, 0, 0.2)))
-    compute(widget, ready)
+def test_moving_a_roi_marks_its_rows_stale_and_moving_it_back_makes_them_current(measurable, widget, no_process):
+    roi = add_roi(measurable, box_beside((0.1, 0, 0.2)))
+    compute(widget, measurable)
     centre = list(roi.GetCenter())
     roi.SetCenter(centre[0] + 0.05, centre[1], centre[2])
     person.process_events()
-    rows = measures(ready)
+    rows = measures(measurable)
     assert rows["BV/TV", "ROI A"]["State"] == "stale"
     assert next(row["State"] for (symbol, _), row in rows.items() if symbol == "BIC") == "current"
-    assert "stale" in ready.measuresStateLabel.text
+    assert "stale" in measurable.measuresStateLabel.text
     roi.SetCenter(*centre)
     person.process_events()
-    assert measures(ready)["BV/TV", "ROI A"]["State"] == "current"
+    assert measures(measurable)["BV/TV", "ROI A"]["State"] == "current"
 
 
-def test_editing_the_segmentation_or_an_option_marks_all_rows_stale(ready, widget, no_process):
-    compute(widget, ready)
-    ready.daysSpinBox.value = 10
-    assert {row["State"] for row in measures(ready).values()} == {"stale"}
-    compute(widget, ready)
-    node = ready.measuredSegmentationSelector.currentNode()
+def test_editing_the_segmentation_or_an_option_marks_all_rows_stale(measurable, widget, no_process):
+    compute(widget, measurable)
+    measurable.daysSpinBox.value = 10
+    assert {row["State"] for row in measures(measurable).values()} == {"stale"}
+    compute(widget, measurable)
+    node = measurable.measuredSegmentationSelector.currentNode()
     node.GetSegmentation().GetSegment("bone").GetRepresentation("Binary labelmap").Modified()
     node.GetSegmentation().InvokeEvent(slicer.vtkSegmentation.SourceRepresentationModified)
     person.process_events()
-    assert {row["State"] for row in measures(ready).values()} == {"stale"}
+    assert {row["State"] for row in measures(measurable).values()} == {"stale"}
 
 
-def test_auto_computes_again_after_a_roi_has_moved(ready, widget, no_process):
-    roi = add_roi(ready, box_beside((0.1, 0, 0.2)))
-    before = compute(widget, ready)["BV/TV", "ROI A"]["Value"]
-    person.click(ready.autoComputeCheckBox)
+def test_auto_computes_again_after_a_roi_has_moved(measurable, widget, no_process):
+    roi = add_roi(measurable, box_beside((0.1, 0, 0.2)))
+    before = compute(widget, measurable)["BV/TV", "ROI A"]["Value"]
+    person.click(measurable.autoComputeCheckBox)
     roi.SetCenter(roi.GetCenter()[0], roi.GetCenter()[1], roi.GetCenter()[2] - 0.2)
-    person.wait_until(lambda: measures(ready)["BV/TV", "ROI A"]["Value"] != before)
-    assert {row["State"] for row in measures(ready).values()} == {"current"}
+    person.wait_until(lambda: measures(measurable)["BV/TV", "ROI A"]["Value"] != before)
+    assert {row["State"] for row in measures(measurable).values()} == {"current"}
 
 
 def test_a_table_that_comes_back_with_its_scene_is_current_although_it_was_edited_before(
-    ready, widget, no_process, tmp_path
+    measurable, widget, no_process, tmp_path
 ):
     from MgImplantSegLib.scene.scene_files import add_scene, save_scene
 
-    node = ready.measuredSegmentationSelector.currentNode()
+    node = measurable.measuredSegmentationSelector.currentNode()
     node.GetSegmentation().InvokeEvent(slicer.vtkSegmentation.SourceRepresentationModified)
-    compute(widget, ready)
+    compute(widget, measurable)
     bundle = save_scene(slicer.mrmlScene, tmp_path / "scene.mrb")
     slicer.mrmlScene.Clear(0)
     widget.panel.measurements._edits = 0  # a new session
     add_scene(slicer.mrmlScene, bundle)
     person.process_events()
-    assert ready.measuresTableView.mrmlTableNode() is not None
-    assert {row["State"] for row in measures(ready).values()} == {"current"}, ready.measuresStateLabel.text
+    assert measurable.measuresTableView.mrmlTableNode() is not None
+    assert {row["State"] for row in measures(measurable).values()} == {"current"}, measurable.measuresStateLabel.text
 
 
-def test_provenance_and_measures_survive_saving_and_loading_the_scene(ready, widget, no_process, tmp_path):
+def test_provenance_and_measures_survive_saving_and_loading_the_scene(measurable, widget, no_process, tmp_path):
     from MgImplantSegSections.measureWork import reportOfTable
 
     from MgImplantSegLib.scene.nodes import provenance_of_node, set_provenance
     from MgImplantSegLib.scene.scene_files import add_scene, save_scene
     from MgImplantSegLib.scene.standalone import StandaloneScene
 
-    node = ready.measuredSegmentationSelector.currentNode()
+    node = measurable.measuredSegmentationSelector.currentNode()
     set_provenance(node, {"model": "tiny", "options": {"planes": "9"}})
-    compute(widget, ready)
-    value = reportOfTable(ready.measuresTableView.mrmlTableNode()).value("V_r")
+    compute(widget, measurable)
+    value = reportOfTable(measurable.measuresTableView.mrmlTableNode()).value("V_r")
     bundle = save_scene(slicer.mrmlScene, tmp_path / "scene.mrb")
     with StandaloneScene() as other:
         add_scene(other.scene, bundle)
@@ -91,12 +81,12 @@ def test_provenance_and_measures_survive_saving_and_loading_the_scene(ready, wid
         assert report.value("V_r") == pytest.approx(value)
 
 
-def test_two_ways_to_leave_while_computing_leave_nothing(ready, widget):
+def test_two_ways_to_leave_while_computing_leave_nothing(measurable, widget):
     import pathlib
 
-    person.click(ready.computeButton)
-    person.wait_until(lambda: ready.computeButton.text == "Cancel")
-    person.click(ready.computeButton)
+    person.click(measurable.computeButton)
+    person.wait_until(lambda: measurable.computeButton.text == "Cancel")
+    person.click(measurable.computeButton)
     person.wait_until(lambda: not widget.panel.measurements.isRunning())
-    assert "Cancelled" in ready.measuresStateLabel.text
+    assert "Cancelled" in measurable.measuresStateLabel.text
     assert not list(pathlib.Path(slicer.app.temporaryPath).glob("MgImplantSeg-*"))

@@ -16,24 +16,15 @@ from MgImplantSegLib.scene.volumes import add_volume_node
 from MgImplantSegLib.volume import Volume
 
 
-@pytest.fixture
-def ready(widget, ui):
-    """The panel with a segmentation and a thin shell, so that tests are quick."""
-    add_segmentation(slicer.mrmlScene)
-    widget.enter()
-    ui.distanceSpinBox.value = 0.06
-    return ui
-
-
-def test_compute_in_a_child_process_gives_the_engines_measures(ready, widget):
-    rows = compute(widget, ready)
+def test_compute_in_a_child_process_gives_the_engines_measures(measurable, widget):
+    rows = compute(widget, measurable)
     for measure in expected().measures:
         row = rows[measure.symbol, measure.region]
         if math.isfinite(measure.value):
             assert float(row["Value"]) == pytest.approx(measure.value, rel=1e-6)
         assert row["State"] == "current" and row["Unit"] == measure.unit
-    assert "All measures are current" in ready.measuresStateLabel.text
-    assert "DR" in ready.measuresStateLabel.text  # not defined without the screw before, and the reason is said
+    assert "All measures are current" in measurable.measuresStateLabel.text
+    assert "DR" in measurable.measuresStateLabel.text  # not defined without the screw before, and the reason is said
 
 
 def test_measures_need_no_package_that_slicer_lacks(module, monkeypatch):
@@ -72,52 +63,53 @@ def test_the_scripts_call_gives_a_table_and_measures(module):
     assert table.IsA("vtkMRMLTableNode") and table.GetNumberOfRows() == len(found)
 
 
-def test_typed_volume_area_and_days_enter_the_degradation_rate(ready, widget, no_process):
-    assert ready.initialVolumeSpinBox.isHidden()
-    person.choose(ready.initialKindSelector, "Typed")
-    ready.initialVolumeSpinBox.value, ready.initialAreaSpinBox.value, ready.daysSpinBox.value = 0.05, 0.7, 90
-    row = next(row for (symbol, _region), row in compute(widget, ready).items() if symbol == "DR")
+def test_typed_volume_area_and_days_enter_the_degradation_rate(measurable, widget, no_process):
+    assert measurable.initialVolumeSpinBox.isHidden()
+    person.choose(measurable.initialKindSelector, "Typed")
+    measurable.initialVolumeSpinBox.value, measurable.initialAreaSpinBox.value = 0.05, 0.7
+    measurable.daysSpinBox.value = 90
+    row = next(row for (symbol, _region), row in compute(widget, measurable).items() if symbol == "DR")
     residual = expected().value("V_r")
     assert float(row["Value"]) == pytest.approx((0.05 - residual) / (0.7 * 90 / 365.25), rel=1e-4)
 
 
-def test_the_screw_before_may_be_a_segmentation_of_any_name_or_a_model(ready, widget, no_process):
+def test_the_screw_before_may_be_a_segmentation_of_any_name_or_a_model(measurable, widget, no_process):
     from MgImplantSegLib.scene.closed_surfaces import create_closed_surfaces
 
     initial = add_segmentation(slicer.mrmlScene, "Before", radius=11)
-    person.choose(ready.initialKindSelector, "Segmentation")
-    assert "initial segmentation" in ready.computeButton.toolTip
-    ready.initialSegmentationSelector.setCurrentNode(initial)
-    ready.daysSpinBox.value = 90
-    volume = next(float(row["Value"]) for (symbol, _), row in compute(widget, ready).items() if symbol == "V_i")
+    person.choose(measurable.initialKindSelector, "Segmentation")
+    assert "initial segmentation" in measurable.computeButton.toolTip
+    measurable.initialSegmentationSelector.setCurrentNode(initial)
+    measurable.daysSpinBox.value = 90
+    volume = next(float(row["Value"]) for (symbol, _), row in compute(widget, measurable).items() if symbol == "V_i")
     assert volume == pytest.approx(4 / 3 * math.pi * (14 * 0.02) ** 3, rel=0.05)
     create_closed_surfaces(initial)
     model = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLModelNode", "Before")
     model.SetAndObservePolyData(initial.GetClosedSurfaceInternalRepresentation("degradation_layer"))
-    person.choose(ready.initialKindSelector, "Surface model")
-    ready.initialModelSelector.setCurrentNode(model)
-    assert "DR" in {symbol for symbol, _region in compute(widget, ready)}
+    person.choose(measurable.initialKindSelector, "Surface model")
+    measurable.initialModelSelector.setCurrentNode(model)
+    assert "DR" in {symbol for symbol, _region in compute(widget, measurable)}
 
 
-def test_an_oriented_roi_gives_the_engines_bone_volume(ready, widget, no_process):
+def test_an_oriented_roi_gives_the_engines_bone_volume(measurable, widget, no_process):
     box = box_beside((0.1, 0.0, 0.2))
-    add_roi(ready, box)
-    rows = compute(widget, ready)
+    add_roi(measurable, box)
+    rows = compute(widget, measurable)
     assert float(rows["BV/TV", "ROI A"]["Value"]) == pytest.approx(
         expected(rois=(box,)).value("BV/TV", "ROI A"), rel=1e-6
     )
 
 
-def test_a_roi_under_a_transform_gives_the_bone_volume_of_its_place_in_the_world(ready, widget, no_process):
+def test_a_roi_under_a_transform_gives_the_bone_volume_of_its_place_in_the_world(measurable, widget, no_process):
     import vtk
 
-    roi = add_roi(ready, box_beside())
+    roi = add_roi(measurable, box_beside())
     matrix = vtk.vtkMatrix4x4()
     matrix.SetElement(2, 3, 0.15)
     transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
     transform.SetMatrixTransformToParent(matrix)
     roi.SetAndObserveTransformNodeID(transform.GetID())
-    rows = compute(widget, ready)
+    rows = compute(widget, measurable)
     moved = box_beside((0, 0, 0.15))
     assert box_of_roi_node(roi).centre_lps_mm == pytest.approx(moved.centre_lps_mm)
     assert float(rows["BV/TV", "ROI A"]["Value"]) == pytest.approx(
@@ -125,22 +117,22 @@ def test_a_roi_under_a_transform_gives_the_bone_volume_of_its_place_in_the_world
     )
 
 
-def test_add_around_implant_places_a_roi_of_the_implants_size_plus_twice_the_distance(ready):
-    person.click(ready.addRoiAroundButton)
-    (row,) = person.rows_of(ready.roiTable)
+def test_add_around_implant_places_a_roi_of_the_implants_size_plus_twice_the_distance(measurable):
+    person.click(measurable.addRoiAroundButton)
+    (row,) = person.rows_of(measurable.roiTable)
     sizes = [float(text) for text in row[1].split(" × ")]
     assert sizes == pytest.approx([2 * 12 * 0.02 + 2 * 0.06] * 3, abs=0.03)
     assert row[0] == "ROI around implant"
-    ready.roiTable.selectRow(0)
-    person.click(ready.removeRoiButton)
-    assert person.rows_of(ready.roiTable) == []
+    measurable.roiTable.selectRow(0)
+    person.click(measurable.removeRoiButton)
+    assert person.rows_of(measurable.roiTable) == []
     assert slicer.mrmlScene.GetFirstNodeByName("ROI around implant") is not None
 
 
-def test_a_segment_of_unknown_meaning_is_asked_for_and_its_role_is_kept_with_the_node(ready, widget, no_process):
+def test_a_segment_of_unknown_meaning_is_asked_for_and_its_role_is_kept_with_the_node(measurable, widget, no_process):
     from harness.values import unwrap, wrap
 
-    node = ready.measuredSegmentationSelector.currentNode()
+    node = measurable.measuredSegmentationSelector.currentNode()
     segment = node.GetSegmentation().GetSegment("residual_material")
     segment.SetName("Segment_3")
     segment.SetTag("TerminologyEntry", "")
@@ -149,29 +141,29 @@ def test_a_segment_of_unknown_meaning_is_asked_for_and_its_role_is_kept_with_the
     node.GetSegmentation().RemoveSegment("residual_material")
     node.GetSegmentation().AddSegment(copy, "s3")
     person.process_events()
-    assert 'what the segment "Segment_3" is' in ready.computeButton.toolTip
-    combo = wrap(unwrap(ready.classTable).cellWidget(2, 1))
+    assert 'what the segment "Segment_3" is' in measurable.computeButton.toolTip
+    combo = wrap(unwrap(measurable.classTable).cellWidget(2, 1))
     person.choose(combo, "residual material")
     combo.activated(2)
-    assert ready.computeButton.enabled, ready.computeButton.toolTip
-    value = next(float(row["Value"]) for (symbol, _), row in compute(widget, ready).items() if symbol == "V_r")
+    assert measurable.computeButton.enabled, measurable.computeButton.toolTip
+    value = next(float(row["Value"]) for (symbol, _), row in compute(widget, measurable).items() if symbol == "V_r")
     assert value == pytest.approx(expected().value("V_r"), rel=1e-6)
 
 
-def test_every_button_says_what_it_does_once_there_are_measures(ready, widget, no_process):
-    compute(widget, ready)
-    for button in (ready.showPlotButton, ready.exportCsvButton, ready.copyMeasuresButton):
+def test_every_button_says_what_it_does_once_there_are_measures(measurable, widget, no_process):
+    compute(widget, measurable)
+    for button in (measurable.showPlotButton, measurable.exportCsvButton, measurable.copyMeasuresButton):
         assert button.enabled and button.toolTip
 
 
-def test_the_table_can_be_saved_copied_and_plotted(ready, widget, no_process, tmp_path):
+def test_the_table_can_be_saved_copied_and_plotted(measurable, widget, no_process, tmp_path):
     from PySide6.QtWidgets import QApplication
 
-    assert not ready.showPlotButton.enabled
-    compute(widget, ready)
+    assert not measurable.showPlotButton.enabled
+    compute(widget, measurable)
     widget.panel.measurements.export(tmp_path / "m.csv")
     assert "Symbol" in (tmp_path / "m.csv").read_text("utf-8").splitlines()[0]
-    person.click(ready.copyMeasuresButton)
+    person.click(measurable.copyMeasuresButton)
     assert QApplication.clipboard().text().splitlines()[0].split("\t") == [
         "Symbol",
         "Measure",
@@ -180,34 +172,38 @@ def test_the_table_can_be_saved_copied_and_plotted(ready, widget, no_process, tm
         "Region",
         "State",
     ]
-    person.click(ready.showPlotButton)
+    person.click(measurable.showPlotButton)
     chart = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLPlotChartNode")
     assert "mm" in chart.GetXAxisTitle() and chart.GetNumberOfPlotSeriesNodes() >= 1
 
 
-def test_unfolding_a_section_does_not_show_what_is_hidden(ready):
-    ready.measurementsSection.collapsed = False
-    assert ready.computeProgressBar.isHidden() and ready.initialModelSelector.isHidden()
-    ready.measurementsSection.collapsed = True
-    person.choose(ready.initialKindSelector, "Surface model")
-    ready.measurementsSection.collapsed = False
-    assert not ready.initialModelSelector.isHidden() and ready.initialVolumeSpinBox.isHidden()
+def test_unfolding_a_section_does_not_show_what_is_hidden(measurable):
+    measurable.measurementsSection.collapsed = False
+    assert measurable.computeProgressBar.isHidden() and measurable.initialModelSelector.isHidden()
+    measurable.measurementsSection.collapsed = True
+    person.choose(measurable.initialKindSelector, "Surface model")
+    measurable.measurementsSection.collapsed = False
+    assert not measurable.initialModelSelector.isHidden() and measurable.initialVolumeSpinBox.isHidden()
 
 
-def test_methods_are_the_engines_and_all_measures_can_be_asked_for(ready, widget, no_process):
+def test_methods_are_the_engines_and_all_measures_can_be_asked_for(measurable, widget, no_process):
     from MgImplantSegLib.quantification.contact_methods import CONTACT_METHODS
     from MgImplantSegLib.quantification.degradation import RATE_FORMS
     from MgImplantSegLib.quantification.surface import SURFACE_METHODS
 
-    for combo, registry in ((ready.surfaceAreaSelector, SURFACE_METHODS), (ready.rateFormSelector, RATE_FORMS),
-                            (ready.contactSelector, CONTACT_METHODS)):  # fmt: skip
+    methods = {
+        measurable.surfaceAreaSelector: SURFACE_METHODS,
+        measurable.rateFormSelector: RATE_FORMS,
+        measurable.contactSelector: CONTACT_METHODS,
+    }
+    for combo, registry in methods.items():
         assert len(person.texts_of(combo)) == len(registry)
-    few = set(compute(widget, ready))
-    person.choose(ready.contactSelector, "Crofton")
-    assert {row["State"] for row in measures(ready).values()} == {"stale"}
-    ready.methodsGroup.collapsed = False
-    person.click(ready.allMeasuresCheckBox)
-    rows = compute(widget, ready)
+    few = set(compute(widget, measurable))
+    person.choose(measurable.contactSelector, "Crofton")
+    assert {row["State"] for row in measures(measurable).values()} == {"stale"}
+    measurable.methodsGroup.collapsed = False
+    person.click(measurable.allMeasuresCheckBox)
+    rows = compute(widget, measurable)
     assert len(rows) > len(few)
     method = next(row["Method"] for (symbol, _region), row in rows.items() if symbol == "BIC")
     assert "Crofton" in method
