@@ -31,6 +31,7 @@ PYTHON_VERSIONS = ((3, 11), (3, 12))
 EXTRAS = "scene,figures,test"
 STAMP = "mgimplantseg-setup.txt"
 UNFINISHED = "unfinished"
+VENV = ("-m", "venv")
 DOWNLOAD_MB = 620
 DISK_GB = 3.0
 CUDA_DOWNLOAD_GB = 3
@@ -173,7 +174,8 @@ def _remove_old(folder: Path) -> None:
 def _make_empty_environment(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / STAMP).write_text(UNFINISHED, "utf-8")
-    done = subprocess.run([sys.executable, "-m", "venv", str(folder)], capture_output=True, text=True, env=clean_env())
+    command = [sys.executable, *VENV, str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, env=clean_env())
     if done.returncode:
         raise SetupError(
             f"Expected `{sys.executable} -m venv` to work, got: {' '.join((done.stdout + done.stderr).split())[-300:]} "
