@@ -65,7 +65,8 @@ def _words(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> It
 
 def _word(action: argparse.Action, value: Any, before: str) -> Word:
     if action.type is output_path:
-        return before + Path(value).name
+        name = Path(value).name
+        return before + (f"./{name}" if name.startswith("-") else name)
     if isinstance(value, Path) or (isinstance(value, str) and is_path(value)):
         return InputPath(Path(value), before)
     return f"{before}{value}"

@@ -114,6 +114,7 @@ def _create(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
             f"{plan.disk_gb:g} GB on disk.")  # fmt: skip
     if not arguments.yes:
         return {"plan": vars(plan), "text": f"{text}\nMake it: add --yes"}
+    events.warning(text, "size")
     made = make_python(environment, plan, events)
     if environment.kind is not Kind.THIS:
         save_environment(made)

@@ -15,6 +15,7 @@ from MgImplantSegLib.errors import InputError
 
 THIS_COMPUTER = "this"
 SECRET = re.compile(r"(?i)pass(word|phrase|wd)|secret|token|api_?key|private_?key|credential")
+ASSIGNMENT = re.compile(r"""(\w+)=["']?[^\s"'$`]""")  # of a value that stands there, not of one that is asked for
 VALID_NAME = re.compile(r"[^\x00-\x1f\x7f/\\]{1,80}")
 
 
@@ -109,7 +110,8 @@ class Environment:
             self._require(getattr(self, name) >= 0, f"{name} of 0 or more", getattr(self, name))
         for option in self.sbatch_options:
             self._require(option.startswith("-"), "options of sbatch that start with -", option)
-        for name in self.variables:
+        assigned = [name for text in (*self.setup, *self.sbatch_options) for name in ASSIGNMENT.findall(text)]
+        for name in (*self.variables, *assigned):
             if SECRET.search(name):
                 raise InputError(f"Expected no secret in the environment {self.name!r}, got the variable {name}.",
                                  "Set it in the start-up files of that machine instead.")  # fmt: skip

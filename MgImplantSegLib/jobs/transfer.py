@@ -14,7 +14,7 @@ from MgImplantSegLib.jobs.agent.store import CHUNK_BYTES, DamagedCopy
 from MgImplantSegLib.jobs.bundle import Bundle, make_bundle, state_of_files
 from MgImplantSegLib.jobs.connection import Connection
 from MgImplantSegLib.jobs.engine_archive import engine_archive
-from MgImplantSegLib.jobs.environment import Environment
+from MgImplantSegLib.jobs.environment import Environment, Kind
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def send_input(connection: Connection, environment: Environment, path: Path, eve
     path = Path(os.path.abspath(path))
     if not path.exists():
         raise InputError(f"Expected a file or folder, got {path}, where there is none.", "Correct the path.")
-    there = str(path) if connection.is_here else mapped_path(path, environment.path_map)
+    there = _path_there(connection, environment, path)
     if there is None:
         bundle = make_bundle(path, events)
         return SentInput(f"{send_bundle(connection, bundle, events)}/{bundle.main}", bundle.digest)
@@ -55,6 +55,20 @@ def send_input(connection: Connection, environment: Environment, path: Path, eve
         raise InputError(f"Expected {path} as {there} in the environment {environment.name!r}, got none there.",
                          "Correct the environment's path_map.")  # fmt: skip
     return SentInput(there, f"{there} {state_of_files(path)}")
+
+
+def _path_there(connection: Connection, environment: Environment, path: Path) -> str | None:
+    """Where the job sees a file as it is; None if it has to be copied.
+
+    Computing nodes see the disk of the root folder, for the jobs lie there; of other disks nobody knows.
+    """
+    mapped = mapped_path(path, environment.path_map)
+    if not connection.is_here or mapped is not None:
+        return mapped
+    if environment.kind is not Kind.SLURM:
+        return str(path)
+    disks = {os.stat(place).st_dev for place in (connection.ask("hello")[0]["root"], path, path.parent)}
+    return str(path) if len(disks) == 1 else None
 
 
 def mapped_path(path: Path, path_map: tuple[tuple[str, str], ...]) -> str | None:

@@ -34,7 +34,7 @@ def test_a_scan_segmented_elsewhere_is_as_if_segmented_here(name, make_environme
     words = [
         "segment",
         "my scan é.nrrd",
-        "out put.seg.nrrd",
+        "./-out put.seg.nrrd",
         "--model",
         "own.mgmodel",
         "--planes",
@@ -43,14 +43,17 @@ def test_a_scan_segmented_elsewhere_is_as_if_segmented_here(name, make_environme
         "cpu",
     ]
     assert main([*words, "--environment", f"test {name}", "--json", "there.json"]) == 0
-    assert main([*words[:2], "here/out put.seg.nrrd", *words[3:], "--json", "here.json"]) == 0
-    there, here = read_label_map(tmp_path / "out put.seg.nrrd"), read_label_map(tmp_path / "here" / "out put.seg.nrrd")
+    assert main([*words[:2], "here/-out put.seg.nrrd", *words[3:], "--json", "here.json"]) == 0
+    there, here = (
+        read_label_map(tmp_path / "-out put.seg.nrrd"),
+        read_label_map(tmp_path / "here" / "-out put.seg.nrrd"),
+    )
     assert np.array_equal(there.array, here.array)
     assert len(np.unique(here.array)) > 1
     assert there.geometry == here.geometry
     results = [json.loads(Path(file).read_text("utf-8")) for file in ("there.json", "here.json")]
     assert results[0]["classes"] == results[1]["classes"]
-    assert results[0]["files"] == [str(tmp_path / "out put.seg.nrrd")]
+    assert results[0]["files"] == [str(tmp_path / "-out put.seg.nrrd")]
 
 
 def test_a_failure_there_is_the_commands_own_error(make_environment, tmp_path, monkeypatch, capsys):

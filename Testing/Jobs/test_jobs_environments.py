@@ -51,8 +51,9 @@ def test_an_environment_comes_back_from_the_file_as_it_was():
     environment = Environment(
         "my é \"server\" '; $(x)", Kind.SLURM, python="/p y/bin/python", root="~/jobs", host="me@login", port=2222,
         ssh_config="~/c", identity_file="~/k", interactive=True, path_map=(("/data é", "/mnt/data"),), processes=4,
-        variables={"A b": ODD}, setup=("module load cuda", 'echo "$HOME"'), partition="gpu", account="me", nodes=2,
-        cpus=8, gpus=4, memory_gb=1.5, time_minutes=90, sbatch_options=("--constraint=a100&nvlink",), grace_s=60.0,
+        variables={"A b": ODD}, setup=("module load cuda", 'A_TOKEN="$(cat ~/x)"'), partition="gpu", account="me",
+        nodes=2, cpus=8, gpus=4, memory_gb=1.5, time_minutes=90, sbatch_options=("--constraint=a100&nvlink",),
+        grace_s=60.0,
     )  # fmt: skip
     path = save_environment(environment)
     assert find_environment(environment.name) == environment
@@ -76,6 +77,7 @@ def test_an_environment_comes_back_from_the_file_as_it_was():
         ('[environments.a]\nkind = "local"\npython = "p"\nsetup = "one"\n', "a list of texts"),
         ('[environments.a]\nkind = "local"\npython = "p"\npath_map = [["a"]]\n', "pairs of folders"),
         ('[environments.a]\nkind = "local"\npython = "p"\nvariables = {API_TOKEN = "x"}\n', "no secret"),
+        ('[environments.a]\nkind = "local"\npython = "p"\nsetup = ["export A_TOKEN=x"]\n', "variable A_TOKEN. Set"),
         ('[environments.a]\nkind = "slurm"\npython = "p"\nsbatch_options = ["gpu"]\n', "start with -"),
         ("[environments", "TOML"),
         ("[other]\nx = 1\n", "only tables"),

@@ -9,24 +9,30 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from job_cases import wait_for, worker_request
 
 from MgImplantSegLib.cli.batch_samples import samples_of
 from MgImplantSegLib.cli.job_actions import request_of
-from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.jobs.agent import processes, start_runner
+from MgImplantSegLib.errors import DependencyError, InputError
+from MgImplantSegLib.events import Events
+from MgImplantSegLib.jobs.agent import process_scheduler, processes, start_runner
 from MgImplantSegLib.jobs.agent.agent import Agent
 from MgImplantSegLib.jobs.agent.frames import read_frame, write_frame
 from MgImplantSegLib.jobs.agent.job_folder import JobFolder, State
 from MgImplantSegLib.jobs.agent.outcome import Outcome, judge
 from MgImplantSegLib.jobs.agent.store import DamagedCopy
-from MgImplantSegLib.jobs.connection import agent_settings
-from MgImplantSegLib.jobs.environment import Environment
+from MgImplantSegLib.jobs.backend import Backend
+from MgImplantSegLib.jobs.connection import agent_settings, connect
+from MgImplantSegLib.jobs.environment import Environment, Kind
 from MgImplantSegLib.jobs.request import InputPath, engine_request, slug
 from MgImplantSegLib.jobs.training_request import training_request
-from MgImplantSegLib.jobs.transfer import mapped_path
+from MgImplantSegLib.jobs.transfer import mapped_path, send_input
 
 CANCELLED, RESULT = {"event": "cancelled"}, {"event": "result"}
 ERROR = {"event": "error", "message": "bad", "remedy": "do"}
@@ -148,6 +154,62 @@ def test_a_file_that_arrives_damaged_is_thrown_away(agent):
     agent.put(digest, 0, b"right")
     agent.complete(digest)
     assert agent.files_here([digest]) == {"bytes": {digest: None}}
+
+
+def test_two_clients_that_send_the_same_file_do_not_cut_it_off(agent):
+    digest = hashlib.sha256(b"one file").hexdigest()
+    for offset, part in ((0, b"one"), (3, b" fi"), (0, b"one"), (6, b"le"), (3, b" fi"), (6, b"le")):
+        agent.put(digest, offset, part)
+    agent.complete(digest)
+    assert agent.files_here([digest]) == {"bytes": {digest: None}}
+
+
+def test_a_folder_in_which_others_work_is_not_made_private(tmp_path):
+    (tmp_path / "group").mkdir()
+    (tmp_path / "group").chmod(0o775)
+    (tmp_path / "group" / "report.txt").touch()
+    with pytest.raises(InputError, match=r"report\.txt in it.*group/mgimplantseg"):
+        Agent(agent_settings(Environment("x", python=sys.executable, root=str(tmp_path / "group")))).hello()
+    assert [path.name for path in (tmp_path / "group").iterdir()] == ["report.txt"]
+    assert (tmp_path / "group").stat().st_mode & 0o777 == 0o775
+
+
+@pytest.fixture
+def slow_to_start(tmp_path) -> Environment:
+    """Its set-up lines take two seconds."""
+    return Environment("x", python=sys.executable, root=str(tmp_path / "root"), setup=("sleep 2",))
+
+
+def test_set_up_lines_that_never_end_are_said_and_leave_nothing(slow_to_start, monkeypatch):
+    monkeypatch.setattr(process_scheduler, "SECONDS_TO_START", 0.5)
+    with Backend(slow_to_start) as backend:
+        with pytest.raises(DependencyError, match=r"start within 0\.5 s.*`setup` lines"):
+            backend.submit(worker_request("count", "1"), Events())
+        assert backend.list() == []
+
+
+def test_a_job_that_is_cancelled_before_it_has_begun_never_begins(slow_to_start, tmp_path):
+    with Backend(slow_to_start) as backend, Backend(slow_to_start) as other, ThreadPoolExecutor() as pool:
+        submission = pool.submit(backend.submit, worker_request("count", "1"), Events())
+        (status,) = wait_for(other.list, "the job")
+        assert status.state is State.PENDING
+        assert other.cancel(status.job).state is State.CANCELLED
+        assert submission.result().state is State.CANCELLED
+        assert other.read_log(status.job) == b""
+
+
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="a second disk is needed")
+def test_a_file_on_a_disk_that_computing_nodes_may_not_see_is_copied(tmp_path):
+    cluster = Environment("x", Kind.SLURM, python=sys.executable, root=str(tmp_path / "root"))
+    mapped = replace(cluster, path_map=(("/dev/shm", "/dev/shm"),))
+    (tmp_path / "scan.nrrd").touch()
+    with tempfile.NamedTemporaryFile(dir="/dev/shm", suffix=".nrrd") as other_disk:
+        scan = Path(other_disk.name)
+        cases = ((cluster, tmp_path / "scan.nrrd", tmp_path), (cluster, scan, tmp_path / "root" / "sets"),
+                 (mapped, scan, scan.parent))  # fmt: skip
+        for environment, path, folder in cases:
+            sent = send_input(connect(environment), environment, path, Events())
+            assert Path(sent.there).is_relative_to(folder) and Path(sent.there).exists()
 
 
 def test_words_that_name_files_go_along_and_others_stay(tmp_path, monkeypatch):

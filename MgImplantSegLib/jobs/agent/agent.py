@@ -25,6 +25,7 @@ from MgImplantSegLib.jobs.agent.store import FileStore
 
 Answer = dict[str, Any] | tuple[dict[str, Any], bytes]
 LONGEST_READ = 4 << 20
+OWN_FOLDERS = {"jobs", "blobs", "sets", "engines", "cache"}
 STARTS_ANEW = (State.FAILED, State.CANCELLED, State.LOST)
 
 
@@ -62,6 +63,7 @@ class Agent:
 
     def hello(self) -> dict[str, Any]:
         """Who answers here."""
+        _require_own_folder(self._root)
         with output_errors(self._root):
             self._jobs.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._root.chmod(0o700)
@@ -231,6 +233,16 @@ class Agent:
             "command": description["shown"],
             "submitted_as": description.get("environment", ""),
         }  # fmt: skip
+
+
+def _require_own_folder(root: Path) -> None:
+    """Raise InputError if others work in `root`: it is made private, which would lock them out."""
+    if os.name == "nt" or not root.is_dir() or not root.stat().st_mode & 0o077:
+        return
+    strange = sorted({entry.name for entry in root.iterdir()} - OWN_FOLDERS)
+    if strange:
+        raise InputError(f"Expected a folder of its own as root, got {root}, which has {strange[0]} in it.",
+                         f"Name a new folder: {root / 'mgimplantseg'}")  # fmt: skip
 
 
 def _with_home(values: dict[str, Any]) -> dict[str, Any]:

@@ -33,6 +33,9 @@ class Outcome:
                 "is_provisional": self.is_provisional}  # fmt: skip
 
 
+STOPPED = Outcome(State.CANCELLED, "Stopped on request.")
+
+
 def judge(events: Path, first_byte: int, code: int, last_words: str = "") -> Outcome:
     """The outcome of a command that ended with `code` and whose events begin at `first_byte` of the file.
 

@@ -11,7 +11,7 @@ from typing import Any
 from MgImplantSegLib.errors import DependencyError
 from MgImplantSegLib.jobs.agent import processes
 from MgImplantSegLib.jobs.agent.job_folder import JobFolder, State
-from MgImplantSegLib.jobs.agent.outcome import Outcome
+from MgImplantSegLib.jobs.agent.outcome import STOPPED, Outcome
 from MgImplantSegLib.jobs.agent.start_script import runner_words, write_start_script
 
 SECONDS_TO_START = 60.0
@@ -41,7 +41,7 @@ class ProcessScheduler:
             process = _start(words, job, log)
         if os.name == "nt":
             _wait_for_runner(job, process)
-        elif process.wait(SECONDS_TO_START) != 0:
+        elif _exit_code(process) != 0:
             raise DependencyError(
                 f"Expected {words[0]} to start the job, got: {job.last_line() or 'no message'}",
                 "Test the environment: jobs environments test",
@@ -68,13 +68,15 @@ class ProcessScheduler:
                        "See the log; go on with: jobs resume")  # fmt: skip
 
     def stop(self, job: JobFolder) -> None:
-        """Ask the runner to stop the command; without a runner end whatever is left."""
+        """Ask the runner to stop the command; without a runner end whatever is left, and let none begin."""
         job.ask_to_stop()
         deadline = time.monotonic() + job.description["grace_s"] + SECONDS_SPARE
         while self.look(job).state is State.RUNNING and time.monotonic() < deadline:
             time.sleep(0.1)
         _wait_for_the_end(job)
         processes.end_marked(str(job.path))
+        if not self.look(job).state.is_final:
+            job.write("exit", {**STOPPED.to_dict(), "ended": time.time()})
 
 
 def clean_variables(variables: dict[str, str]) -> dict[str, str]:
@@ -97,6 +99,19 @@ def _start(words: list[str], job: JobFolder, log) -> subprocess.Popen:
     except OSError as error:
         raise DependencyError(
             f"Expected a Python at {words[0]}, got: {error.strerror}.", "Correct `python` of the environment."
+        ) from error
+
+
+def _exit_code(process: subprocess.Popen) -> int:
+    """How the starting program ended; one that takes too long is ended with all that it has started."""
+    try:
+        return process.wait(SECONDS_TO_START)
+    except subprocess.TimeoutExpired as error:
+        processes.kill_tree(process)
+        process.wait()
+        raise DependencyError(
+            f"Expected the job to start within {SECONDS_TO_START:g} s, got no sign of it.",
+            "Run the environment's `setup` lines by hand there and see what takes so long.",
         ) from error
 
 

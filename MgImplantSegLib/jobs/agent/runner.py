@@ -14,7 +14,7 @@ from MgImplantSegLib.errors import MgImplantSegError
 from MgImplantSegLib.jobs.agent import processes
 from MgImplantSegLib.jobs.agent.job_folder import JobFolder, State
 from MgImplantSegLib.jobs.agent.launch import can_resume, command_environment, command_line
-from MgImplantSegLib.jobs.agent.outcome import Outcome, judge
+from MgImplantSegLib.jobs.agent.outcome import STOPPED, Outcome, judge
 from MgImplantSegLib.jobs.agent.slurm_commands import SlurmJob
 
 SECONDS_BETWEEN_LOOKS = 0.1
@@ -63,7 +63,8 @@ class Runner:
             if hasattr(signal, name):
                 signal.signal(getattr(signal, name), lambda number, _frame: self._signals.append(number))
         processes.adopt_orphans()
-        if self._job.read("exit") is not None:
+        ended = self._job.read("exit")
+        if ended is not None and ended["is_provisional"]:
             self._job.prepare_next_attempt()
         if self._slurm is not None:
             self._job.write("slurm", {"job": self._slurm.number})
@@ -73,7 +74,7 @@ class Runner:
     def run(self) -> int:
         """Run the command to its end; returns 0 when the job is done."""
         try:
-            outcome = self._run_command()
+            outcome = STOPPED if self._job.stop_is_asked else self._run_command()
         except (OSError, MgImplantSegError) as error:
             outcome = Outcome(State.FAILED, f"The command could not be run: {error}", "Test the environment.")
         self._record(outcome)
@@ -142,7 +143,7 @@ class Runner:
     def _judge(self, code: int) -> Outcome:
         outcome = judge(self._job.events, self._first_byte, code, self._job.last_line())
         if outcome.state is State.DONE or self._stopped is StopReason.ASKED:
-            return outcome if outcome.state is State.DONE else Outcome(State.CANCELLED, "Stopped on request.")
+            return outcome if outcome.state is State.DONE else STOPPED
         if self._slurm is not None and (self._stopped is not None or outcome.state is State.CANCELLED):
             return self._interrupted_by_slurm()
         if self._stopped is not None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.jobs.agent.job_folder import JobFolder, State
-from MgImplantSegLib.jobs.agent.outcome import Outcome
+from MgImplantSegLib.jobs.agent.outcome import STOPPED, Outcome
 from MgImplantSegLib.jobs.agent.slurm_commands import SECONDS_TO_SUBMIT, ControllerDown, run_slurm
 from MgImplantSegLib.jobs.agent.start_script import runner_words, write_start_script
 
@@ -106,7 +106,7 @@ class SlurmScheduler:
             self._wait_until_over(job)
         ended = job.read("exit")
         if ended is None or ended["is_provisional"]:
-            job.write("exit", {**Outcome(State.CANCELLED, "Stopped on request.").to_dict(), "ended": time.time()})
+            job.write("exit", {**STOPPED.to_dict(), "ended": time.time()})
 
     @property
     def _seconds_before_limit(self) -> int:

@@ -51,8 +51,7 @@ class FileStore:
             part.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with open(part, "r+b" if part.exists() else "w+b") as stream:
                 stream.seek(offset)
-                stream.write(payload)
-                stream.truncate()
+                stream.write(payload)  # nothing is cut off behind it: another client may send the same file
                 return stream.tell()
 
     def complete(self, digest: str) -> None:
