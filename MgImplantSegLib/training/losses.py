@@ -17,6 +17,7 @@ from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.training.settings_file import nearest_name
 
 IGNORE = 255
+FIRST_IMPLANT_CHANNEL = 2  # background, bone, degradation layer, residual material
 Total = Callable[[torch.Tensor], torch.Tensor]
 
 
@@ -83,10 +84,39 @@ def cross_entropy_smooth(
     return cross_entropy(logits, target, total) + weight * boundary_length(logits, target, total)
 
 
+def near_implant_surface(target: torch.Tensor, reach_px: int) -> torch.Tensor:
+    """Pixels with both implant (channel `FIRST_IMPLANT_CHANNEL` and above) and something else within `reach_px`.
+
+    Shape and device of `target`, boolean; the distance is that of a square window. Unknown pixels are neither.
+    """
+    implant = (target >= FIRST_IMPLANT_CHANNEL) & (target != IGNORE)
+    both = torch.stack((implant, target < FIRST_IMPLANT_CHANNEL), dim=1).float()  # (B, 2, h, w)
+    reached = functional.max_pool2d(both, 2 * reach_px + 1, stride=1, padding=reach_px)
+    return reached.amin(1) > 0
+
+
+def cross_entropy_surface(
+    logits: torch.Tensor, target: torch.Tensor, total: Total = _as_it_is, weight: float = 3.0, reach_px: float = 3.0
+) -> torch.Tensor:
+    """Cross-entropy in which pixels near the implant's surface count `weight` times, + Dice loss.
+
+    Bone-to-implant contact is measured on these pixels alone, and they are few.
+
+    References
+    ----------
+    Ronneberger, Fischer, Brox: U-Net, MICCAI 2015, doi 10.1007/978-3-319-24574-4_28, weighs pixels near borders more.
+    """
+    entropy = functional.cross_entropy(logits.float(), target.long(), ignore_index=IGNORE, reduction="none")
+    weights = (1 + (weight - 1) * near_implant_surface(target, int(reach_px))) * (target != IGNORE)
+    mean = total((weights * entropy).sum()) / total(weights.sum()).clamp_min(1)
+    return mean + dice(logits, target, total)
+
+
 LOSSES: dict[str, Callable[..., torch.Tensor]] = {
     "cross_entropy": cross_entropy,
     "cross_entropy_dice": cross_entropy_dice,
     "cross_entropy_smooth": cross_entropy_smooth,
+    "cross_entropy_surface": cross_entropy_surface,
 }
 
 

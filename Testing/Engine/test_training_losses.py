@@ -18,7 +18,9 @@ from MgImplantSegLib.training.losses import (
     build_loss,
     cross_entropy,
     cross_entropy_smooth,
+    cross_entropy_surface,
     dice,
+    near_implant_surface,
 )
 from MgImplantSegLib.training.score import confusion_matrix, iou_per_class, mean_defined
 
@@ -78,6 +80,26 @@ def test_the_smoothing_loss_is_cross_entropy_plus_weighted_length():
     target = torch.tensor([[[0, 1, 0], [1, 0, IGNORE]]], dtype=torch.uint8)
     expected = cross_entropy(logits, target) + 0.5 * boundary_length(logits, target)
     assert float(cross_entropy_smooth(logits, target, weight=0.5)) == pytest.approx(float(expected))
+
+
+def test_near_the_implants_surface_are_pixels_with_implant_and_something_else_within_reach():
+    target = torch.tensor([[[1, 1, 1, 2, 3, 3, 3]]], dtype=torch.uint8)
+    assert near_implant_surface(target, 1)[0, 0].tolist() == [False, False, True, True, False, False, False]
+    assert near_implant_surface(target, 2)[0, 0].tolist() == [False, True, True, True, True, False, False]
+    unknown = torch.tensor([[[1, 1, IGNORE, 2, 3]]], dtype=torch.uint8)
+    assert not near_implant_surface(unknown, 1)[unknown != IGNORE].any()
+
+
+def test_the_surface_loss_weighs_pixels_near_the_implants_surface_more():
+    probability = torch.full((1, 3, 1, 5), 0.2)
+    probability[:, 0] = torch.tensor([0.5, 0.5, 0.5, 0.5, 0.25])
+    target = torch.tensor([[[0, 0, 0, 2, 2]]], dtype=torch.uint8)
+    entropy = -torch.tensor([math.log(0.5)] * 3 + [math.log(p) for p in (0.2 / 0.9, 0.2 / 0.65)])
+    entropy[:3] += math.log(0.9)
+    expected = (entropy * torch.tensor([1.0, 1.0, 4.0, 4.0, 1.0])).sum() / 11 + dice(probability.log(), target)
+    assert float(cross_entropy_surface(probability.log(), target, weight=4, reach_px=1)) == pytest.approx(
+        float(expected)
+    )
 
 
 @pytest.mark.parametrize("name", LOSSES)
