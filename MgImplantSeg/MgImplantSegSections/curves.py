@@ -23,6 +23,10 @@ class Curves:
         """Forget the rows; nodes of an earlier training stay in the scene."""
         self._rows, self._table, self._chart = [], None, None
 
+    def begin(self):
+        """Forget the rows, which come once more; a chart that is shown stays."""
+        self._rows = []
+
     def hasRows(self):
         """Whether there is anything to plot."""
         return bool(self._rows)

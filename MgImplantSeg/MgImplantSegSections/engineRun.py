@@ -57,8 +57,10 @@ class EnginePython:
     folder: Path = Path()
 
 
-def runEngine(python, arguments, logPath, token):
+def runEngine(python, arguments, logPath, token, politeSeconds=None):
     """Run `arguments` in a child process; yields events, returns the fields of its result event.
+
+    :param politeSeconds: how long the child may take to stop before it is killed; `POLITE_SECONDS` without it.
 
     :raises EngineError: if the engine reports an error or ends without a result.
     :raises Cancelled: if `token` was requested.
@@ -73,13 +75,13 @@ def runEngine(python, arguments, logPath, token):
             _("Choose another environment in section 8."), "dependency",
         ) from error  # fmt: skip
     try:
-        result, failure = yield from _follow(process, token)
+        result, failure = yield from _follow(process, token, politeSeconds)
     finally:
         process.end()
     return _outcome(process, result, failure, token)
 
 
-def _follow(process, token):
+def _follow(process, token, politeSeconds):
     """Pass the events on until the process ends; returns its result and its error event."""
     result = failure = killAt = None
     while process.exitCode() is None:
@@ -89,7 +91,7 @@ def _follow(process, token):
             yield event
         if token.requested and killAt is None:
             process.askToStop()
-            killAt = time.monotonic() + POLITE_SECONDS
+            killAt = time.monotonic() + (politeSeconds or POLITE_SECONDS)
             yield {"event": "stopping"}
         if killAt is not None and time.monotonic() > killAt:
             process.kill()

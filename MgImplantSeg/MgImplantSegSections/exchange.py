@@ -17,6 +17,7 @@ import numpy as np
 from slicer.i18n import tr as _
 
 from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.io.label_maps import values_in
 from MgImplantSegLib.labels import CLASSES, DEFAULT_SCHEME, LabelScheme
 from MgImplantSegLib.volume import LabelMap
 
@@ -65,7 +66,10 @@ def writeImage(array, geometry, path, token, values=None):
 
 
 def writeLabels(labelMap, path, token):
-    """Write a label map as .mha with the values of `ROLES_WORD`, which says what they mean; yields progress events."""
+    """Write a label map as .mha with the values of `ROLES_WORD`, which says what they mean; yields progress events.
+
+    :param labelMap: a `LabelMap`, or a `SegmentationReading`, of which only a slab is in memory at a time.
+    """
     scheme = labelMap.scheme
     values = {label.value: VALUE_OF_ROLE[label.role] for label in scheme.labels}
     if scheme.ignore_value is not None:
@@ -74,8 +78,8 @@ def writeLabels(labelMap, path, token):
 
 
 def readLabels(path, geometry, token, provenance=None):
-    """The label map that the engine has written on the grid `geometry`; yields progress events."""
-    stage = _("fetching the result")
+    """The label map that the engine has written on the grid `geometry`, with the values in it; yields progress."""
+    stage, present = _("fetching the result"), set()
     with open(path, "rb") as raw:
         fields = _fields(raw)
         dtype = np.dtype("<" + DTYPE_OF_TYPE[fields["type"]])
@@ -90,9 +94,10 @@ def readLabels(path, geometry, token, provenance=None):
         for done, slab in enumerate(_slabs(array), start=1):
             token.check()
             _fill(stream, slab)
+            present.update(values_in(slab))
             yield {"event": "progress", "stage": stage, "done": done, "total": _slabCount(array)}
     scheme = LabelScheme.from_dict(json.loads(fields[SCHEME_KEY])) if SCHEME_KEY in fields else DEFAULT_SCHEME
-    return LabelMap(array, geometry, scheme, provenance or {})
+    return LabelMap(array, geometry, scheme, provenance or {}), present
 
 
 def _header(typeName, geometry):

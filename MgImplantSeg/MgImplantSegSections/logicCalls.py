@@ -7,13 +7,13 @@ from slicer.i18n import tr as _
 
 from MgImplantSegLib.errors import DependencyError, InputError, MgImplantSegError
 from MgImplantSegLib.resources import find_model
-from MgImplantSegLib.scene.markups import add_roi_node, box_around_implant
 from MgImplantSegLib.scene.plots import add_chart
 from MgImplantSegSections import display3D, pythons, sampleData
 from MgImplantSegSections.compareWork import compareSteps
 from MgImplantSegSections.engineRun import CancelToken, runEngine, runToEnd
 from MgImplantSegSections.exchange import taskFolder
-from MgImplantSegSections.measureWork import QuantifyRequest, labelMapOf, quantifySteps, reportOfTable
+from MgImplantSegSections.measureWork import QuantifyRequest, quantifySteps, reportOfTable
+from MgImplantSegSections.regionWork import roiAroundSteps
 from MgImplantSegSections.segmentWork import SegmentRequest, segmentSteps
 
 PROFILE_SYMBOL = "BV/TV"
@@ -84,8 +84,7 @@ class LogicCalls:
 
     def addRoiAroundImplant(self, segmentationNode, distanceMm=0.5):
         """A new ROI node on the implant's oriented bounding box plus a distance."""
-        box = box_around_implant(labelMapOf(segmentationNode), distanceMm, _("ROI around implant"))
-        return add_roi_node(segmentationNode.GetScene(), box)
+        return _wait(roiAroundSteps(segmentationNode, distanceMm, CancelToken()))
 
     def plotBoneVolumeProfile(self, tableNode):
         """Plot BV/TV over the distance from the implant; returns the chart node.

@@ -16,7 +16,7 @@ from MgImplantSegLib.regions import write_roi_markups
 from MgImplantSegLib.scene.markups import box_of_roi_node
 from MgImplantSegLib.scene.meshes import enclosed_volume_mm3
 from MgImplantSegLib.scene.nodes import place_beside, provenance_of_node
-from MgImplantSegLib.scene.segmentation_reading import label_map_of_node
+from MgImplantSegLib.scene.segmentation_reading import label_map_of_node, reading_of_node
 from MgImplantSegLib.scene.segments import role_of_segment
 from MgImplantSegLib.scene.tables import add_measures_table
 from MgImplantSegLib.scene.volumes import geometry_of_node, volume_of_node
@@ -62,19 +62,19 @@ def quantifySteps(segmentationNode, request, python, temporaryFolder, token):
     """
     scene = segmentationNode.GetScene()
     with taskFolder(temporaryFolder) as folder:
-        labelMap = yield from writeSegmentation(segmentationNode, folder / "segmentation.mha", token)
+        written = yield from writeSegmentation(segmentationNode, folder / "segmentation.mha", token)
         arguments = ["quantify", folder / "segmentation.mha", "--roles", ROLES_WORD, *measureArguments(request, folder)]
         if request.initialNode is not None:
             yield from writeSegmentation(request.initialNode, folder / "initial.mha", token, Role.RESIDUAL_MATERIAL)
             arguments += ["--initial", folder / "initial.mha", "--initial-roles", ROLES_WORD]
-        scanNode = scanOf(segmentationNode, labelMap.geometry)
+        scanNode = scanOf(segmentationNode, written.geometry)
         if scanNode is not None:
             scan = volume_of_node(scanNode)
             yield from writeImage(scan.array, scan.geometry, folder / "scan.mha", token)
             arguments += ["--image", folder / "scan.mha"]
         engine = runEngine(python, arguments, folder / "log.txt", token)
         result = yield from whileWanted(engine, lambda: scene.IsNodePresent(segmentationNode), token)
-    inputs = {**_readableInputs(result["inputs"], segmentationNode, request), "label_scheme": labelMap.scheme.to_dict()}
+    inputs = {**_readableInputs(result["inputs"], segmentationNode, request), "label_scheme": written.scheme.to_dict()}
     report = reportFromDict({**result, "inputs": inputs})
     name = _("{segmentation} measures").format(segmentation=segmentationNode.GetName())
     node = addTable(scene, report, name, segmentationNode)
@@ -94,13 +94,14 @@ def scanOf(segmentationNode, geometry):
 
 
 def writeSegmentation(node, path, token, onlyRole=None):
-    """Write a segmentation node as label map with the values of `ROLES_WORD`; yields events, returns the label map.
+    """Write a segmentation node as label map with the values of `ROLES_WORD`; yields events.
 
     :param onlyRole: as in `labelMapOf`.
+    :returns: the `SegmentationReading`, which knows grid and meaning.
     """
-    labelMap = labelMapOf(node, onlyRole)
-    yield from writeLabels(labelMap, path, token)
-    return labelMap
+    reading = readingOf(node, onlyRole)
+    yield from writeLabels(reading, path, token)
+    return reading
 
 
 def labelMapOf(node, onlyRole=None):
@@ -109,11 +110,20 @@ def labelMapOf(node, onlyRole=None):
     :param onlyRole: role of a single segment whose name does not tell what it is.
     :raises InputError: if the meaning of a segment is not known.
     """
+    return label_map_of_node(node, _wantedRoles(node, onlyRole))
+
+
+def readingOf(node, onlyRole=None):
+    """As `labelMapOf`, its voxels being read when they are asked for; for work beside the GUI."""
+    return reading_of_node(node, _wantedRoles(node, onlyRole))
+
+
+def _wantedRoles(node, onlyRole):
     roles = rolesOf(node)
     segmentation = node.GetSegmentation()
     if onlyRole is not None and not roles and segmentation.GetNumberOfSegments() == 1:
         roles = {segmentation.GetNthSegmentID(0): onlyRole}
-    return label_map_of_node(node, roles)
+    return roles
 
 
 def measureArguments(request, folder):

@@ -6,6 +6,7 @@ from slicer.i18n import tr as _
 from MgImplantSegLib.errors import MgImplantSegError
 from MgImplantSegLib.scene.markups import box_of_roi_node
 from MgImplantSegSections.parameters import addRoi, removeRoi, roiNodes
+from MgImplantSegSections.regionWork import roiAroundSteps
 from MgImplantSegSections.workbench import errorText, setEnabled
 
 COLUMNS = 3
@@ -15,7 +16,7 @@ class RegionsList:
     """A row a ROI: name, edge lengths, volume."""
 
     def __init__(self, workbench):
-        self.workbench, self.ui = workbench, workbench.ui
+        self.workbench, self.ui, self._task = workbench, workbench.ui, None
         table = self.ui.roiTable
         table.setColumnCount(COLUMNS)
         table.setHorizontalHeaderLabels([_("ROI"), _("Size in mm"), _("Volume in mm³")])
@@ -36,14 +37,29 @@ class RegionsList:
         addRoi(self.workbench.parameters, self.ui.roiSelector.currentNode())
 
     def onAddAround(self):
-        """Place a ROI around the implant and add it."""
-        chosen = self.workbench.parameters
-        try:
-            roi = self.workbench.logic.addRoiAroundImplant(chosen.measuredSegmentation, chosen.distanceMm)
-        except MgImplantSegError as error:
-            self.ui.measuresStateLabel.text = errorText(error)
-            return
-        addRoi(chosen, roi)
+        """Look for the implant beside the GUI."""
+        node, distanceMm = self.workbench.parameters.measuredSegmentation, self.workbench.parameters.distanceMm
+        self._task = self.workbench.start(
+            lambda token: roiAroundSteps(node, distanceMm, token),
+            lambda event: None, self.onFound, self.onFailed, self.refreshButtons,
+        )  # fmt: skip
+        self.ui.measuresStateLabel.text = _("Looking for the implant…")
+        self.refreshButtons()
+
+    def isLooking(self):
+        """Whether the implant is being looked for."""
+        return self._task is not None and self._task.isRunning
+
+    def onFound(self, roi):
+        """Add the new ROI to the list."""
+        self.ui.measuresStateLabel.text = ""
+        addRoi(self.workbench.parameters, roi)
+        self.workbench.changed()
+
+    def onFailed(self, error):
+        """What happened, and what to do."""
+        self.ui.measuresStateLabel.text = errorText(error)
+        self.refreshButtons()
 
     def onRemove(self):
         """Take the selected ROI out of the list."""
@@ -66,8 +82,9 @@ class RegionsList:
         """States of the buttons."""
         if self.workbench.parameters is None:
             return
-        hasSegmentation = self.workbench.parameters.measuredSegmentation is not None
-        setEnabled(self.ui.addRoiAroundButton, [] if hasSegmentation else [_("a segmentation")],
+        missing = [] if self.workbench.parameters.measuredSegmentation is not None else [_("a segmentation")]
+        missing += [_("the end of the search for the implant")] if self.isLooking() else []
+        setEnabled(self.ui.addRoiAroundButton, missing,
                    _("Place a ROI on the implant's oriented bounding box plus the shell's thickness."))  # fmt: skip
         chosen = self.ui.roiSelector.currentNode()
         setEnabled(self.ui.addRoiButton, [] if chosen is not None else [_("a ROI chosen to the left")],

@@ -20,6 +20,7 @@ from MgImplantSegSections.engineRun import runEngine, whileWanted
 from MgImplantSegSections.exchange import readLabels, taskFolder, writeImage
 
 PREVIEW = "preview_of_slice"
+SECONDS_TO_STOP_ELSEWHERE = 60.0  # a host or cluster has to be asked, which takes its time to stop the job
 
 
 @dataclass(frozen=True)
@@ -58,14 +59,15 @@ def segmentSteps(volumeNode, request, python, temporaryFolder, token):
     with taskFolder(temporaryFolder) as folder:
         yield from writeImage(array, geometry, folder / "image.mha", token)
         arguments = _arguments(request, geometry, folder)
-        engine = runEngine(python, arguments, folder / "log.txt", token)
+        politeSeconds = SECONDS_TO_STOP_ELSEWHERE if request.farEnvironment else None
+        engine = runEngine(python, arguments, folder / "log.txt", token, politeSeconds)
         result = yield from whileWanted(engine, lambda: scene.IsNodePresent(volumeNode), token)
         provenance = _provenance(volumeNode, request, result)
-        labelMap = yield from readLabels(folder / "result.nrrd", geometry, token)
+        labelMap, present = yield from readLabels(folder / "result.nrrd", geometry, token)
     if not scene.IsNodePresent(volumeNode):
         raise Cancelled
     name = request.name or _("{volume} segmentation").format(volume=volumeNode.GetName())
-    node = add_segmentation_node(scene, labelMap, name, volumeNode, provenance=provenance)
+    node = add_segmentation_node(scene, labelMap, name, volumeNode, provenance=provenance, present=present)
     return _putInto(scene, node, request.outputNode)
 
 

@@ -1,5 +1,6 @@
 """Section 7: training as a job in any environment; the panel only watches, so the job outlives it."""
 
+import shutil
 from pathlib import Path
 
 import slicer
@@ -22,7 +23,7 @@ class TrainingSection:
         self._progress = ProgressView(workbench, self.ui.trainingProgressBar, self.ui.trainingStatusLabel)
         self._curves = Curves()
         self._watch = self._command = None
-        self._state = ""
+        self._state, self._environments = "", []
         self.job = settings.read(settings.LAST_TRAINING)
         self.data = TrainingData(workbench, self._progress.label)
         self._connect()
@@ -41,10 +42,12 @@ class TrainingSection:
         ui.configurationEdit.connect("currentPathChanged(QString)", self.onConfiguration)
 
     def refillEnvironments(self):
-        """List all environments; clusters and hosts too."""
-        self._environments = pythons.names()
+        """List all environments; clusters and hosts too. The chosen one stays chosen."""
+        chosen, self._environments = self._environments and self.environment(), pythons.names()
         self.ui.trainingEnvironmentSelector.clear()
         self.ui.trainingEnvironmentSelector.addItems([pythons.text(name) for name in self._environments])
+        if chosen in self._environments:
+            self.ui.trainingEnvironmentSelector.setCurrentIndex(self._environments.index(chosen))
 
     def environment(self):
         """The name of the chosen environment."""
@@ -84,6 +87,8 @@ class TrainingSection:
     def watch(self):
         """Follow the job; cancelling this leaves the job alone."""
         self._progress.begin(_("Watching {job}…").format(job=self.job))
+        self._curves.begin()
+        self.ui.trainingLogText.plainText = ""  # all events of the job come, from the first one on
         self._watch = self.workbench.start(
             lambda token: self.workbench.logic.engineSteps(["jobs", "watch", self.job], None, token),
             self.onEvent, self.onEnded, self.onFailed, self.onDetached,
@@ -147,6 +152,7 @@ class TrainingSection:
             text = _("Installed: {name}").format(name=models.add(found[-1]).stem) if found else _("No model yet.")
         except MgImplantSegError as error:
             text = errorText(error)
+        shutil.rmtree(result["folder"], ignore_errors=True)
         self._say(text)
         self.workbench.modelsChanged()
 

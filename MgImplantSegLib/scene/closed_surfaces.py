@@ -91,8 +91,14 @@ def create_closed_surfaces(
 
 
 def _set_conversion(segmentation: Any, settings: SurfaceSettings) -> None:
-    """Joint smoothing stays off: it reports success and gives surfaces without polygons."""
+    """Joint smoothing stays off: it reports success and gives surfaces without polygons.
+
+    Surface nets smooth by themselves where they are to be decimated: without, Slicer makes them of quadrangles, which
+    its decimation leaves as they are.
+    """
+    decimated_nets = settings.method is SurfaceMethod.SURFACE_NETS and settings.decimation > 0
     values = {
+        "SurfaceNets smoothing": "1" if decimated_nets else "0",
         "Joint smoothing": "0",
         "Smoothing factor": str(settings.smoothing),
         "Decimation factor": str(settings.decimation),

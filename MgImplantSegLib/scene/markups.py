@@ -10,7 +10,7 @@ import numpy as np
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.regions import OrientedBox
 from MgImplantSegLib.scene.frames import LPS_TO_RAS, local_to_world_ras, numpy_matrix, vtk_matrix
-from MgImplantSegLib.volume import LabelMap
+from MgImplantSegLib.volume import Geometry, LabelMap
 
 LONG_ENOUGH = 1.5
 COLOR_RGB = (0.0, 0.45, 0.35)
@@ -67,13 +67,23 @@ def box_around_implant(label_map: LabelMap, distance_mm: float, name: str = "ROI
     InputError
         If there is no implant, or the distance is negative.
     """
+    return box_around_points(implant_ends(label_map), label_map.geometry, distance_mm, name)
+
+
+def implant_ends(label_map: LabelMap) -> np.ndarray:
+    """Voxel centres (n, 3) in LPS mm of both ends of every row of implant along x: no voxel reaches further out.
+
+    A label map may be given in pieces: the ends of the whole are those of its pieces.
+    """
+    return label_map.geometry.lps_from_index_zyx(_ends_of_rows(label_map.implant_mask()))
+
+
+def box_around_points(points: np.ndarray, geometry: Geometry, distance_mm: float, name: str) -> OrientedBox:
+    """The box around the voxels with centres at `points` (n, 3) in LPS mm; as `box_around_implant`."""
     if not (math.isfinite(distance_mm) and distance_mm >= 0):
         raise InputError(f"Expected a distance of 0 mm or more around the implant, got {distance_mm}.")
-    ends_zyx = _ends_of_rows(label_map.implant_mask())
-    if not len(ends_zyx):
+    if not len(points):
         raise InputError("Expected an implant to put the ROI around, got a segmentation without.", "Place the ROI.")
-    geometry = label_map.geometry
-    points = geometry.lps_from_index_zyx(ends_zyx)
     axes = _axes(points, geometry.direction_matrix)
     along = points @ axes  # (n, 3): position of every voxel centre along the three edges
     half_voxel = np.abs(axes.T @ (geometry.direction_matrix * np.array(geometry.spacing_zyx_mm[::-1]))).sum(axis=1) / 2

@@ -1,13 +1,14 @@
 """Segmentation nodes as label maps of the engine, with the roles of their segments.
 
 A segmentation edited in Slicer comes in layers, cropped to what they cover, perhaps on another grid than the image;
-here it is put back onto the grid of the reference image, in world coordinates.
+here it is put back onto the grid of the reference image, in world coordinates: at once, or row by row, so that two
+gigabytes do not stop the GUI.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,38 +18,128 @@ from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.io.label_maps import values_in
 from MgImplantSegLib.io.terminology import is_ignored
 from MgImplantSegLib.labels import BACKGROUND, CLASS_OF_ROLE, Label, LabelScheme, Role
-from MgImplantSegLib.scene.frames import (
-    geometry_from_ijk_to_ras,
-    ijk_to_ras,
-    local_to_world_ras,
-    numpy_matrix,
-    vtk_matrix,
-)
+from MgImplantSegLib.scene.frames import geometry_from_ijk_to_ras, local_to_world_ras
 from MgImplantSegLib.scene.nodes import provenance_of_node
+from MgImplantSegLib.scene.segmentation_grid import (
+    REFERENCE_GEOMETRY,
+    Lattice,
+    first_xyz,
+    lattice_of_node,
+    lattice_of_volume,
+    resampled,
+)
 from MgImplantSegLib.scene.segments import BINARY, binary_image, description, role_of_segment, segment_ids
-from MgImplantSegLib.scene.standalone import require_slicer
-from MgImplantSegLib.scene.volumes import array_of_image, geometry_of_node
-from MgImplantSegLib.volume import LabelMap
+from MgImplantSegLib.scene.volumes import array_of_image
+from MgImplantSegLib.volume import Geometry, LabelMap
 
 logger = logging.getLogger(__name__)
-REFERENCE_GEOMETRY = "Reference image geometry"
-WHOLE_VOXEL = 1e-2
+SLAB_VOXELS = 1 << 25
+
+
+class LabelsOfSegments:
+    """The labels of a segmentation node as an array (z, y, x) of which only the rows asked for are made.
+
+    Where segments overlap, the later one wins, as in Slicer's export to a label map.
+
+    Parameters
+    ----------
+    value_of_id : mapping of segment ID to the value in the array, in the order of the segments
+    """
+
+    def __init__(self, segmentation: Any, lattice: Lattice, value_of_id: Mapping[str, int]) -> None:
+        self._segmentation, self._lattice, self._values = segmentation, lattice, dict(value_of_id)
+        self.shape = lattice.shape_zyx
+        self.dtype = np.min_scalar_type(max(self._values.values(), default=1))
+        self._shared = self._shared_array()
+        self.overlapping = 0  # voxels in several segments, of the rows that were read
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        """Rows along the first axis; a view into the node where the node holds them in this form."""
+        start, stop, _step = rows.indices(len(self))
+        if self._shared is not None and self._explains(self._shared[start:stop]):
+            return self._shared[start:stop]
+        return self._merged(start, stop)
+
+    def whole(self) -> np.ndarray:
+        """All rows; the node's own array where it holds them in this form."""
+        if self._shared is not None and self._explains(self._shared):
+            return self._shared
+        array = np.empty(self.shape, self.dtype)
+        step = max(1, SLAB_VOXELS // max(1, int(np.prod(self.shape[1:]))))
+        for start in range(0, len(self), step):
+            array[start : start + step] = self._merged(start, min(start + step, len(self)))
+        return array
+
+    def _explains(self, array: np.ndarray) -> bool:
+        return set(values_in(array)) <= {0, *self._values.values()}
+
+    def _shared_array(self) -> np.ndarray | None:
+        """The array of the one image that all segments share, if it has the wanted grid and values."""
+        images = [binary_image(self._segmentation, segment_id) for segment_id in self._values]
+        image = next((image for image in images if image is not None), None)
+        if image is None or not all(other is image for other in images):
+            return None
+        array = array_of_image(image)
+        if not np.array_equal(first_xyz(image, self._lattice), self._lattice.first_xyz) or array.shape != self.shape:
+            return None
+        own = {entry: self._segmentation.GetSegment(entry).GetLabelValue() for entry in self._values}
+        return array if own == self._values else None
+
+    def _merged(self, start: int, stop: int) -> np.ndarray:
+        """Rows of a new array, with one segment laid over the other in their order."""
+        lattice = self._lattice.rows(start, stop)
+        merged = np.zeros(lattice.shape_zyx, self.dtype)
+        for segment_id, value in self._values.items():
+            image = binary_image(self._segmentation, segment_id)
+            if image is None:
+                continue
+            if first_xyz(image, lattice) is None:
+                image = resampled(image, lattice)
+            array, region = _inside(array_of_image(image), first_xyz(image, lattice) - lattice.first_xyz, merged)
+            mask = array == self._segmentation.GetSegment(segment_id).GetLabelValue()
+            self.overlapping += int(np.count_nonzero(region[mask]))
+            region[mask] = value
+        return merged
 
 
 @dataclass(frozen=True)
-class Lattice:
-    """The grid of voxels that a node is read onto: 4×4 matrix from index (x, y, z) to local RAS, first index, size."""
+class SegmentationReading:
+    """A segmentation node as label map of which the voxels are read row by row: see `LabelMap`."""
 
-    ijk_to_ras: np.ndarray
-    first_xyz: np.ndarray
-    size_xyz: np.ndarray
+    array: LabelsOfSegments
+    geometry: Geometry
+    scheme: LabelScheme
+    provenance: Mapping[str, Any]
+
+    def slabs(self) -> Iterator[LabelMap]:
+        """The label map in pieces along its first axis, in order, each read when it is asked for."""
+        size_zyx = self.array.shape
+        step = max(1, SLAB_VOXELS // max(1, size_zyx[1] * size_zyx[2]))
+        for start in range(0, size_zyx[0], step):
+            part = self.array[start : start + step]
+            yield LabelMap(part, self.geometry.cropped((start, 0, 0), part.shape), self.scheme)
 
 
 def label_map_of_node(node: Any, roles: Mapping[str, Role] | None = None, reference_node: Any = None) -> LabelMap:
     """The label map of a segmentation node on the grid of its reference image, in the world.
 
-    Where segments overlap, the later one wins, as in Slicer's export to a label map. The array shares the node's
-    memory where the node holds it in this form.
+    The array shares the node's memory where the node holds it in this form. Parameters and errors as in
+    `reading_of_node`.
+    """
+    reading = reading_of_node(node, roles, reference_node)
+    array = reading.array.whole()
+    if reading.array.overlapping:
+        logger.warning("%d voxels lie in several segments; the later segment has them.", reading.array.overlapping)
+    return LabelMap(array, reading.geometry, reading.scheme, dict(reading.provenance))
+
+
+def reading_of_node(
+    node: Any, roles: Mapping[str, Role] | None = None, reference_node: Any = None
+) -> SegmentationReading:
+    """The grid and the meaning of a segmentation node at once, its voxels when they are asked for.
 
     Parameters
     ----------
@@ -68,18 +159,17 @@ def label_map_of_node(node: Any, roles: Mapping[str, Role] | None = None, refere
         raise InputError(f"Expected segments in {node.GetName()!r}, got none.", "Choose another segmentation.")
     _require_binary(node, reference_node)
     labels, ignored_id = _labels(segmentation, roles or {})
-    lattice = _lattice(node) if reference_node is None else _lattice_of_volume(node, reference_node)
+    lattice = lattice_of_node(node) if reference_node is None else lattice_of_volume(node, reference_node)
     values = {label.segment_id: label.value for label in labels}
     if ignored_id:
         values[ignored_id] = max([*values.values(), 0]) + 1
-    array = _shared_array(segmentation, lattice, values)
-    if array is None:
-        array = _merged_array(segmentation, lattice, values)
     corner = np.eye(4)
     corner[:3, 3] = lattice.first_xyz
-    geometry = geometry_from_ijk_to_ras(local_to_world_ras(node) @ lattice.ijk_to_ras @ corner, array.shape)
+    geometry = geometry_from_ijk_to_ras(local_to_world_ras(node) @ lattice.ijk_to_ras @ corner, lattice.shape_zyx)
     scheme = LabelScheme((BACKGROUND, *labels), values.get(ignored_id))
-    return LabelMap(array, geometry, scheme, provenance_of_node(node))
+    return SegmentationReading(
+        LabelsOfSegments(segmentation, lattice, values), geometry, scheme, provenance_of_node(node)
+    )
 
 
 def _require_binary(node: Any, reference_node: Any) -> None:
@@ -122,105 +212,6 @@ def _labels(segmentation: Any, roles: Mapping[str, Role]) -> tuple[list[Label], 
     return labels, ignored_id
 
 
-def _lattice(node: Any) -> Lattice:
-    """The reference grid, grown by whole voxels where segments reach beyond it."""
-    segmentation = node.GetSegmentation()
-    images = [binary_image(segmentation, segment_id) for segment_id in segment_ids(segmentation)]
-    images = list({id(image): image for image in images if image is not None}.values())
-    reference = _reference_image(segmentation) or next(iter(images), None)
-    if reference is None:
-        raise InputError(f"Expected voxels or a reference image in {node.GetName()!r}, got neither.")
-    ijk_to_ras, extent = _image_to_ras(reference), np.array(reference.GetExtent()).reshape(3, 2)
-    first, last = extent[:, 0], extent[:, 1]
-    for image in images:
-        low, high = _reach(image, np.linalg.inv(ijk_to_ras))
-        if (low < first).any() or (high > last).any():
-            logger.warning("%s reaches beyond its reference image; the grid is grown.", node.GetName())
-        first, last = np.minimum(first, low), np.maximum(last, high)
-    return Lattice(ijk_to_ras, first, last - first + 1)
-
-
-def _lattice_of_volume(node: Any, volume_node: Any) -> Lattice:
-    """The grid of a volume node, in the coordinates of the segmentation node."""
-    geometry = geometry_of_node(volume_node)
-    ijk_to_local = np.linalg.inv(local_to_world_ras(node)) @ ijk_to_ras(geometry)
-    return Lattice(ijk_to_local, np.zeros(3, dtype=int), np.array(geometry.shape_zyx[::-1]))
-
-
-def _reference_image(segmentation: Any) -> Any:
-    """The grid that the segmentation names as its reference, as image without voxels; None if it names none."""
-    slicer, text = require_slicer(), segmentation.GetConversionParameter(REFERENCE_GEOMETRY)
-    image = slicer.vtkOrientedImageData()
-    if not text or not slicer.vtkSegmentationConverter.DeserializeImageGeometry(text, image, False):
-        return None
-    return image
-
-
-def _image_to_ras(image: Any) -> np.ndarray:
-    from vtkmodules.vtkCommonMath import vtkMatrix4x4
-
-    matrix = vtkMatrix4x4()
-    image.GetImageToWorldMatrix(matrix)
-    return numpy_matrix(matrix)
-
-
-def _reach(image: Any, ras_to_lattice: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """First and last index on the lattice, x y z, of what is not 0 in an image; the image's voxels need not fit it."""
-    extent = [0, -1, 0, -1, 0, -1]
-    require_slicer().vtkOrientedImageDataResample.CalculateEffectiveExtent(image, extent)
-    low_high = np.array(extent).reshape(3, 2)
-    if (low_high[:, 1] < low_high[:, 0]).any():
-        return np.full(3, np.iinfo(np.int32).max), np.full(3, np.iinfo(np.int32).min)
-    corners = np.array(np.meshgrid(*low_high, [1], indexing="ij")).reshape(4, -1)
-    on_lattice = (ras_to_lattice @ _image_to_ras(image) @ corners)[:3]
-    low, high = on_lattice.min(axis=1), on_lattice.max(axis=1)
-    return np.floor(low + WHOLE_VOXEL).astype(int), np.ceil(high - WHOLE_VOXEL).astype(int)
-
-
-def _shared_array(segmentation: Any, lattice: Lattice, values: Mapping[str, int]) -> np.ndarray | None:
-    """The array of the one image that all segments share, if its grid and values are the wanted ones."""
-    images = [binary_image(segmentation, segment_id) for segment_id in values]
-    image = next((image for image in images if image is not None), None)
-    if image is None or not all(other is image for other in images):
-        return None
-    array, own_values = array_of_image(image), {i: segmentation.GetSegment(i).GetLabelValue() for i in values}
-    same_grid = np.array_equal(_first_xyz(image, lattice), lattice.first_xyz)
-    same_grid = same_grid and array.shape == tuple(lattice.size_xyz[::-1])
-    if same_grid and own_values == dict(values) and set(values_in(array)) <= {0, *values.values()}:
-        return array
-    return None
-
-
-def _merged_array(segmentation: Any, lattice: Lattice, values: Mapping[str, int]) -> np.ndarray:
-    """A new array on the lattice, with one segment laid over the other in their order."""
-    merged = np.zeros(lattice.size_xyz[::-1], dtype=np.min_scalar_type(max(values.values(), default=1)))
-    overlapping = 0
-    for segment_id, value in values.items():
-        image = binary_image(segmentation, segment_id)
-        if image is None:
-            continue
-        if _first_xyz(image, lattice) is None:
-            image = _resampled(image, lattice)
-        array, region = _inside(array_of_image(image), _first_xyz(image, lattice) - lattice.first_xyz, merged)
-        mask = array == segmentation.GetSegment(segment_id).GetLabelValue()
-        overlapping += int(np.count_nonzero(region[mask]))
-        region[mask] = value
-    if overlapping:
-        logger.warning("%d voxels lie in several segments; the later segment has them.", overlapping)
-    return merged
-
-
-def _first_xyz(image: Any, lattice: Lattice) -> np.ndarray | None:
-    """Where on the lattice the first voxel of an image lies, x y z; None if its voxels do not coincide with it."""
-    relative = np.linalg.inv(lattice.ijk_to_ras) @ _image_to_ras(image)
-    extent = np.array(image.GetExtent()).reshape(3, 2)
-    corners = np.array(np.meshgrid(*extent, [1], indexing="ij")).reshape(4, -1)
-    on_lattice = (relative @ corners)[:3]
-    first = np.round(on_lattice[:, 0])
-    expected = corners[:3] - corners[:3, :1] + first[:, None]
-    return first.astype(int) if np.allclose(on_lattice, expected, rtol=0, atol=WHOLE_VOXEL) else None
-
-
 def _inside(array: np.ndarray, start_xyz: np.ndarray, merged: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The part of an array that starts at `start_xyz` of `merged` and lies inside, and the part of `merged` there."""
     start = np.asarray(start_xyz[::-1])
@@ -229,14 +220,3 @@ def _inside(array: np.ndarray, start_xyz: np.ndarray, merged: np.ndarray) -> tup
     here = tuple(slice(a, b) for a, b in zip(low - start, high - start, strict=True))
     there = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
     return array[here], merged[there]
-
-
-def _resampled(image: Any, lattice: Lattice) -> Any:
-    """An image of segments on the lattice, every voxel with the value of the nearest."""
-    slicer = require_slicer()
-    grid, result = slicer.vtkOrientedImageData(), slicer.vtkOrientedImageData()
-    grid.SetGeometryFromImageToWorldMatrix(vtk_matrix(lattice.ijk_to_ras))
-    bounds = zip(lattice.first_xyz, lattice.first_xyz + lattice.size_xyz - 1, strict=True)
-    grid.SetExtent(*(int(bound) for pair in bounds for bound in pair))
-    slicer.vtkOrientedImageDataResample.ResampleOrientedImageToReferenceOrientedImage(image, grid, result)
-    return result

@@ -7,7 +7,7 @@ scheme's ignore value become the hidden segment "ignore", so a limited field of 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -36,6 +36,7 @@ def add_segmentation_node(
     reference_node: Any = None,
     keep_absent: bool = False,
     provenance: Mapping[str, Any] | None = None,
+    present: Collection[int] | None = None,
 ) -> Any:
     """A `vtkMRMLSegmentationNode` with the classes of `label_map` as segments.
 
@@ -51,13 +52,15 @@ def add_segmentation_node(
         Whether classes without voxels get an empty segment.
     provenance : mapping, optional
         What the result was made with (model, version, options), kept as an attribute of the node.
+    present : collection of int, optional
+        The values that occur in the array, where they are known already; finding them looks at every voxel.
 
     Raises
     ------
     InputError
         If the array holds values that neither the scheme nor its ignore value explains.
     """
-    present = _present_values(label_map)
+    present = _known_values(label_map, set(values_in(label_map.array) if present is None else present))
     to_world = np.eye(4) if reference_node is None else local_to_world_ras(reference_node)
     array, slicer_values = _slicer_array(label_map, present)
     image = _oriented_image(array, np.linalg.inv(to_world) @ ijk_to_ras(label_map.geometry))
@@ -77,9 +80,8 @@ def add_segmentation_node(
     return node
 
 
-def _present_values(label_map: LabelMap) -> set[int]:
+def _known_values(label_map: LabelMap, present: set[int]) -> set[int]:
     """The values in the array; all must be known."""
-    present = set(values_in(label_map.array))
     known = {*label_map.scheme.values, label_map.scheme.ignore_value} - {None}
     if present <= known:
         return present

@@ -57,6 +57,7 @@ def work(widget) -> None:
     ui.daysSpinBox.value = 168
     ui.distanceSpinBox.value = 0.3
     person.click(ui.addRoiAroundButton)
+    person.wait_until(lambda: ui.roiTable.rowCount, 600)
     person.click(ui.computeButton)
     person.wait_until(lambda: not panel.measurements.isRunning(), 3600)
     ui.referenceSegmentationSelector.setCurrentNode(first)

@@ -41,7 +41,8 @@ def test_label_maps_keep_the_meaning_of_their_values_both_ways(parts, tmp_path):
     assert read.array.ravel().tolist() == [0, 1, 1, 255, 3, 0] and read.scheme.ignore_value == 255
     assert [read.scheme.by_value(value).role for value in (1, 3)] == ["bone", "residual_material"]
     write_label_map(labels, tmp_path / "r.nrrd")
-    back = engineRun.runToEnd(exchange.readLabels(tmp_path / "r.nrrd", labels.geometry, token))
+    back, values = engineRun.runToEnd(exchange.readLabels(tmp_path / "r.nrrd", labels.geometry, token))
+    assert values == {0, 1, 2, 3}
     assert np.array_equal(back.array, labels.array) and back.scheme == labels.scheme
 
 

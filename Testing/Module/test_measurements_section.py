@@ -119,6 +119,7 @@ def test_a_roi_under_a_transform_gives_the_bone_volume_of_its_place_in_the_world
 
 def test_add_around_implant_places_a_roi_of_the_implants_size_plus_twice_the_distance(measurable):
     person.click(measurable.addRoiAroundButton)
+    person.wait_until(lambda: measurable.roiTable.rowCount)
     (row,) = person.rows_of(measurable.roiTable)
     sizes = [float(text) for text in row[1].split(" × ")]
     assert sizes == pytest.approx([2 * 12 * 0.02 + 2 * 0.06] * 3, abs=0.03)

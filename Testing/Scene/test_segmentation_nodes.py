@@ -3,13 +3,11 @@
 import numpy as np
 import pytest
 
-from MgImplantSegLib.errors import InputError, ResourceError
+from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.labels import DEFAULT_SCHEME, LabelScheme, Role, parse_roles
-from MgImplantSegLib.scene import closed_surfaces
-from MgImplantSegLib.scene.closed_surfaces import SurfaceMethod, SurfaceSettings, create_closed_surfaces
-from MgImplantSegLib.scene.meshes import enclosed_volume_mm3
+from MgImplantSegLib.scene.closed_surfaces import create_closed_surfaces
 from MgImplantSegLib.scene.nodes import provenance_of_node
-from MgImplantSegLib.scene.segmentation_reading import label_map_of_node
+from MgImplantSegLib.scene.segmentation_reading import label_map_of_node, reading_of_node
 from MgImplantSegLib.scene.segmentations import add_segmentation_node
 from MgImplantSegLib.scene.segments import segment_ids
 from MgImplantSegLib.scene.volumes import add_volume_node, geometry_of_node
@@ -152,6 +150,12 @@ def segment_from_array(array_zyx, first_xyz=(0, 0, 0), spacing_mm=1.0, value=1, 
     return segment
 
 
+def row_by_row(node):
+    """The label map as work beside the GUI reads it, in the smallest pieces."""
+    rows = reading_of_node(node).array
+    return np.concatenate([rows[z : z + 1] for z in range(len(rows))])
+
+
 def test_layers_cropped_to_what_they_cover_come_back_onto_the_reference_grid(scene):
     volume = Volume(np.zeros((4, 5, 6), np.int16), Geometry((4, 5, 6)))
     node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "drawn")
@@ -166,6 +170,7 @@ def test_layers_cropped_to_what_they_cover_come_back_onto_the_reference_grid(sce
     expected[0:2, 2:4, 1:4] = 1
     expected[1:3, 2:4, 2:5] = 2  # the later segment has the voxels that lie in both
     np.testing.assert_array_equal(back.array, expected)
+    np.testing.assert_array_equal(row_by_row(node), expected)
     assert back.geometry.same_grid(volume.geometry)
     assert [label.role for label in back.scheme.segments] == [Role.BONE, Role.RESIDUAL_MATERIAL]
 
@@ -182,6 +187,7 @@ def test_segments_on_a_finer_grid_are_sampled_on_the_reference_grid(scene):
     expected = np.zeros((4, 4, 4), np.uint8)
     expected[1:3, 1:3, 1:3] = 1  # voxels at 2 and 4 mm lie inside, at 0 and 6 mm outside
     np.testing.assert_array_equal(back.array, expected)
+    np.testing.assert_array_equal(row_by_row(node), expected)
     assert back.geometry.spacing_zyx_mm == (2, 2, 2)
 
 
@@ -194,6 +200,7 @@ def test_segments_beyond_the_reference_grid_grow_the_grid(scene, caplog):
     back = label_map_of_node(node)
     assert back.array.shape == (4, 4, 6)
     assert back.array[1, 1].tolist() == [1, 1, 1, 0, 0, 0]
+    np.testing.assert_array_equal(row_by_row(node), back.array)
     assert back.geometry.origin_lps_mm == (2, 0, 0)  # x = -2 in RAS
     assert "reaches beyond" in caplog.text
 
@@ -240,62 +247,3 @@ def test_segments_of_unknown_role_are_named_or_mapped(scene):
     back = label_map_of_node(node, roles={"id0": Role.BONE, "id1": Role.BACKGROUND})
     assert back.mask(Role.BONE).sum() == 8
     assert [label.role for label in back.scheme.segments] == [Role.BONE]
-
-
-# Closed surfaces
-
-
-@pytest.mark.parametrize("method", list(SurfaceMethod))
-def test_closed_surfaces_enclose_the_volume_of_their_segment_in_a_left_handed_grid(scene, oblique_geometry, method):
-    index = np.indices((24, 25, 26))
-    ball = ((index - np.array([12, 12, 12])[:, None, None, None]) ** 2).sum(axis=0) <= 81
-    geometry = Geometry(ball.shape, (0.005, 0.005, 0.005), (1, 2, 3), oblique_geometry.direction_lps)
-    node = add_segmentation_node(scene, LabelMap(ball.astype(np.uint8) * 3, geometry), "ball")
-    polygons = create_closed_surfaces(node, SurfaceSettings(method))
-    assert polygons["residual_material"] > 500
-    mesh = node.GetClosedSurfaceInternalRepresentation("residual_material")
-    assert enclosed_volume_mm3(mesh) == pytest.approx(ball.sum() * 0.005**3, rel=0.05)
-    centre = np.array(mesh.GetCenter())
-    centre_lps = geometry.lps_from_index_zyx((12, 12, 12))
-    np.testing.assert_allclose(centre, centre_lps * (-1, -1, 1), atol=0.0025)
-
-
-def test_joint_smoothing_of_a_loaded_segmentation_is_switched_off(scene, explant):
-    node = add_segmentation_node(scene, explant[1], "explant")
-    node.GetSegmentation().SetConversionParameter("Joint smoothing", "1")
-    assert min(create_closed_surfaces(node).values()) > 1000
-    assert node.GetSegmentation().GetConversionParameter("Joint smoothing") == "0"
-
-
-def test_a_segmentation_made_of_surfaces_keeps_them(scene):
-    import vtk
-
-    ball = vtk.vtkSphereSource()
-    ball.Update()
-    node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "from surface")
-    node.SetSourceRepresentationToClosedSurface()
-    node.AddSegmentFromClosedSurfaceRepresentation(ball.GetOutput(), "screw", [1, 0, 0], "residual_material")
-    polygons = ball.GetOutput().GetNumberOfPolys()
-    assert create_closed_surfaces(node) == {"residual_material": polygons}
-    assert node.GetClosedSurfaceInternalRepresentation("residual_material").GetNumberOfPolys() == polygons
-
-
-def test_decimation_makes_surfaces_smaller(scene, explant):
-    node = add_segmentation_node(scene, explant[1], "explant")
-    full = create_closed_surfaces(node)
-    small = create_closed_surfaces(node, SurfaceSettings(decimation=0.7))
-    assert all(small[entry] < 0.5 * full[entry] for entry in full)
-
-
-def test_surfaces_of_large_segmentations_are_made_only_on_request(scene, explant, monkeypatch):
-    node = add_segmentation_node(scene, explant[1], "explant")
-    monkeypatch.setattr(closed_surfaces, "LARGEST_AUTOMATIC_VOXELS", 100_000)
-    with pytest.raises(ResourceError, match="decimation"):
-        create_closed_surfaces(node)
-    assert create_closed_surfaces(node, SurfaceSettings(even_if_large=True))["bone"] > 1000
-
-
-@pytest.mark.parametrize("settings", [{"smoothing": 1.5}, {"decimation": 1.0}, {"decimation": -0.1}])
-def test_surface_settings_out_of_range_are_refused(settings):
-    with pytest.raises(InputError):
-        SurfaceSettings(**settings)

@@ -111,6 +111,7 @@ def measure(ui, panel, node):
     ui.initialKindSelector.setCurrentIndex(1)
     ui.daysSpinBox.value = 168
     ui.addRoiAroundButton.click()
+    wait(lambda: ui.roiTable.rowCount, "ROI around the implant", 60)
     ui.computeButton.click()
     wait(lambda: not panel.measurements.isRunning(), "computed", 600)
     say(ui.measuresStateLabel.text)
