@@ -52,8 +52,11 @@ def test_a_job_from_submit_to_clean(capsys, place):
     answer(capsys, "remove", job["reference"])
     assert answer(capsys, "list", "here")["jobs"] == []
     assert list((place / "root" / "engines").iterdir())
-    answer(capsys, "clean", "here")
+    (place / "root" / "cache" / "sample").mkdir(parents=True)
+    (place / "root" / "cache" / "sample" / "image.npy").write_bytes(bytes(1000))
+    assert answer(capsys, "clean", "here")["freed_bytes"] == 1000
     assert not list((place / "root" / "engines").iterdir())
+    assert not (place / "root" / "cache").exists()
 
 
 def test_the_same_words_are_the_same_job_unless_asked_again(capsys):

@@ -173,10 +173,13 @@ class Agent:
         return {}
 
     def clean(self) -> dict[str, Any]:
-        """Delete files that no job uses."""
-        jobs = (JobFolder(path).read("job") or {} for path in self._jobs.glob("[!.]*"))
-        used = {digest for job in jobs for digest in job.get("digests", ())}
-        return {"freed_bytes": self._store.remove_unused(used)}
+        """Delete files that no job uses; those that trainings keep for the next one as soon as no job goes on."""
+        folders = [folder for path in self._jobs.glob("[!.]*") if (folder := JobFolder(path)).read("job") is not None]
+        used = {digest for folder in folders for digest in folder.description.get("digests", ())}
+        freed = self._store.remove_unused(used)
+        if all(self._scheduler(folder).look(folder).state.is_final for folder in folders):
+            freed += self._store.remove_cache()
+        return {"freed_bytes": freed}
 
     def results(self, job: str) -> dict[str, Any]:
         """Names and sizes of a job's results."""

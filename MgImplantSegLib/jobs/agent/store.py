@@ -3,6 +3,7 @@
 blobs/ab/abcdef...        one file's content; `.part` while it is on its way
 sets/<digest>/...         a set of files with their names, never changed once it is there
 engines/<digest>/...      the engine, unpacked
+cache/...                 samples as trainings have prepared them, for the next training
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ class FileStore:
 
     def __init__(self, root: Path) -> None:
         self._blobs, self._sets, self._engines = root / "blobs", root / "sets", root / "engines"
+        self._cache = root / "cache"
 
     def bytes_here(self, digests: list[str]) -> dict[str, int | None]:
         """How many bytes of each file have arrived; None for one that is complete."""
@@ -124,6 +126,12 @@ class FileStore:
             if blob.stat().st_nlink == 1:
                 freed += blob.stat().st_size
                 blob.unlink()
+        return freed
+
+    def remove_cache(self) -> int:
+        """Delete the samples that trainings have prepared and kept; returns bytes freed."""
+        freed = sum(path.stat().st_size for path in self._cache.rglob("*") if path.is_file())
+        shutil.rmtree(self._cache, ignore_errors=True)
         return freed
 
     def _arrived(self, digest: str) -> int | None:

@@ -1,0 +1,96 @@
+"""Environments to run jobs in, with real servers on 127.0.0.1: an OpenSSH server, a SLURM cluster, another Python."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from MgImplantSegLib.jobs.environment import Environment, Kind
+
+sys.path.append(str(Path(__file__).with_name("Jobs")))
+from services import SlurmCluster, SshServer, missing_for_slurm, missing_for_sshd
+
+GRACE_S = 8.0
+
+
+def start(service: SshServer | SlurmCluster) -> None:
+    """Start a server; where that is not possible skip its tests and say so, but fail in continuous integration."""
+    try:
+        service.start()
+    except (OSError, TimeoutError) as error:
+        if os.environ.get("CI") == "true":
+            raise
+        pytest.skip(f"{type(service).__name__} cannot be started here: {error}")
+
+
+@pytest.fixture(scope="session")
+def sshd(tmp_path_factory) -> Iterator[SshServer]:
+    """A running OpenSSH server of our own."""
+    if missing := missing_for_sshd():
+        pytest.skip(f"no sshd of our own here: missing {', '.join(missing)}; see Testing/Jobs/start_services.py")
+    server = SshServer(tmp_path_factory.mktemp("services") / "ssh")
+    try:
+        start(server)
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def slurm(tmp_path_factory) -> Iterator[SlurmCluster]:
+    """A running SLURM cluster of our own."""
+    if missing := missing_for_slurm():
+        pytest.skip(
+            f"no SLURM cluster of our own here: missing {', '.join(missing)}; see Testing/Jobs/start_services.py"
+        )
+    cluster = SlurmCluster(tmp_path_factory.mktemp("services") / "slurm")
+    os.environ["SLURM_CONF"] = str(cluster.configuration)
+    try:
+        start(cluster)
+        yield cluster
+    finally:
+        cluster.stop()
+
+
+@pytest.fixture(scope="session")
+def other_python(tmp_path_factory) -> str:
+    """A second Python with the same packages, in a folder whose name has a space."""
+    folder = tmp_path_factory.mktemp("other python") / "venv é"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", "--system-site-packages", folder], check=True)
+    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    site = subprocess.run([python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
+                          capture_output=True, text=True, check=True).stdout.strip()  # fmt: skip
+    import numpy
+
+    Path(site, "packages.pth").write_text(str(Path(numpy.__file__).parents[1]), "utf-8")
+    return str(python)
+
+
+@pytest.fixture(scope="session")
+def make_environment(request, tmp_path_factory) -> Callable[..., Environment]:
+    """Makes an environment of one of `KINDS`, with further settings."""
+    root = str(tmp_path_factory.mktemp("far") / "root with space ü")
+
+    def make(name: str, **settings) -> Environment:
+        common = {"root": root, "grace_s": GRACE_S, **settings}
+        if name != "this":
+            common.setdefault("python", request.getfixturevalue("other_python") if name == "local" else sys.executable)
+        if "ssh" in name:
+            server = request.getfixturevalue("sshd")
+            common |= {"host": server.ALIAS, "ssh_config": str(server.client_config)}
+        if "slurm" in name:
+            request.getfixturevalue("slurm")
+            common = {"partition": "gpu", **common}
+        return Environment(f"test {name}", KINDS[name], **common)
+
+    return make
+
+
+KINDS = {
+    "this": Kind.THIS, "local": Kind.LOCAL, "ssh": Kind.SSH, "slurm": Kind.SLURM, "slurm through ssh": Kind.SLURM,
+}  # fmt: skip
