@@ -13,6 +13,7 @@ import pytest
 
 from MgImplantSegLib.cli import main
 from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.jobs.agent.slurm_commands import run_slurm
 from MgImplantSegLib.jobs.environment import Environment, Kind
 from MgImplantSegLib.jobs.environment_file import (
     configuration_folder,
@@ -130,6 +131,15 @@ def test_variables_are_those_from_before_slicer():
               "APPLAUNCHER_0_PATH": "/usr/bin", "APPLAUNCHER_0_HOME": "/home/me"}  # fmt: skip
     assert clean_variables(inside) == {"PATH": "/usr/bin", "HOME": "/home/me"}
     assert clean_variables({"PATH": "/usr/bin"}) == {"PATH": "/usr/bin"}
+
+
+def test_slurms_programs_do_not_meet_slicers_libraries(tmp_path, monkeypatch):
+    (tmp_path / "squeue").write_text('#!/bin/sh\necho "$LD_LIBRARY_PATH"\n')
+    (tmp_path / "squeue").chmod(0o755)
+    inside = {"LD_LIBRARY_PATH": "/s/lib", "APPLAUNCHER_LEVEL": "1", "APPLAUNCHER_0_PATH": f"{tmp_path}:/usr/bin"}
+    for name, value in inside.items():
+        monkeypatch.setenv(name, value)
+    assert run_slurm(["squeue"]) == "\n"
 
 
 def pretend_driver(folder, monkeypatch, cuda: str, capabilities: str) -> None:

@@ -82,7 +82,7 @@ def _output(words: Sequence[str], seconds: float) -> str:
     """What a program prints; an empty text if it cannot be run or takes too long."""
     try:
         done = subprocess.run(words, capture_output=True, text=True, errors="replace", timeout=seconds,
-                              stdin=subprocess.DEVNULL, check=False)  # fmt: skip
+                              env=clean_variables(dict(os.environ)), stdin=subprocess.DEVNULL, check=False)  # fmt: skip
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout

@@ -75,7 +75,7 @@ class ProcessScheduler:
             time.sleep(0.1)
         _wait_for_the_end(job)
         processes.end_marked(str(job.path))
-        if not self.look(job).state.is_final:
+        if job.read("runner") is None and not self.look(job).state.is_final:
             job.write("exit", {**STOPPED.to_dict(), "ended": time.time()})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import time
@@ -9,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from MgImplantSegLib.errors import DependencyError, InputError, MgImplantSegError, ResourceError
+from MgImplantSegLib.jobs.agent.process_scheduler import clean_variables
 
 SECONDS_TO_ANSWER = 30.0
 SECONDS_TO_SUBMIT = 120.0
@@ -110,7 +112,7 @@ def run_slurm(command: Sequence[str], seconds: float = SECONDS_TO_ANSWER, cwd: s
     """
     try:
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=seconds, cwd=cwd,
-                              stdin=subprocess.DEVNULL, check=False)  # fmt: skip
+                              env=clean_variables(dict(os.environ)), stdin=subprocess.DEVNULL, check=False)  # fmt: skip
     except FileNotFoundError as error:
         raise DependencyError(
             f"Expected SLURM's program {command[0]}, got none on this machine.",
