@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from MgImplantSegLib.errors import MgImplantSegError
+from MgImplantSegLib.errors import InputError, MgImplantSegError
 from MgImplantSegLib.events import Events
 from MgImplantSegLib.jobs.agent.job_folder import State
 from MgImplantSegLib.jobs.backend import Backend
@@ -62,7 +63,16 @@ class PythonPlan:
 
 
 def plan_python(environment: Environment, folder: str, index: str = "") -> PythonPlan:
-    """What a new Python in `folder` of the environment's machine would be; looks at its driver, changes nothing."""
+    """What a new Python in `folder` of the environment's machine would be; looks at its driver, changes nothing.
+
+    Raises
+    ------
+    InputError
+        If `index` has a password in it, which would stay in the job's files.
+    """
+    if "@" in urlsplit(index).netloc:
+        raise InputError("Expected a package index without user and password, got one with them.",
+                         "Write them into ~/.netrc on that machine, where pip finds them.")  # fmt: skip
     with Backend(environment) as backend:
         cuda, capability = backend.driver()
     found = "it has no NVIDIA driver"

@@ -198,6 +198,15 @@ def test_a_new_python_gets_what_the_engine_needs():
     assert sorted(PACKAGES) == sorted(entry for entry in project["dependencies"] if not entry.startswith("torch"))
 
 
+def test_a_password_for_a_package_index_does_not_become_part_of_a_job(tmp_path, capsys):
+    save_environment(Environment("new", python=sys.executable, root=str(tmp_path / "root")))
+    create = ["jobs", "environments", "create", "new", str(tmp_path / "made"), "--yes"]
+    assert main([*create, "--torch-index", "https://me:hidden@index.example/simple"]) == 2
+    said = capsys.readouterr()
+    assert "without user and password" in said.err and "hidden" not in said.err + said.out
+    assert not (tmp_path / "root").exists()
+
+
 def test_a_new_python_that_cannot_be_finished_is_removed(tmp_path, capsys, monkeypatch):
     for name in ("PIP_FIND_LINKS", "PIP_EXTRA_INDEX_URL"):
         monkeypatch.delenv(name, raising=False)
