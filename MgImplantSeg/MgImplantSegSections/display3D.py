@@ -8,10 +8,12 @@ from slicer.i18n import tr as _
 
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.labels import Role
+from MgImplantSegLib.scene.canvas import pixels_shown, write_png
 from MgImplantSegLib.scene.closed_surfaces import SurfaceMethod, SurfaceSettings, create_closed_surfaces
+from MgImplantSegLib.scene.implant_surfaces import contact_surface, depth_surface
 from MgImplantSegLib.scene.nodes import provenance_of_node
-from MgImplantSegLib.scene.segments import has_voxels, segment_ids
-from MgImplantSegLib.scene.surface_models import add_contact_model, add_depth_model
+from MgImplantSegLib.scene.segments import CLOSED_SURFACE, has_voxels, segment_ids
+from MgImplantSegLib.scene.surface_models import add_contact_model_of_mesh, add_depth_model_of_mesh
 from MgImplantSegSections.measureWork import labelMapOf, roleOf
 
 COLORED_MODEL_REFERENCE = "MgImplantSeg.ColoredModel"
@@ -27,12 +29,17 @@ def showIn3D(segmentationNode, settings=None, opacities=None):
     :param opacities: opacity by `Role`.
     """
     polygons = create_closed_surfaces(segmentationNode, settings or defaultSettings(segmentationNode))
+    showSurfaces(segmentationNode, opacities or {})
+    return polygons
+
+
+def showSurfaces(segmentationNode, opacities):
+    """Show the surfaces that a segmentation has in the 3D view."""
     display = displayOf(segmentationNode)
     display.SetVisibility(True)
     display.SetVisibility3D(True)
-    setOpacities(segmentationNode, opacities or {})
+    setOpacities(segmentationNode, opacities)
     resetView()
-    return polygons
 
 
 def defaultSettings(segmentationNode):
@@ -69,35 +76,42 @@ def showColored(segmentationNode, kind, initialNode=None):
     :param kind: ``plain``, ``contact`` (touched by bone) or ``depth`` (millimetres below the initial surface).
     :raises InputError: if the depth is asked for without the screw before implantation.
     """
-    scene = segmentationNode.GetScene()
-    old = segmentationNode.GetNodeReference(COLORED_MODEL_REFERENCE)
-    model = None
+    mesh = None
     if kind == "contact":
-        name = _("{name} contact").format(name=segmentationNode.GetName())
-        model = add_contact_model(scene, labelMapOf(segmentationNode), name, _provenance(segmentationNode))
+        mesh = contact_surface(labelMapOf(segmentationNode))
     elif kind == "depth":
-        model = _depthModel(scene, segmentationNode, initialNode)
+        requireInitial(initialNode)
+        mesh = depth_surface(labelMapOf(segmentationNode), labelMapOf(initialNode, Role.RESIDUAL_MATERIAL))
+    return putColored(segmentationNode, kind, mesh, initialNode)
+
+
+def putColored(segmentationNode, kind, mesh, initialNode=None):
+    """Replace the coloured surface of the implant by a mesh that is made already; returns its model node, or None."""
+    scene, name = segmentationNode.GetScene(), segmentationNode.GetName()
+    old = segmentationNode.GetNodeReference(COLORED_MODEL_REFERENCE)
+    model, provenance = None, {**provenance_of_node(segmentationNode), "segmentation": name}
+    if kind == "contact":
+        model = add_contact_model_of_mesh(scene, mesh, _("{name} contact").format(name=name), provenance)
+    elif kind == "depth":
+        provenance["initial"] = initialNode.GetName()
+        model = add_depth_model_of_mesh(scene, mesh, _("{name} depth").format(name=name), provenance)
     if old is not None:
+        colors = old.GetDisplayNode().GetColorNode() if old.GetDisplayNode() is not None else None
         scene.RemoveNode(old)
+        if colors is not None:
+            scene.RemoveNode(colors)
     segmentationNode.SetNodeReferenceID(COLORED_MODEL_REFERENCE, model.GetID() if model else None)
     _showImplantSegments(segmentationNode, model is None)
     return model
 
 
-def _depthModel(scene, segmentationNode, initialNode):
+def requireInitial(initialNode):
+    """Raise `InputError` if the depth is asked for without the screw before implantation."""
     if initialNode is None:
         raise InputError(
             _("Expected the screw before implantation for the depth of degradation, got none."),
             _("Choose its segmentation in section 4."),
         )
-    name = _("{name} depth").format(name=segmentationNode.GetName())
-    initial = labelMapOf(initialNode, Role.RESIDUAL_MATERIAL)
-    provenance = {**_provenance(segmentationNode), "initial": initialNode.GetName()}
-    return add_depth_model(scene, labelMapOf(segmentationNode), initial, name, provenance)
-
-
-def _provenance(segmentationNode):
-    return {**provenance_of_node(segmentationNode), "segmentation": segmentationNode.GetName()}
 
 
 def _showImplantSegments(segmentationNode, visible):
@@ -149,15 +163,40 @@ def _stretch(function, low, high):
 
 def resetView():
     """Look at everything in the first 3D view, if there is one."""
-    layout = slicer.app.layoutManager()
-    if layout is not None and layout.threeDViewCount > 0:
-        layout.threeDWidget(0).threeDView().resetFocalPoint()
+    if hasView():
+        slicer.app.layoutManager().threeDWidget(0).threeDView().resetFocalPoint()
 
 
 def takePicture(segmentationNode, path):
     """Write a PNG file of the surfaces with legend and scale bar; makes the surfaces if need be."""
     from MgImplantSegLib.scene.pictures import render_segmentation
 
-    if not segmentationNode.GetSegmentation().ContainsRepresentation("Closed surface"):
+    if not hasSurfaces(segmentationNode):
         create_closed_surfaces(segmentationNode, defaultSettings(segmentationNode))
     return render_segmentation(segmentationNode, path)
+
+
+def hasSurfaces(segmentationNode):
+    """Whether the closed surfaces are there."""
+    return segmentationNode.GetSegmentation().ContainsRepresentation(CLOSED_SURFACE)
+
+
+def hasView():
+    """Whether there is a 3D view."""
+    layout = slicer.app.layoutManager()
+    return layout is not None and layout.threeDViewCount > 0
+
+
+def takePictureOfView(path):
+    """Write a PNG file of the first 3D view as it is, with a ruler; for computers that draw nothing off-screen."""
+    view = slicer.app.layoutManager().threeDWidget(0).threeDView()
+    node = view.mrmlViewNode()
+    before = node.GetRenderMode(), node.GetRulerType()
+    node.SetRenderMode(node.Orthographic)  # a ruler has no meaning in perspective
+    node.SetRulerType(node.RulerTypeThin)
+    try:
+        view.forceRender()
+        return write_png(pixels_shown(view.renderWindow()), path)
+    finally:
+        node.SetRenderMode(before[0])
+        node.SetRulerType(before[1])

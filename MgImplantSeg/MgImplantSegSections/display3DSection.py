@@ -4,10 +4,11 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from MgImplantSegLib.errors import MgImplantSegError
+from MgImplantSegLib.errors import DependencyError, MgImplantSegError
 from MgImplantSegLib.labels import Role
 from MgImplantSegLib.scene.closed_surfaces import SurfaceMethod, SurfaceSettings
 from MgImplantSegSections import display3D
+from MgImplantSegSections.surfaceWork import isLarge
 from MgImplantSegSections.workbench import errorText, setEnabled
 
 
@@ -16,7 +17,7 @@ class Display3DSection:
 
     def __init__(self, workbench):
         self.workbench, self.ui = workbench, workbench.ui
-        self._shown = None
+        self._shown, self._task = None, None
         self.ui.show3DButton.connect("clicked(bool)", self.onShow)
         self.ui.takePictureButton.connect("clicked(bool)", self.onTakePicture)
         self.ui.showScanCheckBox.connect("toggled(bool)", self.onShowScan)
@@ -35,19 +36,44 @@ class Display3DSection:
         return SurfaceSettings(SurfaceMethod(chosen.surfaceMethod.value), decimation=chosen.decimation,
                                even_if_large=True)  # fmt: skip
 
+    def isRunning(self):
+        """Whether surfaces are being made beside the GUI."""
+        return self._task is not None and self._task.isRunning
+
     def onShow(self):
-        """Make the surfaces and show them."""
-        node = self.workbench.parameters.measuredSegmentation
-        self._try(lambda: self._polygonsText(self.workbench.logic.showIn3D(node, self.settings(), self.opacities())))
+        """Make the surfaces and show them, or cancel what runs."""
+        if self.isRunning():
+            self._task.cancel()
+            return
+        node, settings = self.workbench.parameters.measuredSegmentation, self.settings()
+        if isLarge(node):
+            self._start(lambda token: self.workbench.logic.surfaceSteps(node, settings, token),
+                        lambda polygons: self._shownText(node, polygons))  # fmt: skip
+        else:
+            self._try(lambda: self._polygonsText(self.workbench.logic.showIn3D(node, settings, self.opacities())))
+
+    def _shownText(self, node, polygons):
+        display3D.showSurfaces(node, self.opacities())
+        return self._polygonsText(polygons)
 
     def onColor(self):
         """Colour the implant's surface as chosen."""
-        chosen = self.workbench.parameters
-        if chosen.measuredSegmentation is not None:
-            kind = chosen.surfaceColor.value
-            self._try(
-                lambda: display3D.showColored(chosen.measuredSegmentation, kind, chosen.initialSegmentation) and ""
-            )
+        chosen, kind = self.workbench.parameters, self.workbench.parameters.surfaceColor.value
+        node, initial = chosen.measuredSegmentation, chosen.initialSegmentation
+        if node is None or self.isRunning():
+            return
+        if kind != "plain" and isLarge(node):
+            self._startColored(node, kind, initial)
+        else:
+            self._try(lambda: display3D.showColored(node, kind, initial) and "")
+
+    def _startColored(self, node, kind, initial):
+        def steps(token):
+            if kind == "depth":
+                display3D.requireInitial(initial)
+            return self.workbench.logic.coloredSurfaceSteps(node, kind, initial, token)
+
+        self._start(steps, lambda mesh: display3D.putColored(node, kind, mesh, initial) and "")
 
     def onShowScan(self, visible):
         """Show or hide the scan behind the surfaces."""
@@ -63,18 +89,39 @@ class Display3DSection:
             self.takePicture(path)
 
     def takePicture(self, path):
-        """Write the picture into a file."""
-        node = self.workbench.parameters.measuredSegmentation
-        self._try(lambda: _("Written: {path}").format(path=display3D.takePicture(node, path)))
+        """Write the picture into a file; surfaces of a large segmentation are made first, beside the GUI."""
+        node, settings = self.workbench.parameters.measuredSegmentation, self.settings()
+        if display3D.hasSurfaces(node) or not isLarge(node):
+            self._try(lambda: self._pictureText(node, path))
+        elif not self.isRunning():
+            self._start(lambda token: self.workbench.logic.surfaceSteps(node, settings, token),
+                        lambda polygons: self._pictureText(node, path))  # fmt: skip
+
+    def _pictureText(self, node, path):
+        try:
+            return _("Written: {path}").format(path=display3D.takePicture(node, path))
+        except DependencyError as error:
+            if not display3D.hasView():
+                raise
+            return _("Written: {path}, the 3D view as it is. {reason}").format(
+                path=display3D.takePictureOfView(path), reason=error.message
+            )
 
     def refresh(self):
         """States of the buttons."""
         missing = [] if self.workbench.parameters.measuredSegmentation is not None else [
             _("a segmentation (section 3 makes one, section 4 chooses one)")]  # fmt: skip
-        setEnabled(self.ui.show3DButton, missing, _("Make the surfaces and show them in the 3D view."))
-        setEnabled(self.ui.takePictureButton, missing, _("Write a PNG file of the surfaces with a scale bar."))
+        resting = [_("the end of what runs now")] if self.isRunning() else []
+        if self.isRunning():
+            self.ui.show3DButton.text = _("Cancel")
+            setEnabled(self.ui.show3DButton, [], _("Stop; the 3D view stays as it is."))
+        else:
+            self.ui.show3DButton.text = _("Show 3D")
+            setEnabled(self.ui.show3DButton, missing, _("Make the surfaces and show them in the 3D view."))
+        picture = _("Write a PNG file of the surfaces with a scale bar.")
+        setEnabled(self.ui.takePictureButton, missing + resting, picture)
         self._followOpacities()
-        self.ui.surfaceColorSelector.enabled = not missing
+        self.ui.surfaceColorSelector.enabled = not missing + resting
         self.ui.showScanCheckBox.enabled = self.workbench.parameters.inputVolume is not None
 
     def _followOpacities(self):
@@ -89,9 +136,37 @@ class Display3DSection:
             count=f"{sum(polygons.values()):,}", segments=sum(count > 0 for count in polygons.values())
         )
 
+    def _start(self, steps, finish):
+        """Run what takes long beside the GUI; `finish` puts its result into the scene and returns a text."""
+        self.ui.display3DLabel.text = _("Starting…")
+        self._task = self.workbench.start(
+            steps, self.onEvent, lambda result: self._end(finish, result), self.onFailed, self.onCancelled
+        )
+        self.refresh()
+
+    def onEvent(self, event):
+        """Say what is being done."""
+        if event["event"] == "progress":
+            part = 100 * event.get("done", 0) // (event.get("total") or 1)
+            self.ui.display3DLabel.text = _("{stage}: {part} %").format(stage=event.get("stage", ""), part=part)
+
+    def _end(self, finish, result):
+        self._try(lambda: finish(result))
+        self.workbench.changed()
+
+    def onFailed(self, error):
+        """What happened, and what to do."""
+        self.ui.display3DLabel.text = errorText(error)
+        self.workbench.changed()
+
+    def onCancelled(self):
+        """The view stays as it is."""
+        self.ui.display3DLabel.text = _("Cancelled; nothing was changed.")
+        self.workbench.changed()
+
     def _try(self, action):
-        """Run what keeps Slicer busy, saying so, and show how it ended."""
-        self.ui.display3DLabel.text = _("Working; large volumes take minutes…")
+        """Run what keeps Slicer busy for a moment, saying so, and show how it ended."""
+        self.ui.display3DLabel.text = _("Working…")
         slicer.app.setOverrideCursor(qt.Qt.WaitCursor)
         self.ui.display3DLabel.repaint()
         try:

@@ -15,6 +15,7 @@ from MgImplantSegSections.exchange import taskFolder
 from MgImplantSegSections.measureWork import QuantifyRequest, quantifySteps, reportOfTable
 from MgImplantSegSections.regionWork import roiAroundSteps
 from MgImplantSegSections.segmentWork import SegmentRequest, segmentSteps
+from MgImplantSegSections.surfaceWork import classSurfaceSteps, coloredSurfaceSteps
 
 PROFILE_SYMBOL = "BV/TV"
 
@@ -81,6 +82,16 @@ class LogicCalls:
     def showIn3D(self, segmentationNode, settings=None, opacities=None):
         """Make the closed surfaces and show them in the 3D view; returns polygons by segment ID."""
         return display3D.showIn3D(segmentationNode, settings, opacities)
+
+    def surfaceSteps(self, segmentationNode, settings, token):
+        """`showIn3D` of a large segmentation as a generator of events, its view apart; returns polygons."""
+        folder = slicer.app.temporaryPath
+        return classSurfaceSteps(segmentationNode, settings, pythons.python(), folder, token)
+
+    def coloredSurfaceSteps(self, segmentationNode, kind, initialNode, token):
+        """The implant's surface with contact or depth as a generator of events; returns the mesh."""
+        folder = slicer.app.temporaryPath
+        return coloredSurfaceSteps(segmentationNode, kind, initialNode, pythons.python(), folder, token)
 
     def addRoiAroundImplant(self, segmentationNode, distanceMm=0.5):
         """A new ROI node on the implant's oriented bounding box plus a distance."""

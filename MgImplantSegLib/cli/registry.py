@@ -21,6 +21,7 @@ COMMANDS = (
     "summarise",
     "register",
     "upright",
+    "surfaces",
     "batch",
     "simulate",
     "train",

@@ -83,7 +83,6 @@ def new_renderer(window: Any) -> Any:
 
 def pixels_of_window(window: Any) -> np.ndarray:
     """Draw, and return the picture as uint8 array (height, width, 3), first row on top."""
-    from vtkmodules.util.numpy_support import vtk_to_numpy
     from vtkmodules.vtkRenderingCore import vtkWindowToImageFilter
 
     window.Render()
@@ -91,8 +90,23 @@ def pixels_of_window(window: Any) -> np.ndarray:
     grab.SetInput(window)
     grab.ReadFrontBufferOff()
     grab.ShouldRerenderOff()
+    return _pixels(grab)
+
+
+def pixels_shown(window: Any) -> np.ndarray:
+    """The picture in a window of the application, which draws it itself; as `pixels_of_window`."""
+    from vtkmodules.vtkRenderingCore import vtkWindowToImageFilter
+
+    grab = vtkWindowToImageFilter()
+    grab.SetInput(window)
+    return _pixels(grab)
+
+
+def _pixels(grab: Any) -> np.ndarray:
+    from vtkmodules.util.numpy_support import vtk_to_numpy
+
     grab.Update()
-    width, height = window.GetSize()
+    width, height, _depth = grab.GetOutput().GetDimensions()
     rgb = vtk_to_numpy(grab.GetOutput().GetPointData().GetScalars())
     return rgb.reshape(height, width, 3)[::-1].copy()  # VTK has the first row at the bottom
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -77,9 +78,7 @@ def create_closed_surfaces(
         with events.task("3D surfaces", 1) as task:
             segmentation_node.CreateClosedSurfaceRepresentation()
             task.advance()
-    if segmentation_node.GetDisplayNode() is None:
-        segmentation_node.CreateDefaultDisplayNodes()
-    segmentation_node.GetDisplayNode().SetPreferredDisplayRepresentationName3D(CLOSED_SURFACE)
+    _prefer_surfaces(segmentation_node)
     surfaces = {
         entry: segmentation_node.GetClosedSurfaceInternalRepresentation(entry) for entry in segment_ids(segmentation)
     }
@@ -88,6 +87,41 @@ def create_closed_surfaces(
     for surface in filter(None, surfaces.values()):
         surface.ShallowCopy(facing_outward(surface))
     return polygons
+
+
+def put_closed_surfaces(
+    segmentation_node: Any, meshes: Mapping[str, Any], settings: SurfaceSettings | None = None
+) -> dict[str, int]:
+    """Give every segment a surface that is made already, and show it in 3D views.
+
+    What Slicer makes anew after edits is made with the same settings.
+
+    Parameters
+    ----------
+    meshes : mapping of segment ID to vtkPolyData
+        In the node's own coordinates (RAS mm); a segment without one gets an empty surface.
+
+    Returns
+    -------
+    dict
+        Number of polygons by segment ID.
+    """
+    from vtkmodules.vtkCommonDataModel import vtkPolyData
+
+    segmentation = segmentation_node.GetSegmentation()
+    segmentation_node.RemoveClosedSurfaceRepresentation()
+    _set_conversion(segmentation, settings or SurfaceSettings())
+    surfaces = {entry: meshes[entry] if entry in meshes else vtkPolyData() for entry in segment_ids(segmentation)}
+    for entry, surface in surfaces.items():
+        segmentation.GetSegment(entry).AddRepresentation(CLOSED_SURFACE, surface)
+    _prefer_surfaces(segmentation_node)
+    return {entry: surface.GetNumberOfPolys() for entry, surface in surfaces.items()}
+
+
+def _prefer_surfaces(segmentation_node: Any) -> None:
+    if segmentation_node.GetDisplayNode() is None:
+        segmentation_node.CreateDefaultDisplayNodes()
+    segmentation_node.GetDisplayNode().SetPreferredDisplayRepresentationName3D(CLOSED_SURFACE)
 
 
 def _set_conversion(segmentation: Any, settings: SurfaceSettings) -> None:

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.errors import DependencyError, InputError
 from MgImplantSegLib.labels import Role
 from MgImplantSegLib.scene.annotations import add_legend, add_scale_bar
-from MgImplantSegLib.scene.canvas import OffscreenCanvas
+from MgImplantSegLib.scene.canvas import OffscreenCanvas, write_png
 from MgImplantSegLib.scene.frames import local_to_world_ras
 from MgImplantSegLib.scene.meshes import cut_open, facing_outward, transformed, with_normals
 from MgImplantSegLib.scene.segments import role_of_segment, segment_ids
@@ -90,6 +90,8 @@ def render_segmentation(segmentation_node: Any, path: str | Path, settings: Pict
     InputError
         If there is no surface to draw, make them with `create_closed_surfaces`; or if the node is under a transform
         that is not linear.
+    DependencyError
+        If nothing can be drawn off-screen on this computer.
     """
     settings = settings or PictureSettings()
     surfaces = _surfaces(segmentation_node)
@@ -104,9 +106,18 @@ def render_segmentation(segmentation_node: Any, path: str | Path, settings: Pict
         canvas.aim(viewpoint)
         add_legend(canvas.renderer, [(entry.name, entry.color_rgb) for entry in surfaces], settings.height)
         add_scale_bar(canvas.renderer, settings.width, settings.height)
-        return canvas.save(path)
+        return write_png(_drawn(canvas.pixels()), path)
     finally:
         canvas.close()
+
+
+def _drawn(pixels: np.ndarray) -> np.ndarray:
+    if (pixels == pixels[0, 0]).all():
+        raise DependencyError(
+            "Expected a picture of the surfaces, got an empty one: the graphics driver draws nothing off-screen.",
+            "Take a picture of the 3D view itself, or install another driver.",
+        )
+    return pixels
 
 
 @dataclass(frozen=True)

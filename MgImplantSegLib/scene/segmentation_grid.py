@@ -9,10 +9,17 @@ from typing import Any
 import numpy as np
 
 from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.scene.frames import ijk_to_ras, local_to_world_ras, numpy_matrix, vtk_matrix
+from MgImplantSegLib.scene.frames import (
+    geometry_from_ijk_to_ras,
+    ijk_to_ras,
+    local_to_world_ras,
+    numpy_matrix,
+    vtk_matrix,
+)
 from MgImplantSegLib.scene.segments import binary_image, segment_ids
 from MgImplantSegLib.scene.standalone import require_slicer
 from MgImplantSegLib.scene.volumes import geometry_of_node
+from MgImplantSegLib.volume import Geometry
 
 logger = logging.getLogger(__name__)
 REFERENCE_GEOMETRY = "Reference image geometry"
@@ -62,6 +69,14 @@ def lattice_of_volume(node: Any, volume_node: Any) -> Lattice:
     geometry = geometry_of_node(volume_node)
     ijk_to_local = np.linalg.inv(local_to_world_ras(node)) @ ijk_to_ras(geometry)
     return Lattice(ijk_to_local, np.zeros(3, dtype=int), np.array(geometry.shape_zyx[::-1]))
+
+
+def geometry_of_image(image: Any) -> Geometry:
+    """The grid of a `vtkOrientedImageData` in the coordinates of its segmentation node."""
+    corner, extent = np.eye(4), np.reshape(image.GetExtent(), (3, 2))
+    corner[:3, 3] = extent[:, 0]
+    shape_zyx = tuple(int(size) for size in (extent[:, 1] - extent[:, 0] + 1)[::-1])
+    return geometry_from_ijk_to_ras(_image_to_ras(image) @ corner, shape_zyx)
 
 
 def _reference_image(segmentation: Any) -> Any:

@@ -30,7 +30,11 @@ def add_contact_model(scene: Any, label_map: LabelMap, name: str, provenance: Ma
     InputError
         If there is no implant.
     """
-    mesh = contact_surface(label_map)
+    return add_contact_model_of_mesh(scene, contact_surface(label_map), name, provenance)
+
+
+def add_contact_model_of_mesh(scene: Any, mesh: Any, name: str, provenance: Mapping[str, Any] | None = None) -> Any:
+    """As `add_contact_model`, of a surface that is made already."""
     colors = add_named_colors(scene, f"{name} colours", CONTACT_COLORS)
     node = _add_model(scene, mesh, name, colors, provenance)
     _show_array(node, CONTACT, in_cells=True, limits=(0, len(CONTACT_COLORS) - 1))
@@ -47,9 +51,13 @@ def add_depth_model(
     InputError
         If there is no residual material, or no initial screw.
     """
+    return add_depth_model_of_mesh(scene, depth_surface(label_map, initial), name, provenance)
+
+
+def add_depth_model_of_mesh(scene: Any, mesh: Any, name: str, provenance: Mapping[str, Any] | None = None) -> Any:
+    """As `add_depth_model`, of a surface that is made already."""
     from vtkmodules.util.numpy_support import vtk_to_numpy
 
-    mesh = depth_surface(label_map, initial)
     depth_mm = vtk_to_numpy(mesh.GetPointData().GetArray(DEPTH))
     deepest_mm = readable_limit(max(float(np.percentile(depth_mm, DEEPEST_PERCENTILE)), 1e-6))
     node = _add_model(scene, mesh, name, add_sequential_colors(scene, f"{name} colours"), provenance)

@@ -36,7 +36,7 @@ def slice_of_rod(size: int) -> np.ndarray:
     """One slice (y, x): a round rod with its layer, in bone with pores."""
     y, x = np.ogrid[:size, :size]
     radius = np.hypot(y - size / 2, x - size / 2) / size
-    pores = np.hypot(y % 64 - 32, x % 64 - 32) < 20
+    pores = np.hypot(y % 256 - 128, x % 256 - 128) < 40
     return np.select([radius < 0.15, radius < 0.18, pores], [METAL, LAYER, 0], BONE).astype(np.uint8)
 
 
@@ -117,7 +117,7 @@ class Session:
 
     def around_implant(self) -> None:
         """Place a ROI around the implant."""
-        self.run(self.ui.addRoiAroundButton, lambda: False)
+        self.run(self.ui.addRoiAroundButton, lambda: self.widget.panel.regions.isLooking())
 
     def move_roi(self) -> None:
         """Drag a ROI."""
@@ -183,8 +183,7 @@ class Session:
 
     def is_drawing(self) -> bool:
         """Whether surfaces are being made beside the GUI."""
-        is_running = getattr(self.widget.panel.display3D, "isRunning", None)
-        return is_running is not None and is_running()
+        return self.widget.panel.display3D.isRunning()
 
 
 STEPS = ("choose_the_scan", "segment", "preview", "measure", "around_implant", "move_roi", "edit", "measure", "compare",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 import numpy as np
+import slicer
 
 from MgImplantSegLib.scene.segmentations import add_segmentation_node
 from MgImplantSegLib.scene.volumes import add_volume_node
@@ -45,6 +46,16 @@ def ball_in_half_bone(size=40, radius=9):
 def add_segmentation(scene, name="Explant", **options):
     """A segmentation node of `ball_in_half_bone`."""
     return add_segmentation_node(scene, ball_in_half_bone(**options), name)
+
+
+def rename_segment(segmentation, old_id, new_id, name):
+    """Replace a segment by its copy with another ID and name that say nothing of what it is."""
+    copy = slicer.vtkSegment()
+    copy.DeepCopy(segmentation.GetSegment(old_id))
+    copy.SetName(name)
+    copy.SetTag("TerminologyEntry", "")
+    segmentation.RemoveSegment(old_id)
+    segmentation.AddSegment(copy, new_id)
 
 
 def engine_without(*packages):

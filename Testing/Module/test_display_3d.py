@@ -1,11 +1,14 @@
 """The 3D part of section 3."""
 
+import pathlib
+
 import pytest
 import slicer
 from harness import person
 from harness.application import LayoutManager
-from module_cases import add_segmentation, add_volume
+from module_cases import add_segmentation, add_volume, rename_segment
 
+from MgImplantSegLib.scene.meshes import enclosed_volume_mm3
 from MgImplantSegLib.scene.nodes import provenance_of_node
 
 
@@ -15,6 +18,18 @@ def node(widget):
     slicer.app.layout = LayoutManager(slicer.mrmlScene)
     widget.enter()
     return made
+
+
+@pytest.fixture
+def large(module, monkeypatch):
+    """Every segmentation counts as large; returns a function that sets from how many voxels on."""
+    from MgImplantSegSections import surfaceWork
+
+    def from_voxels(count):
+        monkeypatch.setattr(surfaceWork, "SMALL_VOXELS", count)
+
+    from_voxels(10)
+    return from_voxels
 
 
 def test_show_3d_makes_surfaces_and_turns_the_view_to_them(ui, node):
@@ -80,6 +95,55 @@ def test_take_picture_writes_a_png(ui, node, widget, tmp_path):
     assert "explant.png" in ui.display3DLabel.text
 
 
+def test_a_computer_that_draws_nothing_off_screen_takes_the_picture_of_the_3d_view(
+    ui, node, widget, tmp_path, monkeypatch
+):
+    from MgImplantSegLib.errors import DependencyError
+    from MgImplantSegLib.scene import pictures
+
+    def refuse(*_arguments):
+        raise DependencyError("Expected OpenGL, got none.")
+
+    monkeypatch.setattr(pictures, "render_segmentation", refuse)
+    view = slicer.app.layoutManager().threeDWidget(0).threeDView().mrmlViewNode()
+    widget.panel.display3D.takePicture(tmp_path / "explant.png")
+    assert (tmp_path / "explant.png").read_bytes().startswith(b"\x89PNG")
+    assert "the 3D view as it is. Expected OpenGL, got none." in ui.display3DLabel.text
+    assert (view.GetRenderMode(), view.GetRulerType()) == (view.Perspective, view.RulerTypeNone)
+    slicer.app.layout = None
+    widget.panel.display3D.takePicture(tmp_path / "none.png")
+    assert ui.display3DLabel.text == "Expected OpenGL, got none." and not (tmp_path / "none.png").exists()
+
+
+def test_surfaces_of_a_large_segmentation_are_made_beside_the_gui(ui, node, widget, large, tmp_path):
+    person.click(ui.show3DButton)
+    assert ui.show3DButton.text == "Cancel" and not ui.takePictureButton.enabled
+    person.wait_until(lambda: not widget.panel.display3D.isRunning())
+    assert "in 3 surfaces" in ui.display3DLabel.text and ui.show3DButton.text == "Show 3D"
+    surfaces = [node.GetClosedSurfaceInternalRepresentation(entry) for entry in ("bone", "residual_material")]
+    beside = [enclosed_volume_mm3(surface) for surface in surfaces]
+    person.choose(ui.surfaceColorSelector, "Contact")
+    ui.surfaceColorSelector.activated(1)
+    person.wait_until(lambda: not widget.panel.display3D.isRunning())
+    (model,) = [m for m in slicer.util.getNodesByClass("vtkMRMLModelNode") if not m.GetHideFromEditors()]
+    assert model.GetPolyData().GetCellData().GetArray("Contact") is not None
+    large(10**9)
+    person.click(ui.show3DButton)
+    surfaces = [node.GetClosedSurfaceInternalRepresentation(entry) for entry in ("bone", "residual_material")]
+    assert [enclosed_volume_mm3(surface) for surface in surfaces] == pytest.approx(beside, rel=0.01)
+    assert not list(pathlib.Path(slicer.app.temporaryPath).glob("MgImplantSeg-*"))
+
+
+@pytest.mark.parametrize("leave", ["cancel", "delete"])
+def test_surfaces_that_are_no_longer_wanted_leave_nothing(ui, node, widget, large, leave):
+    person.click(ui.show3DButton)
+    person.click(ui.show3DButton) if leave == "cancel" else slicer.mrmlScene.RemoveNode(node)
+    person.wait_until(lambda: not widget.panel.display3D.isRunning())
+    assert "Cancelled" in ui.display3DLabel.text
+    assert not node.GetSegmentation().ContainsRepresentation("Closed surface")
+    assert not list(pathlib.Path(slicer.app.temporaryPath).glob("MgImplantSeg-*"))
+
+
 def test_without_a_segmentation_the_tooltips_say_what_is_missing(ui):
     assert not ui.show3DButton.enabled and "a segmentation" in ui.show3DButton.toolTip
 
@@ -89,13 +153,7 @@ def test_roles_that_the_user_has_given_count_in_3d_too(ui, node):
 
     from MgImplantSegLib.labels import Role
 
-    segment = node.GetSegmentation().GetSegment("bone")
-    segment.SetName("Segment_1")
-    segment.SetTag("TerminologyEntry", "")
-    copy = slicer.vtkSegment()
-    copy.DeepCopy(segment)
-    node.GetSegmentation().RemoveSegment("bone")
-    node.GetSegmentation().AddSegment(copy, "s1")
+    rename_segment(node.GetSegmentation(), "bone", "s1", "Segment_1")
     setRole(node, "s1", Role.BONE)
     ui.boneOpacitySlider.value = 0.7
     assert node.GetDisplayNode().GetSegmentOpacity3D("s1") == pytest.approx(0.7)

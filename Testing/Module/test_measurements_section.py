@@ -7,7 +7,7 @@ import pytest
 import slicer
 from harness import person
 from measure_cases import add_roi, box_beside, compute, expected, measures
-from module_cases import add_segmentation, ball_in_half_bone, engine_without
+from module_cases import add_segmentation, ball_in_half_bone, engine_without, rename_segment
 
 from MgImplantSegLib.quantification import QuantifyOptions, quantify
 from MgImplantSegLib.scene.markups import box_of_roi_node
@@ -134,13 +134,7 @@ def test_a_segment_of_unknown_meaning_is_asked_for_and_its_role_is_kept_with_the
     from harness.values import unwrap, wrap
 
     node = measurable.measuredSegmentationSelector.currentNode()
-    segment = node.GetSegmentation().GetSegment("residual_material")
-    segment.SetName("Segment_3")
-    segment.SetTag("TerminologyEntry", "")
-    copy = slicer.vtkSegment()
-    copy.DeepCopy(segment)
-    node.GetSegmentation().RemoveSegment("residual_material")
-    node.GetSegmentation().AddSegment(copy, "s3")
+    rename_segment(node.GetSegmentation(), "residual_material", "s3", "Segment_3")
     person.process_events()
     assert 'what the segment "Segment_3" is' in measurable.computeButton.toolTip
     combo = wrap(unwrap(measurable.classTable).cellWidget(2, 1))

@@ -192,6 +192,12 @@ class ThreeDView:
     def mrmlViewNode(self) -> Any:
         return self._node
 
+    def renderWindow(self) -> Any:
+        """A small window of its own; what stands in it does not matter here."""
+        from MgImplantSegLib.scene.canvas import OffscreenCanvas
+
+        return OffscreenCanvas(40, 30).window
+
     def forceRender(self) -> None:
         pass
 

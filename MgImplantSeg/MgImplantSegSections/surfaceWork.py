@@ -1,0 +1,69 @@
+"""Surfaces of large segmentations: hand over, let the engine make them, put them into the scene."""
+
+from MgImplantSegLib.errors import Cancelled
+from MgImplantSegLib.labels import Role
+from MgImplantSegLib.scene.closed_surfaces import SurfaceMethod, put_closed_surfaces
+from MgImplantSegLib.scene.mask_surfaces import read_mesh
+from MgImplantSegLib.scene.segmentation_grid import geometry_of_image
+from MgImplantSegLib.scene.segments import binary_image, segment_ids
+from MgImplantSegLib.scene.volumes import array_of_image
+from MgImplantSegSections.engineRun import runEngine, whileWanted
+from MgImplantSegSections.exchange import ROLES_WORD, taskFolder, writeImage
+from MgImplantSegSections.measureWork import writeSegmentation
+
+SMALL_VOXELS = 5_000_000
+METHOD_WORD = {SurfaceMethod.FLYING_EDGES: "flying-edges", SurfaceMethod.SURFACE_NETS: "surface-nets"}
+
+
+def isLarge(segmentationNode):
+    """Whether making surfaces would stop Slicer for more than a moment."""
+    segmentation = segmentationNode.GetSegmentation()
+    images = [binary_image(segmentation, entry) for entry in segment_ids(segmentation)]
+    return max((image.GetNumberOfPoints() for image in images if image is not None), default=0) > SMALL_VOXELS
+
+
+def classSurfaceSteps(segmentationNode, settings, python, temporaryFolder, token):
+    """Generator of events; gives all segments their closed surface and returns polygons by segment ID.
+
+    :raises EngineError: if the engine fails.
+    :raises Cancelled: if the user has asked to stop, or the segmentation has left the scene.
+    """
+    scene, segmentation = segmentationNode.GetScene(), segmentationNode.GetSegmentation()
+    images = {entry: binary_image(segmentation, entry) for entry in segment_ids(segmentation)}
+    images = {entry: image for entry, image in images.items() if image is not None}
+    with taskFolder(temporaryFolder) as folder:
+        paths = {entry: folder / f"{number}.mha" for number, entry in enumerate(images)}
+        for entry, image in images.items():
+            mask = {segmentation.GetSegment(entry).GetLabelValue(): 1}
+            yield from writeImage(array_of_image(image), geometry_of_image(image), paths[entry], token, mask)
+        words = ["surfaces", *paths.values(), "--out", folder, "--method", METHOD_WORD[settings.method],
+                 "--smoothing", settings.smoothing, "--decimation", settings.decimation]  # fmt: skip
+        yield from _run(scene, segmentationNode, words, python, folder, token)
+        meshes = {}
+        for entry, path in paths.items():
+            meshes[entry] = read_mesh(path.with_suffix(".vtp"))
+            yield None
+    if not scene.IsNodePresent(segmentationNode):
+        raise Cancelled
+    return put_closed_surfaces(segmentationNode, meshes, settings)
+
+
+def coloredSurfaceSteps(segmentationNode, kind, initialNode, python, temporaryFolder, token):
+    """Generator of events; returns the implant's surface with its measure, ``contact`` or ``depth``, in the world."""
+    scene = segmentationNode.GetScene()
+    with taskFolder(temporaryFolder) as folder:
+        yield from writeSegmentation(segmentationNode, folder / "implant.mha", token)
+        words = ["surfaces", folder / "implant.mha", "--out", folder, "--kind", kind, "--roles", ROLES_WORD]
+        if kind == "depth":
+            yield from writeSegmentation(initialNode, folder / "initial.mha", token, Role.RESIDUAL_MATERIAL)
+            words += ["--initial", folder / "initial.mha"]
+        yield from _run(scene, segmentationNode, words, python, folder, token)
+        mesh = read_mesh(folder / "implant.vtp")
+    if not scene.IsNodePresent(segmentationNode):
+        raise Cancelled
+    return mesh
+
+
+def _run(scene, segmentationNode, words, python, folder, token):
+    engine = runEngine(python, words, folder / "log.txt", token)
+    yield from whileWanted(engine, lambda: scene.IsNodePresent(segmentationNode), token)
