@@ -58,6 +58,7 @@ RESIDUAL_MATERIAL = Label(
 )  # fmt: skip
 CLASSES = (BACKGROUND, BONE, DEGRADATION_LAYER, RESIDUAL_MATERIAL)
 CLASS_OF_ROLE = {label.role: label for label in CLASSES}
+IMPLANT_ROLES = (Role.DEGRADATION_LAYER, Role.RESIDUAL_MATERIAL)
 
 
 @dataclass(frozen=True)

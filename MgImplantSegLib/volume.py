@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.labels import DEFAULT_SCHEME, LabelScheme, Role
+from MgImplantSegLib.labels import DEFAULT_SCHEME, IMPLANT_ROLES, LabelScheme, Role
 
 IDENTITY_DIRECTION = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 
@@ -180,7 +180,7 @@ class LabelMap:
 
     def implant_mask(self) -> np.ndarray:
         """Boolean array (z, y, x), True in the implant: degradation layer and residual material."""
-        return self.mask(Role.DEGRADATION_LAYER, Role.RESIDUAL_MATERIAL)
+        return self.mask(*IMPLANT_ROLES)
 
     def ignore_mask(self) -> np.ndarray:
         """Boolean array (z, y, x), True where nothing is known: the scheme's ignore value."""

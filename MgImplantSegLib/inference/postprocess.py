@@ -15,9 +15,8 @@ from scipy import ndimage
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.inference.accumulator import slabs
 from MgImplantSegLib.inference.fused import FusedPrediction
-from MgImplantSegLib.labels import LabelScheme, Role
+from MgImplantSegLib.labels import IMPLANT_ROLES, LabelScheme, Role
 
-IMPLANT_ROLES = (Role.DEGRADATION_LAYER, Role.RESIDUAL_MATERIAL)
 SMALLEST_PART_OF_LARGEST = 0.05
 SMALLEST_BONE_VOXELS = 27
 LEAST_BALL_RADIUS_VOXELS = 7

@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.labels import LabelScheme
 from MgImplantSegLib.training.average import AveragedNetwork
 from MgImplantSegLib.training.distributed import World, with_global_batch_norm
 from MgImplantSegLib.training.fast_mish import with_fast_mish
@@ -38,10 +39,18 @@ class Learner:
         Device and precision.
     world : World
         This process among others.
+    scheme : LabelScheme
+        What the network's channels mean.
     """
 
     def __init__(
-        self, network: nn.Module, settings: LoopSettings, augment: Augment, arithmetic: Arithmetic, world: World
+        self,
+        network: nn.Module,
+        settings: LoopSettings,
+        augment: Augment,
+        arithmetic: Arithmetic,
+        world: World,
+        scheme: LabelScheme,
     ) -> None:
         self.settings, self.augment, self.arithmetic, self.world = settings, augment, arithmetic, world
         network = with_global_batch_norm(network, world)
@@ -54,7 +63,7 @@ class Learner:
             self.network.parameters(), settings.learning_rate, settings.betas, weight_decay=settings.weight_decay
         )
         self.scaler = arithmetic.scaler()
-        self.loss = build_loss(settings.loss, settings.loss_options, world.sum)
+        self.loss = build_loss(settings.loss, settings.loss_options, scheme, world.sum)
 
     @property
     def trained_network(self) -> nn.Module:

@@ -2,22 +2,24 @@
 
 ``logits`` has shape (B, k, h, w), ``target`` shape (B, h, w) with channel numbers and `IGNORE` where nothing is
 known. ``total`` turns a sum over this process's part of the batch into the sum over the global batch; with several
-processes it is `World.sum`. Every loss is a scalar of the global batch. Without a single known pixel it is 0.
+processes it is `World.sum`. A loss may ask for ``implant_channels``, the channels of layer and metal. Every loss is a
+scalar of the global batch. Without a single known pixel it is 0.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch.nn import functional
 
 from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.labels import IMPLANT_ROLES, LabelScheme
 from MgImplantSegLib.training.settings_file import nearest_name
 
 IGNORE = 255
-FIRST_IMPLANT_CHANNEL = 2  # background, bone, degradation layer, residual material
+GIVEN = ("logits", "target", "total", "implant_channels")  # by the training; all else is an option
 Total = Callable[[torch.Tensor], torch.Tensor]
 
 
@@ -84,19 +86,24 @@ def cross_entropy_smooth(
     return cross_entropy(logits, target, total) + weight * boundary_length(logits, target, total)
 
 
-def near_implant_surface(target: torch.Tensor, reach_px: int) -> torch.Tensor:
-    """Pixels with both implant (channel `FIRST_IMPLANT_CHANNEL` and above) and something else within `reach_px`.
+def near_implant_surface(target: torch.Tensor, implant_channels: Sequence[int], reach_px: int) -> torch.Tensor:
+    """Pixels with both implant and something else within `reach_px`, the distance that of a square window.
 
-    Shape and device of `target`, boolean; the distance is that of a square window. Unknown pixels are neither.
+    Shape and device of `target`, boolean. Unknown pixels are neither implant nor something else.
     """
-    implant = (target >= FIRST_IMPLANT_CHANNEL) & (target != IGNORE)
-    both = torch.stack((implant, target < FIRST_IMPLANT_CHANNEL), dim=1).float()  # (B, 2, h, w)
+    implant = sum((target == channel for channel in implant_channels), torch.zeros_like(target, dtype=torch.bool))
+    both = torch.stack((implant, ~implant & (target != IGNORE)), dim=1).float()  # (B, 2, h, w)
     reached = functional.max_pool2d(both, 2 * reach_px + 1, stride=1, padding=reach_px)
     return reached.amin(1) > 0
 
 
 def cross_entropy_surface(
-    logits: torch.Tensor, target: torch.Tensor, total: Total = _as_it_is, weight: float = 3.0, reach_px: float = 3.0
+    logits: torch.Tensor,
+    target: torch.Tensor,
+    total: Total = _as_it_is,
+    implant_channels: Sequence[int] = (2, 3),
+    weight: float = 3.0,
+    reach_px: float = 3.0,
 ) -> torch.Tensor:
     """Cross-entropy in which pixels near the implant's surface count `weight` times, + Dice loss.
 
@@ -107,7 +114,7 @@ def cross_entropy_surface(
     Ronneberger, Fischer, Brox: U-Net, MICCAI 2015, doi 10.1007/978-3-319-24574-4_28, weighs pixels near borders more.
     """
     entropy = functional.cross_entropy(logits.float(), target.long(), ignore_index=IGNORE, reduction="none")
-    weights = (1 + (weight - 1) * near_implant_surface(target, int(reach_px))) * (target != IGNORE)
+    weights = (1 + (weight - 1) * near_implant_surface(target, implant_channels, int(reach_px))) * (target != IGNORE)
     mean = total((weights * entropy).sum()) / total(weights.sum()).clamp_min(1)
     return mean + dice(logits, target, total)
 
@@ -120,8 +127,10 @@ LOSSES: dict[str, Callable[..., torch.Tensor]] = {
 }
 
 
-def build_loss(name: str, options: dict[str, float], total: Total = _as_it_is) -> Callable[..., torch.Tensor]:
-    """The loss `name` of `LOSSES` as a function of logits and target.
+def build_loss(
+    name: str, options: dict[str, float], scheme: LabelScheme, total: Total = _as_it_is
+) -> Callable[..., torch.Tensor]:
+    """The loss `name` of `LOSSES` as a function of logits and target, whose channels mean what `scheme` lists.
 
     Raises
     ------
@@ -130,8 +139,12 @@ def build_loss(name: str, options: dict[str, float], total: Total = _as_it_is) -
     """
     if name not in LOSSES:
         raise InputError(f"Expected a known loss, got {name!r}.", nearest_name(name, LOSSES))
-    known = [key for key in inspect.signature(LOSSES[name]).parameters if key not in ("logits", "target", "total")]
+    arguments = inspect.signature(LOSSES[name]).parameters
+    known = [key for key in arguments if key not in GIVEN]
     for key in options:
         if key not in known:
             raise InputError(f"Expected options of the loss {name!r} ({', '.join(known) or 'none'}), got {key!r}.")
-    return lambda logits, target: LOSSES[name](logits, target, total, **options)
+    given = dict(options)
+    if "implant_channels" in arguments:
+        given["implant_channels"] = [i for i, label in enumerate(scheme.labels) if label.role in IMPLANT_ROLES]
+    return lambda logits, target: LOSSES[name](logits, target, total, **given)

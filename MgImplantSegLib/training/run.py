@@ -108,7 +108,7 @@ def train(config: TrainingConfig | str | Path, events: Events, resume: str | Pat
         _prepare_folder(config, world, is_new=state is None)
         network = _first_network(config, events, with_base_model=state is None)
         data = _training_data(config, _samples(config, world, events), world, network)
-        learner = Learner(network, config.training, _augmentation(config), arithmetic, world)
+        learner = Learner(network, config.training, _augmentation(config), arithmetic, world, config.data.scheme)
         trainer = Trainer(config, learner, data, stop, events)
         if state is not None:
             trainer.load_state(state)

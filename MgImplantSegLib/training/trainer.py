@@ -56,7 +56,7 @@ class Trainer:
         self.config, self.settings, self.learner, self.data = config, config.training, learner, data
         self.world, self.device = learner.world, learner.arithmetic.device
         self.stop, self.events = stop, events
-        self.validation_loss = build_loss(self.settings.loss, self.settings.loss_options)
+        self.validation_loss = build_loss(self.settings.loss, self.settings.loss_options, config.data.scheme)
         self.progress = Progress()
         self.history: list[Row] = []
         self.recent_losses: list[float] = []

@@ -25,7 +25,7 @@ from MgImplantSegLib.simulation import ImplantKind, SimulationSettings, simulate
 NAME = "mgimplantseg-sim20"
 FIRST_SEED = 1000
 SIZES = (160, 128, 192)
-TRAINING, VALIDATION = 128, 12
+TRAINING, VALIDATION = 224, 12
 # One explant in sixteen has no implant, one no bone, one no degradation layer: absent classes are normal.
 VARIANTS = {0: {"kind": ImplantKind.NONE}, 1: {"with_bone": False}, 2: {"corroded": False}}
 

@@ -3,8 +3,9 @@
 14 explants are labelled as a manual workflow leaves them: cracks missing, the border of residual material and
 degradation layer shifted slice by slice. Four models are trained on them by cross-validation and tested on three more
 explants with exact labels, beside the workflow's labels of these three. Do three planes beat each single plane, soft
-voting majority voting, do nine planes help the layer, does a model beat the labels that it was trained on? Explants
-and folds that FOLDER holds already are kept. ``--results DIR`` keeps tables and answers.
+voting majority voting, do nine planes help the layer, does a model beat the labels that it was trained on? As in the
+paper all explants are scanned alike; with ``--different-scans`` contrast, resolution, noise and artefacts differ from
+explant to explant. Explants and folds that FOLDER holds already are kept. ``--results DIR`` keeps tables and answers.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from MgImplantSegLib.volume import LabelMap
 CONFIGURATION = Path(__file__).with_suffix(".toml")
 NAME = "workflow-labels"
 FIRST_SEED, TRAINING, TEST = 4000, 14, 3
+IMAGING_SEED = 4000
 SIZE, SPACING_UM = 112, 25.0
 GAP_VOXELS = 2
 BORDER_SHIFT_VOXELS = 2.0
@@ -64,14 +66,19 @@ def workflow_labels(exact: np.ndarray, seed: int) -> np.ndarray:
     return labels
 
 
-def write_explant(number: int, folder: Path) -> None:
-    """Image, exact and workflow labels of one explant in a folder of their own, unless they are there."""
+def write_explant(number: int, folder: Path, imaging_seed: int | None = IMAGING_SEED) -> None:
+    """Image, exact and workflow labels of one explant in a folder of their own, unless they are there.
+
+    Explants with the same `imaging_seed` are scanned alike; without one each has its own scan.
+    """
     target = folder / ("training" if number < TRAINING else "test") / f"explant_{number:02d}"
     if target.exists():
         return
     target.parent.mkdir(parents=True, exist_ok=True)
     seed = FIRST_SEED + number
-    explant = simulate_explant(SimulationSettings(SIZE, SPACING_UM, seed, kind=ImplantKind.SCREW))
+    explant = simulate_explant(
+        SimulationSettings(SIZE, SPACING_UM, seed, kind=ImplantKind.SCREW, imaging_seed=imaging_seed)
+    )
     labels = explant.labels
     workflow = LabelMap(workflow_labels(labels.array, seed), labels.geometry, labels.scheme)
     with atomic_folder(target) as temporary:
@@ -124,7 +131,7 @@ def answers(folds: list[dict], workflow: list[dict[str, float]]) -> dict[str, Es
     return {question: Estimate.of(list(values)) for question, values in differences.items()}
 
 
-def report(folder: Path, folds: list[dict], command: str) -> str:
+def report(folder: Path, folds: list[dict], command: str, scans: str) -> str:
     """Table and answers as Markdown."""
     workflow = workflow_scores(folder)
     columns = list(workflow[0])
@@ -133,8 +140,8 @@ def report(folder: Path, folds: list[dict], command: str) -> str:
     lines = [f"- {question}: {estimate}" for question, estimate in answers(folds, workflow).items()]
     setting = (
         f"{TRAINING} training explants with the errors of manual labels, {TEST} test explants with exact ones: screws, "
-        f"{SIZE}³ voxels of {SPACING_UM:g} µm, seeds from {FIRST_SEED}. IoU, mean ± standard error over {len(folds)} "
-        f"folds; that of the workflow's own labels over the {TEST} test explants."
+        f"{scans}, {SIZE}³ voxels of {SPACING_UM:g} µm, seeds from {FIRST_SEED}. IoU, mean ± standard error over "
+        f"{len(folds)} folds; that of the workflow's own labels over the {TEST} test explants."
     )
     return (
         f"# Trained on workflow labels, tested on exact ones\n\n`{command}`: {setting}\n\n{table}\n"
@@ -149,22 +156,26 @@ def main() -> int:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--folds", type=int, default=4, help="as in the configuration beside this file")
     parser.add_argument("--processes", type=int, default=2, help="folds that train at the same time")
+    parser.add_argument("--different-scans", action="store_true", help="each explant is scanned in its own way")
     parser.add_argument("--results", type=Path, help="folder for the tables and the answers")
     arguments = parser.parse_args()
     for number in range(TRAINING + TEST):
-        write_explant(number, arguments.folder)
+        write_explant(number, arguments.folder, None if arguments.different_scans else IMAGING_SEED)
     configuration = arguments.folder / CONFIGURATION.name
     shutil.copyfile(CONFIGURATION, configuration)
     train_folds(configuration, arguments.folds, arguments.processes)
     run = arguments.folder / "runs" / NAME
     folds = json.loads((run / "folds.json").read_text(encoding="utf-8"))
-    text = report(arguments.folder, folds, f"python Testing/Benchmarks/{Path(__file__).name} FOLDER")
+    words = [Path(__file__).name, *(["--different-scans"] if arguments.different_scans else []), "FOLDER"]
+    scans = "each scanned in its own way" if arguments.different_scans else "all scanned alike"
+    text = report(arguments.folder, folds, f"python Testing/Benchmarks/{' '.join(words)}", scans)
     sys.stdout.write(text)
     if arguments.results:
-        with atomic_output(arguments.results / "workflow_labels_study.md") as temporary:
+        name = "workflow_labels_study" + ("_different_scans" if arguments.different_scans else "")
+        with atomic_output(arguments.results / f"{name}.md") as temporary:
             temporary.write_text(text, encoding="utf-8")
         for suffix in (".csv", ".png"):
-            with atomic_output(arguments.results / f"workflow_labels_study{suffix}") as temporary:
+            with atomic_output(arguments.results / f"{name}{suffix}") as temporary:
                 shutil.copyfile(run / f"table2{suffix}", temporary)
     return 0
 

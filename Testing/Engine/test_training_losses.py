@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.labels import BACKGROUND, BONE, DEGRADATION_LAYER, RESIDUAL_MATERIAL, LabelScheme
 from MgImplantSegLib.training.distributed import GlobalBatchNorm2d
 from MgImplantSegLib.training.fast_mish import FastMish, with_fast_mish
 from MgImplantSegLib.training.losses import (
@@ -84,10 +85,10 @@ def test_the_smoothing_loss_is_cross_entropy_plus_weighted_length():
 
 def test_near_the_implants_surface_are_pixels_with_implant_and_something_else_within_reach():
     target = torch.tensor([[[1, 1, 1, 2, 3, 3, 3]]], dtype=torch.uint8)
-    assert near_implant_surface(target, 1)[0, 0].tolist() == [False, False, True, True, False, False, False]
-    assert near_implant_surface(target, 2)[0, 0].tolist() == [False, True, True, True, True, False, False]
+    assert near_implant_surface(target, (2, 3), 1)[0, 0].tolist() == [False, False, True, True, False, False, False]
+    assert near_implant_surface(target, (2, 3), 2)[0, 0].tolist() == [False, True, True, True, True, False, False]
     unknown = torch.tensor([[[1, 1, IGNORE, 2, 3]]], dtype=torch.uint8)
-    assert not near_implant_surface(unknown, 1)[unknown != IGNORE].any()
+    assert not near_implant_surface(unknown, (2, 3), 1)[unknown != IGNORE].any()
 
 
 def test_the_surface_loss_weighs_pixels_near_the_implants_surface_more():
@@ -100,6 +101,16 @@ def test_the_surface_loss_weighs_pixels_near_the_implants_surface_more():
     assert float(cross_entropy_surface(probability.log(), target, weight=4, reach_px=1)) == pytest.approx(
         float(expected)
     )
+
+
+def test_the_surface_loss_finds_the_implants_channels_by_their_roles():
+    logits = torch.randn(1, 4, 5, 5, generator=torch.Generator().manual_seed(1))
+    usual = torch.tensor([[[0, 0, 1, 2, 3]] * 5], dtype=torch.uint8)
+    order = [0, 3, 2, 1]  # metal, layer, bone: channel 1 to 3
+    other = LabelScheme((BACKGROUND, RESIDUAL_MATERIAL, DEGRADATION_LAYER, BONE))
+    expected = build_loss("cross_entropy_surface", {}, LabelScheme())(logits, usual)
+    found = build_loss("cross_entropy_surface", {}, other)(logits[:, order], torch.tensor(order)[usual.long()])
+    assert float(found) == pytest.approx(float(expected))
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -116,16 +127,16 @@ def test_every_loss_falls_when_it_is_followed(name):
     torch.manual_seed(0)
     logits = torch.randn(1, 3, 6, 6, requires_grad=True)
     target = torch.randint(0, 3, (1, 6, 6), dtype=torch.uint8)
-    loss = build_loss(name, {})
+    loss = build_loss(name, {}, LabelScheme())
     (gradient,) = torch.autograd.grad(loss(logits, target), logits)
     assert float(loss(logits - 0.5 * gradient, target).detach()) < float(loss(logits, target).detach())
 
 
 def test_unknown_losses_and_options_are_named():
     with pytest.raises(InputError, match="Did you mean 'cross_entropy_dice'"):
-        build_loss("cross_entropy_dise", {})
+        build_loss("cross_entropy_dise", {}, LabelScheme())
     with pytest.raises(InputError, match="options of the loss 'cross_entropy_smooth' \\(weight\\), got 'wieght'"):
-        build_loss("cross_entropy_smooth", {"wieght": 1.0})
+        build_loss("cross_entropy_smooth", {"wieght": 1.0}, LabelScheme())
 
 
 def test_iou_is_overlap_over_union_and_undefined_for_a_class_that_is_nowhere():
