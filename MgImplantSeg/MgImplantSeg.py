@@ -98,6 +98,7 @@ class MgImplantSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def enter(self):
         """Called each time the user opens this module."""
+        self.panel.refillEnvironments()
         self.initializeParameterNode()
 
     def exit(self):

@@ -58,6 +58,12 @@ class Panel:
         self.input.chooseDefault()
         self.measurements.chooseDefault()
 
+    def refillEnvironments(self):
+        """List the environments anew: hosts and clusters are added on the command line."""
+        for section in (self.segmentation, self.training):
+            section.refillEnvironments()
+        self.environments.refill()
+
     def openEnvironments(self):
         """Unfold section 8."""
         self.workbench.ui.environmentsSection.collapsed = False

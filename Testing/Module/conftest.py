@@ -94,14 +94,38 @@ def module(slicer_app, tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def widget(module):
-    """The open panel, as after the user has chosen the module."""
-    instance = module.MgImplantSegWidget()
-    instance.setup()
-    instance.enter()
-    importlib.import_module("slicer").modules.show("MgImplantSeg", instance)
-    yield instance
-    instance.cleanup()
+def open_panel(module):
+    """Opens the panel, as the user does by choosing the module; each one is closed at the end if it is not before."""
+    opened = []
+
+    def open_panel():
+        instance = module.MgImplantSegWidget()
+        instance.setup()
+        instance.enter()
+        importlib.import_module("slicer").modules.show("MgImplantSeg", instance)
+        opened.append(instance)
+        return instance
+
+    yield open_panel
+    for instance in opened:
+        if instance.panel is not None:
+            instance.cleanup()
+
+
+@pytest.fixture
+def widget(open_panel):
+    """The open panel."""
+    return open_panel()
+
+
+@pytest.fixture
+def environment(request, module, make_environment):
+    """A real environment of the kind that the test names by its parameter, among those that the user has added."""
+    from MgImplantSegLib.jobs.environment_file import save_environment
+
+    environment = make_environment(request.param)
+    save_environment(environment)
+    return environment
 
 
 @pytest.fixture

@@ -5,6 +5,9 @@ import sys
 
 from harness import person
 
+from MgImplantSegLib.jobs.environment import Environment, Kind
+from MgImplantSegLib.jobs.environment_file import save_environment
+
 
 def test_an_added_python_is_offered_in_sections_3_and_7_and_can_be_forgotten(widget, ui):
     widget.panel.environments.add(pathlib.Path(sys.executable))
@@ -14,6 +17,17 @@ def test_an_added_python_is_offered_in_sections_3_and_7_and_can_be_forgotten(wid
     person.click(ui.removeEnvironmentButton)
     assert name not in person.texts_of(ui.runInSelector)
     assert len(person.rows_of(ui.environmentsTable)) == 1
+
+
+def test_a_host_added_on_the_command_line_is_offered_when_the_user_comes_back_to_the_module(widget, ui):
+    save_environment(Environment("host", Kind.SSH, "~/python", host="gpu-server"))
+    widget.exit()
+    widget.enter()
+    assert person.rows_of(ui.environmentsTable)[1] == ["host", "ssh", "gpu-server"]
+    assert "host" in person.texts_of(ui.runInSelector)
+    person.choose(ui.trainingEnvironmentSelector, "host")
+    widget.enter()
+    assert widget.panel.training.environment() == "host"
 
 
 def test_a_program_that_is_not_there_is_refused(widget, ui, tmp_path):

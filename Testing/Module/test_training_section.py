@@ -1,15 +1,19 @@
 """Section 7: pairs, a configuration, and a training as a job that the panel only watches."""
 
+import pathlib
+
 import pytest
 import slicer
 from harness import person
 from module_cases import ball_in_half_bone, geometry
 
 from MgImplantSegLib.io import write_label_map, write_volume
+from MgImplantSegLib.jobs.agent.job_folder import State
+from MgImplantSegLib.jobs.backend import Backend
 from MgImplantSegLib.training.configuration import TrainingConfig
 from MgImplantSegLib.volume import LabelMap, Volume
 
-SHORT = """
+SMALL = """
 [network]
 depth = 1
 width = 4
@@ -17,8 +21,12 @@ width = 4
 [training]
 input_size = 32
 batch_size = 2
-iterations = 3
+iterations = {iterations}
 workers = 0
+
+[validation]
+every_iterations = 3
+slices_per_sample = 2
 """
 
 
@@ -74,19 +82,76 @@ def test_metrics_become_curves_that_grow(widget, ui):
     assert "loss 0.01" in ui.trainingLogText.plainText
 
 
-def test_a_training_runs_as_a_job_is_watched_and_its_model_installed(widget, ui, pair, tmp_path, tiny_model):
+def write_configuration(widget, pair, path, iterations):
+    """A configuration as the panel writes it for two pairs, made small by hand."""
     for _twice in range(2):
         widget.panel.training.data.addPair(*pair)
-    widget.panel.training.data.writeConfiguration(tmp_path / "mine.toml")
-    with open(tmp_path / "mine.toml", "a", encoding="utf-8") as file:
-        file.write(SHORT)
+    widget.panel.training.data.writeConfiguration(path)
+    with open(path, "a", encoding="utf-8") as file:
+        file.write(SMALL.format(iterations=iterations))
+
+
+def start_training(widget, environment):
+    """Choose the environment and click Start; returns once the panel watches the job."""
+    ui, training = widget.panel.workbench.ui, widget.panel.training
+    person.choose(ui.trainingEnvironmentSelector, environment.name)
     person.click(ui.startTrainingButton)
-    training = widget.panel.training
+    person.wait_until(lambda: training.isWatching() or not training.isBusy(), 300)
+    assert training.job.startswith(f"{environment.name}/"), ui.trainingStatusLabel.text
+
+
+def attach(widget):
+    """Click Attach in a panel that was opened anew; returns what the test needs of it."""
+    ui, training = widget.panel.workbench.ui, widget.panel.training
+    assert ui.detachTrainingButton.text == "Attach"
+    person.click(ui.detachTrainingButton)
+    return ui, training
+
+
+@pytest.mark.parametrize("environment", ["local"], indirect=True)
+def test_a_training_in_another_python_is_left_taken_up_by_a_new_panel_and_its_model_installed(
+    environment, widget, open_panel, pair, tmp_path, tiny_model
+):
+    write_configuration(widget, pair, tmp_path / "mine.toml", 3)
+    start_training(widget, environment)
+    job = widget.panel.training.job
+    person.click(widget.panel.workbench.ui.detachTrainingButton)
+    person.wait_until(lambda: not widget.panel.training.isWatching())
+    widget.cleanup()
+    ui, training = attach(panel := open_panel())
+    assert training.job == job
     person.wait_until(lambda: not training.isBusy() and not training.isWatching(), 400)
     assert training._state == "done", ui.trainingStatusLabel.text
+    assert [row["iteration"] for row in training._curves._rows].count(3) == 1
+    assert panel.logic.startTraining(tmp_path / "mine.toml", environment.name)["reference"] == job
     person.click(ui.installTrainedModelButton)
-    person.wait_until(lambda: not widget.panel.training.isBusy(), 120)
+    person.wait_until(lambda: not training.isBusy(), 120)
     assert "mine" in person.texts_of(ui.modelSelector), ui.trainingStatusLabel.text
+    assert not (pathlib.Path(slicer.app.temporaryPath) / "MgImplantSegTraining").exists()
+
+
+@pytest.mark.parametrize("environment", ["ssh", "slurm"], indirect=True)
+def test_a_training_elsewhere_outlives_the_panel_and_is_stopped_and_resumed_by_the_next(
+    environment, widget, open_panel, pair, tmp_path
+):
+    write_configuration(widget, pair, tmp_path / "endless.toml", 1_000_000)
+    start_training(widget, environment)
+    person.wait_until(widget.panel.training._curves.hasRows, 300)
+    widget.cleanup()
+    ui, training = attach(open_panel())
+    with Backend(environment) as backend:
+        job = training.job.rpartition("/")[2]
+        try:
+            assert backend.status(job).state is State.RUNNING
+            person.wait_until(training._curves.hasRows, 100)
+            person.click(ui.stopTrainingButton)
+            person.wait_until(lambda: not training.isBusy() and not training.isWatching(), 200)
+            assert training._state == "cancelled" and backend.status(job).state is State.CANCELLED
+            person.click(ui.resumeTrainingButton)
+            person.wait_until(training.isWatching, 100)
+            person.wait_until(lambda: backend.status(job).state is State.RUNNING, 100)
+        finally:
+            backend.cancel(job)
 
 
 def test_detaching_leaves_the_job_alone(widget, ui, monkeypatch):
