@@ -2,14 +2,14 @@
 
 import math
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from slicer.i18n import tr as _
 
 import MgImplantSegLib
-from MgImplantSegLib.errors import Cancelled
+from MgImplantSegLib.errors import Cancelled, InputError
 from MgImplantSegLib.preprocess import SMALLEST_EDGE_VOXELS
 from MgImplantSegLib.regions import write_roi_markups
 from MgImplantSegLib.scene.markups import box_of_roi_node
@@ -54,8 +54,7 @@ def segmentSteps(volumeNode, request, python, temporaryFolder, token):
     :raises Cancelled: if the user has asked to stop, or the volume has left the scene.
     """
     scene = volumeNode.GetScene()
-    volume = volume_of_node(volumeNode)
-    array, geometry = _wantedRows(volume, request.rows)
+    array, geometry = _wantedRows(volumeNode, request.rows)
     with taskFolder(temporaryFolder) as folder:
         yield from writeImage(array, geometry, folder / "image.mha", token)
         arguments = _arguments(request, geometry, folder)
@@ -66,12 +65,26 @@ def segmentSteps(volumeNode, request, python, temporaryFolder, token):
         labelMap, present = yield from readLabels(folder / "result.nrrd", geometry, token)
     if not scene.IsNodePresent(volumeNode):
         raise Cancelled
+    labelMap = replace(labelMap, geometry=_placeNow(volumeNode, request.rows, geometry))
     name = request.name or _("{volume} segmentation").format(volume=volumeNode.GetName())
     node = add_segmentation_node(scene, labelMap, name, volumeNode, provenance=provenance, present=present)
     return _putInto(scene, node, request.outputNode)
 
 
-def _wantedRows(volume, rows):
+def _placeNow(volumeNode, rows, geometry):
+    """The grid of the result where the volume is now: it may have been moved or got another voxel size meanwhile."""
+    _array, now = _wantedRows(volumeNode, rows)
+    if now.shape_zyx != geometry.shape_zyx:
+        raise InputError(
+            _("Expected the volume of {before} voxels as it was at the start, got one of {now}.").format(
+                before=geometry.shape_zyx[::-1], now=now.shape_zyx[::-1]),
+            _("Segment the volume again."),
+        )  # fmt: skip
+    return now
+
+
+def _wantedRows(volumeNode, rows):
+    volume = volume_of_node(volumeNode)
     if rows is None:
         return volume.array, volume.geometry
     first, last = rows
