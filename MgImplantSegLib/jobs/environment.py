@@ -16,7 +16,7 @@ from MgImplantSegLib.errors import InputError
 THIS_COMPUTER = "this"
 SECRET = re.compile(r"(?i)pass(word|phrase|wd)|secret|token|api_?key|private_?key|credential")
 ASSIGNMENT = re.compile(r"""(\w+)=["']?[^\s"'$`]""")  # of a value that stands there, not of one that is asked for
-VALID_NAME = re.compile(r"[^\x00-\x1f\x7f/\\]{1,80}")
+VALID_NAME = re.compile(r"(?!-)[^\x00-\x1f\x7f/\\]{1,80}")
 
 
 class Kind(str, Enum):
@@ -99,7 +99,9 @@ class Environment:
     grace_s: float = 30.0
 
     def __post_init__(self) -> None:
-        self._require(bool(VALID_NAME.fullmatch(self.name)), "a name without / and \\", self.name)
+        self._require(
+            bool(VALID_NAME.fullmatch(self.name)), "a name without / and \\, not beginning with -,", self.name
+        )
         self._require(self.kind is not Kind.SSH or bool(self.host), "a host", self.host)
         self._require(not self.host.startswith("-") and not re.search(r"\s", self.host), "a host's name", self.host)
         self._require(self.host == "" or self.kind in (Kind.SSH, Kind.SLURM), "no host for this kind", self.host)

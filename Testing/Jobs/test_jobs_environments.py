@@ -71,6 +71,7 @@ def test_an_environment_comes_back_from_the_file_as_it_was():
         ('[environments.a]\nkind = "ssh"\npython = "p"\n', "a host"),
         ('[environments.a]\nkind = "ssh"\npython = "p"\nhost = "-oProxyCommand=x"\n', "a host's name"),
         ('[environments.a]\nkind = "local"\n', "the path of a Python"),
+        ('[environments.-a]\nkind = "local"\npython = "p"\n', "not beginning with -"),
         ('[environments.a]\nkind = "cloud"\n', "one of this, local, ssh, slurm"),
         ('[environments.a]\nkind = "local"\npython = "p"\npartitoin = "x"\n', "Did you mean 'partition'"),
         ('[environments.a]\nkind = "local"\npython = "p"\ngpus = "2"\n', "a whole number"),
