@@ -7,12 +7,11 @@ from slicer.i18n import tr as _
 from MgImplantSegLib.errors import MgImplantSegError
 from MgImplantSegLib.scene.tables import save_table
 from MgImplantSegSections import staleness
-from MgImplantSegSections.measureWork import QuantifyRequest, reportOfTable
+from MgImplantSegSections.measuresTable import arrangeColumns, tableText, undefinedTexts
+from MgImplantSegSections.measureWork import QuantifyRequest
 from MgImplantSegSections.parameters import InitialKind, firstNode, roiNodes
 from MgImplantSegSections.workbench import ProgressView, errorText, setEnabled
 
-SHOWN_COLUMNS = ("Symbol", "Value", "Unit", "Region", "State")
-COPIED_COLUMNS = ("Symbol", "Measure", "Value", "Unit", "Region", "State")
 AUTO_DELAY_MS = 500
 VOXELS_CHANGED = ("SourceRepresentationModified", "SegmentAdded", "SegmentRemoved")
 
@@ -173,19 +172,13 @@ class MeasurementsSection:
         table = self.workbench.parameters.measuresTable
         if self.ui.measuresTableView.mrmlTableNode() is not table:
             self.ui.measuresTableView.setMRMLTableNode(table)
-            self._hideColumns(table)
+            arrangeColumns(self.ui.measuresTableView, table)
         missing = [] if table is not None else [_("measures: click Compute")]
         setEnabled(self.ui.showPlotButton, missing, _("Plot BV/TV over the distance from the implant."))
         setEnabled(self.ui.exportCsvButton, missing, _("Write all measures with methods and definitions."))
         setEnabled(self.ui.copyMeasuresButton, missing, _("Copy the table to the clipboard."))
         if table is not None and not self.isRunning():
             self.ui.measuresStateLabel.text = self._stateText(table)
-
-    def _hideColumns(self, table):
-        names = [table.GetColumnName(index) for index in range(table.GetNumberOfColumns())] if table else []
-        for index, name in enumerate(names):
-            self.ui.measuresTableView.setColumnHidden(index, name not in SHOWN_COLUMNS)
-        self.ui.measuresTableView.resizeColumnsToContents()
 
     def _stateText(self, table):
         node = self.workbench.parameters.measuredSegmentation
@@ -201,18 +194,7 @@ class MeasurementsSection:
                 self._timer.start()
         elif stale == 0:
             lines.append(_("All measures are current."))
-        return "\n".join([*lines, *self._undefined(table)])
-
-    def _undefined(self, table):
-        report = reportOfTable(table)
-        if report is None:
-            return []
-        reasons = {measure.note: [] for measure in report.measures if measure.value != measure.value}
-        for measure in report.measures:
-            if measure.value != measure.value:
-                reasons[measure.note].append(measure.symbol)
-        return [_("{symbols}: {note}").format(symbols=", ".join(dict.fromkeys(symbols)), note=note)
-                for note, symbols in reasons.items()]  # fmt: skip
+        return "\n".join([*lines, *undefinedTexts(table)])
 
     def onPlot(self):
         """Plot BV/TV over the distance from the implant."""
@@ -239,8 +221,4 @@ class MeasurementsSection:
 
     def onCopy(self):
         """The shown columns go to the clipboard, with tabs between."""
-        table = self.workbench.parameters.measuresTable.GetTable()
-        columns = [table.GetColumnByName(name) for name in COPIED_COLUMNS]
-        rows = [[str(column.GetValue(row)) for column in columns] for row in range(table.GetNumberOfRows())]
-        lines = ["\t".join(row) for row in [list(COPIED_COLUMNS), *rows]]
-        slicer.app.clipboard().setText("\n".join(lines))
+        slicer.app.clipboard().setText(tableText(self.workbench.parameters.measuresTable))

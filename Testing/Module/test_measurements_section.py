@@ -145,6 +145,17 @@ def test_a_segment_of_unknown_meaning_is_asked_for_and_its_role_is_kept_with_the
     assert value == pytest.approx(expected().value("V_r"), rel=1e-6)
 
 
+def test_the_state_of_a_row_stands_before_its_region(measurable, widget, no_process):
+    from MgImplantSegSections.measuresTable import SHOWN_COLUMNS
+
+    for _twice in range(2):
+        rows = compute(widget, measurable)
+        table, header = measurable.measuresTableView.mrmlTableNode(), measurable.measuresTableView.horizontalHeader()
+        names = [table.GetColumnName(index) for index in range(table.GetNumberOfColumns())]
+        shown = sorted(SHOWN_COLUMNS, key=lambda name: header.visualIndex(names.index(name)))
+        assert shown == ["Symbol", "Value", "Unit", "State", "Region"] and rows
+
+
 def test_every_button_says_what_it_does_once_there_are_measures(measurable, widget, no_process):
     compute(widget, measurable)
     for button in (measurable.showPlotButton, measurable.exportCsvButton, measurable.copyMeasuresButton):
