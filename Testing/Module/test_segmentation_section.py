@@ -1,8 +1,9 @@
 """Section 3: Segment, progress, Cancel, and that nothing is left behind."""
 
 import os
-import pathlib
 import sys
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,8 +11,13 @@ import slicer
 from harness import person
 from module_cases import add_volume, engine_without
 
+from MgImplantSegLib.jobs.agent.job_folder import State
+from MgImplantSegLib.jobs.agent.processes import marked
+from MgImplantSegLib.jobs.backend import Backend
+from MgImplantSegLib.jobs.environment_file import save_environment
 from MgImplantSegLib.scene.nodes import provenance_of_node
 from MgImplantSegLib.scene.segments import segment_ids
+from MgImplantSegLib.scene.volumes import geometry_of_node
 
 SLOW_ENGINE = """
 import json, pathlib, signal, subprocess, sys, time
@@ -56,14 +62,14 @@ def slow_engine(module, monkeypatch, tmp_path):
 def is_alive(pid):
     try:
         os.kill(pid, 0)
-        state = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
         return state != "Z"
     except (ProcessLookupError, FileNotFoundError):
         return False
 
 
 def left_behind():
-    return list(pathlib.Path(slicer.app.temporaryPath).glob("MgImplantSeg-*"))
+    return list(Path(slicer.app.temporaryPath).glob("MgImplantSeg-*"))
 
 
 def segmentations():
@@ -102,7 +108,7 @@ def test_the_scripts_call_gives_the_same_labels_as_the_engine_alone(module, tiny
     node = module.MgImplantSegLogic().segment(volume, tiny_model, planes="3", device="cpu")
     write_volume(volume_of_node(volume), tmp_path / "scan.nrrd")
     words = ["segment", tmp_path / "scan.nrrd", tmp_path / "out.nrrd", "--model", tiny_model, "--device", "cpu"]
-    folder = pathlib.Path(__file__).parents[2]
+    folder = Path(__file__).parents[2]
     subprocess.run([sys.executable, "-m", "MgImplantSegLib", *map(str, words)], cwd=folder, check=True)
     alone = read_label_map(tmp_path / "out.nrrd")
     ours = label_map_of_node(node)
@@ -110,6 +116,50 @@ def test_the_scripts_call_gives_the_same_labels_as_the_engine_alone(module, tiny
     expected = {label.value: label.segment_id for label in alone.scheme.labels}
     assert ours.geometry.same_grid(alone.geometry)
     assert np.array_equal(np.vectorize(names.get)(ours.array), np.vectorize(expected.get)(alone.array))
+
+
+def choose_python_that_first(does, environment, ui, path):
+    """Choose the environment in section 3, its Python behind a script that does something first."""
+    path.write_text(f'#!/bin/sh\n{does}\nexec "{environment.python}" "$@"\n', "utf-8")
+    path.chmod(0o755)
+    changed = replace(environment, python=str(path))
+    save_environment(changed)
+    person.choose(ui.runInSelector, environment.name)
+    return changed
+
+
+@pytest.mark.parametrize("environment", ["local", "ssh", "slurm"], indirect=True)
+def test_segment_runs_in_the_chosen_environment_and_the_result_comes_into_the_scene(
+    environment, ready, widget, tmp_path
+):
+    from MgImplantSegLib.scene.segmentation_reading import label_map_of_node
+
+    choose_python_that_first(f'echo "$*" >> "{tmp_path}/ran"', environment, ready, tmp_path / "witness")
+    person.choose(ready.planesSelector, "1 plane")
+    person.click(ready.segmentButton)
+    person.wait_until(lambda: not widget.panel.segmentation.isRunning(), 300)
+    (node,) = segmentations()
+    scan = geometry_of_node(ready.inputVolumeSelector.currentNode())
+    assert label_map_of_node(node).geometry.same_grid(scan) and not left_behind()
+    assert "-m MgImplantSegLib segment" in (tmp_path / "ran").read_text()
+
+
+@pytest.mark.parametrize("environment", ["ssh", "slurm"], indirect=True)
+def test_cancel_stops_the_job_in_the_chosen_environment_too(environment, ready, widget, tmp_path):
+    sleeps = 'case "$*" in *leash*) exec sleep 600;; esac'
+    with Backend(choose_python_that_first(sleeps, environment, ready, tmp_path / "slow")) as backend:
+        person.click(ready.segmentButton)
+        person.wait_until(lambda: running_jobs(backend), 300)
+        (status,) = running_jobs(backend)
+        person.click(ready.segmentButton)
+        person.wait_until(lambda: not widget.panel.segmentation.isRunning(), 100)
+        assert backend.status(status.job).state is State.CANCELLED
+    assert "Cancelled" in ready.segmentStatusLabel.text
+    assert not marked(status.folder) and not left_behind() and not segmentations()
+
+
+def running_jobs(backend):
+    return [status for status in backend.list() if status.state is State.RUNNING]
 
 
 def test_segmenting_needs_no_package_but_torch_that_slicer_lacks(module, tiny_model, monkeypatch):
