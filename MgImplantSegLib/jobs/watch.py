@@ -41,7 +41,7 @@ def follow(backend: Backend, job: str, events: Events, offset: int = 0) -> JobSt
             return status
         wait_s = SHORTEST_WAIT_S if new_offset > offset else min(2 * wait_s, LONGEST_WAIT_S)
         offset = new_offset
-        time.sleep(wait_s)
+        _wait(wait_s, events)
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,14 @@ def run_job(environment: Environment, request: JobRequest, folder: Path, events:
             )
         files = tuple(backend.fetch(status.job, folder, events))
         return FinishedJob(status.reference, files, _last_result(backend, status.job))
+
+
+def _wait(seconds: float, events: Events) -> None:
+    """Wait, but not when the user asks to stop."""
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        events.check_cancelled()
+        time.sleep(min(left, SHORTEST_WAIT_S))
 
 
 def _last_result(backend: Backend, job: str) -> dict[str, Any]:

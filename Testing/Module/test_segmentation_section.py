@@ -144,7 +144,7 @@ def test_segment_runs_in_the_chosen_environment_and_the_result_comes_into_the_sc
     assert "-m MgImplantSegLib segment" in (tmp_path / "ran").read_text()
 
 
-@pytest.mark.parametrize("environment", ["ssh", "slurm"], indirect=True)
+@pytest.mark.parametrize("environment", ["slurm through ssh"], indirect=True)
 def test_cancel_stops_the_job_in_the_chosen_environment_too(environment, ready, widget, tmp_path):
     sleeps = 'case "$*" in *leash*) exec sleep 600;; esac'
     with Backend(choose_python_that_first(sleeps, environment, ready, tmp_path / "slow")) as backend:

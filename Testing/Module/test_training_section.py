@@ -130,7 +130,7 @@ def test_a_training_in_another_python_is_left_taken_up_by_a_new_panel_and_its_mo
     assert not (pathlib.Path(slicer.app.temporaryPath) / "MgImplantSegTraining").exists()
 
 
-@pytest.mark.parametrize("environment", ["ssh", "slurm"], indirect=True)
+@pytest.mark.parametrize("environment", ["slurm through ssh"], indirect=True)
 def test_a_training_elsewhere_outlives_the_panel_and_is_stopped_and_resumed_by_the_next(
     environment, widget, open_panel, pair, tmp_path
 ):
