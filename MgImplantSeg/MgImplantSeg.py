@@ -14,6 +14,7 @@ from slicer.ScriptedLoadableModule import (
 )
 from slicer.util import VTKObservationMixin
 
+TUTORIAL_URL = "https://github.com/MgImplantSeg/MgImplantSeg/blob/main/MgImplantSeg/TUTORIAL.md"
 MODULE_FOLDER = os.path.dirname(os.path.abspath(__file__))
 SOURCE_FOLDER = os.path.dirname(MODULE_FOLDER)
 if os.path.isdir(os.path.join(SOURCE_FOLDER, "MgImplantSegLib")) and SOURCE_FOLDER not in sys.path:
@@ -35,14 +36,11 @@ class MgImplantSeg(ScriptedLoadableModule):
         self.parent.categories = [translate("qSlicerAbstractCoreModule", "Segmentation")]
         self.parent.dependencies = ["Segmentations", "Markups", "Tables", "Plots", "VolumeRendering"]
         self.parent.contributors = ["MgImplantSeg developers"]
-        self.parent.helpText = (
-            _(
-                "Segments biodegradable magnesium implants in micro-CT into bone, degradation layer and residual "
-                "material, and measures degradation rate, bone-to-implant contact and bone volume fraction. Research "
-                "use only."
-            )
-            + self.getDefaultModuleDocumentationLink()
-        )
+        self.parent.helpText = _(
+            "Segments biodegradable magnesium implants in micro-CT into bone, degradation layer and residual "
+            "material, and measures degradation rate, bone-to-implant contact and bone volume fraction. Research "
+            "use only. See the {link}."
+        ).format(link=f'<a href="{TUTORIAL_URL}">{_("tutorial")}</a>')
         self.parent.acknowledgementText = _(
             "Method: Baltruschat et al., Scaling the U-net: segmentation of biodegradable bone implants in "
             "high-resolution synchrotron radiation microtomograms, Scientific Reports 11:24237 (2021), {link}."

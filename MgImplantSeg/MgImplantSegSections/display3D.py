@@ -14,7 +14,7 @@ from MgImplantSegLib.scene.implant_surfaces import contact_surface, depth_surfac
 from MgImplantSegLib.scene.nodes import provenance_of_node
 from MgImplantSegLib.scene.segments import CLOSED_SURFACE, has_voxels, segment_ids
 from MgImplantSegLib.scene.surface_models import add_contact_model_of_mesh, add_depth_model_of_mesh
-from MgImplantSegSections.measureWork import labelMapOf, roleOf
+from MgImplantSegSections.measureWork import labelMapOf, roleOf, rolesOf
 
 COLORED_MODEL_REFERENCE = "MgImplantSeg.ColoredModel"
 PRESET_OF_SCAN = "CT-Bone"
@@ -173,7 +173,7 @@ def takePicture(segmentationNode, path):
 
     if not hasSurfaces(segmentationNode):
         create_closed_surfaces(segmentationNode, defaultSettings(segmentationNode))
-    return render_segmentation(segmentationNode, path)
+    return render_segmentation(segmentationNode, path, roles=rolesOf(segmentationNode))
 
 
 def hasSurfaces(segmentationNode):

@@ -5,6 +5,7 @@ Drawn off-screen from the closed surfaces of a segmentation node, with the colou
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -79,11 +80,21 @@ class PictureSettings:
             raise InputError(f"Expected a picture of at least 200×200 pixels, got {self.width}×{self.height}.")
 
 
-def render_segmentation(segmentation_node: Any, path: str | Path, settings: PictureSettings | None = None) -> Path:
+def render_segmentation(
+    segmentation_node: Any,
+    path: str | Path,
+    settings: PictureSettings | None = None,
+    roles: Mapping[str, Role] | None = None,
+) -> Path:
     """Draw the closed surfaces of a segmentation node into a PNG file.
 
-    Segments that are hidden in the node, or that have no closed surface, are left out. Bone without an implant is
-    drawn whole and opaque.
+    Segments that are hidden in the node, that have no closed surface, or of which it is not known what they are, are
+    left out. Bone without an implant is drawn whole and opaque.
+
+    Parameters
+    ----------
+    roles : mapping of segment ID to Role, optional
+        What segments are, where ID, terminology and name do not tell.
 
     Raises
     ------
@@ -94,9 +105,12 @@ def render_segmentation(segmentation_node: Any, path: str | Path, settings: Pict
         If nothing can be drawn off-screen on this computer.
     """
     settings = settings or PictureSettings()
-    surfaces = _surfaces(segmentation_node)
+    surfaces = _surfaces(segmentation_node, roles or {})
     if not surfaces:
-        raise InputError("Expected a segmentation with closed surfaces, got none.", "Make the closed surfaces first.")
+        raise InputError(
+            "Expected visible segments of known meaning with closed surfaces, got none.",
+            "Make the closed surfaces first, and say what the segments are.",
+        )
     has_implant = any(surface.role is not Role.BONE for surface in surfaces)
     viewpoint = viewpoint_of_points(_implant_points(surfaces))
     canvas = OffscreenCanvas(settings.width, settings.height, settings.background_rgb)
@@ -128,14 +142,14 @@ class _Surface:
     mesh: Any
 
 
-def _surfaces(node: Any) -> list[_Surface]:
+def _surfaces(node: Any, roles: Mapping[str, Role]) -> list[_Surface]:
     """The closed surfaces of all visible segments that have a role, in world RAS."""
     from vtkmodules.vtkCommonDataModel import vtkPolyData
 
     segmentation, to_world, found = node.GetSegmentation(), local_to_world_ras(node), []
     for segment_id in segment_ids(segmentation):
         segment, mesh = segmentation.GetSegment(segment_id), vtkPolyData()
-        role = role_of_segment(segmentation, segment_id)
+        role = roles.get(segment_id) or role_of_segment(segmentation, segment_id)
         visible = node.GetDisplayNode() is None or node.GetDisplayNode().GetSegmentVisibility(segment_id)
         if role in LOOKS and visible and node.GetClosedSurfaceRepresentation(segment_id, mesh):
             mesh = with_normals(facing_outward(transformed(mesh, to_world)))

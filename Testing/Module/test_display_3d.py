@@ -101,7 +101,7 @@ def test_a_computer_that_draws_nothing_off_screen_takes_the_picture_of_the_3d_vi
     from MgImplantSegLib.errors import DependencyError
     from MgImplantSegLib.scene import pictures
 
-    def refuse(*_arguments):
+    def refuse(*_arguments, **_options):
         raise DependencyError("Expected OpenGL, got none.")
 
     monkeypatch.setattr(pictures, "render_segmentation", refuse)
@@ -148,7 +148,7 @@ def test_without_a_segmentation_the_tooltips_say_what_is_missing(ui):
     assert not ui.show3DButton.enabled and "a segmentation" in ui.show3DButton.toolTip
 
 
-def test_roles_that_the_user_has_given_count_in_3d_too(ui, node):
+def test_roles_that_the_user_has_given_count_in_3d_too(ui, node, widget, tmp_path):
     from MgImplantSegSections.measureWork import setRole
 
     from MgImplantSegLib.labels import Role
@@ -161,3 +161,7 @@ def test_roles_that_the_user_has_given_count_in_3d_too(ui, node):
     person.choose(ui.surfaceColorSelector, "Contact")
     ui.surfaceColorSelector.activated(1)
     assert ui.display3DLabel.text == ""
+    for segment_id in ("degradation_layer", "residual_material"):
+        node.GetDisplayNode().SetSegmentVisibility(segment_id, False)
+    widget.panel.display3D.takePicture(tmp_path / "bone.png")
+    assert (tmp_path / "bone.png").exists(), ui.display3DLabel.text

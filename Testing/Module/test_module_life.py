@@ -1,5 +1,7 @@
 """The module as a whole: opened, left, reloaded, with scenes that come and go."""
 
+import pathlib
+
 import slicer
 from harness import person
 from module_cases import add_segmentation, add_volume
@@ -39,3 +41,12 @@ def test_a_closed_scene_leaves_a_fresh_panel_that_holds_no_node(widget, ui):
     gc.collect()
     assert volume() is None
     assert "No volume yet" in ui.inputInfoLabel.text
+
+
+def test_the_help_links_to_a_page_of_this_extension_not_of_slicers_manual(module):
+    import types
+
+    parent = types.SimpleNamespace(path=module.__file__)
+    module.MgImplantSeg(parent)
+    assert module.TUTORIAL_URL in parent.helpText
+    assert (pathlib.Path(module.__file__).parents[1] / module.TUTORIAL_URL.split("/main/")[1]).is_file()
