@@ -15,7 +15,7 @@ from MgImplantSegLib.jobs.environment import Environment, Kind
 sys.path.append(str(Path(__file__).with_name("Jobs")))
 from services import SlurmCluster, SshServer, missing_for_slurm, missing_for_sshd
 
-GRACE_S = 8.0
+GRACE_S = 30.0
 
 
 def start(service: SshServer | SlurmCluster) -> None:

@@ -15,8 +15,8 @@ from MgImplantSegLib.jobs.backend import Backend, JobStatus
 from MgImplantSegLib.jobs.request import JobRequest
 
 WORKER = Path(__file__).with_name("worker.py")
-LONG = "2000"
-SECONDS_TO_WAIT = 60
+LONG = "6000"
+SECONDS_TO_WAIT = 300
 
 
 def worker_request(mode: str, steps: str, *words: str, name: str = "work", again: str | None = None) -> JobRequest:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import random
 import secrets
 import shutil
 import signal
@@ -12,14 +13,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 SERVER_PATH = "/usr/sbin:/usr/local/sbin:/sbin"
-SSHD_PROGRAMS = ("sshd", "ssh", "ssh-keygen")
-SLURM_PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scontrol", "scancel", "srun")
-DEBIAN_PACKAGES = ("openssh-server", "openssh-client", "slurm-wlm", "munge")
+SSHD_PROGRAMS = ("sshd", "ssh", "ssh-keygen", "ps")
+SLURM_PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scontrol", "scancel", "srun", "ps")
+DEBIAN_PACKAGES = ("openssh-server", "openssh-client", "slurm-wlm", "munge", "procps")
+LOCAL = "127.0.0.1"
+ONE_ADDRESS = "CommunicationParameters=NoCtldInAddrAny,NoInAddrAny\n"  # that of the machine's name, not all addresses
 FAKE_GPUS = ("/dev/null", "/dev/zero")
-SECONDS_TO_START = 60
+SECONDS_TO_START = 300
+PORTS = range(10000, 20000)  # systems give clients other ones, and torchrun meets on 20000 and more
+given_ports = set()
 
 
 def find_program(name: str) -> str | None:
@@ -34,7 +40,7 @@ def missing_for_sshd() -> list[str]:
 
 def missing_for_slurm() -> list[str]:
     """What a SLURM cluster of our own lacks on this machine."""
-    return [name for name in SLURM_PROGRAMS if find_program(name) is None] + _not_root()
+    return [name for name in SLURM_PROGRAMS if find_program(name) is None] + _not_root() + _no_network()
 
 
 def _not_root() -> list[str]:
@@ -42,11 +48,24 @@ def _not_root() -> list[str]:
     return [] if is_root else ["the right to start servers (root on Linux)"]
 
 
+def _no_network() -> list[str]:
+    """SLURM asks for addresses of kinds that the machine has, and the loopback interface does not count."""
+    try:
+        socket.getaddrinfo("127.0.0.1", None, socket.AF_INET, flags=socket.AI_ADDRCONFIG)
+    except OSError:
+        return ["a network interface other than the loopback one"]
+    return []
+
+
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A TCP port of 127.0.0.1 that nobody listens on now and that this has not given before."""
+    while True:
+        with socket.socket() as probe, suppress(OSError):
+            port = random.SystemRandom().choice(PORTS)
+            probe.bind(("127.0.0.1", port))
+            if port not in given_ports:
+                given_ports.add(port)
+                return port
 
 
 def wait_until(is_ready: Callable[[], bool], what: str, seconds: float = SECONDS_TO_START) -> None:
@@ -62,6 +81,14 @@ def end_with_parent() -> None:
     """Have Linux send SIGTERM to this process when the one that started it ends, however that happens."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, int(signal.SIGTERM), 0, 0, 0)
+
+
+def own_address() -> str:
+    """The address that the machine's own name leads to; empty where it leads to none."""
+    try:
+        return socket.gethostbyname(socket.gethostname())
+    except OSError:
+        return ""
 
 
 class Daemon:
@@ -90,7 +117,7 @@ class Daemon:
             return
         self._process.send_signal(number)
         try:
-            self._process.wait(15)
+            self._process.wait(120)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
@@ -140,7 +167,8 @@ class SshServer:
 
     def drop_connections(self) -> int:
         """Kill the server's side of every open connection; returns how many there were."""
-        children = subprocess.run(["pgrep", "-P", str(self._daemon.pid)], capture_output=True, text=True).stdout.split()
+        ours = ["ps", "-o", "pid=", "--ppid", str(self._daemon.pid)]
+        children = subprocess.run(ours, capture_output=True, text=True).stdout.split()
         for child in children:
             os.kill(int(child), signal.SIGKILL)
         return len(children)
@@ -214,7 +242,7 @@ class SlurmCluster:
     def run(self, *command: str) -> str:
         """Output of one of SLURM's programs for this cluster; an empty text when it fails."""
         env = {**os.environ, "SLURM_CONF": str(self.configuration)}
-        return subprocess.run(command, env=env, capture_output=True, text=True, timeout=60).stdout
+        return subprocess.run(command, env=env, capture_output=True, text=True, timeout=300).stdout
 
     def _nodes_are_idle(self) -> bool:
         return self.run("sinfo", "-h", "-N", "-p", "gpu,low", "-o", "%t").split() == ["idle"] * len(self.NODES)
@@ -231,8 +259,8 @@ class SlurmCluster:
             "ProctrackType=proctrack/linuxproc\nTaskPlugin=task/none\nSwitchType=switch/none\nMpiDefault=none\n"
             "JobAcctGatherType=jobacct_gather/none\nAccountingStorageType=accounting_storage/none\n"
             "SelectType=select/cons_tres\nSelectTypeParameters=CR_Core\nSlurmdParameters=config_overrides\n"
-            "CommunicationParameters=NoCtldInAddrAny,NoInAddrAny\nReturnToService=2\nKillWait=30\nMinJobAge=300\n"
-            "MessageTimeout=2\nSchedulerParameters=bf_interval=2,sched_interval=2,sched_min_interval=0\n"
+            f"{ONE_ADDRESS if own_address() == LOCAL else ''}ReturnToService=2\nKillWait=30\nMinJobAge=300\n"
+            "MessageTimeout=5\nSchedulerParameters=bf_interval=2,sched_interval=2,sched_min_interval=0\n"
             "PreemptType=preempt/partition_prio\nPreemptMode=REQUEUE\nGresTypes=gpu\n"
             + "".join(
                 f"NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={free_port()} CPUs={cores} "

@@ -30,7 +30,7 @@ from MgImplantSegLib.jobs.agent.slurm_commands import ControllerDown
 from MgImplantSegLib.jobs.backend import Backend, JobStatus
 from MgImplantSegLib.jobs.environment import Environment
 
-SECONDS_FOR_REQUEUE = 150
+SECONDS_FOR_REQUEUE = 600
 
 
 @pytest.fixture
@@ -167,8 +167,13 @@ def test_whoever_needs_the_controller_waits_for_it_longer_than_a_minute(environm
         late = submitting.result()
         assert wait_until_final(backend, late.job).state is State.DONE
         assert len(slurm.run("squeue", "-h", "-t", "all", "-n", f"mgis-{late.job}", "-o", "%i").split()) == 1
-        wait_for(lambda: backend.status(limited.job).state is State.PENDING, "it to be in the queue again")
+        wait_for(lambda: was_queued_again(backend, limited), "it to be in the queue again")
         assert backend.cancel(limited.job).state is State.CANCELLED
+
+
+def was_queued_again(backend: Backend, status: JobStatus) -> bool:
+    """Whether the job waits for its second attempt, or is in it already."""
+    return backend.status(status.job).state is State.PENDING or len(attempts(backend, status)) > 1
 
 
 def test_a_submission_whose_answer_was_lost_is_found_in_the_queue(environment, slurm, monkeypatch):

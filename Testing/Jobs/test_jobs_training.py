@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from job_cases import attempts, metrics, still_running, wait_for, wait_until_final
-from services import SlurmCluster
+from services import SlurmCluster, own_address
 
 from MgImplantSegLib.events import Events
 from MgImplantSegLib.jobs.agent.job_folder import State
@@ -24,8 +24,11 @@ sys.path.append(str(Path(__file__).parents[1] / "Engine"))
 from training_cases import SMALL, write_samples
 
 SHORT = {"iterations": 12}
-SECONDS_TO_BE_STOPPED, SECONDS_TO_BE_INTERRUPTED = 15, 45
-SECONDS_FOR_TRAINING = 300
+ENDLESS = {"iterations": 1_000_000}  # until it is stopped; `let_it_end` says how far it goes after that
+SECONDS_FOR_TRAINING = 900
+TORCHRUN_BY_ADDRESS = {"PET_LOCAL_ADDR": "127.0.0.1"}  # as its option --local-addr
+NO_MORE_JOBS = ("DRAIN", "RESUME")
+Command = tuple[str, ...]
 
 
 @pytest.fixture(scope="module")
@@ -39,52 +42,65 @@ def samples(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def submit(samples, make_environment) -> Callable[..., tuple[Backend, JobStatus]]:
     """Submits a training with these settings of the loop, by two processes."""
-    backends = []
+    submitted = []
 
-    def submit(name: str, loop: dict[str, float], **settings) -> tuple[Backend, JobStatus]:
-        configuration = write_configuration(samples, f"run {len(backends)}", loop)
-        backends.append(Backend(make_environment(name, **{"processes": 2, "grace_s": 60.0, **settings})))
-        return backends[-1], backends[-1].submit(training_request(configuration), Events())
+    def submit(name: str, loop: dict[str, int], **settings) -> tuple[Backend, JobStatus]:
+        configuration = write_configuration(samples, f"run {len(submitted)}", loop)
+        common = {"processes": 2, "grace_s": 60.0, "variables": {} if own_address() else TORCHRUN_BY_ADDRESS}
+        backend = Backend(make_environment(name, **{**common, **settings}))
+        submitted.append((backend, backend.submit(training_request(configuration), Events())))
+        return submitted[-1]
 
     yield submit
-    for backend in backends:
+    for backend, status in submitted:
+        backend.cancel(status.job)
         backend.__exit__()
 
 
 @pytest.fixture(scope="module")
 def interrupted(submit, slurm) -> Iterator[dict[str, Future]]:
     """Two trainings on the cluster, through a login node and not, whose interruption goes on beside other tests."""
-    loop = for_seconds(SECONDS_TO_BE_INTERRUPTED)
-    limited = submit("slurm", loop, sbatch_options=("--nodelist=n2",))
-    preempted = submit("slurm through ssh", loop, partition="low", sbatch_options=("--exclusive",))
+    limited = submit("slurm", ENDLESS, sbatch_options=("--nodelist=n2",))
+    preempted = submit("slurm through ssh", ENDLESS, partition="low", sbatch_options=("--exclusive",))
     number = f"JobId={limited[1].slurm_job}"
     cut, extend = (("scontrol", "update", number, f"TimeLimit={minutes}") for minutes in (1, 30))
-    more_important = ("sbatch", "--partition=high", "--exclusive", "--wrap=sleep 1", "--output=/dev/null")
+    close, open_ = (("scontrol", "update", "NodeName=n2", f"State={state}", "Reason=test") for state in NO_MORE_JOBS)
+    take = ("sbatch", "--partition=high", "--exclusive", "--wrap=sleep 1800", "--output=/dev/null")
+    give_back = ("scancel", "--partition=high", "--user=root")
     with ThreadPoolExecutor() as pool:
         yield {
-            "limited": pool.submit(interrupt, *limited, slurm, cut, extend),  # the signal before its end is due at once
-            "preempted": pool.submit(interrupt, *preempted, slurm, more_important, ("squeue",)),
+            "limited": pool.submit(interrupt, *limited, slurm, (close, cut), (extend, open_)),
+            "preempted": pool.submit(interrupt, *preempted, slurm, (take,), (give_back,)),
         }
 
 
 def interrupt(
-    backend: Backend, status: JobStatus, slurm: SlurmCluster, cause: Sequence[str], afterwards: Sequence[str]
+    backend: Backend, status: JobStatus, slurm: SlurmCluster, causes: Sequence[Command], ends: Sequence[Command]
 ) -> tuple[Backend, JobStatus]:
-    """Interrupt a training that works; returns when it waits in the queue again and nothing of it runs."""
+    """Interrupt a training that works, and let it go on once it waits in the queue and nothing of it runs."""
     wait_for(lambda: curve(backend, status), "a live curve", SECONDS_FOR_TRAINING)
-    slurm.run(*cause)
-    wait_for(lambda: backend.status(status.job).state is State.PENDING, "the queue", SECONDS_FOR_TRAINING)
-    slurm.run(*afterwards)
-    assert not still_running(status)
+    try:
+        for command in causes:
+            slurm.run(*command)
+        wait_for(lambda: backend.status(status.job).state is State.PENDING, "the queue", SECONDS_FOR_TRAINING)
+        assert not still_running(status)
+        let_it_end(backend, status)
+    finally:
+        for command in ends:
+            slurm.run(*command)
     return backend, status
 
 
-def for_seconds(seconds: float) -> dict[str, float]:
-    """Settings of a loop that takes so long in all its attempts together, however busy the machine is."""
-    return {"iterations": 1_000_000, "time_limit_minutes": seconds / 60}
+def let_it_end(backend: Backend, status: JobStatus) -> None:
+    """Have an endless training that was stopped go on to the second validation from there, and end with it."""
+    path = Path(status.folder) / "inputs" / "training.toml"
+    endless, last = f"iterations = {ENDLESS['iterations']}", curve(backend, status)[-1]["iteration"]
+    text = path.read_text("utf-8")
+    assert text.count(endless) == 1
+    path.write_text(text.replace(endless, f"iterations = {last + 8}"), "utf-8")
 
 
-def write_configuration(folder: Path, name: str, loop: dict[str, float]) -> Path:
+def write_configuration(folder: Path, name: str, loop: dict[str, int]) -> Path:
     """A configuration beside the samples, which it names by a pattern."""
     settings = {**SMALL, "name": name, "training": {**SMALL["training"], **loop}}
     path = folder / f"{name}.toml"
@@ -109,37 +125,41 @@ def assert_it_went_on(backend: Backend, status: JobStatus, folder: Path) -> None
     """The second attempt went on where the first was stopped: every iteration once, and the model is there."""
     assert_model_comes_back(backend, status, folder)
     assert attempts(backend, status) == [False, True]
-    *iterations, last = (record["iteration"] for record in curve(backend, status))
+    iterations = [record["iteration"] for record in curve(backend, status)]
     assert iterations == list(range(4, 4 * len(iterations) + 1, 4))
-    assert 0 < last - iterations[-1] <= 4
+    assert len(iterations) >= 3
 
 
+@pytest.mark.skipif(not own_address(), reason="the name of this machine leads to no address: processes could not meet")
 @pytest.mark.usefixtures("interrupted")
 def test_on_two_nodes_of_a_cluster_it_is_stopped_with_a_checkpoint_and_goes_on(submit, tmp_path):
-    backend, status = submit("slurm", for_seconds(SECONDS_TO_BE_STOPPED), nodes=2, processes=1)
+    backend, status = submit("slurm", ENDLESS, nodes=2, processes=1)
     wait_for(lambda: curve(backend, status), "a live curve", SECONDS_FOR_TRAINING)
     assert backend.cancel(status.job).state is State.CANCELLED
     assert not still_running(status)
+    let_it_end(backend, status)
     backend.resume(status.job)
     assert_it_went_on(backend, status, tmp_path)
 
 
 def test_on_this_computer_it_is_stopped_with_a_checkpoint_and_goes_on(submit, tmp_path):
-    backend, status = submit("this", for_seconds(SECONDS_TO_BE_STOPPED))
+    backend, status = submit("this", ENDLESS)
     wait_for(lambda: curve(backend, status), "a live curve", SECONDS_FOR_TRAINING)
     assert backend.cancel(status.job).state is State.CANCELLED
     assert not still_running(status)
+    let_it_end(backend, status)
     backend.resume(status.job)
     assert_it_went_on(backend, status, tmp_path)
 
 
 def test_in_another_python_a_process_of_it_is_killed_and_it_goes_on(submit, tmp_path):
-    backend, status = submit("local", for_seconds(SECONDS_TO_BE_STOPPED))
+    backend, status = submit("local", ENDLESS)
     wait_for(lambda: len(curve(backend, status)) > 1, "a live curve", SECONDS_FOR_TRAINING)
     os.kill(process_of_rank(status, 1), signal.SIGKILL)
     ended = wait_until_final(backend, status.job, SECONDS_FOR_TRAINING)
     assert ended.state is State.FAILED
     assert not still_running(status)
+    let_it_end(backend, status)
     backend.resume(status.job)
     assert_model_comes_back(backend, status, tmp_path)
     assert attempts(backend, status) == [False, True]

@@ -1,7 +1,7 @@
 """A small command for jobs: counts steps, tells of them, starts a helper, stops politely with a checkpoint.
 
-``worker.py MODE STEPS WORDS...``; modes: count, stubborn (ignores polite signals), die (kills itself), fail,
-fill (writes until the disk is full).
+``worker.py MODE STEPS WORDS...``; modes: count, half (waits at half of its steps to be stopped, unless resumed),
+stubborn (ignores polite signals), die (kills itself), fail, fill (writes until the disk is full).
 """
 
 import json
@@ -41,8 +41,10 @@ def main():
     Path("words.json").write_text(json.dumps(words))
     Path("folder with space").mkdir(exist_ok=True)
     Path("folder with space", "nämé;$(x) 'q'.bin").write_bytes(bytes(range(256)) * 5000)
-    subprocess.Popen(["sleep", "300"], start_new_session=True)
+    subprocess.Popen(["sleep", "600"], start_new_session=True)
     for step in range(first, steps):
+        while mode == "half" and "--resume" not in words and step == steps // 2 and not asked_to_stop:
+            time.sleep(SECONDS_A_STEP)
         if asked_to_stop:
             stop(step)
         if mode in ("die", "fail", "fill") and step == 3:
