@@ -15,7 +15,7 @@ from MgImplantSegLib.scene.markups import add_roi_node
 
 def compute(widget, ui):
     person.click(ui.computeButton)
-    person.wait_until(lambda: not widget.panel.measurements.isRunning(), 120)
+    person.wait_until(lambda: not widget.panel.measurements.isRunning())
     assert ui.measuresTableView.mrmlTableNode() is not None, ui.measuresStateLabel.text
     return measures(ui)
 

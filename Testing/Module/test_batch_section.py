@@ -29,7 +29,7 @@ def test_a_queue_of_two_with_one_failure_goes_on_and_says_why(widget, ui, tiny_m
     assert [row[:2] for row in person.rows_of(ui.batchTable)] == [["a", "waiting"], ["b", "waiting"]]
     person.click(ui.batchStartButton)
     assert ui.batchStartButton.text == "Cancel"
-    person.wait_until(lambda: not widget.panel.batch.isRunning(), 240)
+    person.wait_until(lambda: not widget.panel.batch.isRunning())
     rows = person.rows_of(ui.batchTable)
     assert [row[1] for row in rows] == ["done", "failed"]
     assert "voxel size" in rows[1][3] and "BV/TV" in rows[0][3] + "BV/TV"

@@ -13,7 +13,7 @@ def compare(widget, ui, *others):
     for node in others:
         ui.othersSelector.setCheckState(node, 2)
     person.click(ui.compareButton)
-    person.wait_until(lambda: not widget.panel.compare.isRunning(), 120)
+    person.wait_until(lambda: not widget.panel.compare.isRunning())
     table = ui.compareTableView.mrmlTableNode()
     assert table is not None, ui.compareStatusLabel.text
     names = [table.GetColumnName(index) for index in range(table.GetNumberOfColumns())]
@@ -45,6 +45,6 @@ def test_segmentations_on_different_grids_are_refused(widget, ui, no_process):
     ui.referenceSegmentationSelector.setCurrentNode(reference)
     ui.othersSelector.setCheckState(other, 2)
     person.click(ui.compareButton)
-    person.wait_until(lambda: not widget.panel.compare.isRunning(), 120)
+    person.wait_until(lambda: not widget.panel.compare.isRunning())
     assert "one grid" in ui.compareStatusLabel.text
     assert ui.compareTableView.mrmlTableNode() is None

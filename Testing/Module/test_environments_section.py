@@ -43,7 +43,7 @@ def test_slicers_own_python_cannot_be_forgotten(widget, ui):
 def test_an_environment_can_be_tested(widget, ui):
     ui.environmentsTable.selectRow(0)
     person.click(ui.testEnvironmentButton)
-    person.wait_until(lambda: "Testing" not in ui.environmentStatusLabel.text, 240)
+    person.wait_until(lambda: "Testing" not in ui.environmentStatusLabel.text)
     assert "python: 3" in ui.environmentStatusLabel.text and "✓" in ui.environmentStatusLabel.text
 
 

@@ -79,7 +79,7 @@ def cancel_at_once(ui, panel):
     ui.segmentButton.click()
     check(ui.segmentButton.text == "Cancel", "Segment has become Cancel")
     ui.segmentButton.click()
-    wait(lambda: not panel.segmentation.isRunning(), "cancelled", 60)
+    wait(lambda: not panel.segmentation.isRunning(), "cancelled")
     check(temporary_folders() <= before, "no temporary files are left")
 
 
@@ -111,9 +111,9 @@ def measure(ui, panel, node):
     ui.initialKindSelector.setCurrentIndex(1)
     ui.daysSpinBox.value = 168
     ui.addRoiAroundButton.click()
-    wait(lambda: ui.roiTable.rowCount, "ROI around the implant", 60)
+    wait(lambda: ui.roiTable.rowCount, "ROI around the implant")
     ui.computeButton.click()
-    wait(lambda: not panel.measurements.isRunning(), "computed", 600)
+    wait(lambda: not panel.measurements.isRunning(), "computed")
     say(ui.measuresStateLabel.text)
     from MgImplantSegSections.measureWork import reportOfTable
 
@@ -123,7 +123,7 @@ def measure(ui, panel, node):
     check(any("ROI around implant" in measure.region for measure in report.measures), "the ROI is measured")
     roi = slicer.util.getFirstNodeByClassByName("vtkMRMLMarkupsROINode", "ROI around implant")
     roi.SetCenter(roi.GetCenter()[0] + 0.1, roi.GetCenter()[1], roi.GetCenter()[2])
-    wait(lambda: "stale" in ui.measuresStateLabel.text, "moving the ROI marks its measures stale", 10)
+    wait(lambda: "stale" in ui.measuresStateLabel.text, "moving the ROI marks its measures stale")
     save(ui)
 
 

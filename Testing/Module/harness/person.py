@@ -11,13 +11,15 @@ from PySide6 import QtCore, QtTest, QtWidgets
 
 from .values import unwrap
 
+SECONDS_TO_WAIT = 600.0  # for the slowest machine; an idle one needs some seconds at most
+
 
 def process_events(milliseconds: int = 20) -> None:
     """Let the event loop run."""
     QtTest.QTest.qWait(milliseconds)
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = SECONDS_TO_WAIT) -> None:
     """Let the event loop run until the condition holds; AssertionError when it takes too long."""
     end = time.monotonic() + seconds
     while not condition():
