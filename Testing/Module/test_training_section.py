@@ -96,7 +96,7 @@ def start_training(widget, environment):
     ui, training = widget.panel.workbench.ui, widget.panel.training
     person.choose(ui.trainingEnvironmentSelector, environment.name)
     person.click(ui.startTrainingButton)
-    person.wait_until(lambda: training.isWatching() or not training.isBusy(), 300)
+    person.wait_until(lambda: training.isWatching() or not training.isBusy())
     assert training.job.startswith(f"{environment.name}/"), ui.trainingStatusLabel.text
 
 
@@ -120,12 +120,12 @@ def test_a_training_in_another_python_is_left_taken_up_by_a_new_panel_and_its_mo
     widget.cleanup()
     ui, training = attach(panel := open_panel())
     assert training.job == job
-    person.wait_until(lambda: not training.isBusy() and not training.isWatching(), 400)
+    person.wait_until(lambda: not training.isBusy() and not training.isWatching())
     assert training._state == "done", ui.trainingStatusLabel.text
     assert [row["iteration"] for row in training._curves._rows].count(3) == 1
     assert panel.logic.startTraining(tmp_path / "mine.toml", environment.name)["reference"] == job
     person.click(ui.installTrainedModelButton)
-    person.wait_until(lambda: not training.isBusy(), 120)
+    person.wait_until(lambda: not training.isBusy())
     assert "mine" in person.texts_of(ui.modelSelector), ui.trainingStatusLabel.text
     assert not (pathlib.Path(slicer.app.temporaryPath) / "MgImplantSegTraining").exists()
 
@@ -136,20 +136,20 @@ def test_a_training_elsewhere_outlives_the_panel_and_is_stopped_and_resumed_by_t
 ):
     write_configuration(widget, pair, tmp_path / "endless.toml", 1_000_000)
     start_training(widget, environment)
-    person.wait_until(widget.panel.training._curves.hasRows, 300)
+    person.wait_until(widget.panel.training._curves.hasRows)
     widget.cleanup()
     ui, training = attach(open_panel())
     with Backend(environment) as backend:
         job = training.job.rpartition("/")[2]
         try:
             assert backend.status(job).state is State.RUNNING
-            person.wait_until(training._curves.hasRows, 100)
+            person.wait_until(training._curves.hasRows)
             person.click(ui.stopTrainingButton)
-            person.wait_until(lambda: not training.isBusy() and not training.isWatching(), 200)
+            person.wait_until(lambda: not training.isBusy() and not training.isWatching())
             assert training._state == "cancelled" and backend.status(job).state is State.CANCELLED
             person.click(ui.resumeTrainingButton)
-            person.wait_until(training.isWatching, 100)
-            person.wait_until(lambda: backend.status(job).state is State.RUNNING, 100)
+            person.wait_until(training.isWatching)
+            person.wait_until(lambda: backend.status(job).state is State.RUNNING)
         finally:
             backend.cancel(job)
 
