@@ -25,7 +25,7 @@ from MgImplantSegLib.jobs.agent.store import FileStore
 
 Answer = dict[str, Any] | tuple[dict[str, Any], bytes]
 LONGEST_READ = 4 << 20
-OWN_FOLDERS = {"jobs", "blobs", "sets", "engines", "cache"}
+OWN_NAMES = {"jobs", "blobs", "sets", "engines", "cache", "environments.toml", "file-digests.json"}  # as on macOS
 STARTS_ANEW = (State.FAILED, State.CANCELLED, State.LOST)
 
 
@@ -242,7 +242,7 @@ def _require_own_folder(root: Path) -> None:
     """Raise InputError if others work in `root`: it is made private, which would lock them out."""
     if os.name == "nt" or not root.is_dir() or not root.stat().st_mode & 0o077:
         return
-    strange = sorted({entry.name for entry in root.iterdir()} - OWN_FOLDERS)
+    strange = sorted({entry.name for entry in root.glob("[!.]*")} - OWN_NAMES)
     if strange:
         raise InputError(f"Expected a folder of its own as root, got {root}, which has {strange[0]} in it.",
                          f"Name a new folder: {root / 'mgimplantseg'}")  # fmt: skip
