@@ -38,7 +38,8 @@ def test_the_bar_is_filled_by_the_part_that_is_done():
     assert bar(progress(0, 0)) == "[" + "#" * 24 + "]"
 
 
-def test_a_terminal_gets_a_bar_that_gives_way_to_lines():
+def test_a_terminal_gets_a_bar_that_gives_way_to_lines(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
     stream = Terminal()
     sink = Console(stream)
     sink(progress(1, 2, 3.0))
@@ -46,6 +47,13 @@ def test_a_terminal_gets_a_bar_that_gives_way_to_lines():
     assert stream.getvalue() == "\r\x1b[K" + bar(progress(1, 2)) + " plane 2/9: 50 %, 3 s left" + (
         "\r\x1b[K" + "warning: mind the gap\n"
     )
+
+
+def test_in_a_narrow_terminal_the_bar_stays_on_its_line(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "31")
+    stream = Terminal()
+    Console(stream)(progress(1, 2, 3.0))
+    assert stream.getvalue() == "\r\x1b[K" + bar(progress(1, 2)) + " pla"
 
 
 def test_a_file_gets_a_line_every_few_seconds_only(monkeypatch):
