@@ -189,7 +189,8 @@ class SshServer:
         folder = self.folder
         (folder / "sshd_config").write_text(
             f"Port {self.port}\nListenAddress 127.0.0.1\nHostKey {folder}/host_key\nPidFile {folder}/sshd.pid\n"
-            f"AuthorizedKeysFile {folder}/authorized_keys\nUsePAM no\nStrictModes no\nPermitRootLogin yes\n"
+            f"AuthorizedKeysFile {folder}/authorized_keys\nStrictModes no\nPermitRootLogin yes\n"
+            f"UsePAM {'yes' if is_locked() else 'no'}\n"
             "PasswordAuthentication no\nKbdInteractiveAuthentication no\nMaxStartups 100\nAcceptEnv SLURM_CONF\n"
             f'SetEnv "HOME={self.home}"\n'
         )
@@ -198,6 +199,14 @@ class SshServer:
             f"  IdentityFile {folder}/user_key\n  UserKnownHostsFile {folder}/known_hosts\n"
             "  GlobalKnownHostsFile /dev/null\n  ServerAliveInterval 2\n  SendEnv SLURM_CONF\n"
         )
+
+
+def is_locked() -> bool:
+    """Whether this user's password is locked, which sshd takes for the whole account unless PAM decides."""
+    import pwd  # not on Windows, where this file is read too
+
+    lines = Path("/etc/shadow").read_text("utf-8").splitlines()
+    return any(line.startswith(f"{pwd.getpwuid(os.geteuid()).pw_name}:!") for line in lines)
 
 
 class SlurmCluster:
