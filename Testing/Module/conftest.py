@@ -158,6 +158,17 @@ def tiny_model(tmp_path_factory):
 
 
 @pytest.fixture
+def ready(widget, ui, tiny_model):
+    """A panel with model and volume, ready to segment."""
+    from module_cases import add_volume
+
+    widget.panel.models.add(tiny_model)
+    add_volume(importlib.import_module("slicer").mrmlScene)
+    widget.enter()
+    return ui
+
+
+@pytest.fixture
 def no_process(module, monkeypatch):
     """The engine's commands called in this process, for tests that are not about the child process."""
     from MgImplantSegSections import compareWork, measureWork

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import numpy as np
 import slicer
@@ -46,6 +47,16 @@ def ball_in_half_bone(size=40, radius=9):
 def add_segmentation(scene, name="Explant", **options):
     """A segmentation node of `ball_in_half_bone`."""
     return add_segmentation_node(scene, ball_in_half_bone(**options), name)
+
+
+def left_behind():
+    """Folders of tasks that were not removed."""
+    return list(Path(slicer.app.temporaryPath).glob("MgImplantSeg-*"))
+
+
+def segmentations():
+    """All segmentation nodes of the scene."""
+    return slicer.util.getNodesByClass("vtkMRMLSegmentationNode")
 
 
 def rename_segment(segmentation, old_id, new_id, name):
