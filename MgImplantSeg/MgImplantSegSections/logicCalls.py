@@ -18,6 +18,7 @@ from MgImplantSegSections.segmentWork import SegmentRequest, segmentSteps
 from MgImplantSegSections.surfaceWork import classSurfaceSteps, coloredSurfaceSteps
 
 PROFILE_SYMBOL = "BV/TV"
+CHART_REFERENCE = "MgImplantSeg.Chart"
 
 
 class LogicCalls:
@@ -98,19 +99,25 @@ class LogicCalls:
         return _wait(roiAroundSteps(segmentationNode, distanceMm, CancelToken()))
 
     def plotBoneVolumeProfile(self, tableNode):
-        """Plot BV/TV over the distance from the implant; returns the chart node.
+        """Plot BV/TV over the distance from the implant; returns the chart node, the same for the same table.
 
         :raises InputError: if the table has no such profile.
         """
+        chart = tableNode.GetNodeReference(CHART_REFERENCE) if tableNode is not None else None
+        if chart is None:
+            chart = self._newChart(tableNode)
+            tableNode.SetNodeReferenceID(CHART_REFERENCE, chart.GetID())
+        if slicer.app.layoutManager() is not None:
+            slicer.modules.plots.logic().ShowChartInLayout(chart)
+        return chart
+
+    def _newChart(self, tableNode):
         report = reportOfTable(tableNode)
         series = [entry for entry in (report.series if report else ()) if entry.symbol == PROFILE_SYMBOL]
         if not series:
             raise InputError(_("Expected a table of measures with a profile of BV/TV, got none."),
                              _("Compute the measures of a segmentation with an implant."))  # fmt: skip
-        chart = add_chart(tableNode.GetScene(), series, _("Bone volume over the distance from the implant"))
-        if slicer.app.layoutManager() is not None:
-            slicer.modules.plots.logic().ShowChartInLayout(chart)
-        return chart
+        return add_chart(tableNode.GetScene(), series, _("Bone volume over the distance from the implant"))
 
     def loadSampleData(self):
         """The bundled simulated explant as a volume node."""
