@@ -12,14 +12,14 @@ from MgImplantSegLib.scene.canvas import pixels_shown, write_png
 from MgImplantSegLib.scene.closed_surfaces import SurfaceMethod, SurfaceSettings, create_closed_surfaces
 from MgImplantSegLib.scene.implant_surfaces import contact_surface, depth_surface
 from MgImplantSegLib.scene.nodes import provenance_of_node
-from MgImplantSegLib.scene.segments import CLOSED_SURFACE, has_voxels, segment_ids
+from MgImplantSegLib.scene.segments import CLOSED_SURFACE, segment_ids
 from MgImplantSegLib.scene.surface_models import add_contact_model_of_mesh, add_depth_model_of_mesh
 from MgImplantSegSections.measureWork import labelMapOf, roleOf, rolesOf
+from MgImplantSegSections.surfaceWork import isHuge
 
 COLORED_MODEL_REFERENCE = "MgImplantSeg.ColoredModel"
 PRESET_OF_SCAN = "CT-Bone"
-LARGE_VOXELS = 50_000_000
-DECIMATION_OF_LARGE = 0.8
+DECIMATION_OF_HUGE = 0.8
 
 
 def showIn3D(segmentationNode, settings=None, opacities=None):
@@ -44,14 +44,9 @@ def showSurfaces(segmentationNode, opacities):
 
 def defaultSettings(segmentationNode):
     """Surface settings that suit the size of a segmentation."""
-    segmentation = segmentationNode.GetSegmentation()
-    sizes = [
-        segmentation.GetSegment(entry).GetRepresentation("Binary labelmap").GetNumberOfPoints()
-        for entry in segment_ids(segmentation) if has_voxels(segmentation, entry)
-    ]  # fmt: skip
-    if max(sizes, default=0) < LARGE_VOXELS:
+    if not isHuge(segmentationNode):
         return SurfaceSettings()
-    return SurfaceSettings(SurfaceMethod.SURFACE_NETS, decimation=DECIMATION_OF_LARGE, even_if_large=True)
+    return SurfaceSettings(SurfaceMethod.SURFACE_NETS, decimation=DECIMATION_OF_HUGE, even_if_large=True)
 
 
 def setOpacities(segmentationNode, opacities):

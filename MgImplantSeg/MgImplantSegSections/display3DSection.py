@@ -8,7 +8,7 @@ from MgImplantSegLib.errors import DependencyError, MgImplantSegError
 from MgImplantSegLib.labels import Role
 from MgImplantSegLib.scene.closed_surfaces import SurfaceMethod, SurfaceSettings
 from MgImplantSegSections import display3D
-from MgImplantSegSections.surfaceWork import isLarge
+from MgImplantSegSections.surfaceWork import isHuge, isLarge
 from MgImplantSegSections.workbench import errorText, setEnabled
 
 
@@ -31,8 +31,13 @@ class Display3DSection:
                 Role.RESIDUAL_MATERIAL: chosen.metalOpacity}  # fmt: skip
 
     def settings(self):
-        """Surface settings as chosen; the user has asked, so large ones are made too."""
+        """Surface settings as chosen; the user has asked, so large ones are made too, decimated unless told otherwise.
+
+        The slider shows what is done.
+        """
         chosen = self.workbench.parameters
+        if chosen.decimation == 0 and isHuge(chosen.measuredSegmentation):
+            chosen.decimation = display3D.DECIMATION_OF_HUGE
         return SurfaceSettings(SurfaceMethod(chosen.surfaceMethod.value), decimation=chosen.decimation,
                                even_if_large=True)  # fmt: skip
 
@@ -48,13 +53,14 @@ class Display3DSection:
         node, settings = self.workbench.parameters.measuredSegmentation, self.settings()
         if isLarge(node):
             self._start(lambda token: self.workbench.logic.surfaceSteps(node, settings, token),
-                        lambda polygons: self._shownText(node, polygons))  # fmt: skip
+                        lambda polygons: self._shownText(node, polygons, settings))  # fmt: skip
         else:
-            self._try(lambda: self._polygonsText(self.workbench.logic.showIn3D(node, settings, self.opacities())))
+            show = self.workbench.logic.showIn3D
+            self._try(lambda: self._polygonsText(show(node, settings, self.opacities()), settings))
 
-    def _shownText(self, node, polygons):
+    def _shownText(self, node, polygons, settings):
         display3D.showSurfaces(node, self.opacities())
-        return self._polygonsText(polygons)
+        return self._polygonsText(polygons, settings)
 
     def onColor(self):
         """Colour the implant's surface as chosen."""
@@ -131,10 +137,13 @@ class Display3DSection:
             display3D.setOpacities(node, opacities)
         self._shown = opacities
 
-    def _polygonsText(self, polygons):
-        return _("{count} triangles in {segments} surfaces.").format(
+    def _polygonsText(self, polygons, settings):
+        text = _("{count} triangles in {segments} surfaces.").format(
             count=f"{sum(polygons.values()):,}", segments=sum(count > 0 for count in polygons.values())
         )
+        if not settings.decimation:
+            return text
+        return _("{text} Decimated by up to {part:.0f} %.").format(text=text, part=100 * settings.decimation)
 
     def _start(self, steps, finish):
         """Run what takes long beside the GUI; `finish` puts its result into the scene and returns a text."""

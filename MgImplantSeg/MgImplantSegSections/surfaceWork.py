@@ -11,15 +11,24 @@ from MgImplantSegSections.engineRun import runEngine, whileWanted
 from MgImplantSegSections.exchange import ROLES_WORD, taskFolder, writeImage
 from MgImplantSegSections.measureWork import writeSegmentation
 
-SMALL_VOXELS = 5_000_000
+SMALL_VOXELS, HUGE_VOXELS = 5_000_000, 50_000_000
 METHOD_WORD = {SurfaceMethod.FLYING_EDGES: "flying-edges", SurfaceMethod.SURFACE_NETS: "surface-nets"}
 
 
 def isLarge(segmentationNode):
     """Whether making surfaces would stop Slicer for more than a moment."""
+    return _voxels(segmentationNode) > SMALL_VOXELS
+
+
+def isHuge(segmentationNode):
+    """Whether surfaces with all their triangles would be more than a 3D view can turn."""
+    return _voxels(segmentationNode) > HUGE_VOXELS
+
+
+def _voxels(segmentationNode):
     segmentation = segmentationNode.GetSegmentation()
     images = [binary_image(segmentation, entry) for entry in segment_ids(segmentation)]
-    return max((image.GetNumberOfPoints() for image in images if image is not None), default=0) > SMALL_VOXELS
+    return max((image.GetNumberOfPoints() for image in images if image is not None), default=0)
 
 
 def classSurfaceSteps(segmentationNode, settings, python, temporaryFolder, token):

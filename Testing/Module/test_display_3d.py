@@ -134,6 +134,17 @@ def test_surfaces_of_a_large_segmentation_are_made_beside_the_gui(ui, node, widg
     assert not list(pathlib.Path(slicer.app.temporaryPath).glob("MgImplantSeg-*"))
 
 
+def test_surfaces_of_a_huge_segmentation_are_decimated_and_the_slider_and_the_text_say_so(ui, node, monkeypatch):
+    from MgImplantSegSections import surfaceWork
+
+    monkeypatch.setattr(surfaceWork, "HUGE_VOXELS", 10)
+    person.click(ui.show3DButton)
+    assert ui.decimationSlider.value == pytest.approx(0.8) and "by up to 80 %" in ui.display3DLabel.text
+    ui.decimationSlider.value = 0.1
+    person.click(ui.show3DButton)
+    assert "by up to 10 %" in ui.display3DLabel.text
+
+
 @pytest.mark.parametrize("leave", ["cancel", "delete"])
 def test_surfaces_that_are_no_longer_wanted_leave_nothing(ui, node, widget, large, leave):
     person.click(ui.show3DButton)
