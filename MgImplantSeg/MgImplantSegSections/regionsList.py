@@ -19,7 +19,7 @@ class RegionsList:
         self.workbench, self.ui, self._task = workbench, workbench.ui, None
         table = self.ui.roiTable
         table.setColumnCount(COLUMNS)
-        table.setHorizontalHeaderLabels([_("ROI"), _("Size in mm"), _("Volume in mm³")])
+        table.setHorizontalHeaderLabels([_("ROI"), _("Size in mm"), _("mm³")])
         table.horizontalHeader().setStretchLastSection(True)
         table.setEditTriggers(qt.QTableWidget.NoEditTriggers)
         self.ui.addRoiButton.connect("clicked(bool)", self.onAdd)

@@ -11,6 +11,8 @@ from PySide6 import QtCore, QtTest, QtWidgets
 
 from .values import unwrap
 
+HIGH_ENOUGH = 8000
+
 SECONDS_TO_WAIT = 600.0  # for the slowest machine; an idle one needs some seconds at most
 
 
@@ -66,14 +68,12 @@ def rows_of(table: Any) -> list[list[str]]:
 
 
 def photograph(widget: Any, path: Path, width: int = 520) -> Path:
-    """Save a picture of a widget as it looks now."""
+    """Save a picture of a widget as it looks now, in a window that is high enough for all that stands in it."""
     native = unwrap(widget)
-    native.setAttribute(QtCore.Qt.WidgetAttribute.WA_DontShowOnScreen, True)
-    native.resize(width, max(native.sizeHint().height(), 40))
-    native.show()
-    process_events(50)
-    native.adjustSize()
-    native.resize(width, native.sizeHint().height())
+    window = native.window()
+    window.setAttribute(QtCore.Qt.WidgetAttribute.WA_DontShowOnScreen, True)
+    window.resize(width, HIGH_ENOUGH)
+    window.show()
     process_events(50)
     path.parent.mkdir(parents=True, exist_ok=True)
     native.grab().save(str(path))
