@@ -215,6 +215,7 @@ def test_a_new_python_that_cannot_be_finished_is_removed(tmp_path, capsys, monke
     save_environment(Environment("new", python=sys.executable, root=str(tmp_path / "root")))
     nowhere = ["--torch-index", f"file://{tmp_path}/no index"]
     assert main(["jobs", "environments", "create", "new", str(tmp_path / "made é"), "--yes", *nowhere]) == 2
-    assert "Expected installing torch to work" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert said.index("GB to download") < said.index("Expected installing torch to work"), "the size comes first"
     assert not (tmp_path / "made é").exists()
     assert find_environment("new").python == sys.executable
