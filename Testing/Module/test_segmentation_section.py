@@ -30,7 +30,7 @@ def test_the_tooltip_of_segment_lists_all_that_is_missing(widget, ui):
 def test_segment_makes_a_segmentation_beside_the_volume(ready, widget):
     person.click(ready.segmentButton)
     assert ready.segmentButton.text == "Cancel"
-    person.wait_until(lambda: not widget.panel.segmentation.isRunning(), 120)
+    person.wait_until(lambda: not widget.panel.segmentation.isRunning())
     (node,) = segmentations()
     assert "Done" in ready.segmentStatusLabel.text
     assert set(segment_ids(node.GetSegmentation())) <= {"bone", "degradation_layer", "residual_material"}
@@ -80,7 +80,7 @@ def test_segment_runs_in_the_chosen_environment_and_the_result_comes_into_the_sc
     choose_python_that_first(f'echo "$*" >> "{tmp_path}/ran"', environment, ready, tmp_path / "witness")
     person.choose(ready.planesSelector, "1 plane")
     person.click(ready.segmentButton)
-    person.wait_until(lambda: not widget.panel.segmentation.isRunning(), 300)
+    person.wait_until(lambda: not widget.panel.segmentation.isRunning())
     (node,) = segmentations()
     scan = geometry_of_node(ready.inputVolumeSelector.currentNode())
     assert label_map_of_node(node).geometry.same_grid(scan) and not left_behind()
@@ -92,10 +92,10 @@ def test_cancel_stops_the_job_in_the_chosen_environment_too(environment, ready, 
     sleeps = 'case "$*" in *leash*) exec sleep 600;; esac'
     with Backend(choose_python_that_first(sleeps, environment, ready, tmp_path / "slow")) as backend:
         person.click(ready.segmentButton)
-        person.wait_until(lambda: running_jobs(backend), 300)
+        person.wait_until(lambda: running_jobs(backend))
         (status,) = running_jobs(backend)
         person.click(ready.segmentButton)
-        person.wait_until(lambda: not widget.panel.segmentation.isRunning(), 100)
+        person.wait_until(lambda: not widget.panel.segmentation.isRunning())
         assert backend.status(status.job).state is State.CANCELLED
     assert "Cancelled" in ready.segmentStatusLabel.text
     assert not marked(status.folder) and not left_behind() and not segmentations()
@@ -120,7 +120,7 @@ def test_an_error_of_the_engine_says_what_happened_and_what_to_do(ready, widget,
     array = slicer.util.array("Scan")
     array[:] = np.nan
     person.click(ready.segmentButton)
-    person.wait_until(lambda: not widget.panel.segmentation.isRunning(), 120)
+    person.wait_until(lambda: not widget.panel.segmentation.isRunning())
     assert "Expected" in ready.segmentStatusLabel.text
     assert not segmentations() and not left_behind()
 
@@ -143,7 +143,7 @@ def test_a_chosen_output_gets_the_new_contents(ready, widget):
     output = add_segmentation(slicer.mrmlScene, "Mine")
     ready.outputSegmentationSelector.setCurrentNode(output)
     person.click(ready.segmentButton)
-    person.wait_until(lambda: not widget.panel.segmentation.isRunning(), 120)
+    person.wait_until(lambda: not widget.panel.segmentation.isRunning())
     assert segmentations() == [output]
     assert provenance_of_node(output)["model"] == "tiny"
 
@@ -165,7 +165,7 @@ def test_the_estimate_grows_with_the_planes(ready):
 
 def test_preview_segments_one_slice(ready, widget):
     person.click(ready.previewButton)
-    person.wait_until(lambda: not widget.panel.segmentation.isRunning(), 120)
+    person.wait_until(lambda: not widget.panel.segmentation.isRunning())
     assert "Preview of one slice" in ready.segmentStatusLabel.text
     assert provenance_of_node(segmentations()[0])["preview_of_slice"] == 6
     assert "Preview of one slice" in ready.segmentStatusLabel.text
@@ -178,7 +178,7 @@ def test_a_preview_replaces_the_last_one_and_never_the_chosen_output(ready, widg
     ready.outputSegmentationSelector.setCurrentNode(output)
     for _twice in range(2):
         person.click(ready.previewButton)
-        person.wait_until(lambda: not widget.panel.segmentation.isRunning(), 120)
+        person.wait_until(lambda: not widget.panel.segmentation.isRunning())
     assert [node.GetName() for node in segmentations()] == ["Mine", "Scan preview"]
     assert "preview_of_slice" not in provenance_of_node(output)
 
