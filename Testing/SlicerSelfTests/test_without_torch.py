@@ -8,7 +8,7 @@ import slicer
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from running import check, check_no_torch, run
+from running import check, check_no_torch, run, wait
 
 INITIAL = "SimulatedMgExplant before implantation"
 SECTIONS = ("inputSection", "modelSection", "segmentationSection", "measurementsSection", "compareSection",
@@ -40,6 +40,7 @@ def steps():
     check(volume.GetImageData().GetDimensions() == (128, 128, 128), "the sample data is loaded")
     initial = slicer.util.getFirstNodeByClassByName("vtkMRMLSegmentationNode", INITIAL)
     check_measures(widget.logic, initial)
+    check_surfaces_beside_the_gui(ui, widget.panel, initial)
     check_scene_file(initial)
 
 
@@ -53,6 +54,22 @@ def check_measures(logic, initial):
     check(all(count > 0 for count in polygons.values()), "surfaces have polygons")
     roi = logic.addRoiAroundImplant(initial, 0.2)
     check(min(roi.GetSize()) > 0.4, "the ROI lies around the implant")
+
+
+def check_surfaces_beside_the_gui(ui, panel, node):
+    """Surfaces of a large segmentation come from a child process; the screw counts as large here."""
+    from MgImplantSegSections import surfaceWork
+
+    limit, surfaceWork.SMALL_VOXELS = surfaceWork.SMALL_VOXELS, 10
+    try:
+        ui.measuredSegmentationSelector.setCurrentNode(node)
+        ui.show3DButton.click()
+        check(ui.show3DButton.text == "Cancel", "Show 3D has become Cancel")
+        wait(lambda: not panel.display3D.isRunning(), "surfaces are made beside the GUI", 300)
+    finally:
+        surfaceWork.SMALL_VOXELS = limit
+    check("surfaces" in ui.display3DLabel.text, ui.display3DLabel.text)
+    check(node.GetSegmentation().ContainsRepresentation("Closed surface"), "the segmentation has its surfaces")
 
 
 def check_scene_file(node):
