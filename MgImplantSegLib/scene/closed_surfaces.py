@@ -114,6 +114,7 @@ def put_closed_surfaces(
     surfaces = {entry: meshes[entry] if entry in meshes else vtkPolyData() for entry in segment_ids(segmentation)}
     for entry, surface in surfaces.items():
         segmentation.GetSegment(entry).AddRepresentation(CLOSED_SURFACE, surface)
+    segmentation.InvokeEvent(segmentation.ContainedRepresentationNamesModified)  # buttons of other modules follow
     _prefer_surfaces(segmentation_node)
     return {entry: surface.GetNumberOfPolys() for entry, surface in surfaces.items()}
 

@@ -61,8 +61,12 @@ def test_segments_take_surfaces_that_are_made_already_and_are_shown(scene, ball)
     node = add_segmentation_node(scene, ball, "ball", keep_absent=True)
     mesh = surface_of_mask(ball.array, ball.geometry)
     settings = SurfaceSettings(SurfaceMethod.SURFACE_NETS, decimation=0.5)
+    told = []
+    node.GetSegmentation().AddObserver(
+        node.GetSegmentation().ContainedRepresentationNamesModified, lambda *_event: told.append(True)
+    )
     polygons = put_closed_surfaces(node, {"residual_material": mesh}, settings)
     assert polygons == {"bone": 0, "degradation_layer": 0, "residual_material": mesh.GetNumberOfPolys()}
-    assert node.GetSegmentation().ContainsRepresentation("Closed surface")
+    assert node.GetSegmentation().ContainsRepresentation("Closed surface") and told
     assert node.GetDisplayNode().GetDisplayRepresentationName3D() == "Closed surface"
     assert node.GetSegmentation().GetConversionParameter("Decimation factor") == "0.5"
