@@ -269,7 +269,7 @@ class SlurmCluster:
             "JobAcctGatherType=jobacct_gather/none\nAccountingStorageType=accounting_storage/none\n"
             "SelectType=select/cons_tres\nSelectTypeParameters=CR_Core\nSlurmdParameters=config_overrides\n"
             f"{ONE_ADDRESS if own_address() == LOCAL else ''}ReturnToService=2\nKillWait=30\nMinJobAge=300\n"
-            "MessageTimeout=5\nSchedulerParameters=bf_interval=2,sched_interval=2,sched_min_interval=0\n"
+            "MessageTimeout=3\nSchedulerParameters=batch_sched_delay=0,bf_interval=1,sched_interval=1,sched_min_interval=0\n"
             "PreemptType=preempt/partition_prio\nPreemptMode=REQUEUE\nGresTypes=gpu\n"
             + "".join(
                 f"NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={free_port()} CPUs={cores} "

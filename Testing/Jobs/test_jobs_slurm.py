@@ -119,15 +119,6 @@ def test_a_submitter_that_died_before_noting_the_number_loses_nothing(environmen
         assert not still_running(status)
 
 
-def test_a_job_that_reaches_its_time_limit_without_a_checkpoint_ends_and_is_not_queued_for_ever(hopeless):
-    backend, status = hopeless
-    ended = wait_until_final(backend, status.job, SECONDS_FOR_REQUEUE)
-    assert ended.state is State.FAILED
-    assert "before a checkpoint" in ended.reason
-    assert "more time" in ended.remedy
-    assert attempts(backend, status) == [False]
-
-
 def test_jobs_go_on_while_the_controller_is_down(environment, slurm, monkeypatch):
     with Backend(environment) as backend:
         running = submit_and_wait_for_metric(backend, worker_request("count", LONG))
@@ -193,3 +184,12 @@ def test_a_submission_whose_answer_was_lost_is_found_in_the_queue(environment, s
         slurm.run("scontrol", "release", status.slurm_job)
         assert wait_until_final(backend, status.job).state is State.DONE
         assert attempts(backend, status) == [False]
+
+
+def test_a_job_that_reaches_its_time_limit_without_a_checkpoint_ends_and_is_not_queued_for_ever(hopeless):
+    backend, status = hopeless
+    ended = wait_until_final(backend, status.job, SECONDS_FOR_REQUEUE)
+    assert ended.state is State.FAILED
+    assert "before a checkpoint" in ended.reason
+    assert "more time" in ended.remedy
+    assert attempts(backend, status) == [False]
