@@ -75,20 +75,31 @@ def cardHtml(card):
         (_("Voxel size"), _("{um:g} µm").format(um=card.preprocessing.spacing_um)),
         (_("Classes"), ", ".join(label.name for label in card.label_scheme.labels)),
         (_("Trained on planes"), ", ".join(card.training_planes)),
-        *[(_("Metric"), f"{name}: {_shortened(value)}") for name, value in card.metrics.items()],
-        *[(_("Training"), f"{name}: {_shortened(value)}") for name, value in card.training.items()],
+        *_rows(_("Metrics"), card.metrics), *_rows(_("Training"), card.training),
         (_("Intended use"), card.intended_use), (_("Licence"), card.licence), (_("Created"), card.created),
     ]  # fmt: skip
-    cells = "".join(f"<tr><td><b>{name}</b>&nbsp;</td><td>{_escaped(text)}</td></tr>" for name, text in rows if text)
+    cells = "".join(
+        f"<tr><td><b>{_escaped(name)}</b>&nbsp;</td><td>{_escaped(text)}</td></tr>" for name, text in rows if text
+    )
     return f"<h4>{_escaped(card.name)}</h4><table>{cells}</table>"
 
 
+def _rows(name, table):
+    """A row for the plain values of a table, and rows for each table in it."""
+    plain = [f"{_words(key)} {_shortened(value)}" for key, value in table.items() if not isinstance(value, dict)]
+    rows = [(name, ", ".join(plain))]
+    for key, value in table.items():
+        if isinstance(value, dict):
+            rows += _rows(f"{name}, {_words(key)}", value)
+    return rows
+
+
+def _words(key):
+    return str(key).replace("_", " ")
+
+
 def _shortened(value):
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {_shortened(entry)}" for key, entry in value.items())
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    return str(value)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _escaped(text):

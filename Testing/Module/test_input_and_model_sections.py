@@ -65,7 +65,7 @@ def test_sample_data_is_registered_with_its_digest_and_a_thumbnail(module):
 def test_an_added_model_is_chosen_shown_kept_and_can_be_deleted(widget, ui, tiny_model):
     widget.panel.models.add(tiny_model)
     assert person.texts_of(ui.modelSelector)[ui.modelSelector.currentIndex] == "tiny"
-    for text in ("20 µm", "degradation layer", "mean_iou: 0.25", "Apache-2.0"):
+    for text in ("20 µm", "degradation layer", "mean iou 0.25", "Apache-2.0"):
         assert text in ui.modelCardBrowser.plainText
     person.click(ui.deleteModelButton)
     assert "tiny" not in person.texts_of(ui.modelSelector)
@@ -86,3 +86,24 @@ def test_a_file_that_is_no_model_is_refused_with_its_name(widget, ui, tmp_path):
     widget.panel.models.add(tmp_path / "wrong.mgmodel")
     assert "wrong.mgmodel" in ui.modelCardBrowser.plainText
     assert "wrong" not in person.texts_of(ui.modelSelector)
+
+
+def test_a_card_shows_each_table_of_metrics_in_a_row_of_its_own(module):
+    from MgImplantSegSections import models
+
+    from MgImplantSegLib.model_file import ModelCard
+    from MgImplantSegLib.preprocess import Preprocessing
+
+    metrics = {
+        "mean_iou": 0.87302,
+        "unseen": {"planes": "3", "simulated": {"iou_bone": 0.9}, "real": {"iou_bone": 0.8}},
+    }
+    spec = {"name": "unet", "depth": 1, "width": 4, "classes": 4}
+    html = models.cardHtml(ModelCard("a<b", spec, Preprocessing(20.0), metrics=metrics))
+    expected = {
+        "Metrics": "mean iou 0.873", "Metrics, unseen": "planes 3", "Metrics, unseen, simulated": "iou bone 0.9",
+        "Metrics, unseen, real": "iou bone 0.8",
+    }  # fmt: skip
+    for name, text in expected.items():
+        assert f"<b>{name}</b>&nbsp;</td><td>{text}</td>" in html
+    assert "a&lt;b" in html
