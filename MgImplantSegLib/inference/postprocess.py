@@ -20,7 +20,8 @@ from MgImplantSegLib.labels import IMPLANT_ROLES, LabelScheme, Role
 SMALLEST_PART_OF_LARGEST = 0.05
 SMALLEST_BONE_VOXELS = 27
 LEAST_BALL_RADIUS_VOXELS = 7
-SKIN_HALF_VOXELS = 2
+SKIN_VOXELS = 2.5
+FOOT_VOXELS = 4
 TOUCHING = np.ones((3, 3, 3), dtype=bool)
 
 Tidy = Callable[[np.ndarray, FusedPrediction, LabelScheme], None]
@@ -63,8 +64,8 @@ def _take_skin_off(classes_zyx: np.ndarray, prediction: FusedPrediction, scheme:
     implant = _mask_of(classes_zyx, _classes_of(scheme, IMPLANT_ROLES))
     if implant.any():
         skin = np.zeros(implant.shape, dtype=bool)
-        box = _bounding_box(implant, margin=3 * SKIN_HALF_VOXELS)
-        skin[box] = _thin_bone_on(implant[box], _mask_of(classes_zyx[box], bone))
+        box = _bounding_box(implant, margin=2 * FOOT_VOXELS + 1)
+        skin[box] = _skin_on(implant[box], _mask_of(classes_zyx[box], bone))
         _give_next_class(classes_zyx, prediction, skin, bone)
 
 
@@ -90,9 +91,9 @@ POSTPROCESSING: dict[str, Postprocessing] = {
     ),
     "no_bone_skin": Postprocessing(
         "no skin of bone",
-        f"as solid_implant, and bone thinner than {2 * SKIN_HALF_VOXELS + 1} voxels of the model's grid goes within "
-        f"{SKIN_HALF_VOXELS} voxels of the implant: the blurred surface of the layer looks like a skin of bone, which "
-        "would raise bone-to-implant contact",
+        f"as solid_implant, and bone within {SKIN_VOXELS:g} voxels of the model's grid from the implant goes unless "
+        f"{FOOT_VOXELS} steps through bone lead farther than {FOOT_VOXELS} voxels away: the layer's blurred surface "
+        "looks like a skin of bone, which would raise bone-to-implant contact; the foot of a trabecula stays",
         _take_skin_off,
     ),
     "no_specks": Postprocessing(
@@ -167,14 +168,18 @@ def _drop_parts(
         _give_next_class(classes_zyx, prediction, mask, classes)
 
 
-def _thin_bone_on(implant: np.ndarray, bone: np.ndarray) -> np.ndarray:
-    """Bone near to the implant that an opening takes away; beyond the border of the arrays the bone goes on."""
-    width = SKIN_HALF_VOXELS + 1
-    beyond = np.pad(bone, width, mode="edge")
-    opened = ndimage.binary_erosion(beyond, iterations=SKIN_HALF_VOXELS)
-    opened = ndimage.binary_dilation(opened, TOUCHING, iterations=SKIN_HALF_VOXELS)
-    near = ndimage.binary_dilation(implant, TOUCHING, iterations=SKIN_HALF_VOXELS)
-    return bone & near & ~opened[width:-width, width:-width, width:-width]
+def _skin_on(implant: np.ndarray, bone: np.ndarray) -> np.ndarray:
+    """Bone on the implant from which no short way through bone leads away from it; worked out slab by slab of z."""
+    skin, halo = np.zeros(bone.shape, dtype=bool), 2 * FOOT_VOXELS + 1
+    for slab in slabs(bone.shape):
+        first = max(slab.start - halo, 0)
+        around, inner = slice(first, slab.stop + halo), slice(slab.start - first, slab.stop - first)
+        if implant[around].any():
+            distance = ndimage.distance_transform_edt(~implant[around])
+            away = bone[around] & (distance > FOOT_VOXELS)
+            feet = ndimage.binary_dilation(away, TOUCHING, iterations=FOOT_VOXELS, mask=bone[around])
+            skin[slab] = (bone[around] & (distance <= SKIN_VOXELS) & ~feet)[inner]
+    return skin
 
 
 def _bounding_box(mask: np.ndarray, margin: int = 1) -> tuple[slice, ...]:
