@@ -26,7 +26,6 @@ from training_cases import SMALL, write_samples
 SHORT = {"iterations": 12}
 ENDLESS = {"iterations": 1_000_000}  # until it is stopped; `let_it_end` says how far it goes after that
 SECONDS_FOR_TRAINING = 900
-TORCHRUN_BY_ADDRESS = {"PET_LOCAL_ADDR": "127.0.0.1"}  # as its option --local-addr
 NO_MORE_JOBS = ("DRAIN", "RESUME")
 Command = tuple[str, ...]
 
@@ -46,7 +45,7 @@ def submit(samples, make_environment) -> Callable[..., tuple[Backend, JobStatus]
 
     def submit(name: str, loop: dict[str, int], **settings) -> tuple[Backend, JobStatus]:
         configuration = write_configuration(samples, f"run {len(submitted)}", loop)
-        common = {"processes": 2, "grace_s": 60.0, "variables": {} if own_address() else TORCHRUN_BY_ADDRESS}
+        common = {"processes": 2, "grace_s": 60.0}
         backend = Backend(make_environment(name, **{**common, **settings}))
         submitted.append((backend, backend.submit(training_request(configuration), Events())))
         return submitted[-1]

@@ -17,6 +17,7 @@ EVENTS_VARIABLE = "MGIMPLANTSEG_EVENTS"
 LEASH = Path(__file__).with_name("leash.py")
 FIRST_PORT, PORTS = 20000, 10000
 LEADS_PYTHON_ASTRAY = ("PYTHONHOME", "PYTHONPATH", "PYTHONSTARTUP", "PYTHONEXECUTABLE", "PYTHONNOUSERSITE")
+LOOPBACK = "127.0.0.1"  # the machine's own name may lead nowhere
 
 
 def command_line(description: Mapping[str, Any], results: Path, variables: Mapping[str, str]) -> list[str]:
@@ -39,7 +40,7 @@ def command_line(description: Mapping[str, Any], results: Path, variables: Mappi
         return [python, *work]
     torchrun = [python, "-m", "torch.distributed.run", f"--nproc-per-node={processes}", "--max-restarts=0"]
     if nodes == 1:
-        return [*torchrun, "--standalone", "--", *work]
+        return [*torchrun, "--standalone", f"--local-addr={LOOPBACK}", "--", *work]
     meeting = ["--rdzv-backend=c10d", f"--rdzv-id={description['id']}", f"--rdzv-endpoint={_meeting_point(variables)}"]
     srun = ["srun", f"--nodes={nodes}", f"--ntasks={nodes}", "--ntasks-per-node=1", "--kill-on-bad-exit=1"]
     if "SLURM_CPUS_PER_TASK" in variables:  # since 22.05 srun does not take it over from sbatch
