@@ -87,6 +87,21 @@ def test_a_job_that_has_ended_for_good_does_not_run_again_when_a_cluster_starts_
     assert {path.name: path.stat().st_mtime_ns for path in job.path.iterdir()} == before
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows ends a tree of processes by itself")
+def test_a_tree_of_processes_is_killed_also_where_there_is_no_ps(monkeypatch):
+    loop = "import time\nwhile True: time.sleep(1)"
+    nested = f"import subprocess, sys; p = subprocess.Popen([sys.executable, '-c', {loop!r}], start_new_session=True); "
+    code = nested + "print(p.pid, flush=True); p.wait()"
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, start_new_session=True)
+    child = processes.identity(int(parent.stdout.readline()))
+    assert processes.is_alive(child)
+    if processes.HAS_PROC:
+        monkeypatch.setenv("PATH", "")
+    processes.kill_tree(parent)
+    parent.wait()
+    wait_for(lambda: not processes.is_alive(child), "the end of the child")
+
+
 def test_a_process_is_recognised_by_more_than_its_number():
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     identity = processes.identity(child.pid)

@@ -156,9 +156,23 @@ def _boot() -> str:
 
 
 def _descendants(pid: int) -> list[int]:
-    listing = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=False).stdout
-    pairs = [tuple(map(int, line.split())) for line in listing.splitlines()]
+    pairs = _parents_linux() if HAS_PROC else _parents_ps()
     found = [pid]
     for parent in found:
         found.extend(child for child, its_parent in pairs if its_parent == parent)
     return found[1:]
+
+
+def _parents_linux() -> list[tuple[int, int]]:
+    """Every process and its parent; images of containers often have no ``ps``."""
+    pairs = []
+    for entry in PROC.iterdir():
+        with suppress(OSError, ValueError):
+            stat = (entry / "stat").read_text("utf-8", "replace")
+            pairs.append((int(entry.name), int(stat.rpartition(")")[2].split()[1])))
+    return pairs
+
+
+def _parents_ps() -> list[tuple[int, int]]:
+    listing = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=False).stdout
+    return [(int(pid), int(parent)) for pid, parent in (line.split() for line in listing.splitlines())]
