@@ -38,9 +38,9 @@ COLUMNS = (*ROLES, "mean_iou", "DR_deviation", "BVTV_deviation", "BIC_deviation"
 Case = tuple[str, Volume, LabelMap, QuantifyOptions, dict[str, float]]
 
 
-def own_cases(count: int, size: int) -> Iterator[Case]:
+def own_cases(first_seed: int, count: int, size: int) -> Iterator[Case]:
     """Explants of the project's own simulation, with their exact truth."""
-    for seed in range(FIRST_UNSEEN_SEED, FIRST_UNSEEN_SEED + count):
+    for seed in range(first_seed, first_seed + count):
         explant = simulate_explant(SimulationSettings(size=size, seed=seed))
         truth = explant.truth
         screw, seen = InitialScrew.from_label_map(explant.initial), field_of_view_of(explant.image)
@@ -89,6 +89,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default=None, help="model file or name; default the bundled model")
     parser.add_argument("--planes", default="3")
+    parser.add_argument("--first-seed", type=int, default=FIRST_UNSEEN_SEED, help="of the own simulation")
     parser.add_argument("--count", type=int, default=12, help="explants of the own simulation")
     parser.add_argument("--size", type=int, default=160, help="their edge in voxels")
     parser.add_argument("--other", type=int, default=0, help="explants of the other generator; needs scikit-image")
@@ -99,7 +100,7 @@ def main() -> int:
     options = SegmentOptions(model, planes=arguments.planes)
     result: dict[str, Any] = {"planes": arguments.planes, "fusion": options.fusion, "size": arguments.size}
     for name, cases in (
-        ("simulated", own_cases(arguments.count, arguments.size)),
+        ("simulated", own_cases(arguments.first_seed, arguments.count, arguments.size)),
         ("other_generator", other_cases(arguments.other)),
     ):
         rows = {}
