@@ -60,7 +60,7 @@ def draw_scaling(models: Sequence[ScaledModel], path: Path, events: Events) -> N
     axes.set_xscale("log")
     axes.set_xlabel("FLOPs of one forward pass")
     axes.set_ylabel("mean IoU")
-    axes.legend(fontsize=7, title="larger marker: wider network", title_fontsize=7)
+    axes.legend(fontsize=7, loc="lower right", title="larger marker: wider network", title_fontsize=7)
     axes.grid(alpha=0.3)
     _save(figure, path)
 
