@@ -4,7 +4,7 @@ from slicer.i18n import tr as _
 
 from MgImplantSegLib.scene.nodes import place_beside, set_provenance
 from MgImplantSegLib.scene.tables import add_table
-from MgImplantSegSections.engineRun import runEngine, whileWanted
+from MgImplantSegSections.engineRun import runEngine, sceneOf, whileWanted
 from MgImplantSegSections.exchange import ROLES_WORD, taskFolder
 from MgImplantSegSections.measureWork import measureArguments, writeSegmentation
 
@@ -18,7 +18,7 @@ def compareSteps(referenceNode, otherNodes, request, python, temporaryFolder, to
 
     :raises EngineError: if the engine fails, for example because the grids differ.
     """
-    scene, nodes = referenceNode.GetScene(), [referenceNode, *otherNodes]
+    scene, nodes = sceneOf(referenceNode), [referenceNode, *otherNodes]
     with taskFolder(temporaryFolder) as folder:
         paths = [folder / f"{number}.mha" for number in range(len(nodes))]
         for node, path in zip(nodes, paths, strict=True):

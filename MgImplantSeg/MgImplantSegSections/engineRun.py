@@ -114,6 +114,17 @@ def _outcome(process, result, failure, token):
     )  # fmt: skip
 
 
+def sceneOf(node):
+    """The scene of a node.
+
+    :raises Cancelled: if the node has left it, as it may have before a task takes its first step.
+    """
+    scene = node.GetScene()
+    if scene is None:
+        raise Cancelled
+    return scene
+
+
 def whileWanted(steps, isWanted, token):
     """Pass on the events of `steps`, and ask it to stop once `isWanted()` is false; returns its result."""
     try:

@@ -20,7 +20,7 @@ from MgImplantSegLib.scene.segmentation_reading import label_map_of_node, readin
 from MgImplantSegLib.scene.segments import role_of_segment
 from MgImplantSegLib.scene.tables import add_measures_table
 from MgImplantSegLib.scene.volumes import geometry_of_node, volume_of_node
-from MgImplantSegSections.engineRun import runEngine, whileWanted
+from MgImplantSegSections.engineRun import runEngine, sceneOf, whileWanted
 from MgImplantSegSections.exchange import ROLES_WORD, taskFolder, writeImage, writeLabels
 
 REPORT_ATTRIBUTE = "MgImplantSeg.Report"
@@ -60,7 +60,7 @@ def quantifySteps(segmentationNode, request, python, temporaryFolder, token):
     :raises InputError: if the segmentation, a ROI or the initial screw cannot be used.
     :raises EngineError: if the engine fails.
     """
-    scene = segmentationNode.GetScene()
+    scene = sceneOf(segmentationNode)
     with taskFolder(temporaryFolder) as folder:
         written = yield from writeSegmentation(segmentationNode, folder / "segmentation.mha", token)
         arguments = ["quantify", folder / "segmentation.mha", "--roles", ROLES_WORD, *measureArguments(request, folder)]

@@ -5,6 +5,7 @@ from slicer.i18n import tr as _
 
 from MgImplantSegLib.errors import Cancelled
 from MgImplantSegLib.scene.markups import add_roi_node, box_around_points, implant_ends
+from MgImplantSegSections.engineRun import sceneOf
 from MgImplantSegSections.measureWork import readingOf
 
 
@@ -14,7 +15,7 @@ def roiAroundSteps(segmentationNode, distanceMm, token):
     :raises InputError: if there is no implant.
     :raises Cancelled: if the user has asked to stop, or the segmentation has left the scene.
     """
-    scene, reading = segmentationNode.GetScene(), readingOf(segmentationNode)
+    scene, reading = sceneOf(segmentationNode), readingOf(segmentationNode)
     ends, done, total = [], 0, reading.array.shape[0]
     for slab in reading.slabs():
         token.check()

@@ -16,7 +16,7 @@ from MgImplantSegLib.scene.markups import box_of_roi_node
 from MgImplantSegLib.scene.nodes import provenance_of_node
 from MgImplantSegLib.scene.segmentations import add_segmentation_node
 from MgImplantSegLib.scene.volumes import geometry_of_node, volume_of_node
-from MgImplantSegSections.engineRun import runEngine, whileWanted
+from MgImplantSegSections.engineRun import runEngine, sceneOf, whileWanted
 from MgImplantSegSections.exchange import readLabels, taskFolder, writeImage
 
 PREVIEW = "preview_of_slice"
@@ -53,7 +53,7 @@ def segmentSteps(volumeNode, request, python, temporaryFolder, token):
     :raises EngineError: if the engine fails.
     :raises Cancelled: if the user has asked to stop, or the volume has left the scene.
     """
-    scene = volumeNode.GetScene()
+    scene = sceneOf(volumeNode)
     array, geometry = _wantedRows(volumeNode, request.rows)
     with taskFolder(temporaryFolder) as folder:
         yield from writeImage(array, geometry, folder / "image.mha", token)

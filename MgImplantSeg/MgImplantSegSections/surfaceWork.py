@@ -7,7 +7,7 @@ from MgImplantSegLib.scene.mask_surfaces import read_mesh
 from MgImplantSegLib.scene.segmentation_grid import geometry_of_image
 from MgImplantSegLib.scene.segments import binary_image, segment_ids
 from MgImplantSegLib.scene.volumes import array_of_image
-from MgImplantSegSections.engineRun import runEngine, whileWanted
+from MgImplantSegSections.engineRun import runEngine, sceneOf, whileWanted
 from MgImplantSegSections.exchange import ROLES_WORD, taskFolder, writeImage
 from MgImplantSegSections.measureWork import writeSegmentation
 
@@ -37,7 +37,7 @@ def classSurfaceSteps(segmentationNode, settings, python, temporaryFolder, token
     :raises EngineError: if the engine fails.
     :raises Cancelled: if the user has asked to stop, or the segmentation has left the scene.
     """
-    scene, segmentation = segmentationNode.GetScene(), segmentationNode.GetSegmentation()
+    scene, segmentation = sceneOf(segmentationNode), segmentationNode.GetSegmentation()
     images = {entry: binary_image(segmentation, entry) for entry in segment_ids(segmentation)}
     images = {entry: image for entry, image in images.items() if image is not None}
     with taskFolder(temporaryFolder) as folder:
@@ -59,7 +59,7 @@ def classSurfaceSteps(segmentationNode, settings, python, temporaryFolder, token
 
 def coloredSurfaceSteps(segmentationNode, kind, initialNode, python, temporaryFolder, token):
     """Generator of events; returns the implant's surface with its measure, ``contact`` or ``depth``, in the world."""
-    scene = segmentationNode.GetScene()
+    scene = sceneOf(segmentationNode)
     with taskFolder(temporaryFolder) as folder:
         yield from writeSegmentation(segmentationNode, folder / "implant.mha", token)
         words = ["surfaces", folder / "implant.mha", "--out", folder, "--kind", kind, "--roles", ROLES_WORD]

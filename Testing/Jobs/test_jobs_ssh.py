@@ -82,7 +82,7 @@ def test_what_is_wrong_is_said(environment, changes, error, words):
 
 def test_a_host_whose_start_up_files_talk_is_understood(environment, tmp_path):
     talking = tmp_path / "talking python"
-    talking.write_text(f'#!/bin/sh\necho "Welcome! $(date)"; echo\nprintf "no newline"\nexec {sys.executable} "$@"\n')
+    talking.write_text(f'#!/bin/sh\necho "Welcome! $(date)"; echo\nprintf "no newline"\nexec "{sys.executable}" "$@"\n')
     talking.chmod(0o755)
     with Backend(replace(environment, python=str(talking))) as backend:
         assert backend.list() == []
@@ -233,9 +233,12 @@ def test_a_python_in_the_home_there_without_torch_is_named_with_the_remedy(envir
 
 
 def test_an_old_python_there_is_refused(environment, tmp_path):
-    old = tmp_path / "old"
-    old.write_text(f'#!{sys.executable}\nimport sys\nsys.version_info = (3, 9, 2)\nsys.version = "3.9.2 (old)"\n'
-                   "exec(sys.stdin.buffer.read(int(sys.stdin.buffer.readline())))\n")  # fmt: skip
+    program, old = tmp_path / "old.py", tmp_path / "old"
+    program.write_text(
+        'import sys\nsys.version_info = (3, 9, 2)\nsys.version = "3.9.2 (old)"\n'
+        "exec(sys.stdin.buffer.read(int(sys.stdin.buffer.readline())))\n"
+    )
+    old.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{program}" "$@"\n')
     old.chmod(0o755)
     with pytest.raises(DependencyError, match=r"got 3\.9\.2"):
         Backend(replace(environment, python=str(old))).list()

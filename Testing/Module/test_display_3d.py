@@ -176,3 +176,14 @@ def test_roles_that_the_user_has_given_count_in_3d_too(ui, node, widget, tmp_pat
         node.GetDisplayNode().SetSegmentVisibility(segment_id, False)
     widget.panel.display3D.takePicture(tmp_path / "bone.png")
     assert (tmp_path / "bone.png").exists(), ui.display3DLabel.text
+
+
+def test_a_task_whose_node_left_before_its_first_step_is_cancelled(node):
+    from MgImplantSegSections.engineRun import sceneOf
+
+    from MgImplantSegLib.errors import Cancelled
+
+    assert sceneOf(node) is not None
+    slicer.mrmlScene.RemoveNode(node)
+    with pytest.raises(Cancelled):
+        sceneOf(node)
