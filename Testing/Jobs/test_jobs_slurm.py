@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -142,8 +144,9 @@ def test_whoever_needs_the_controller_waits_for_it_longer_than_a_minute(environm
     assert min(backend_module.SECONDS_OF_PATIENCE, slurm_commands.SECONDS_OF_PATIENCE) > 60
     with Backend(environment) as backend, ThreadPoolExecutor() as pool:
         stopped, limited = (submit_and_wait_for_metric(backend, worker_request("count", LONG)) for _ in range(2))
-        slurm.run("scancel", "--batch", "--signal=USR1", limited.slurm_job)  # as at the time limit
         slurm.controller.stop()
+        runner = json.loads((Path(limited.folder) / "runner.json").read_text("utf-8"))
+        os.kill(int(runner["process"].split()[0]), signal.SIGUSR1)  # as SLURM does at the time limit
         warnings = []
         try:
             cancelling = pool.submit(backend.cancel, stopped.job, Events(warnings.append))
