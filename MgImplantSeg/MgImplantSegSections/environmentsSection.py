@@ -1,6 +1,5 @@
 """Section 8: the Pythons that can do the work, what is installed, what lies on disk, how to cite."""
 
-import shutil
 from pathlib import Path
 
 import qt
@@ -125,10 +124,13 @@ class EnvironmentsSection:
 
     def onRemoveDownloads(self):
         """Delete the added models, after a question."""
-        size = sizeText(_folderBytes(models.folder()))
-        question = _("Delete all added models ({size}) in {folder}?").format(size=size, folder=models.folder())
+        files = models.added()
+        question = _("Delete all added models ({count}, {size}) in {folder}?").format(
+            count=len(files), size=sizeText(_totalBytes(files)), folder=models.folder()
+        )
         if slicer.util.confirmOkCancelDisplay(question):
-            shutil.rmtree(models.folder(), ignore_errors=True)
+            for path in files:
+                models.delete(path)
             self.workbench.modelsChanged()
             self._refreshDisk()
 
@@ -138,7 +140,7 @@ class EnvironmentsSection:
 
     def _refreshDisk(self):
         folder = str(models.folder()).replace(str(Path.home()), "~", 1)
-        size = sizeText(_folderBytes(models.folder()))
+        size = sizeText(_totalBytes(models.added()))
         self.ui.diskLabel.text = _("Added models: {size} in {folder}").format(size=size, folder=folder)
 
     def refresh(self):
@@ -170,5 +172,5 @@ def versionsHtml():
     return f"<table>{cells}</table><p>{text}</p>"
 
 
-def _folderBytes(folder):
-    return sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file())
+def _totalBytes(files):
+    return sum(path.stat().st_size for path in files)

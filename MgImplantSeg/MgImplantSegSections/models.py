@@ -24,8 +24,13 @@ def folder():
 
 def installed():
     """All model files by name: added ones first, then bundled ones."""
-    added = {path.stem: path for path in sorted(folder().glob(f"*{MODEL_SUFFIX}"))}
-    return {**added, **{name: path for name, path in bundled_models().items() if name not in added}}
+    own = {path.stem: path for path in added()}
+    return {**own, **{name: path for name, path in bundled_models().items() if name not in own}}
+
+
+def added():
+    """The model files that the user has added; the folder may hold other files."""
+    return sorted(path for path in folder().glob(f"*{MODEL_SUFFIX}") if path.is_file())
 
 
 def isAdded(path):

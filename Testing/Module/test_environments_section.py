@@ -57,6 +57,25 @@ def test_work_can_run_in_another_python_with_the_start_up_environment(widget, mo
     assert other.environment["MALLOC_MMAP_MAX_"] == "0"
 
 
+def test_remove_downloads_asks_and_deletes_the_added_models_and_nothing_else(widget, ui, tiny_model, monkeypatch):
+    import slicer
+    from MgImplantSegSections import models
+
+    answers, questions = [False, True], []
+    monkeypatch.setattr(
+        slicer.util, "confirmOkCancelDisplay", lambda text: (questions.append(text), answers.pop(0))[1], raising=False
+    )
+    widget.panel.models.add(tiny_model)
+    other = models.folder() / "notes.txt"
+    other.write_text("where the scans lie", "utf-8")
+    person.click(ui.removeDownloadsButton)
+    assert "(1, " in questions[0] and [path.name for path in models.added()] == [tiny_model.name]
+    person.click(ui.removeDownloadsButton)
+    assert models.added() == [] and other.is_file()
+    assert ui.diskLabel.text.startswith("Added models: 0 B")
+    assert tiny_model.stem not in " ".join(person.texts_of(ui.modelSelector))
+
+
 def test_versions_and_citation_are_shown(widget, ui):
     from PySide6.QtWidgets import QApplication
 
