@@ -13,6 +13,7 @@ import numpy as np
 
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.files import atomic_output
+from MgImplantSegLib.slabs import slabs
 from MgImplantSegLib.volume import Geometry
 
 MARKUPS_SUFFIX = ".mrk.json"
@@ -121,10 +122,9 @@ class OrientedBox:
         matches the volume and boxes that share a face share no voxel.
         """
         inside = np.empty(geometry.shape_zyx, dtype=bool)
-        layers = max(1, VOXELS_PER_SLAB // (geometry.shape_zyx[1] * geometry.shape_zyx[2]))
-        for start in range(0, geometry.shape_zyx[0], layers):
-            part = inside[start : start + layers]
-            part[...] = self._inside(geometry.cropped((start, 0, 0), part.shape))
+        for slab in slabs(geometry.shape_zyx, VOXELS_PER_SLAB):
+            part = inside[slab]
+            part[...] = self._inside(geometry.cropped((slab.start, 0, 0), part.shape))
         return inside
 
     def _inside(self, geometry: Geometry) -> np.ndarray:

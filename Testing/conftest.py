@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -16,45 +18,41 @@ sys.path.append(str(Path(__file__).with_name("Jobs")))
 from services import SlurmCluster, SshServer, missing_for_slurm, missing_for_sshd
 
 GRACE_S = 30.0
+Service = TypeVar("Service", SshServer, SlurmCluster)
 
 
-def start(service: SshServer | SlurmCluster) -> None:
-    """Start a server; where that is not possible skip its tests and say so, but fail in continuous integration."""
+@contextmanager
+def running(kind: type[Service], folder: Path, missing: Sequence[str]) -> Iterator[Service]:
+    """Start and stop a server; its tests are skipped where it cannot be started, but fail in continuous integration."""
+    if missing:
+        words = f"no {kind.__name__} of our own here: missing {', '.join(missing)}"
+        pytest.skip(f"{words}; see Testing/Jobs/start_services.py")
+    service = kind(folder)
     try:
-        service.start()
-    except (OSError, TimeoutError) as error:
-        if os.environ.get("CI") == "true":
-            raise
-        pytest.skip(f"{type(service).__name__} cannot be started here: {error}")
+        try:
+            service.start()
+        except (OSError, TimeoutError) as error:
+            if os.environ.get("CI") == "true":
+                raise
+            pytest.skip(f"{kind.__name__} cannot be started here: {error}")
+        yield service
+    finally:
+        service.stop()
 
 
 @pytest.fixture(scope="session")
 def sshd(tmp_path_factory) -> Iterator[SshServer]:
     """A running OpenSSH server of our own."""
-    if missing := missing_for_sshd():
-        pytest.skip(f"no sshd of our own here: missing {', '.join(missing)}; see Testing/Jobs/start_services.py")
-    server = SshServer(tmp_path_factory.mktemp("services") / "ssh")
-    try:
-        start(server)
+    with running(SshServer, tmp_path_factory.mktemp("services") / "ssh", missing_for_sshd()) as server:
         yield server
-    finally:
-        server.stop()
 
 
 @pytest.fixture(scope="session")
 def slurm(tmp_path_factory) -> Iterator[SlurmCluster]:
     """A running SLURM cluster of our own."""
-    if missing := missing_for_slurm():
-        pytest.skip(
-            f"no SLURM cluster of our own here: missing {', '.join(missing)}; see Testing/Jobs/start_services.py"
-        )
-    cluster = SlurmCluster(tmp_path_factory.mktemp("services") / "slurm")
-    os.environ["SLURM_CONF"] = str(cluster.configuration)
-    try:
-        start(cluster)
+    with running(SlurmCluster, tmp_path_factory.mktemp("services") / "slurm", missing_for_slurm()) as cluster:
+        os.environ["SLURM_CONF"] = str(cluster.configuration)
         yield cluster
-    finally:
-        cluster.stop()
 
 
 @pytest.fixture(scope="session")

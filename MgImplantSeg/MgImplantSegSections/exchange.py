@@ -19,6 +19,7 @@ from slicer.i18n import tr as _
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.io.label_maps import values_in
 from MgImplantSegLib.labels import CLASSES, DEFAULT_SCHEME, LabelScheme
+from MgImplantSegLib.slabs import slabs
 from MgImplantSegLib.volume import LabelMap
 
 SLAB_BYTES = 1 << 25
@@ -58,11 +59,12 @@ def writeImage(array, geometry, path, token, values=None):
     stage = _("handing over the voxels")
     with open(path, "wb") as file:
         file.write(_header(TYPE_OF_DTYPE[code], geometry).encode("ascii"))
-        for done, slab in enumerate(_slabs(array), start=1):
+        parts = _parts(array)
+        for done, part in enumerate(parts, start=1):
             token.check()
-            written = _replaced(slab, values) if values else slab
+            written = _replaced(array[part], values) if values else array[part]
             np.ascontiguousarray(written, dtype=dtype.newbyteorder("<")).tofile(file)
-            yield {"event": "progress", "stage": stage, "done": done, "total": _slabCount(array)}
+            yield {"event": "progress", "stage": stage, "done": done, "total": len(parts)}
 
 
 def writeLabels(labelMap, path, token):
@@ -91,11 +93,12 @@ def readLabels(path, geometry, token, provenance=None):
                     size=array.shape[::-1], sizes=fields["sizes"]
                 )
             )
-        for done, slab in enumerate(_slabs(array), start=1):
+        parts = _parts(array)
+        for done, part in enumerate(parts, start=1):
             token.check()
-            _fill(stream, slab)
-            present.update(values_in(slab))
-            yield {"event": "progress", "stage": stage, "done": done, "total": _slabCount(array)}
+            _fill(stream, array[part])
+            present.update(values_in(array[part]))
+            yield {"event": "progress", "stage": stage, "done": done, "total": len(parts)}
     scheme = LabelScheme.from_dict(json.loads(fields[SCHEME_KEY])) if SCHEME_KEY in fields else DEFAULT_SCHEME
     return LabelMap(array, geometry, scheme, provenance or {}), present
 
@@ -151,14 +154,5 @@ def _fill(stream, slab):
         filled += count
 
 
-def _slabs(array):
-    step = _slabHeight(array)
-    return (array[start : start + step] for start in range(0, array.shape[0], step))
-
-
-def _slabHeight(array):
-    return max(1, SLAB_BYTES // max(1, array[:1].nbytes))
-
-
-def _slabCount(array):
-    return -(-array.shape[0] // _slabHeight(array))
+def _parts(array):
+    return list(slabs(array.shape, SLAB_BYTES // array.dtype.itemsize))

@@ -11,7 +11,8 @@ from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.evaluation.surface_distance import SurfaceDistance, surface_distance
 from MgImplantSegLib.events import json_ready
 from MgImplantSegLib.labels import CLASS_OF_ROLE, Role
-from MgImplantSegLib.quantification.codes import CODE_OF_ROLE, UNKNOWN, role_codes, slabs
+from MgImplantSegLib.quantification.codes import CODE_OF_ROLE, UNKNOWN, role_codes
+from MgImplantSegLib.slabs import slabs
 from MgImplantSegLib.volume import Geometry, LabelMap
 
 

@@ -13,7 +13,7 @@ label is known at that moment.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
@@ -29,13 +29,6 @@ PROBABILITY_ROUNDING = np.float32(1e-6)
 def bytes_per_voxel(classes: int, sum_bits: int, with_votes: bool) -> int:
     """What an accumulator takes for one voxel."""
     return (classes - 1) * (sum_bits // 8 + int(with_votes))
-
-
-def slabs(shape_zyx: tuple[int, int, int], voxels: int = VOXELS_PER_SLAB) -> Iterator[slice]:
-    """Slices along z that cover a volume in pieces of about `voxels`."""
-    step = max(1, voxels // (shape_zyx[1] * shape_zyx[2]))
-    for start in range(0, shape_zyx[0], step):
-        yield slice(start, min(start + step, shape_zyx[0]))
 
 
 class Accumulator:

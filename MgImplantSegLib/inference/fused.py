@@ -12,9 +12,10 @@ import numpy as np
 from MgImplantSegLib.diagonal_plane import Place
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.events import Events, Task
-from MgImplantSegLib.inference.accumulator import Accumulator, Allocate, largest_class, slabs
+from MgImplantSegLib.inference.accumulator import VOXELS_PER_SLAB, Accumulator, Allocate, largest_class
 from MgImplantSegLib.inference.fusion import FusionRule, fusion_rule
 from MgImplantSegLib.planes import PLANE_SETS, SlicingPlane
+from MgImplantSegLib.slabs import slabs
 
 Predict = Callable[[np.ndarray], np.ndarray]
 SUM_TOLERANCE = 1e-2
@@ -39,7 +40,7 @@ class FusedPrediction:
     def labels(self, allocate: Allocate = np.zeros) -> np.ndarray:
         """Class of every voxel, (z, y, x), uint8."""
         result = allocate(self.accumulator.shape_zyx, np.uint8)
-        for slab in slabs(self.accumulator.shape_zyx):
+        for slab in slabs(self.accumulator.shape_zyx, VOXELS_PER_SLAB):
             result[slab] = self.labels_of(slab)
         return result
 
@@ -51,7 +52,7 @@ class FusedPrediction:
     def disagreement(self) -> np.ndarray:
         """Part of the planes, 0–1, whose own label is not the fused one, (z, y, x), float32; needs votes."""
         result = np.zeros(self.accumulator.shape_zyx, np.float32)
-        for slab in slabs(self.accumulator.shape_zyx):
+        for slab in slabs(self.accumulator.shape_zyx, VOXELS_PER_SLAB):
             labels = self.labels_of(slab).astype(np.int64)
             agreeing = np.take_along_axis(self.accumulator.votes(slab), labels[None], axis=0)[0]
             result[slab] = 1 - agreeing / self.accumulator.plane_count

@@ -13,9 +13,10 @@ import numpy as np
 from scipy import ndimage
 
 from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.inference.accumulator import slabs
+from MgImplantSegLib.inference.accumulator import VOXELS_PER_SLAB
 from MgImplantSegLib.inference.fused import FusedPrediction
 from MgImplantSegLib.labels import IMPLANT_ROLES, LabelScheme, Role
+from MgImplantSegLib.slabs import slabs
 
 SMALLEST_PART_OF_LARGEST = 0.05
 SMALLEST_BONE_VOXELS = 27
@@ -171,7 +172,7 @@ def _drop_parts(
 def _skin_on(implant: np.ndarray, bone: np.ndarray) -> np.ndarray:
     """Bone on the implant from which no short way through bone leads away from it; worked out slab by slab of z."""
     skin, halo = np.zeros(bone.shape, dtype=bool), 2 * FOOT_VOXELS + 1
-    for slab in slabs(bone.shape):
+    for slab in slabs(bone.shape, VOXELS_PER_SLAB):
         first = max(slab.start - halo, 0)
         around, inner = slice(first, slab.stop + halo), slice(slab.start - first, slab.stop - first)
         if implant[around].any():
@@ -194,7 +195,7 @@ def _bounding_box(mask: np.ndarray, margin: int = 1) -> tuple[slice, ...]:
 def _give_next_class(
     classes_zyx: np.ndarray, prediction: FusedPrediction, mask: np.ndarray, excluded: Sequence[int]
 ) -> None:
-    for slab in slabs(classes_zyx.shape):
+    for slab in slabs(classes_zyx.shape, VOXELS_PER_SLAB):
         chosen = mask[slab]
         if chosen.any():
             scores = prediction.scores(slab)[:, chosen]

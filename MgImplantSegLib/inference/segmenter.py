@@ -15,7 +15,7 @@ import numpy as np
 
 from MgImplantSegLib import __version__
 from MgImplantSegLib.events import Events
-from MgImplantSegLib.inference.accumulator import slabs
+from MgImplantSegLib.inference.accumulator import VOXELS_PER_SLAB
 from MgImplantSegLib.inference.device import Compute, choose_compute, keep_freed_memory
 from MgImplantSegLib.inference.estimate import SUM_BITS, Estimate, box_shape, estimate, roi_box
 from MgImplantSegLib.inference.fused import FusedPrediction, plane_set, predict_fused
@@ -28,6 +28,7 @@ from MgImplantSegLib.model_card import ModelCard
 from MgImplantSegLib.model_file import load_model
 from MgImplantSegLib.preprocess import preprocess
 from MgImplantSegLib.regions import OrientedBox
+from MgImplantSegLib.slabs import slabs
 from MgImplantSegLib.volume import Geometry, LabelMap, Volume
 
 if TYPE_CHECKING:
@@ -193,7 +194,7 @@ def _predict(
 
 def _probabilities(prediction: FusedPrediction, grid: Geometry, scheme: LabelScheme) -> Mapping[str, Volume]:
     result = {label.segment_id: np.empty(grid.shape_zyx, np.float32) for label in scheme.labels}
-    for slab in slabs(grid.shape_zyx):
+    for slab in slabs(grid.shape_zyx, VOXELS_PER_SLAB):
         for array, values in zip(result.values(), prediction.probabilities(slab), strict=True):
             array[slab] = values
     return MappingProxyType({name: Volume(array, grid) for name, array in result.items()})

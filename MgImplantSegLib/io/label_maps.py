@@ -14,11 +14,12 @@ from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.events import Events
 from MgImplantSegLib.files import atomic_output
 from MgImplantSegLib.io.image_data import ImageData, ReadOptions, Segment
-from MgImplantSegLib.io.nrrd_file import SCHEME_KEY, slabs
+from MgImplantSegLib.io.nrrd_file import SCHEME_KEY
 from MgImplantSegLib.io.segmentation_file import extents_of_values, write_segmentation
 from MgImplantSegLib.io.terminology import IGNORE_ID, is_ignored, role_of_segment
 from MgImplantSegLib.io.volumes import read_image, writable_array, writable_format, write_image
 from MgImplantSegLib.labels import BACKGROUND, CLASS_OF_ROLE, DEFAULT_SCHEME, Label, LabelScheme, Role
+from MgImplantSegLib.slabs import slabs
 from MgImplantSegLib.volume import LabelMap
 
 logger = logging.getLogger(__name__)
@@ -102,7 +103,8 @@ def whole_numbers(array: np.ndarray, path: object) -> np.ndarray:
     if array.dtype.kind in "iu":
         return array
     lowest = highest = 0.0
-    for slab in slabs(array):
+    for part in slabs(array.shape):
+        slab = array[part]
         if not (np.isfinite(slab).all() and (slab == np.round(slab)).all()):
             raise InputError(
                 f"Expected whole numbers as label values, got fractions, NaN or infinity in {path}.",
@@ -118,7 +120,8 @@ def whole_numbers(array: np.ndarray, path: object) -> np.ndarray:
 def values_in(array: np.ndarray) -> tuple[int, ...]:
     """The values that occur in an integer array, rising."""
     found: set[int] = set()
-    for slab in slabs(array):
+    for part in slabs(array.shape):
+        slab = array[part]
         few = len(found) <= MOST_COUNTED_VALUES  # counting the known values is faster than listing all
         if not few or sum(np.count_nonzero(slab == value) for value in found) < slab.size:
             found.update(_distinct(slab))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO
 
@@ -15,6 +15,7 @@ from MgImplantSegLib.files import output_errors
 from MgImplantSegLib.io.image_data import ImageData, require_three_axes
 from MgImplantSegLib.io.nrrd_header import NrrdHeader
 from MgImplantSegLib.labels import LabelScheme
+from MgImplantSegLib.slabs import slabs
 from MgImplantSegLib.volume import Geometry
 
 SCHEME_KEY = "MgImplantSeg_LabelScheme"
@@ -103,18 +104,11 @@ def _escaped(value: str) -> str:
 
 def _write_voxels(file: BinaryIO, array: np.ndarray, little: np.dtype, compress: bool) -> None:
     packer = zlib.compressobj(GZIP_LEVEL, zlib.DEFLATED, GZIP_WBITS) if compress else None
-    for slab in slabs(array):
-        plain = np.ascontiguousarray(slab, dtype=little)
+    for slab in slabs(array.shape, CHUNK_BYTES // array.itemsize):
+        plain = np.ascontiguousarray(array[slab], dtype=little)
         file.write(packer.compress(plain) if packer else plain)
     if packer:
         file.write(packer.flush())
-
-
-def slabs(array: np.ndarray) -> Iterator[np.ndarray]:
-    """Parts of an array along its first axis, of about 16 MB each, in order."""
-    slices_each = max(1, CHUNK_BYTES // max(1, array[0].nbytes))
-    for start in range(0, len(array), slices_each):
-        yield array[start : start + slices_each]
 
 
 def _scheme(header: NrrdHeader) -> LabelScheme | None:

@@ -17,11 +17,12 @@ import numpy as np
 
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.io.image_data import LPS_FROM_RAS, ImageData, Segment, require_three_axes
-from MgImplantSegLib.io.nrrd_file import slabs, write_nrrd
+from MgImplantSegLib.io.nrrd_file import write_nrrd
 from MgImplantSegLib.io.nrrd_header import NrrdHeader
 from MgImplantSegLib.io.raw_data import allocate
 from MgImplantSegLib.io.terminology import terminology_entry, terminology_tag
 from MgImplantSegLib.labels import Label
+from MgImplantSegLib.slabs import slabs
 from MgImplantSegLib.volume import Geometry
 
 logger = logging.getLogger(__name__)
@@ -77,16 +78,15 @@ def write_segmentation(
 def extents_of_values(array: np.ndarray, values: Iterable[int]) -> dict[int, str]:
     """For each value the box of voxels it covers as Slicer writes it, ``"x0 x1 y0 y1 z0 z1"``; ``"0 -1 …"`` if none."""
     boxes: dict[int, np.ndarray] = {}
-    first_z = 0
-    for slab in slabs(array):
+    for part in slabs(array.shape):
+        slab = array[part]
         for value in values:
             mask = slab == value
             if mask.any():
                 box = np.array([_range(mask.any(axis=axes)) for axes in ((0, 1), (0, 2), (1, 2))])  # x, y, z
-                box[2] += first_z
+                box[2] += part.start
                 old = boxes.get(value, box)
                 boxes[value] = np.stack([np.minimum(old[:, 0], box[:, 0]), np.maximum(old[:, 1], box[:, 1])], axis=1)
-        first_z += len(slab)
     return {
         value: " ".join(str(n) for n in boxes[value].ravel()) if value in boxes else "0 -1 0 -1 0 -1"
         for value in values

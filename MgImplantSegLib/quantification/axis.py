@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from MgImplantSegLib.quantification.codes import slabs
+from MgImplantSegLib.slabs import slabs
 from MgImplantSegLib.volume import Geometry
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from MgImplantSegLib.quantification.codes import slabs
+from MgImplantSegLib.slabs import slabs
 
 Box = tuple[slice, slice, slice]
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.labels import Role
+from MgImplantSegLib.slabs import slabs
 from MgImplantSegLib.volume import LabelMap
 
 BACKGROUND, BONE, LAYER, METAL, UNKNOWN = range(5)
@@ -19,14 +18,6 @@ CODE_OF_ROLE = {
     Role.RESIDUAL_MATERIAL: METAL,
 }
 NO_ROLE = 255
-VOXELS_PER_SLAB = 1 << 23
-
-
-def slabs(shape_zyx: tuple[int, ...], voxels: int = VOXELS_PER_SLAB) -> Iterator[slice]:
-    """Slices along the first axis of at most about `voxels` voxels each, at least one layer."""
-    layers = max(1, voxels // max(1, int(np.prod(shape_zyx[1:]))))
-    for start in range(0, shape_zyx[0], layers):
-        yield slice(start, min(start + layers, shape_zyx[0]))
 
 
 def role_codes(label_map: LabelMap, field_of_view: np.ndarray | None = None) -> np.ndarray:

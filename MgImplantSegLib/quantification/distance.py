@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import SimpleITK as sitk
 
+from MgImplantSegLib.slabs import slabs
+
 VOXELS_PER_BLOCK = 1 << 28
 
 
@@ -31,14 +33,10 @@ def distance_to_mm(
         Size of a block with a limit.
     """
     distance = np.empty(mask.shape, dtype=np.float32)
-    layers = mask.shape[0]
-    if limit_mm is not None:
-        layers = max(1, voxels_per_block // int(np.prod(mask.shape[1:])))
     halo = 0 if limit_mm is None else int(np.ceil(limit_mm / spacing_zyx_mm[0])) + 1
-    for start in range(0, mask.shape[0], layers):
-        stop = min(start + layers, mask.shape[0])
-        low, high = max(0, start - halo), min(mask.shape[0], stop + halo)
-        _maurer(mask[low:high], spacing_zyx_mm, slice(start - low, stop - low), distance[start:stop])
+    for part in slabs(mask.shape, mask.size if limit_mm is None else voxels_per_block):
+        low, high = max(0, part.start - halo), min(mask.shape[0], part.stop + halo)
+        _maurer(mask[low:high], spacing_zyx_mm, slice(part.start - low, part.stop - low), distance[part])
     return distance
 
 

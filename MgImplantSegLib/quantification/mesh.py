@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from MgImplantSegLib.quantification.codes import slabs
 from MgImplantSegLib.quantification.vtk_modules import vtk_module
+from MgImplantSegLib.slabs import slabs
 
 PASS_BAND = 0.1
 VOXELS_PER_SLAB = 1 << 24

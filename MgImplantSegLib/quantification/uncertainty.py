@@ -17,11 +17,12 @@ from scipy import ndimage
 
 from MgImplantSegLib.io.itk_image import itk_image
 from MgImplantSegLib.quantification.bone_volume import bone_volume
-from MgImplantSegLib.quantification.codes import BACKGROUND, BONE, LAYER, METAL, slabs
+from MgImplantSegLib.quantification.codes import BACKGROUND, BONE, LAYER, METAL
 from MgImplantSegLib.quantification.contact import contact
 from MgImplantSegLib.quantification.context import MeasureContext
 from MgImplantSegLib.quantification.degradation import degradation, volumes
 from MgImplantSegLib.quantification.results import Measure
+from MgImplantSegLib.slabs import slabs
 from MgImplantSegLib.volume import Geometry, Volume
 
 LEAST_DISAGREEMENT = 1 / 3

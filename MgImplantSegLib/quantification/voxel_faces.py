@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from MgImplantSegLib.quantification.codes import UNKNOWN, slabs
+from MgImplantSegLib.quantification.codes import UNKNOWN
+from MgImplantSegLib.slabs import slabs
 
 AXIS_OFFSETS = ((1, 0, 0), (0, 1, 0), (0, 0, 1))
 IndexPair = tuple[tuple[slice, slice, slice], tuple[slice, slice, slice]]

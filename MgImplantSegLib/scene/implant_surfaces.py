@@ -13,7 +13,7 @@ import numpy as np
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.quantification.codes import BONE, LAYER, METAL, UNKNOWN, role_codes
 from MgImplantSegLib.scene.frames import ijk_to_ras
-from MgImplantSegLib.scene.meshes import facing_outward, transformed, with_normals
+from MgImplantSegLib.scene.meshes import facing_outward, smoothed, transformed, with_normals
 from MgImplantSegLib.scene.volumes import image_data
 from MgImplantSegLib.volume import Geometry, LabelMap
 
@@ -23,6 +23,7 @@ FREE, BONE_CONTACT, NOT_COUNTED = range(3)
 INSIDE = 1
 BONE_BESIDE, UNKNOWN_BESIDE = 2, 3
 LABELS_OF_FACE = "BoundaryLabels"
+SMOOTHING = 0.5  # that of Slicer's closed surfaces; surface nets alone leave spikes where three labels meet
 
 
 def contact_surface(label_map: LabelMap) -> Any:
@@ -103,23 +104,7 @@ def _surface_of(array: np.ndarray, geometry: Geometry, what: str) -> Any:
     nets.Update()
     to_ras = ijk_to_ras(geometry.cropped(start_zyx, cropped.shape))
     to_ras[:3, :3] /= geometry.spacing_zyx_mm[::-1]  # the mesh is in millimetres along the axes of the grid
-    return with_normals(facing_outward(transformed(_smoothed(nets.GetOutput()), to_ras)))
-
-
-def _smoothed(mesh: Any) -> Any:
-    """As smooth as Slicer's closed surfaces; surface nets alone leave spikes where three labels meet."""
-    from vtkmodules.vtkFiltersCore import vtkWindowedSincPolyDataFilter
-
-    smooth = vtkWindowedSincPolyDataFilter()
-    smooth.SetInputData(mesh)
-    smooth.SetNumberOfIterations(40)
-    smooth.SetPassBand(0.01)
-    smooth.BoundarySmoothingOff()
-    smooth.FeatureEdgeSmoothingOff()
-    smooth.NonManifoldSmoothingOn()
-    smooth.NormalizeCoordinatesOn()
-    smooth.Update()
-    return smooth.GetOutput()
+    return with_normals(facing_outward(transformed(smoothed(nets.GetOutput(), SMOOTHING), to_ras)))
 
 
 def _cropped_and_padded(array: np.ndarray, what: str) -> tuple[np.ndarray, np.ndarray]:

@@ -11,7 +11,7 @@ from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.files import atomic_output
 from MgImplantSegLib.scene.closed_surfaces import SurfaceMethod, SurfaceSettings
 from MgImplantSegLib.scene.frames import ijk_to_ras
-from MgImplantSegLib.scene.meshes import facing_outward, transformed, with_normals
+from MgImplantSegLib.scene.meshes import facing_outward, smoothed, transformed, with_normals
 from MgImplantSegLib.scene.volumes import image_data
 from MgImplantSegLib.volume import Geometry
 
@@ -28,7 +28,7 @@ def surface_of_mask(mask: np.ndarray, geometry: Geometry, settings: SurfaceSetti
     inside, start_zyx = _cropped_and_padded(mask)
     if inside is None:
         return vtkPolyData()
-    mesh = _smoothed(_boundary(image_data(inside), settings.method), settings.smoothing)
+    mesh = smoothed(_boundary(image_data(inside), settings.method), settings.smoothing)
     to_ras = ijk_to_ras(geometry.cropped(start_zyx, inside.shape))
     return with_normals(facing_outward(transformed(_decimated(mesh, settings.decimation), to_ras)))
 
@@ -115,20 +115,3 @@ def _decimated(mesh: Any, reduction: float) -> Any:
     fewer.SetTargetReduction(reduction)
     fewer.Update()
     return fewer.GetOutput()
-
-
-def _smoothed(mesh: Any, smoothing: float) -> Any:
-    from vtkmodules.vtkFiltersCore import vtkWindowedSincPolyDataFilter
-
-    if not smoothing:
-        return mesh
-    smooth = vtkWindowedSincPolyDataFilter()
-    smooth.SetInputData(mesh)
-    smooth.SetNumberOfIterations(round(20 + 40 * smoothing))
-    smooth.SetPassBand(10 ** (-4 * smoothing))
-    smooth.BoundarySmoothingOff()
-    smooth.FeatureEdgeSmoothingOff()
-    smooth.NonManifoldSmoothingOn()
-    smooth.NormalizeCoordinatesOn()
-    smooth.Update()
-    return smooth.GetOutput()

@@ -51,6 +51,24 @@ def facing_outward(mesh: Any) -> Any:
     return turned.GetOutput()
 
 
+def smoothed(mesh: Any, smoothing: float) -> Any:
+    """The mesh smoothed as Slicer smooths closed surfaces, by a factor from 0 to 1."""
+    from vtkmodules.vtkFiltersCore import vtkWindowedSincPolyDataFilter
+
+    if not smoothing:
+        return mesh
+    smooth = vtkWindowedSincPolyDataFilter()
+    smooth.SetInputData(mesh)
+    smooth.SetNumberOfIterations(round(20 + 40 * smoothing))
+    smooth.SetPassBand(10 ** (-4 * smoothing))
+    smooth.BoundarySmoothingOff()
+    smooth.FeatureEdgeSmoothingOff()
+    smooth.NonManifoldSmoothingOn()
+    smooth.NormalizeCoordinatesOn()
+    smooth.Update()
+    return smooth.GetOutput()
+
+
 def transformed(mesh: Any, matrix: np.ndarray) -> Any:
     """The mesh moved by a 4×4 matrix; itself if the matrix moves nothing."""
     from vtkmodules.vtkCommonTransforms import vtkTransform

@@ -30,10 +30,11 @@ from MgImplantSegLib.scene.segmentation_grid import (
 )
 from MgImplantSegLib.scene.segments import BINARY, binary_image, description, role_of_segment, segment_ids
 from MgImplantSegLib.scene.volumes import array_of_image
+from MgImplantSegLib.slabs import slabs
 from MgImplantSegLib.volume import Geometry, LabelMap
 
 logger = logging.getLogger(__name__)
-SLAB_VOXELS = 1 << 25
+VOXELS_PER_SLAB = 1 << 25
 
 
 class LabelsOfSegments:
@@ -68,9 +69,8 @@ class LabelsOfSegments:
         if self._shared is not None and self._explains(self._shared):
             return self._shared
         array = np.empty(self.shape, self.dtype)
-        step = max(1, SLAB_VOXELS // max(1, int(np.prod(self.shape[1:]))))
-        for start in range(0, len(self), step):
-            array[start : start + step] = self._merged(start, min(start + step, len(self)))
+        for slab in slabs(self.shape, VOXELS_PER_SLAB):
+            array[slab] = self._merged(slab.start, slab.stop)
         return array
 
     def _explains(self, array: np.ndarray) -> bool:
@@ -93,6 +93,11 @@ class LabelsOfSegments:
         lattice = self._lattice.rows(start, stop)
         merged = np.zeros(lattice.shape_zyx, self.dtype)
         for segment_id, value in self._values.items():
+            if self._segmentation.GetSegment(segment_id) is None:
+                raise InputError(
+                    f"Expected the segments as they were at the start, got no segment {segment_id!r} any more.",
+                    "Start again.",
+                )
             image = binary_image(self._segmentation, segment_id)
             if image is None:
                 continue
@@ -116,11 +121,9 @@ class SegmentationReading:
 
     def slabs(self) -> Iterator[LabelMap]:
         """The label map in pieces along its first axis, in order, each read when it is asked for."""
-        size_zyx = self.array.shape
-        step = max(1, SLAB_VOXELS // max(1, size_zyx[1] * size_zyx[2]))
-        for start in range(0, size_zyx[0], step):
-            part = self.array[start : start + step]
-            yield LabelMap(part, self.geometry.cropped((start, 0, 0), part.shape), self.scheme)
+        for slab in slabs(self.array.shape, VOXELS_PER_SLAB):
+            part = self.array[slab]
+            yield LabelMap(part, self.geometry.cropped((slab.start, 0, 0), part.shape), self.scheme)
 
 
 def label_map_of_node(node: Any, roles: Mapping[str, Role] | None = None, reference_node: Any = None) -> LabelMap:

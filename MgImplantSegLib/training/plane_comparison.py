@@ -10,12 +10,13 @@ import numpy as np
 import torch
 
 from MgImplantSegLib.events import Events
-from MgImplantSegLib.inference.accumulator import Accumulator, Allocate, bytes_per_voxel, slabs
+from MgImplantSegLib.inference.accumulator import VOXELS_PER_SLAB, Accumulator, Allocate, bytes_per_voxel
 from MgImplantSegLib.inference.fused import FusedPrediction, predict_fused
 from MgImplantSegLib.inference.fusion import FUSIONS
 from MgImplantSegLib.inference.memory import zeros_on_disk
 from MgImplantSegLib.machine import available_memory_bytes
 from MgImplantSegLib.planes import PLANE_SETS, Shape
+from MgImplantSegLib.slabs import slabs
 from MgImplantSegLib.training.process import silent
 from MgImplantSegLib.training.score import confusion_matrix
 
@@ -60,7 +61,7 @@ class PlaneTotal:
     def include(self, single: Accumulator) -> None:
         """Add what one plane says; all of them have the same scale."""
         self.scale = single.scale
-        for slab in slabs(self.shape_zyx):
+        for slab in slabs(self.shape_zyx, VOXELS_PER_SLAB):
             self._sums[:, slab] += single.sums(slab).astype(np.uint32)
             self._votes[:, slab] += single.votes(slab).astype(np.uint8)
 
@@ -138,7 +139,7 @@ def _allocation(accumulators: int, shape_zyx: Shape, classes: int) -> Allocate:
 def _confusion(accumulator: Accumulator | PlaneTotal, scheme: PlaneScheme, channels: np.ndarray) -> torch.Tensor:
     prediction = FusedPrediction(accumulator, FUSIONS[scheme.fusion])
     counts = torch.zeros(accumulator.classes, accumulator.classes, dtype=torch.int64)
-    for slab in slabs(channels.shape):
+    for slab in slabs(channels.shape, VOXELS_PER_SLAB):
         truth = torch.from_numpy(np.array(channels[slab]))
         counts += confusion_matrix(torch.from_numpy(prediction.labels_of(slab)), truth, accumulator.classes)
     return counts

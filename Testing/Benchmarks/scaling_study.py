@@ -14,9 +14,8 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from workflow_labels_study import TEST, TRAINING, write_explant
+from workflow_labels_study import TEST, TRAINING, keep_results, write_explant
 
-from MgImplantSegLib.files import atomic_output
 from MgImplantSegLib.training.configuration import TrainingConfig
 from MgImplantSegLib.training.scaling import TEST_SCHEME, grid_configs
 
@@ -62,11 +61,7 @@ def main() -> int:
     text = report(config, (run / "figure3.md").read_text("utf-8").split("\n\n", 2)[2])
     sys.stdout.write(text)
     if arguments.results:
-        with atomic_output(arguments.results / "scaling_study.md") as temporary:
-            temporary.write_text(text, encoding="utf-8")
-        for suffix in (".csv", ".png"):
-            with atomic_output(arguments.results / f"scaling_study{suffix}") as temporary:
-                shutil.copyfile(run / f"figure3{suffix}", temporary)
+        keep_results(arguments.results, "scaling_study", text, run / "figure3")
     return 0
 
 

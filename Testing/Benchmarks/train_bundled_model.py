@@ -7,11 +7,13 @@ goes on from the last checkpoint. The model file is then ``FOLDER/mgimplantseg-s
 from __future__ import annotations
 
 import argparse
+import itertools
 import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -21,18 +23,41 @@ from MgImplantSegLib.io import write_label_map, write_volume
 from MgImplantSegLib.model_file import load_model, save_model
 from MgImplantSegLib.resources import resource
 from MgImplantSegLib.simulation import ImplantKind, SimulationSettings, simulate_explant
+from MgImplantSegLib.simulation.settings import draw_parameters
 
 NAME = "mgimplantseg-sim20"
 FIRST_SEED = 1000
 SIZES = (160, 128, 192)
-TRAINING, VALIDATION = 224, 12
+DRAWN, DARK_LAYERS, VALIDATION = 480, 64, 12
+TRAINING = DRAWN + DARK_LAYERS
 # One explant in sixteen has no implant, one no bone, one no degradation layer: absent classes are normal.
 VARIANTS = {0: {"kind": ImplantKind.NONE}, 1: {"with_bone": False}, 2: {"corroded": False}}
 
 
+# A layer hardly brighter than what surrounds it is drawn for one explant in 25, too few to learn how it looks.
+FIRST_DARK_SEED = 20_000
+DARK_CONTRAST = 0.34  # to soft tissue, in units of the metal's grey value
+
+
 def explant_settings(number: int) -> SimulationSettings:
-    """The explant with that number in the training set; its seed is never used by the demo or the tests."""
-    return SimulationSettings(size=SIZES[number % 3], seed=FIRST_SEED + number, **VARIANTS.get(number % 16, {}))
+    """The explant with that number, those for training first; its seed is never used by the demo or the tests."""
+    size = SIZES[number % 3]
+    if DRAWN <= number < TRAINING:
+        return SimulationSettings(size=size, seed=_dark_layer_seeds()[number - DRAWN])
+    drawn = number if number < DRAWN else number - DARK_LAYERS
+    return SimulationSettings(size=size, seed=FIRST_SEED + drawn, **VARIANTS.get(drawn % 16, {}))
+
+
+@cache
+def _dark_layer_seeds() -> tuple[int, ...]:
+    """The first seeds whose degradation layer is hardly brighter than the tissue around it."""
+    seeds = (seed for seed in itertools.count(FIRST_DARK_SEED) if _layer_contrast(seed) < DARK_CONTRAST)
+    return tuple(itertools.islice(seeds, DARK_LAYERS))
+
+
+def _layer_contrast(seed: int) -> float:
+    imaging = draw_parameters(SimulationSettings(seed=seed)).imaging
+    return min(imaging.layer_inner, imaging.layer_outer) - imaging.soft_tissue
 
 
 def write_explant(number: int, folder: Path) -> None:

@@ -151,6 +151,15 @@ def report(folder: Path, folds: list[dict], command: str, scans: str) -> str:
     )
 
 
+def keep_results(folder: Path, name: str, text: str, table: Path) -> None:
+    """Put the text, and the .csv and .png of a table, into a folder under one name."""
+    with atomic_output(folder / f"{name}.md") as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    for suffix in (".csv", ".png"):
+        with atomic_output(folder / f"{name}{suffix}") as temporary:
+            shutil.copyfile(table.with_suffix(suffix), temporary)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
@@ -172,11 +181,7 @@ def main() -> int:
     sys.stdout.write(text)
     if arguments.results:
         name = "workflow_labels_study" + ("_different_scans" if arguments.different_scans else "")
-        with atomic_output(arguments.results / f"{name}.md") as temporary:
-            temporary.write_text(text, encoding="utf-8")
-        for suffix in (".csv", ".png"):
-            with atomic_output(arguments.results / f"{name}{suffix}") as temporary:
-                shutil.copyfile(run / f"table2{suffix}", temporary)
+        keep_results(arguments.results, name, text, run / "table2")
     return 0
 
 

@@ -11,13 +11,13 @@ from threshold_model import save_threshold_model
 from MgImplantSegLib.errors import InputError, ResourceError
 from MgImplantSegLib.events import Cancelled, Events
 from MgImplantSegLib.inference import postprocess
-from MgImplantSegLib.inference.accumulator import slabs
 from MgImplantSegLib.inference.fused import predict_fused
 from MgImplantSegLib.inference.output_grid import classes_on_grid
 from MgImplantSegLib.inference.segmenter import SegmentOptions, segment_volume
 from MgImplantSegLib.labels import parse_roles
 from MgImplantSegLib.planes import PLANE_SETS
 from MgImplantSegLib.regions import OrientedBox
+from MgImplantSegLib.slabs import slabs
 from MgImplantSegLib.volume import Geometry, Volume
 
 OBLIQUE = Rotation.from_euler("xyz", [20, -35, 50], degrees=True).as_matrix() * [1, -1, 1]
@@ -208,7 +208,7 @@ def test_the_skin_does_not_depend_on_the_slabs_that_it_is_looked_for_in(monkeypa
     bone = (noise > 0) & ~body
     whole = postprocess._skin_on(body, bone)
     assert 0 < whole.sum() < bone.sum()
-    monkeypatch.setattr(postprocess, "slabs", lambda shape: slabs(shape, 3 * shape[1] * shape[2]))
+    monkeypatch.setattr(postprocess, "slabs", lambda shape, _voxels: slabs(shape, 3 * shape[1] * shape[2]))
     assert (postprocess._skin_on(body, bone) == whole).all()
 
 

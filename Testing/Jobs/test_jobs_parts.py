@@ -81,7 +81,7 @@ def test_a_job_folder_is_never_made_twice(tmp_path):
 
 def test_a_job_that_has_ended_for_good_does_not_run_again_when_a_cluster_starts_it_once_more(tmp_path):
     job = JobFolder.create(tmp_path / "job", {"scheduler": "slurm", "checkpoint": ""}, {})
-    job.write("exit", {**Outcome(State.DONE).to_dict(), "ended": 1.0})
+    job.write("exit", {**Outcome(State.DONE).ended_now(), "ended": 1.0})
     before = {path.name: path.stat().st_mtime_ns for path in job.path.iterdir()}
     subprocess.run([sys.executable, Path(start_runner.__file__), job.path], check=True)
     assert {path.name: path.stat().st_mtime_ns for path in job.path.iterdir()} == before

@@ -159,7 +159,7 @@ class Agent:
         folder = self._job(job)
         outcome = self._scheduler(folder).look(folder)
         if outcome.state.is_final:
-            self._start_again(folder, folder.read("exit") or {**outcome.to_dict(), "ended": time.time()})
+            self._start_again(folder, folder.read("exit") or outcome.ended_now())
         return self._status(folder)
 
     def remove(self, job: str) -> dict[str, Any]:

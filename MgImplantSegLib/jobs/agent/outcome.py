@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import signal
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,10 +28,10 @@ class Outcome:
     remedy: str = ""
     is_provisional: bool = False
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data for ``exit.json``."""
+    def ended_now(self) -> dict[str, Any]:
+        """Plain data for ``exit.json``, with the time."""
         return {"state": self.state.value, "reason": self.reason, "remedy": self.remedy,
-                "is_provisional": self.is_provisional}  # fmt: skip
+                "is_provisional": self.is_provisional, "ended": time.time()}  # fmt: skip
 
 
 STOPPED = Outcome(State.CANCELLED, "Stopped on request.")

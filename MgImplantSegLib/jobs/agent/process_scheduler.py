@@ -76,7 +76,7 @@ class ProcessScheduler:
         _wait_for_the_end(job)
         processes.end_marked(str(job.path))
         if job.read("runner") is None and not self.look(job).state.is_final:
-            job.write("exit", {**STOPPED.to_dict(), "ended": time.time()})
+            job.write("exit", STOPPED.ended_now())
 
 
 def clean_variables(variables: dict[str, str]) -> dict[str, str]:

@@ -180,7 +180,7 @@ class Runner:
 
     def _record(self, outcome: Outcome) -> None:
         """Write the outcome; the event after it ends what watchers read."""
-        self._job.write("exit", {**outcome.to_dict(), "ended": time.time()})
+        self._job.write("exit", outcome.ended_now())
         with suppress(OSError):
             self._job.append_event("ended", state=outcome.state.value, reason=outcome.reason)
 

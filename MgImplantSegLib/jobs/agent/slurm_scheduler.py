@@ -106,7 +106,7 @@ class SlurmScheduler:
             self._wait_until_over(job)
         ended = job.read("exit")
         if ended is None or ended["is_provisional"]:
-            job.write("exit", {**STOPPED.to_dict(), "ended": time.time()})
+            job.write("exit", STOPPED.ended_now())
 
     @property
     def _seconds_before_limit(self) -> int:
