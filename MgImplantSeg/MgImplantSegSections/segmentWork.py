@@ -14,10 +14,12 @@ from MgImplantSegLib.preprocess import SMALLEST_EDGE_VOXELS
 from MgImplantSegLib.regions import write_roi_markups
 from MgImplantSegLib.scene.markups import box_of_roi_node
 from MgImplantSegLib.scene.nodes import provenance_of_node
-from MgImplantSegLib.scene.segmentations import add_segmentation_node
+from MgImplantSegLib.scene.segmentations import add_segmentation_node, fill_segmentation_node
 from MgImplantSegLib.scene.volumes import geometry_of_node, volume_of_node
+from MgImplantSegSections.display3D import putColored
 from MgImplantSegSections.engineRun import runEngine, sceneOf, whileWanted
 from MgImplantSegSections.exchange import readLabels, taskFolder, writeImage
+from MgImplantSegSections.measureWork import ROLES_ATTRIBUTE
 
 PREVIEW = "preview_of_slice"
 SECONDS_TO_STOP_ELSEWHERE = 60.0  # a host or cluster has to be asked, which takes its time to stop the job
@@ -66,9 +68,14 @@ def segmentSteps(volumeNode, request, python, temporaryFolder, token):
     if not scene.IsNodePresent(volumeNode):
         raise Cancelled
     labelMap = replace(labelMap, geometry=_placeNow(volumeNode, request.rows, geometry))
-    name = request.name or _("{volume} segmentation").format(volume=volumeNode.GetName())
-    node = add_segmentation_node(scene, labelMap, name, volumeNode, provenance=provenance, present=present)
-    return _putInto(scene, node, request.outputNode)
+    node = request.outputNode
+    if node is None or not scene.IsNodePresent(node):
+        name = request.name or _("{volume} segmentation").format(volume=volumeNode.GetName())
+        return add_segmentation_node(scene, labelMap, name, volumeNode, provenance=provenance, present=present)
+    putColored(node, "plain", None)
+    fill_segmentation_node(node, labelMap, volumeNode, provenance=provenance, present=present)
+    node.RemoveAttribute(ROLES_ATTRIBUTE)
+    return node
 
 
 def _placeNow(volumeNode, rows, geometry):
@@ -112,21 +119,6 @@ def _provenance(volumeNode, request, result):
         "model": Path(request.modelPath).stem, "software": f"MgImplantSeg {MgImplantSegLib.__version__}",
         "created": time.strftime("%Y-%m-%dT%H:%M:%S"), "seconds": result.get("seconds"),
     }  # fmt: skip
-
-
-def _putInto(scene, node, outputNode):
-    """The new node, or the given one with the new contents in place of its old ones."""
-    if outputNode is None or not scene.IsNodePresent(outputNode):
-        return node
-    outputNode.RemoveClosedSurfaceRepresentation()
-    outputNode.SetAndObserveSegmentation(node.GetSegmentation())
-    outputNode.SetAndObserveTransformNodeID(node.GetTransformNodeID())
-    outputNode.CreateDefaultDisplayNodes()
-    outputNode.GetDisplayNode().CopyContent(node.GetDisplayNode())
-    for name in list(node.GetAttributeNames()):
-        outputNode.SetAttribute(name, node.GetAttribute(name))
-    scene.RemoveNode(node)
-    return outputNode
 
 
 def previewRequest(volumeNode, request, modelSpacingUm, index):

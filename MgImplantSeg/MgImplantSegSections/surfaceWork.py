@@ -1,11 +1,13 @@
 """Surfaces of large segmentations: hand over, let the engine make them, put them into the scene."""
 
-from MgImplantSegLib.errors import Cancelled
+from slicer.i18n import tr as _
+
+from MgImplantSegLib.errors import Cancelled, InputError
 from MgImplantSegLib.labels import Role
 from MgImplantSegLib.scene.closed_surfaces import SurfaceMethod, put_closed_surfaces
 from MgImplantSegLib.scene.mask_surfaces import read_mesh
 from MgImplantSegLib.scene.segmentation_grid import geometry_of_image
-from MgImplantSegLib.scene.segments import binary_image, segment_ids
+from MgImplantSegLib.scene.segments import CLOSED_SURFACE, binary_image, segment_ids
 from MgImplantSegLib.scene.volumes import array_of_image
 from MgImplantSegSections.engineRun import runEngine, sceneOf, whileWanted
 from MgImplantSegSections.exchange import ROLES_WORD, taskFolder, writeImage
@@ -26,20 +28,36 @@ def isHuge(segmentationNode):
 
 
 def _voxels(segmentationNode):
-    segmentation = segmentationNode.GetSegmentation()
-    images = [binary_image(segmentation, entry) for entry in segment_ids(segmentation)]
-    return max((image.GetNumberOfPoints() for image in images if image is not None), default=0)
+    images = _images(segmentationNode.GetSegmentation())
+    return max((image.GetNumberOfPoints() for image in images.values()), default=0)
+
+
+def isMadeOfSurfaces(segmentationNode):
+    """Whether there is nothing to make, as for a segmentation from an STL file."""
+    return segmentationNode.GetSegmentation().GetSourceRepresentationName() == CLOSED_SURFACE
+
+
+def _images(segmentation):
+    """The voxels by segment ID, of the segments that have any."""
+    images = {entry: binary_image(segmentation, entry) for entry in segment_ids(segmentation)}
+    return {entry: image for entry, image in images.items() if image is not None}
+
+
+def _state(segmentation):
+    """What differs once segments have come or gone, or voxels have been edited."""
+    edited = {entry: image.GetMTime() for entry, image in _images(segmentation).items()}
+    return segment_ids(segmentation), edited
 
 
 def classSurfaceSteps(segmentationNode, settings, python, temporaryFolder, token):
     """Generator of events; gives all segments their closed surface and returns polygons by segment ID.
 
     :raises EngineError: if the engine fails.
+    :raises InputError: if the segmentation was edited meanwhile.
     :raises Cancelled: if the user has asked to stop, or the segmentation has left the scene.
     """
     scene, segmentation = sceneOf(segmentationNode), segmentationNode.GetSegmentation()
-    images = {entry: binary_image(segmentation, entry) for entry in segment_ids(segmentation)}
-    images = {entry: image for entry, image in images.items() if image is not None}
+    images, before = _images(segmentation), _state(segmentation)
     with taskFolder(temporaryFolder) as folder:
         paths = {entry: folder / f"{number}.mha" for number, entry in enumerate(images)}
         for entry, image in images.items():
@@ -54,6 +72,11 @@ def classSurfaceSteps(segmentationNode, settings, python, temporaryFolder, token
             yield None
     if not scene.IsNodePresent(segmentationNode):
         raise Cancelled
+    if segmentationNode.GetSegmentation() is not segmentation or _state(segmentation) != before:
+        raise InputError(
+            _("Expected the segmentation as it was at the start, got one that was edited meanwhile."),
+            _("Ask for its surfaces again."),
+        )
     return put_closed_surfaces(segmentationNode, meshes, settings)
 
 

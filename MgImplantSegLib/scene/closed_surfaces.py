@@ -79,13 +79,12 @@ def create_closed_surfaces(
             segmentation_node.CreateClosedSurfaceRepresentation()
             task.advance()
     _prefer_surfaces(segmentation_node)
-    surfaces = {
-        entry: segmentation_node.GetClosedSurfaceInternalRepresentation(entry) for entry in segment_ids(segmentation)
-    }
-    polygons = {entry: surface.GetNumberOfPolys() if surface else 0 for entry, surface in surfaces.items()}
+    polygons = _polygons(segmentation_node)
     _require_polygons(segmentation_node, polygons)
-    for surface in filter(None, surfaces.values()):
-        surface.ShallowCopy(facing_outward(surface))
+    for entry in polygons:
+        surface = segmentation_node.GetClosedSurfaceInternalRepresentation(entry)
+        if surface is not None:
+            surface.ShallowCopy(facing_outward(surface))
     return polygons
 
 
@@ -94,7 +93,8 @@ def put_closed_surfaces(
 ) -> dict[str, int]:
     """Give every segment a surface that is made already, and show it in 3D views.
 
-    What Slicer makes anew after edits is made with the same settings.
+    A segmentation that is made of surfaces, as one from an STL file, keeps them as they are. What Slicer makes anew
+    after edits is made with the same settings.
 
     Parameters
     ----------
@@ -109,14 +109,23 @@ def put_closed_surfaces(
     from vtkmodules.vtkCommonDataModel import vtkPolyData
 
     segmentation = segmentation_node.GetSegmentation()
-    segmentation_node.RemoveClosedSurfaceRepresentation()
-    _set_conversion(segmentation, settings or SurfaceSettings())
-    surfaces = {entry: meshes[entry] if entry in meshes else vtkPolyData() for entry in segment_ids(segmentation)}
-    for entry, surface in surfaces.items():
-        segmentation.GetSegment(entry).AddRepresentation(CLOSED_SURFACE, surface)
-    segmentation.InvokeEvent(segmentation.ContainedRepresentationNamesModified)  # buttons of other modules follow
+    if segmentation.GetSourceRepresentationName() != CLOSED_SURFACE:
+        segmentation_node.RemoveClosedSurfaceRepresentation()
+        _set_conversion(segmentation, settings or SurfaceSettings())
+        # 3D views look at the first segment; once it has a surface they make those that are missing, at once
+        for entry in reversed(segment_ids(segmentation)):
+            surface = meshes[entry] if entry in meshes else vtkPolyData()
+            segmentation.GetSegment(entry).AddRepresentation(CLOSED_SURFACE, surface)
+        segmentation.InvokeEvent(segmentation.ContainedRepresentationNamesModified)  # buttons of other modules follow
     _prefer_surfaces(segmentation_node)
-    return {entry: surface.GetNumberOfPolys() for entry, surface in surfaces.items()}
+    return _polygons(segmentation_node)
+
+
+def _polygons(segmentation_node: Any) -> dict[str, int]:
+    """Number of polygons by segment ID."""
+    entries = segment_ids(segmentation_node.GetSegmentation())
+    surfaces = {entry: segmentation_node.GetClosedSurfaceInternalRepresentation(entry) for entry in entries}
+    return {entry: surface.GetNumberOfPolys() if surface else 0 for entry, surface in surfaces.items()}
 
 
 def _prefer_surfaces(segmentation_node: Any) -> None:

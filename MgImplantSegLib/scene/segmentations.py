@@ -19,7 +19,7 @@ from MgImplantSegLib.io.terminology import IGNORE_ID, terminology_entry, termino
 from MgImplantSegLib.labels import Label, Role
 from MgImplantSegLib.scene.frames import ijk_to_ras, local_to_world_ras, vtk_matrix
 from MgImplantSegLib.scene.nodes import place_beside, set_provenance
-from MgImplantSegLib.scene.segments import BINARY
+from MgImplantSegLib.scene.segments import BINARY, segment_ids
 from MgImplantSegLib.scene.standalone import require_slicer
 from MgImplantSegLib.scene.volumes import image_data
 from MgImplantSegLib.volume import LabelMap
@@ -61,13 +61,32 @@ def add_segmentation_node(
         If the array holds values that neither the scheme nor its ignore value explains.
     """
     present = _known_values(label_map, set(values_in(label_map.array) if present is None else present))
+    node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", scene.GenerateUniqueName(name))
+    fill_segmentation_node(node, label_map, reference_node, keep_absent, provenance, present)
+    if reference_node is not None:
+        place_beside(scene, node, reference_node)
+    return node
+
+
+def fill_segmentation_node(
+    node: Any,
+    label_map: LabelMap,
+    reference_node: Any = None,
+    keep_absent: bool = False,
+    provenance: Mapping[str, Any] | None = None,
+    present: Collection[int] | None = None,
+) -> None:
+    """Put the classes of `label_map` as segments into a segmentation node, in place of those that it has.
+
+    Parameters, shared memory and errors as in `add_segmentation_node`; a node that gets an error stays as it was.
+    """
+    present = _known_values(label_map, set(values_in(label_map.array) if present is None else present))
     to_world = np.eye(4) if reference_node is None else local_to_world_ras(reference_node)
     array, slicer_values = _slicer_array(label_map, present)
     image = _oriented_image(array, np.linalg.inv(to_world) @ ijk_to_ras(label_map.geometry))
-    node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", scene.GenerateUniqueName(name))
+    _remove_segments(node)
     node.CreateDefaultDisplayNodes()
-    if reference_node is not None:
-        node.SetAndObserveTransformNodeID(reference_node.GetTransformNodeID())
+    node.SetAndObserveTransformNodeID(None if reference_node is None else reference_node.GetTransformNodeID())
     for label in label_map.scheme.segments:
         if label.value in present or keep_absent:
             _add_segment(node, label, slicer_values[label.value], image)
@@ -75,9 +94,21 @@ def add_segmentation_node(
         _add_ignored(node, slicer_values[label_map.scheme.ignore_value], image)
     _set_reference_geometry(node, reference_node, image)
     set_provenance(node, {**label_map.provenance, **(provenance or {})})
-    if reference_node is not None:
-        place_beside(scene, node, reference_node)
-    return node
+
+
+def _remove_segments(node: Any) -> None:
+    """Remove all segments one after the other, so that whatever shows them, as the subject hierarchy, follows.
+
+    A segment gets an image without voxels first: Slicer would copy its voxels out of the image that segments share.
+    """
+    segmentation = node.GetSegmentation()
+    node.RemoveClosedSurfaceRepresentation()
+    for segment_id in segment_ids(segmentation):
+        if segmentation.GetSegment(segment_id).GetRepresentation(BINARY) is not None:
+            empty = require_slicer().vtkOrientedImageData()
+            segmentation.GetSegment(segment_id).AddRepresentation(BINARY, empty)
+        segmentation.RemoveSegment(segment_id)
+    segmentation.SetSourceRepresentationName(BINARY)
 
 
 def _known_values(label_map: LabelMap, present: set[int]) -> set[int]:

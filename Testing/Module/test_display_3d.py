@@ -6,7 +6,7 @@ import pytest
 import slicer
 from harness import person
 from harness.application import LayoutManager
-from module_cases import add_segmentation, add_volume, rename_segment
+from module_cases import add_segmentation, add_volume, left_behind, rename_segment
 
 from MgImplantSegLib.scene.meshes import enclosed_volume_mm3
 from MgImplantSegLib.scene.nodes import provenance_of_node
@@ -143,6 +143,15 @@ def test_surfaces_of_a_huge_segmentation_are_decimated_and_the_slider_and_the_te
     ui.decimationSlider.value = 0.1
     person.click(ui.show3DButton)
     assert "by up to 10 %" in ui.display3DLabel.text
+
+
+def test_surfaces_of_a_segmentation_that_was_edited_meanwhile_are_not_put_on_it(ui, node, widget, large):
+    person.click(ui.show3DButton)
+    person.wait_until(left_behind)
+    node.GetSegmentation().RemoveSegment("bone")
+    person.wait_until(lambda: not widget.panel.display3D.isRunning())
+    assert "got one that was edited meanwhile" in ui.display3DLabel.text
+    assert not node.GetSegmentation().ContainsRepresentation("Closed surface")
 
 
 @pytest.mark.parametrize("leave", ["cancel", "delete"])

@@ -138,14 +138,23 @@ def test_missing_packages_are_named_with_their_size_and_two_ways_out(ready, widg
 
 
 def test_a_chosen_output_gets_the_new_contents(ready, widget):
+    from MgImplantSegSections.display3D import showColored
+    from MgImplantSegSections.measureWork import rolesOf, setRole
     from module_cases import add_segmentation
 
+    from MgImplantSegLib.labels import Role
+
     output = add_segmentation(slicer.mrmlScene, "Mine")
+    setRole(output, "bone", Role.BACKGROUND)
+    showColored(output, "contact")
     ready.outputSegmentationSelector.setCurrentNode(output)
     person.click(ready.segmentButton)
     person.wait_until(lambda: not widget.panel.segmentation.isRunning())
     assert segmentations() == [output]
     assert provenance_of_node(output)["model"] == "tiny"
+    scan = output.GetNodeReference(output.GetReferenceImageGeometryReferenceRole())
+    assert scan is ready.inputVolumeSelector.currentNode()
+    assert rolesOf(output) == {} and slicer.util.getNodesByClass("vtkMRMLModelNode") == []
 
 
 def test_device_and_environment_are_kept_on_this_computer_not_in_the_scene(ready, widget):

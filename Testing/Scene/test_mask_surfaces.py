@@ -1,5 +1,7 @@
 """Surfaces made without Slicer are those that Slicer makes, and become the surfaces of segments."""
 
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
 
@@ -13,6 +15,7 @@ from MgImplantSegLib.scene.closed_surfaces import (
 from MgImplantSegLib.scene.mask_surfaces import read_mesh, surface_of_mask, write_mesh
 from MgImplantSegLib.scene.meshes import enclosed_volume_mm3
 from MgImplantSegLib.scene.segmentations import add_segmentation_node
+from MgImplantSegLib.scene.segments import segment_ids
 from MgImplantSegLib.volume import Geometry, LabelMap
 
 
@@ -70,3 +73,61 @@ def test_segments_take_surfaces_that_are_made_already_and_are_shown(scene, ball)
     assert node.GetSegmentation().ContainsRepresentation("Closed surface") and told
     assert node.GetDisplayNode().GetDisplayRepresentationName3D() == "Closed surface"
     assert node.GetSegmentation().GetConversionParameter("Decimation factor") == "0.5"
+
+
+def test_putting_surfaces_leaves_a_segmentation_that_is_made_of_surfaces_as_it_is(scene, ball):
+    import vtk
+
+    sphere = vtk.vtkSphereSource()
+    sphere.Update()
+    node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "from surface")
+    node.SetSourceRepresentationToClosedSurface()
+    node.AddSegmentFromClosedSurfaceRepresentation(sphere.GetOutput(), "screw", [1, 0, 0], "residual_material")
+    polygons = sphere.GetOutput().GetNumberOfPolys()
+    mesh = surface_of_mask(ball.array, ball.geometry)
+    assert put_closed_surfaces(node, {"residual_material": mesh}) == {"residual_material": polygons}
+
+
+def test_a_3d_view_shows_the_surfaces_that_were_put_and_makes_none_itself(standalone, explant):
+    _image, labels = explant
+    with three_d_view_of_segmentations(standalone):
+        node = add_segmentation_node(standalone.scene, labels, "explant")
+        entries = segment_ids(node.GetSegmentation())
+        assert len(entries) == 3
+        meshes = {entry: surface_of_mask(labels.array == value, labels.geometry)
+                  for value, entry in enumerate(entries, start=1)}  # fmt: skip
+        seen = []
+
+        def look(segmentation, _event):
+            surfaces = {entry: segmentation.GetSegment(entry).GetRepresentation("Closed surface") for entry in entries}
+            seen.append(all(surface in (None, meshes[entry]) for entry, surface in surfaces.items()))
+
+        node.GetSegmentation().AddObserver(node.GetSegmentation().SegmentModified, look, -1.0)  # after the view
+        put_closed_surfaces(node, meshes)
+        assert len(seen) >= 3 and all(seen)
+
+
+@contextmanager
+def three_d_view_of_segmentations(standalone):
+    """A 3D view with Slicer's own code that shows segmentations in it."""
+    import slicer
+    import vtk
+
+    factory = slicer.vtkMRMLThreeDViewDisplayableManagerFactory.GetInstance()
+    factory.SetMRMLApplicationLogic(standalone.application_logic)
+    renderer, window, interactor = vtk.vtkRenderer(), vtk.vtkRenderWindow(), vtk.vtkRenderWindowInteractor()
+    window.SetOffScreenRendering(True)
+    window.AddRenderer(renderer)
+    interactor.SetRenderWindow(window)
+    view = standalone.scene.AddNewNodeByClass("vtkMRMLViewNode")
+    view.SetMappedInLayout(1)
+    group = slicer.vtkMRMLDisplayableManagerGroup()
+    group.SetRenderer(renderer)
+    manager = slicer.vtkMRMLSegmentationsDisplayableManager3D()
+    manager.SetMRMLApplicationLogic(standalone.application_logic)
+    group.AddDisplayableManager(manager)
+    group.SetMRMLDisplayableNode(view)
+    try:
+        yield
+    finally:
+        group.SetMRMLDisplayableNode(None)

@@ -8,7 +8,7 @@ from MgImplantSegLib.labels import DEFAULT_SCHEME, LabelScheme, Role, parse_role
 from MgImplantSegLib.scene.closed_surfaces import create_closed_surfaces
 from MgImplantSegLib.scene.nodes import provenance_of_node
 from MgImplantSegLib.scene.segmentation_reading import label_map_of_node, reading_of_node
-from MgImplantSegLib.scene.segmentations import add_segmentation_node
+from MgImplantSegLib.scene.segmentations import add_segmentation_node, fill_segmentation_node
 from MgImplantSegLib.scene.segments import segment_ids
 from MgImplantSegLib.scene.volumes import add_volume_node, geometry_of_node
 from MgImplantSegLib.volume import Geometry, LabelMap, Volume
@@ -122,6 +122,58 @@ def test_the_result_lies_on_the_input_beside_it_and_follows_its_transform(scene,
     transform.Translate(1, 1, 1)
     moved.SetMatrixTransformToParent(transform.GetMatrix())
     assert label_map_of_node(node).geometry.same_grid(geometry_of_node(volume_node), tolerance_voxels=1e-6)
+
+
+def test_new_contents_take_the_place_of_the_old_ones_and_whoever_follows_the_segments_hears_of_it(scene, label_map):
+    scan = add_volume_node(scene, Volume(label_map.array, label_map.geometry), "scan")
+    metal_only = LabelMap(np.where(label_map.array == 1, np.uint8(3), np.uint8(0)), label_map.geometry)
+    node = add_segmentation_node(scene, metal_only, "mine", provenance={"model": "old"})
+    create_closed_surfaces(node)
+    segmentation = node.GetSegmentation()
+    heard = []
+    segmentation.AddObserver(segmentation.SegmentRemoved, lambda *_: heard.append(segment_ids(segmentation)))
+    segmentation.AddObserver(segmentation.SegmentAdded, lambda *_: heard.append(segment_ids(segmentation)))
+    fill_segmentation_node(node, label_map, scan, provenance={"model": "new"})
+    classes = ["bone", "degradation_layer", "residual_material"]
+    assert heard == [classes[:count] for count in range(4)]
+    back = label_map_of_node(node)
+    np.testing.assert_array_equal(back.array, label_map.array)
+    assert np.shares_memory(back.array, label_map.array)
+    assert node.GetNodeReference(node.GetReferenceImageGeometryReferenceRole()) is scan
+    assert provenance_of_node(node)["model"] == "new"
+    assert not segmentation.ContainsRepresentation("Closed surface")
+
+
+def test_new_contents_make_voxels_of_a_segmentation_that_was_made_of_surfaces(scene, label_map):
+    import vtk
+
+    node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "from surface")
+    node.SetSourceRepresentationToClosedSurface()
+    ball = vtk.vtkSphereSource()
+    ball.Update()
+    node.AddSegmentFromClosedSurfaceRepresentation(ball.GetOutput(), "screw", [1, 0, 0], "screw")
+    fill_segmentation_node(node, label_map)
+    np.testing.assert_array_equal(label_map_of_node(node).array, label_map.array)
+
+
+def test_contents_that_nothing_explains_leave_the_node_as_it_was(scene, label_map):
+    node = add_segmentation_node(scene, label_map, "mine")
+    with pytest.raises(InputError, match="label values"):
+        fill_segmentation_node(node, LabelMap(label_map.array + np.uint8(40), label_map.geometry))
+    np.testing.assert_array_equal(label_map_of_node(node).array, label_map.array)
+
+
+def test_a_segment_that_goes_while_the_rows_are_read_is_named(scene):
+    volume = Volume(np.zeros((4, 5, 6), np.int16), Geometry((4, 5, 6)))
+    node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "drawn")
+    node.SetReferenceImageGeometryParameterFromVolumeNode(add_volume_node(scene, volume, "input"))
+    for entry in ("bone", "residual_material"):
+        node.GetSegmentation().AddSegment(segment_from_array(np.ones((2, 2, 3), np.uint8)), entry)
+    rows = reading_of_node(node).array
+    assert rows[0:1].any()
+    node.GetSegmentation().RemoveSegment("bone")
+    with pytest.raises(InputError, match="no segment 'bone' any more"):
+        rows[1:2]
 
 
 def test_provenance_of_any_text_is_kept(scene, label_map):
