@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 MARGIN_VOXELS = 6
 LENGTH_TOLERANCE = 0.05
+SIDE_LOSSES = 3.0  # ends degrade from more sides than one, and pits are deeper than the mean
 LEAST_CROSS_SECTION = 0.01
 LARGEST_GROWTH = 27
 
@@ -28,8 +29,9 @@ class CommonLength(str, Enum):
     """Which length of the screw counts.
 
     ``scan``: all that both scans have seen. ``implant``: from end to end of what is left of the implant.
-    ``auto``: as ``scan``, but an end that is shorter in one of both by more than 5 % of the length, sawn off for
-    example, is left out of the other too.
+    ``auto``: as ``scan``, but an end that is missing in one of both, sawn off for example, is left out of the other
+    too. It is missing, and not degraded, where more than 5 % of the length are gone and more than three times what is
+    gone from the sides.
     """
 
     AUTO = "auto"
@@ -97,7 +99,7 @@ def common_part(context: MeasureContext) -> CommonPart | None:
     known_before = shape.known_on(geometry)
     known = (codes != UNKNOWN) & known_before
     axis = screw_axis(initial, geometry, options.axis_lps) if initial.any() else context.axis
-    before, after = _ends_mm(initial & known, geometry, axis), _implant_ends_mm(context, axis)
+    before, after = _profile(initial & known, geometry, axis), _implant_profile(context, axis)
     rule = CommonLength(options.common_length)
     kept = box_without_cut_ends(initial | ~known_before, box, context.codes)
     counted = known & axis.between(geometry, *_limits_mm(before, after, rule)) & _inside(kept, box)
@@ -105,7 +107,8 @@ def common_part(context: MeasureContext) -> CommonPart | None:
     inside = int(np.count_nonzero((codes == METAL) & counted & initial))
     initial_voxels = int(np.count_nonzero(initial & counted))
     left_out = int(np.count_nonzero(initial)) - initial_voxels
-    length_mm = max(0.0, min(before[1], after[1]) - max(before[0], after[0])) if before and after else 0.0
+    both = before is not None and after is not None
+    length_mm = max(0.0, min(before.high_mm, after.high_mm) - max(before.low_mm, after.low_mm)) if both else 0.0
     return CommonPart(
         box,
         geometry,
@@ -156,35 +159,63 @@ def _inside(kept: Box, box: Box) -> np.ndarray:
     return inside
 
 
-def _limits_mm(
-    body: tuple[float, float] | None, other: tuple[float, float] | None, rule: CommonLength
-) -> tuple[float, float]:
-    """Between which positions on the axis a body counts, given its ends and the other's; infinite where it is not cut.
+@dataclass(frozen=True, eq=False)
+class _Profile:
+    """Where a body begins and ends on the axis, and the radius of a circle with its cross-section at each step."""
 
-    It is cut only where it goes on beyond the other: where it ends by itself, its end is surface and counts.
-    """
-    if body is None or other is None or rule is CommonLength.SCAN:
-        return -np.inf, np.inf
-    tolerance_mm = LENGTH_TOLERANCE * (body[1] - body[0]) if rule is CommonLength.AUTO else 0.0
-    low = other[0] if other[0] - body[0] > tolerance_mm else -np.inf
-    high = other[1] if body[1] - other[1] > tolerance_mm else np.inf
-    return low, high
+    low_mm: float
+    high_mm: float
+    middles_mm: np.ndarray
+    radii_mm: np.ndarray
 
+    @property
+    def length_mm(self) -> float:
+        return self.high_mm - self.low_mm
 
-def _implant_ends_mm(context: MeasureContext, axis: ScrewAxis) -> tuple[float, float] | None:
-    box = context.implant_box
-    geometry = context.geometry.cropped(start_of(box), shape_of(box))
-    return _ends_mm(implant_in(context.codes[box]), geometry, axis)
+    def radius_mm(self, positions_mm: np.ndarray) -> np.ndarray:
+        return np.interp(positions_mm, self.middles_mm, self.radii_mm, left=0.0, right=0.0)
 
 
-def _ends_mm(mask: np.ndarray, geometry: Geometry, axis: ScrewAxis) -> tuple[float, float] | None:
-    """Where a body begins and ends on the axis; cross-sections below 1 % of the largest, stray voxels, do not count."""
+def _profile(mask: np.ndarray, geometry: Geometry, axis: ScrewAxis) -> _Profile | None:
+    """None without a voxel; cross-sections below 1 % of the largest, stray voxels, are no end."""
     if not mask.any():
         return None
     step_mm = max(geometry.spacing_zyx_mm)
     start_mm, counts = axis.profile(mask, geometry, step_mm)
     solid = np.flatnonzero(counts >= LEAST_CROSS_SECTION * counts.max())
-    return start_mm + solid[0] * step_mm, start_mm + (solid[-1] + 1) * step_mm
+    low_mm, high_mm = start_mm + solid[0] * step_mm, start_mm + (solid[-1] + 1) * step_mm
+    radii_mm = np.sqrt(counts * geometry.voxel_volume_mm3 / step_mm / np.pi)
+    return _Profile(low_mm, high_mm, start_mm + (np.arange(counts.size) + 0.5) * step_mm, radii_mm)
+
+
+def _implant_profile(context: MeasureContext, axis: ScrewAxis) -> _Profile | None:
+    box = context.implant_box
+    geometry = context.geometry.cropped(start_of(box), shape_of(box))
+    return _profile(implant_in(context.codes[box]), geometry, axis)
+
+
+def _limits_mm(body: _Profile | None, other: _Profile | None, rule: CommonLength) -> tuple[float, float]:
+    """Between which positions on the axis a body counts, given the other; infinite where it is not cut.
+
+    It is cut only where it goes on beyond the other: where it ends by itself, its end is surface and counts.
+    """
+    if body is None or other is None or rule is CommonLength.SCAN:
+        return -np.inf, np.inf
+    tolerance_mm = 0.0
+    if rule is CommonLength.AUTO:
+        tolerance_mm = max(LENGTH_TOLERANCE * body.length_mm, SIDE_LOSSES * _loss_at_the_sides_mm(body, other))
+    low = other.low_mm if other.low_mm - body.low_mm > tolerance_mm else -np.inf
+    high = other.high_mm if body.high_mm - other.high_mm > tolerance_mm else np.inf
+    return low, high
+
+
+def _loss_at_the_sides_mm(body: _Profile, other: _Profile) -> float:
+    """By how much the body's radius is larger than the other's, in the middle half of the length that both have."""
+    low_mm, high_mm = max(body.low_mm, other.low_mm), min(body.high_mm, other.high_mm)
+    if high_mm <= low_mm:
+        return 0.0
+    positions_mm = np.linspace(0.75 * low_mm + 0.25 * high_mm, 0.25 * low_mm + 0.75 * high_mm, 65)
+    return max(0.0, float(np.median(body.radius_mm(positions_mm) - other.radius_mm(positions_mm))))
 
 
 def _residual_voxels(

@@ -195,6 +195,38 @@ def test_a_sawn_off_explant_is_compared_with_the_same_part_of_the_screw():
     assert "of the part that both scans show" in report.find("DR").note
 
 
+@pytest.mark.parametrize(("depth", "layer"), [(0.04, 0.0), (0.1, 0.0), (0.1, 0.06)])
+@pytest.mark.parametrize("shape", ["ball", "cylinder"])
+def test_ends_that_have_degraded_like_the_sides_count_as_degraded(shape, depth, layer):
+    grid = turned_grid(1.6, (0.03, 0.02, 0.025))
+
+    def body(smaller):
+        if shape == "ball":
+            return ball(grid, 0.5 - smaller)
+        return cylinder(grid, 0.3 - smaller, 1.2 - 2 * smaller, AXIS)
+
+    explant = labelled(grid, (body(depth - layer), LAYER), (body(depth), METAL))
+    before = labelled(grid, (body(0), METAL))
+    year = 365.25
+    report = measured(explant, initial=InitialScrew.from_label_map(before), time_days=year)
+    sides = 2 * math.pi * 0.3 * 1.2
+    area = 4 * math.pi * 0.5**2 if shape == "ball" else sides + 2 * math.pi * 0.3**2
+    lost = np.count_nonzero(body(0)) - np.count_nonzero(body(depth))
+    assert report.value("V_i") == pytest.approx(np.count_nonzero(body(0)) * grid.voxel_volume_mm3)
+    assert report.value("DR") == pytest.approx(lost * grid.voxel_volume_mm3 / area, rel=0.03)
+
+
+def test_a_sawn_off_end_is_told_from_the_degradation_of_the_rest():
+    grid = turned_grid(1.6, (0.03, 0.02, 0.025))
+    before = labelled(grid, (cylinder(grid, 0.3, 1.2, AXIS), METAL))
+    explant = labelled(grid, (cylinder(grid, 0.25, 1.1, AXIS), METAL))
+    position = positions_mm(grid) @ (np.array(AXIS) / np.linalg.norm(AXIS))
+    labels = np.where(position > 0.2, 0, explant.array).astype(np.uint8)  # 0.4 of 1.2 mm are gone
+    report = measured(replace(explant, array=labels), initial=InitialScrew.from_label_map(before), time_days=100)
+    assert report.value("V_i") == pytest.approx(math.pi * 0.3**2 * 0.8, rel=0.06)
+    assert "of the part that both scans show" in report.find("DR").note
+
+
 def test_the_whole_scan_can_be_asked_for_instead():
     grid = turned_grid(1.6, (0.03, 0.03, 0.03))
     explant, before = corroded_cylinder(grid, length=1.2)
