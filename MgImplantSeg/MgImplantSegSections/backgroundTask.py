@@ -2,6 +2,7 @@
 
 import logging
 import time
+import weakref
 
 import qt
 
@@ -9,6 +10,21 @@ from MgImplantSegLib.errors import Cancelled
 
 INTERVAL_MS = 30
 SLICE_SECONDS = 0.03
+
+
+def weakly(method):
+    """What calls a method as long as its object lives; a timer keeps what it is connected to, and so would the object.
+
+    :param method: a bound method without arguments.
+    """
+    reference = weakref.WeakMethod(method)
+
+    def call():
+        living = reference()
+        if living is not None:
+            living()
+
+    return call
 
 
 class BackgroundTask:
@@ -27,7 +43,7 @@ class BackgroundTask:
         self._inStep = False
         self._timer = qt.QTimer()
         self._timer.setInterval(INTERVAL_MS)
-        self._timer.connect("timeout()", self._tick)
+        self._timer.connect("timeout()", weakly(self._tick))
         self._timer.start()
 
     def cancel(self):

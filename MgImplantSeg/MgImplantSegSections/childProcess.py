@@ -21,13 +21,13 @@ class ChildProcess:
     pipe breaks and the child ends at its next event. `program` may be a launcher that starts the real program and
     passes no signals on, as PythonSlicer is: signals go to the whole group, and the end is the end of the output.
 
-    :param command: words of the command line.
+    :param command: words of the command line; it watches for `stopPath`.
     :param environment: environment variables of the child.
     :param workingFolder: the folder that has `MgImplantSegLib` in it.
     """
 
-    def __init__(self, command, environment, workingFolder, logPath):
-        self.logPath = Path(logPath)
+    def __init__(self, command, environment, workingFolder, logPath, stopPath):
+        self.logPath, self._stopPath = Path(logPath), Path(stopPath)
         self._log = open(self.logPath, "ab")  # noqa: SIM115 - closed in `end`
         self._unfinished = b""
         self._atEnd = False
@@ -63,13 +63,13 @@ class ChildProcess:
         return self._process.poll() if self._hasEnded() else None
 
     def askToStop(self):
-        """The polite signal; the engine then leaves nothing half-written."""
+        """The polite signal, which Windows has for consoles only, and the stop file; nothing half-written stays."""
         if self._hasEnded():
             return
-        with contextlib.suppress(OSError):  # on Windows there is none without a console that is shared
-            if IS_WINDOWS:
-                self._process.send_signal(signal.CTRL_BREAK_EVENT)
-            else:
+        with contextlib.suppress(OSError):
+            self._stopPath.touch()
+        if not IS_WINDOWS:
+            with contextlib.suppress(OSError):
                 os.killpg(self._process.pid, signal.SIGTERM)
 
     def kill(self):

@@ -157,7 +157,7 @@ def _stretch(function, low, high):
 
 
 def resetView():
-    """Look at everything in the first 3D view, if there is one."""
+    """Look at everything in the first 3D view, if one is shown."""
     if hasView():
         slicer.app.layoutManager().threeDWidget(0).threeDView().resetFocalPoint()
 
@@ -177,9 +177,9 @@ def hasSurfaces(segmentationNode):
 
 
 def hasView():
-    """Whether there is a 3D view."""
+    """Whether a 3D view is shown; one that the layout hides draws nothing."""
     layout = slicer.app.layoutManager()
-    return layout is not None and layout.threeDViewCount > 0
+    return layout is not None and layout.threeDViewCount > 0 and layout.threeDWidget(0).visible
 
 
 def takePictureOfView(path):

@@ -67,8 +67,9 @@ def runEngine(python, arguments, logPath, token, politeSeconds=None):
     """
     token.check()
     try:
-        words = [*python.words, *arguments[:1], "--events", "-", *arguments[1:]]
-        process = ChildProcess(words, python.environment, python.folder, logPath)
+        stopPath = Path(logPath).with_suffix(".stop")
+        words = [*python.words, *arguments[:1], "--events", "-", "--stop-file", stopPath, *arguments[1:]]
+        process = ChildProcess(words, python.environment, python.folder, logPath, stopPath)
     except OSError as error:
         raise EngineError(
             _("Expected to start {program}, got: {reason}.").format(program=python.words[0], reason=error.strerror),
@@ -77,7 +78,7 @@ def runEngine(python, arguments, logPath, token, politeSeconds=None):
     try:
         result, failure = yield from _follow(process, token, politeSeconds)
     finally:
-        process.end()
+        process.end(politeSeconds or POLITE_SECONDS)
     return _outcome(process, result, failure, token)
 
 

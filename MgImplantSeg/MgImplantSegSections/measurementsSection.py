@@ -7,6 +7,7 @@ from slicer.i18n import tr as _
 from MgImplantSegLib.errors import MgImplantSegError
 from MgImplantSegLib.scene.tables import save_table
 from MgImplantSegSections import staleness
+from MgImplantSegSections.backgroundTask import weakly
 from MgImplantSegSections.measuresTable import arrangeColumns, tableText, undefinedTexts
 from MgImplantSegSections.measureWork import QuantifyRequest
 from MgImplantSegSections.parameters import InitialKind, firstNode, roiNodes
@@ -28,7 +29,7 @@ class MeasurementsSection:
         self._timer = qt.QTimer()
         self._timer.setSingleShot(True)
         self._timer.setInterval(AUTO_DELAY_MS)
-        self._timer.connect("timeout()", self.onAuto)
+        self._timer.connect("timeout()", weakly(self.onAuto))
         self.ui.computeButton.connect("clicked(bool)", self.onCompute)
         self.ui.showPlotButton.connect("clicked(bool)", self.onPlot)
         self.ui.exportCsvButton.connect("clicked(bool)", self.onExport)

@@ -66,6 +66,7 @@ def _parse(chosen: Command, words: list[str]) -> argparse.Namespace:
     common = parser.add_argument_group("common")
     common.add_argument("--events", metavar="-|FILE", help="write events as JSON lines to standard output or a file")
     common.add_argument("--json", metavar="-|FILE", help="write the result as JSON to standard output or a file")
+    common.add_argument("--stop-file", metavar="FILE", type=Path, help="stop as after Ctrl-C once this file exists")
     common.add_argument("--debug", action="store_true", help="log in detail, and show where an internal error arose")
     arguments = parser.parse_all(words)
     if arguments.events == arguments.json == STANDARD_OUTPUT:
@@ -78,7 +79,7 @@ def _run(chosen: Command, arguments: argparse.Namespace) -> int:
     prefix = f"{PROGRAM} {chosen.name}"
     with ExitStack() as stack:
         sinks = [_collector(warnings), *_event_sinks(arguments, console, stack)] if _speaks() else []
-        events = Events(*sinks, is_cancelled=stack.enter_context(stop_signals()))
+        events = Events(*sinks, is_cancelled=stack.enter_context(stop_signals(arguments.stop_file)))
         stack.enter_context(log_to_user(events, arguments.debug))
         try:
             _require_json_folder(arguments.json)

@@ -1,4 +1,4 @@
-"""Ctrl-C and polite signals become a question that the work asks; a second Ctrl-C stops at once."""
+"""Ctrl-C, polite signals and a file become a question that the work asks; a second Ctrl-C stops at once."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 POLITE_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
 
 
 @contextmanager
-def stop_signals() -> Iterator[Callable[[], bool]]:
+def stop_signals(stop_file: Path | None = None) -> Iterator[Callable[[], bool]]:
     """Within the block signals do not end the process; yields a function that says whether one came.
+
+    `stop_file` does the same once it exists: a program without a console has no polite signal on Windows.
 
     A signal that is ignored already (as `nohup` does) stays ignored. Outside the main thread nothing is changed.
     A second SIGTERM is the same request once more: a cluster sends one to every process of a job, and torchrun
@@ -32,7 +35,7 @@ def stop_signals() -> Iterator[Callable[[], bool]]:
             if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
                 before[number] = signal.signal(number, on_signal)
     try:
-        yield asked.is_set
+        yield lambda: asked.is_set() or (stop_file is not None and stop_file.exists())
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -213,15 +213,15 @@ def test_a_closed_standard_output_is_no_error():
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals are sent in another way")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_polite_signal_cancels_with_130_and_leaves_nothing_behind(number, tmp_path):
-    words = ["simulate", "out", "--size", "96", "--count", "500", "--events", "events.jsonl"]
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, None])
+def test_a_polite_signal_or_a_stop_file_cancels_with_130_and_leaves_nothing_behind(number, tmp_path):
+    words = ["simulate", "out", "--size", "96", "--count", "500", "--events", "events.jsonl", "--stop-file", "stop"]
     env = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
     process = subprocess.Popen([sys.executable, "-m", "MgImplantSegLib", *words], cwd=tmp_path, env=env,
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                                preexec_fn=heed_interrupts)  # fmt: skip
     wait_for(lambda: (tmp_path / "events.jsonl").exists() and '"simulate explant"' in text_of(tmp_path))
-    process.send_signal(number)
+    process.send_signal(number) if number else (tmp_path / "stop").touch()
     _, error = process.communicate(timeout=600)
     assert process.returncode == 130
     assert error.splitlines()[-1] == "mgimplantseg simulate: cancelled, nothing was left half-written."

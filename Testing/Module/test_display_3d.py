@@ -110,7 +110,7 @@ def test_a_computer_that_draws_nothing_off_screen_takes_the_picture_of_the_3d_vi
     assert (tmp_path / "explant.png").read_bytes().startswith(b"\x89PNG")
     assert "the 3D view as it is. Expected OpenGL, got none." in ui.display3DLabel.text
     assert (view.GetRenderMode(), view.GetRulerType()) == (view.Perspective, view.RulerTypeNone)
-    slicer.app.layout = None
+    slicer.app.layoutManager().viewIsShown = False
     widget.panel.display3D.takePicture(tmp_path / "none.png")
     assert ui.display3DLabel.text == "Expected OpenGL, got none." and not (tmp_path / "none.png").exists()
 

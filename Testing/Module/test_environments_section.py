@@ -108,6 +108,22 @@ def test_an_installation_that_fails_is_told_with_what_to_do(widget, ui, monkeypa
     assert "no network for ['pynrrd']" in ui.environmentStatusLabel.text and ui.installTorchButton.enabled
 
 
+def test_an_installation_is_no_failure_because_the_new_package_cannot_be_imported_yet(widget, ui, monkeypatch):
+    import slicer
+    from MgImplantSegSections import pythons
+
+    installed = {"torch": "2", "pynrrd": None}
+
+    def install(requirements):
+        installed.update(dict.fromkeys(requirements, "1"))
+        raise ImportError("restart first")
+
+    monkeypatch.setattr(slicer.util, "pip_install", install)
+    monkeypatch.setattr(pythons, "version", lambda package: installed.get(package, "1"))
+    person.click(ui.installTorchButton)
+    assert "restart first" not in ui.environmentStatusLabel.text
+
+
 def test_without_the_pytorch_extension_the_way_to_it_is_told(widget, ui, monkeypatch):
     from MgImplantSegSections import pythons
 

@@ -96,6 +96,21 @@ def test_the_engine_is_asked_politely_although_slicers_launcher_passes_no_signal
     assert not left_behind()
 
 
+@pytest.mark.skipif(os.name == "nt", reason="the engine gets no signals there anyway")
+def test_an_engine_that_gets_no_signals_as_on_windows_stops_by_itself(ready, widget, monkeypatch):
+    from MgImplantSegSections import engineRun, pythons
+
+    own = pythons.python()
+    deaf = ("sh", "-c", 'trap "" TERM; exec "$@"', "sh", *own.words)
+    monkeypatch.setattr(pythons, "python", lambda name=None: engineRun.EnginePython(deaf, own.environment, own.folder))
+    monkeypatch.setattr(engineRun, "POLITE_SECONDS", 3600)
+    person.click(ready.segmentButton)
+    person.wait_until(left_behind)
+    person.click(ready.segmentButton)
+    person.wait_until(lambda: not widget.panel.segmentation.isRunning(), 300)
+    assert "Cancelled" in ready.segmentStatusLabel.text and not left_behind() and not segmentations()
+
+
 @pytest.mark.parametrize("leave", ["close the scene", "delete the volume", "reload", "quit"])
 def test_leaving_while_it_runs_leaves_no_process_no_file_and_no_half_result(ready, widget, slow_engine, leave):
     pids = slow_engine()

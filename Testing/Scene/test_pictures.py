@@ -9,7 +9,7 @@ from MgImplantSegLib.scene.closed_surfaces import create_closed_surfaces
 from MgImplantSegLib.scene.pictures import PictureSettings, render_segmentation
 from MgImplantSegLib.scene.segmentations import add_segmentation_node
 from MgImplantSegLib.scene.slices import draw_slices
-from MgImplantSegLib.volume import LabelMap
+from MgImplantSegLib.volume import Geometry, LabelMap
 
 
 def test_the_3d_picture_shows_metal_layer_and_bone(scene, explant, tmp_path):
@@ -23,6 +23,22 @@ def test_the_3d_picture_shows_metal_layer_and_bone(scene, explant, tmp_path):
     is_bone = (np.abs(red - green) < 60) & (red > green) & (green > blue + 30)
     assert is_metal_seen_through_the_layer.sum() > 1000
     assert is_bone.sum() > 5000
+
+
+def test_the_scale_bar_is_as_long_as_a_round_number_of_millimetres_in_the_picture(scene, tmp_path):
+    ball = (np.indices((40, 40, 40)) - 19.5) ** 2
+    geometry = Geometry((40, 40, 40), (0.02, 0.02, 0.02))
+    node = add_segmentation_node(scene, LabelMap((ball.sum(axis=0) < 16**2) * np.uint8(3), geometry), "ball")
+    create_closed_surfaces(node)
+    path = render_segmentation(node, tmp_path / "ball.png", PictureSettings(600, 500))
+    pixels = np.array(Image.open(path)).astype(int)
+    is_metal = pixels[..., 0] > pixels[..., 1] + 20
+    is_dark = (pixels.max(axis=2) < 120) & (np.ptp(pixels, axis=2) < 20)
+    rows_of_ball = np.flatnonzero(is_metal[:450].any(axis=1))
+    mm_per_pixel = 2 * 16 * 0.02 / np.ptp(rows_of_ball)
+    lower_right = is_dark[450:, 300:]
+    bar_mm = lower_right.sum(axis=1).max() * mm_per_pixel
+    assert bar_mm == pytest.approx(0.2, rel=0.04)
 
 
 def test_bone_alone_is_drawn_whole_and_opaque(scene, explant, tmp_path):

@@ -207,11 +207,14 @@ class LayoutManager:
 
     def __init__(self, scene: Any) -> None:
         self.threeDViewCount = 1
+        self.viewIsShown = True
         self._view = ThreeDView(scene.AddNewNodeByClass("vtkMRMLViewNode"))
         self.layouts: list[int] = []
 
     def threeDWidget(self, _index: int) -> Any:
-        return SimpleNamespace(threeDView=lambda: self._view, mrmlViewNode=self._view.mrmlViewNode)
+        return SimpleNamespace(
+            threeDView=lambda: self._view, mrmlViewNode=self._view.mrmlViewNode, visible=self.viewIsShown
+        )
 
     def setLayout(self, number: int) -> None:
         self.layouts.append(number)
