@@ -9,7 +9,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -18,6 +18,7 @@ from MgImplantSegLib.cli.console import Console
 from MgImplantSegLib.cli.log import log_to_user
 from MgImplantSegLib.cli.parser import Parser
 from MgImplantSegLib.cli.registry import PROGRAM, Command, command, overview
+from MgImplantSegLib.cli.result_paths import require_separate_files
 from MgImplantSegLib.cli.stop_signals import stop_signals
 from MgImplantSegLib.errors import Cancelled, InputError, MgImplantSegError, OutputError, ResourceError
 from MgImplantSegLib.events import Events, JsonLinesSink, json_ready
@@ -71,6 +72,7 @@ def _parse(chosen: Command, words: list[str]) -> argparse.Namespace:
     arguments = parser.parse_all(words)
     if arguments.events == arguments.json == STANDARD_OUTPUT:
         raise InputError("Expected standard output for one of --events and --json, got both.", "Give one a file.")
+    require_separate_files(parser, arguments)
     return arguments
 
 
@@ -117,7 +119,9 @@ def _event_sinks(arguments: argparse.Namespace, console: Console, stack: ExitSta
         return [console]
     if arguments.events == STANDARD_OUTPUT:
         return [JsonLinesSink(sys.stdout)]
-    return [console, JsonLinesSink(stack.enter_context(_open_events_file(Path(arguments.events))))]
+    stream = _open_events_file(Path(arguments.events))
+    stack.callback(_close, stream)
+    return [console, JsonLinesSink(stream)]
 
 
 def _open_events_file(path: Path) -> IO[str]:
@@ -128,6 +132,11 @@ def _open_events_file(path: Path) -> IO[str]:
                 stream.seek(-1, 2)
                 stream.write(b"" if stream.read(1) == b"\n" else b"\n")
         return open(path, "a", encoding="utf-8", newline="\n")
+
+
+def _close(stream: IO[str]) -> None:
+    with suppress(OSError):  # a full disk was told when it was written to
+        stream.close()
 
 
 def _require_json_folder(json_path: str | None) -> None:
@@ -155,12 +164,14 @@ def _fail(prefix: str, error: Exception, events: Events, debug: bool) -> int:
     known = as_user_error(error)
     if known is not None:
         _say_error(prefix, known)
-        events.error(known)
+        with suppress(OSError):  # the file of the events may be what fails
+            events.error(known)
         return BAD_INPUT
     what = " ".join(f"{type(error).__name__}: {error}".split())
     remedy = "Please report this line with what is above." if debug else "Run it again with --debug and report it."
     sys.stderr.write(f"{prefix}: internal error: {what}. {remedy}\n")
-    events.emit("error", kind="internal", message=what, remedy=remedy)
+    with suppress(OSError):
+        events.emit("error", kind="internal", message=what, remedy=remedy)
     return INTERNAL_ERROR
 
 

@@ -28,15 +28,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
-    """IoU and Dice of each class and their means."""
+    """IoU and Dice of each class and their means, over the voxels that both show."""
     from MgImplantSegLib.evaluation import evaluate
+    from MgImplantSegLib.evaluation.common_grid import on_common_grid
 
     with events.task("evaluate", 3) as task:
         prediction = read_segmentation(arguments.prediction, arguments)
         task.advance()
         reference = read_segmentation(arguments.reference, arguments, arguments.reference_roles)
         task.advance()
-        return evaluate(prediction, reference, surface_distances=arguments.surface_distances).to_dict()
+        parts = on_common_grid(prediction, reference)
+        if parts[0].array.size < max(prediction.array.size, reference.array.size):
+            shown = " × ".join(str(n) for n in parts[0].geometry.shape_zyx[::-1])
+            events.warning(f"One segmentation shows a part of the other: {shown} voxels are compared.", kind="grid")
+        return evaluate(*parts, surface_distances=arguments.surface_distances).to_dict()
 
 
 def report(result: dict[str, Any]) -> str:

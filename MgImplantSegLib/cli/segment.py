@@ -12,7 +12,6 @@ from MgImplantSegLib.cli.elsewhere import add_environment_option, run_elsewhere
 from MgImplantSegLib.cli.parser import option, output_path
 from MgImplantSegLib.cli.segment_options import add_segment_arguments, read_scan, segment_options
 from MgImplantSegLib.cli.tables import text_table, value_text
-from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.events import Events
 from MgImplantSegLib.files import atomic_output, require_writable_folder
 
@@ -107,6 +106,4 @@ def _require_writable(arguments: argparse.Namespace) -> None:
     for path in further:
         writable_format(path)
     for path in (arguments.out, *further):
-        if path.resolve() == arguments.image.resolve():
-            raise InputError(f"Expected an output that is not the scan itself, got {path}.", "Choose another name.")
         require_writable_folder(path.absolute().parent)

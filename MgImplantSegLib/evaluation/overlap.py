@@ -90,8 +90,8 @@ def evaluate(prediction: LabelMap, reference: LabelMap, *, surface_distances: bo
     """
     if not prediction.geometry.same_grid(reference.geometry):
         raise InputError(
-            f"Expected both segmentations on one grid, got {prediction.geometry} and {reference.geometry}.",
-            "Resample one of them to the other's grid.",
+            "Expected both segmentations on one grid, got voxels at other places.",
+            "Resample one of them to the other's grid, or crop both to what they have in common.",
         )
     predicted, referenced = role_codes(prediction), role_codes(reference)
     confusion = confusion_matrix(predicted, referenced)

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 import MgImplantSegLib
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.events import Events
@@ -27,6 +29,8 @@ from MgImplantSegLib.quantification.options import QuantifyOptions
 from MgImplantSegLib.quantification.results import NOT_GIVEN, Measure, QuantificationReport, Series
 from MgImplantSegLib.quantification.uncertainty import with_ranges
 from MgImplantSegLib.volume import LabelMap
+
+MOST_STEPS = 100_000
 
 
 @dataclass(frozen=True)
@@ -70,10 +74,11 @@ def quantify(
     Raises
     ------
     InputError
-        If a label value has no role, or an option names something that does not exist.
+        If a label value has no role, an option names something that does not exist, or steps cannot be counted.
     """
     options, events = options or QuantifyOptions(), events or Events()
     chosen = _chosen_groups(options)
+    _require_countable_steps(label_map, options)
     found: list[Measure | Series] = []
     with events.task("measures", len(chosen) + 2) as task:
         context = MeasureContext.of_label_map(label_map, options, events)
@@ -87,6 +92,19 @@ def quantify(
     _warn(measures, events)
     series = tuple(entry for entry in found if isinstance(entry, Series))
     return QuantificationReport(measures, _inputs(label_map, options, tuple(chosen)), series)
+
+
+def _require_countable_steps(label_map: LabelMap, options: QuantifyOptions) -> None:
+    """Steps so fine, or distances so long, that their number alone would fill the memory are slips of a unit."""
+    longest_mm = max(float(np.linalg.norm(label_map.geometry.extent_zyx_mm)), options.distance_mm)
+    for name in ("profile_step_mm", "slice_mm"):
+        step_mm = getattr(options, name)
+        if longest_mm > MOST_STEPS * step_mm:
+            raise InputError(
+                f"Expected at most {MOST_STEPS:,} steps, got {longest_mm / step_mm:.2g}: {name} of {step_mm:g} mm for "
+                f"{longest_mm:.3g} mm of volume or distance.",
+                "Give lengths in mm: longer steps, or a shorter distance_mm.",
+            )
 
 
 def _chosen_groups(options: QuantifyOptions) -> dict[str, MeasureGroup]:

@@ -344,5 +344,5 @@ def test_the_demo_refuses_a_folder_that_cannot_be(out, tiny_model, tmp_path, cap
 
 def test_evaluate_refuses_segmentations_on_different_grids(tmp_path, capsys):
     one = label_file(tmp_path, labels(), name="one.seg.nrrd")
-    other = label_file(tmp_path, labels()[:20], name="other.seg.nrrd")
+    other = label_file(tmp_path, labels()[:20], (0.02, 0.03, 0.02), name="other.seg.nrrd")
     require_one_helpful_line(main(["evaluate", str(one), str(other)]), capsys.readouterr().err)

@@ -5,6 +5,10 @@ from __future__ import annotations
 import csv
 import json
 import math
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +21,7 @@ from MgImplantSegLib.labels import Role
 from MgImplantSegLib.regions import OrientedBox, read_roi_markups, write_roi_markups
 from MgImplantSegLib.volume import Geometry, LabelMap, Volume
 
+CHECKOUT = Path(__file__).resolve().parents[2]
 # columns are the axes x, y, z of a turned, left-handed frame
 TURNED = (0.8, 0.0, -0.6, 0.36, 0.8, 0.48, -0.48, 0.6, -0.64)
 GREY_OF_CLASS = np.array([0, 100, 170, 255], np.uint8)
@@ -310,3 +315,68 @@ def test_the_box_in_the_middle_has_three_quarters_of_each_edge(geometry):
     mask = box.mask(geometry)
     assert mask.sum() == pytest.approx(0.75**3 * mask.size, rel=0.1)
     assert box.size_mm == pytest.approx((0.75 * 24 * 0.02, 0.75 * 22 * 0.02, 0.75 * 20 * 0.02))
+
+
+def test_a_part_of_the_volume_is_evaluated_against_the_whole_on_the_voxels_of_both(folder, geometry, labels, capsys):
+    box = np.s_[3:15, 8:20, 2:20]
+    part = LabelMap(labels[box].copy(), geometry.cropped((3, 8, 2), (12, 12, 18)))
+    part.array[0] = 0
+    write_label_map(part, "part.seg.nrrd")
+    whole = labels[box]
+    for words in (("part.seg.nrrd", "truth.seg.nrrd"), ("truth.seg.nrrd", "part.seg.nrrd")):
+        run("evaluate", *words, "--json", "result.json")
+        result = read_json(folder / "result.json")
+        assert result["compared_voxels"] == part.array.size
+        metal = np.count_nonzero(whole[1:] == 3) / np.count_nonzero(whole == 3)
+        assert result["classes"]["residual_material"]["iou"] == pytest.approx(metal)
+        assert "18 × 12 × 12 voxels are compared" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("shift", [(0.5, 0, 0), (40, 0, 0)])
+def test_segmentations_whose_voxels_lie_elsewhere_are_not_evaluated(folder, geometry, labels, capsys, shift):
+    moved = tuple(geometry.lps_from_index_zyx(shift))
+    write_label_map(LabelMap(labels, Geometry(labels.shape, geometry.spacing_zyx_mm, moved, TURNED)), "moved.seg.nrrd")
+    assert main(["evaluate", "moved.seg.nrrd", "truth.seg.nrrd"]) == 2
+    error = capsys.readouterr().err
+    assert "on one grid" in error and "24 × 22 × 20 voxels of 20 × 20 × 20 µm" in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["segment", "scan.nrrd", "out.seg.nrrd", "--model", "thresholds.mgmodel", "--json", "scan.nrrd"],
+        ["segment", "scan.nrrd", "./scan.nrrd", "--model", "thresholds.mgmodel"],
+        ["segment", "scan.nrrd", "out.seg.nrrd", "--model", "thresholds.mgmodel", "--json", "out.seg.nrrd"],
+        ["segment", "scan.nrrd", "out.seg.nrrd", "--model", "thresholds.mgmodel", "--disagreement", "out.seg.nrrd"],
+        ["evaluate", "truth.seg.nrrd", "truth.seg.nrrd", "--json", "truth.seg.nrrd"],
+        ["quantify", "truth.seg.nrrd", "--csv", "truth.seg.nrrd"],
+        ["quantify", "truth.seg.nrrd", "--csv", "a", "--json", "a"],
+        ["quantify", "truth.seg.nrrd", "--events", "linked.nrrd"],
+    ],
+)
+def test_results_never_take_the_place_of_an_input_or_of_each_other(folder, words, capsys):
+    (folder / "linked.nrrd").symlink_to("truth.seg.nrrd")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert main(words) == 2
+    error = capsys.readouterr().err
+    assert "Expected a file of its own for" in error and "Choose another name" in error and error.count("\n") == 1
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device that is always full is Linux's")
+def test_events_on_a_full_disk_are_told_in_one_line(folder):
+    words = ["quantify", "truth.seg.nrrd", "--events", "/dev/full"]
+    env = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
+    done = subprocess.run([sys.executable, "-m", "MgImplantSegLib", *words], capture_output=True, text=True, env=env,
+                          cwd=folder, check=False)  # fmt: skip
+    assert done.returncode == 2
+    assert "Expected free disk space" in done.stderr and len(done.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("--profile-step-mm", "1e-9"), ("--slice-mm", "1e-9"), ("--distance-mm", "1e9")]
+)
+def test_steps_that_nobody_could_count_are_refused_at_once(folder, option, value, capsys):
+    assert main(["quantify", "truth.seg.nrrd", option, value]) == 2
+    error = capsys.readouterr().err
+    assert "Expected at most 100,000 steps" in error and "Give lengths in mm" in error
