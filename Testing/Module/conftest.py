@@ -169,6 +169,24 @@ def ready(widget, ui, tiny_model):
 
 
 @pytest.fixture
+def slow_engine(module, monkeypatch, tmp_path):
+    """Puts a program that never ends in place of the engine; returns a function that gives its process numbers."""
+    from MgImplantSegSections import pythons
+    from MgImplantSegSections.engineRun import EnginePython
+    from slow_engine import SLOW_ENGINE
+
+    pids = tmp_path / "pids"
+
+    def install(stubborn=False, launcher=()):
+        program = SLOW_ENGINE.format(pids=str(pids), stubborn=stubborn)
+        engine = EnginePython((*launcher, sys.executable, "-c", program), dict(os.environ), tmp_path)
+        monkeypatch.setattr(pythons, "python", lambda name=None: engine)
+        return lambda: [int(number) for number in pids.read_text().split()]
+
+    return install
+
+
+@pytest.fixture
 def no_process(module, monkeypatch):
     """The engine's commands called in this process, for tests that are not about the child process."""
     from MgImplantSegSections import compareWork, measureWork

@@ -81,7 +81,7 @@ def test_provenance_and_measures_survive_saving_and_loading_the_scene(measurable
         assert report.value("V_r") == pytest.approx(value)
 
 
-def test_two_ways_to_leave_while_computing_leave_nothing(measurable, widget):
+def test_cancel_while_computing_leaves_nothing(measurable, widget):
     import pathlib
 
     person.click(measurable.computeButton)

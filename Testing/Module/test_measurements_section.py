@@ -13,7 +13,7 @@ from MgImplantSegLib.quantification import QuantifyOptions, quantify
 from MgImplantSegLib.scene.markups import box_of_roi_node
 from MgImplantSegLib.scene.segmentations import add_segmentation_node
 from MgImplantSegLib.scene.volumes import add_volume_node
-from MgImplantSegLib.volume import Volume
+from MgImplantSegLib.volume import Geometry, LabelMap, Volume
 
 
 def test_compute_in_a_child_process_gives_the_engines_measures(measurable, widget):
@@ -128,6 +128,27 @@ def test_add_around_implant_places_a_roi_of_the_implants_size_plus_twice_the_dis
     person.click(measurable.removeRoiButton)
     assert person.rows_of(measurable.roiTable) == []
     assert slicer.mrmlScene.GetFirstNodeByName("ROI around implant") is not None
+
+
+def test_the_roi_around_a_tilted_implant_is_turned_with_it(widget, ui):
+    axis = np.array([0.6, 0.48, 0.64])  # (L, P, S)
+    grid = Geometry((60, 50, 55), (0.02, 0.03, 0.025))
+    position = grid.lps_from_index_zyx(np.moveaxis(np.indices(grid.shape_zyx), 0, -1))
+    position = position - grid.lps_from_index_zyx((np.array(grid.shape_zyx) - 1) / 2)
+    along = position @ axis
+    across = np.linalg.norm(position - along[..., None] * axis, axis=-1)
+    rod = (np.abs(along) <= 0.45) & (across <= 0.15)
+    add_segmentation_node(slicer.mrmlScene, LabelMap(rod * np.uint8(3), grid), "Rod")
+    widget.enter()
+    ui.distanceSpinBox.value = 0.06
+    person.click(ui.addRoiAroundButton)
+    person.wait_until(lambda: ui.roiTable.rowCount)
+    box = box_of_roi_node(slicer.mrmlScene.GetFirstNodeByName("ROI around implant"))
+    longest = int(np.argmax(box.size_mm))
+    assert abs(box.axes_matrix[:, longest] @ axis) > 0.999
+    assert box.size_mm[longest] == pytest.approx(0.9 + 0.12, abs=0.05)
+    assert sorted(box.size_mm)[:2] == pytest.approx([0.3 + 0.12] * 2, abs=0.07)
+    assert box.mask(grid)[rod].all()
 
 
 def test_a_segment_of_unknown_meaning_is_asked_for_and_its_role_is_kept_with_the_node(measurable, widget, no_process):

@@ -2,56 +2,12 @@
 
 import os
 import sys
-from pathlib import Path
 
 import pytest
 import slicer
 from harness import person
 from module_cases import left_behind, segmentations
-
-SLOW_ENGINE = """
-import json, pathlib, signal, subprocess, sys, time
-child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"])
-pathlib.Path({pids!r}).write_text(f"{{__import__('os').getpid()}} {{child.pid}}")
-if {stubborn}: signal.signal(signal.SIGTERM, signal.SIG_IGN)
-else: signal.signal(signal.SIGTERM, lambda *_: (pathlib.Path({pids!r} + ".asked").touch(), child.kill(), sys.exit(130)))
-print(json.dumps({{"event": "progress", "stage": "plane 1/3", "done": 1, "total": 4, "eta_s": 41}}), flush=True)
-time.sleep(3600)
-"""
-
-
-LAUNCHER = "import subprocess, sys; sys.exit(subprocess.call(sys.argv[1:]))"
-
-
-@pytest.fixture
-def slow_engine(module, monkeypatch, tmp_path):
-    """Puts a program that never ends in place of the engine; returns a function that gives its process numbers."""
-    from MgImplantSegSections import pythons
-    from MgImplantSegSections.engineRun import EnginePython
-
-    pids = tmp_path / "pids"
-
-    def install(stubborn=False, launcher=()):
-        program = SLOW_ENGINE.format(pids=str(pids), stubborn=stubborn)
-        engine = EnginePython((*launcher, sys.executable, "-c", program), dict(os.environ), tmp_path)
-        monkeypatch.setattr(pythons, "python", lambda name=None: engine)
-        return lambda: [int(number) for number in pids.read_text().split()]
-
-    return install
-
-
-def is_alive(pid):
-    try:
-        os.kill(pid, 0)
-        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-        return state != "Z"
-    except (ProcessLookupError, FileNotFoundError):
-        return False
-
-
-def wait_for_the_end_of(pids):
-    """A process that was killed lasts until it gets its turn, which may take a while on a busy machine."""
-    person.wait_until(lambda: not any(is_alive(pid) for pid in pids), 300)
+from slow_engine import LAUNCHER, wait_for_the_end_of
 
 
 def test_progress_shows_stage_and_time_left_and_cancel_leaves_nothing(ready, widget, slow_engine):
