@@ -36,9 +36,11 @@ def steps():
         choose_environment(ui, panel)
         cancel_at_once(ui, panel)
         node = segment(ui, panel)
+        preview_twice(ui, panel, node)
+        segment_into(ui, panel, node)
     finally:
         forget_environment()
-    show(ui, node)
+    show(ui, panel, node)
     measure(ui, panel, node)
     check_no_torch()
 
@@ -94,13 +96,59 @@ def segment(ui, panel):
     return node
 
 
-def show(ui, node):
-    """Surfaces of all classes."""
+def preview_twice(ui, panel, node):
+    """The second preview takes the place of the first; what was segmented stays."""
+    count = len(slicer.util.getNodesByClass("vtkMRMLSegmentationNode"))
+    for _twice in range(2):
+        ui.previewButton.click()
+        wait(lambda: not panel.segmentation.isRunning(), "preview")
+    nodes = slicer.util.getNodesByClass("vtkMRMLSegmentationNode")
+    check(len(nodes) == count + 1, "there is one preview")
+    (preview,) = [other for other in nodes if "preview" in other.GetName()]
+    check(preview.GetSegmentation().GetNumberOfSegments() > 0, "the second preview has segments")
+    check(node.GetSegmentation().GetNumberOfSegments() == 3, "the segmentation is as it was")
+    slicer.mrmlScene.RemoveNode(preview)
+
+
+def segment_into(ui, panel, node):
+    """A chosen output gets the new segments, and keeps them; its scan is the one that was segmented."""
+    ui.outputSegmentationSelector.setCurrentNode(node)
+    planes = ui.planesSelector.currentIndex
+    ui.planesSelector.setCurrentIndex(0)
+    ui.segmentButton.click()
+    wait(lambda: not panel.segmentation.isRunning(), "segmented into the chosen output")
+    ui.planesSelector.setCurrentIndex(planes)
+    ui.measuredSegmentationSelector.setCurrentNode(node)
+    check(node.GetSegmentation().GetNumberOfSegments() == 3, ui.segmentStatusLabel.text)
+    scan = node.GetNodeReference(node.GetReferenceImageGeometryReferenceRole())
+    check(scan is ui.inputVolumeSelector.currentNode(), "its scan is the input")
+
+
+def show(ui, panel, node):
+    """Surfaces of all classes: made in Slicer, then beside it, as those of a large segmentation are."""
+    from MgImplantSegSections import surfaceWork
+
     ui.show3DButton.click()
     check("surfaces" in ui.display3DLabel.text, ui.display3DLabel.text)
+    made_in_slicer, before = polygons(node), surfaceWork.SMALL_VOXELS
+    surfaceWork.SMALL_VOXELS = 10
+    try:
+        ui.show3DButton.click()
+        wait(lambda: not panel.display3D.isRunning(), "surfaces beside the GUI")
+    finally:
+        surfaceWork.SMALL_VOXELS = before
+    beside = polygons(node)
+    check(all(0.9 < beside[entry] / count < 1.1 for entry, count in made_in_slicer.items()), str(beside))
     path = os.path.join(slicer.app.temporaryPath, "MgImplantSegSelfTest.png")
     slicer.util.getModuleWidget("MgImplantSeg").panel.display3D.takePicture(path)
     check(os.path.getsize(path) > 10000, f"the picture is written: {path}")
+
+
+def polygons(node):
+    """Polygons of the surfaces by segment."""
+    segmentation = node.GetSegmentation()
+    entries = [segmentation.GetNthSegmentID(index) for index in range(segmentation.GetNumberOfSegments())]
+    return {entry: node.GetClosedSurfaceInternalRepresentation(entry).GetNumberOfPolys() for entry in entries}
 
 
 def measure(ui, panel, node):
