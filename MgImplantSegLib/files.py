@@ -91,6 +91,28 @@ def atomic_folder(path: str | Path, *, replace: bool = False) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+@contextmanager
+def output_folder(path: str | Path) -> Iterator[Path]:
+    """Make a folder for results; folders that are new and still empty go again if what follows fails.
+
+    Raises
+    ------
+    OutputError
+        If the folder cannot be made.
+    """
+    path = Path(path)
+    new = [folder for folder in (path, *path.parents) if not folder.exists()]
+    with output_errors(path):
+        path.mkdir(parents=True, exist_ok=True)
+    try:
+        yield path
+    except BaseException:
+        for folder in new:
+            with suppress(OSError):  # one that holds a result stays
+                folder.rmdir()
+        raise
+
+
 def require_writable_folder(path: str | Path, needed_bytes: int = 0) -> Path:
     """Check before long work that a folder exists, can be written to and has room; returns it as Path.
 

@@ -152,9 +152,13 @@ def read_roi_markups(path: str | Path) -> tuple[OrientedBox, ...]:
     try:
         markups = json.loads(path.read_text(encoding="utf-8"))["markups"]
         rois = [markup for markup in markups if markup.get("type") == "ROI"]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except OSError as error:
         raise InputError(
-            f"Expected a Slicer markups file, could not read {path} ({error}).", "Save the ROI in Slicer as .mrk.json."
+            f"Expected a Slicer markups file, could not read {path}: {error.strerror}.", "Check the path."
+        ) from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"Expected a Slicer markups file, got other contents in {path}.", "Save the ROI in Slicer as .mrk.json."
         ) from error
     if not rois:
         raise InputError(f"Expected a markups file with an ROI, found none in {path}.", "Save an ROI node from Slicer.")

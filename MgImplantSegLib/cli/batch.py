@@ -22,7 +22,7 @@ from MgImplantSegLib.cli.pictures import draw_measures, draw_pictures
 from MgImplantSegLib.cli.segment_options import add_segment_arguments, read_scan, segment_options
 from MgImplantSegLib.errors import InputError, MgImplantSegError
 from MgImplantSegLib.events import Events, json_ready
-from MgImplantSegLib.files import atomic_folder, output_errors, require_writable_folder
+from MgImplantSegLib.files import atomic_folder, output_folder, require_writable_folder
 from MgImplantSegLib.resources import find_model
 
 if TYPE_CHECKING:
@@ -52,11 +52,9 @@ def run(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
     samples = samples_of(arguments.source)
     segment_options(arguments)
     require_measure_files(arguments)
-    with output_errors(arguments.outdir):
-        arguments.outdir.mkdir(parents=True, exist_ok=True)
-    require_writable_folder(arguments.outdir)
     rows = [Row(sample.name, str(sample.image)) for sample in samples]
-    with events.task("samples", len(samples)) as task:
+    with output_folder(arguments.outdir), events.task("samples", len(samples)) as task:
+        require_writable_folder(arguments.outdir)
         for index, sample in enumerate(samples):
             rows[index] = _row_of(sample, arguments, rows[index], events)
             table = write_table(rows, arguments.outdir)

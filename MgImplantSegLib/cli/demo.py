@@ -20,7 +20,7 @@ from MgImplantSegLib.cli.pictures import draw_pictures
 from MgImplantSegLib.cli.segment_options import add_segment_arguments, read_scan, segment_options
 from MgImplantSegLib.cli.staging import staged_files
 from MgImplantSegLib.events import Events
-from MgImplantSegLib.files import output_errors, require_writable_folder
+from MgImplantSegLib.files import output_folder, require_writable_folder
 
 NAME = "demo"
 HELP = "simulate an explant (or take a scan), segment, measure, render, report"
@@ -42,16 +42,15 @@ def run(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
     """Everything from the explant to the report; the folder gets all files at the end or none."""
     start = time.monotonic()
     options = segment_options(arguments)
-    with output_errors(arguments.out):
-        arguments.out.mkdir(parents=True, exist_ok=True)
-    case = _case(arguments, events)
-    require_writable_folder(arguments.out, BYTES_PER_VOXEL * case.volume.array.size)
-    with staged_files(arguments.out) as staging:
-        result = _work(case, options, staging, events)
-        result["files"] = {path.name: str(arguments.out / path.name) for path in sorted(staging.iterdir())}
-        result["seconds"] = round(time.monotonic() - start, 1)
-        (staging / "report.html").write_text(report_page(result), "utf-8")
-        result["files"]["report.html"] = str(arguments.out / "report.html")
+    with output_folder(arguments.out):
+        case = _case(arguments, events)
+        require_writable_folder(arguments.out, BYTES_PER_VOXEL * case.volume.array.size)
+        with staged_files(arguments.out) as staging:
+            result = _work(case, options, staging, events)
+            result["files"] = {path.name: str(arguments.out / path.name) for path in sorted(staging.iterdir())}
+            result["seconds"] = round(time.monotonic() - start, 1)
+            (staging / "report.html").write_text(report_page(result), "utf-8")
+            result["files"]["report.html"] = str(arguments.out / "report.html")
     return result
 
 

@@ -22,7 +22,8 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         end = "" if message.endswith((".", "?")) else "."
-        raise InputError(message[:1].upper() + message[1:] + end, f"See {self.prog} --help.")
+        dash = "Write a value that begins with a dash as --option=value. " if "expected one argument" in message else ""
+        raise InputError(message[:1].upper() + message[1:] + end, f"{dash}See {self.prog} --help.")
 
     def parse_all(self, arguments: list[str]) -> argparse.Namespace:
         """The options; an unknown one is an error that names the nearest that exists."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from MgImplantSegLib.cli.parser import choice_option, number, option, whole_number
 from MgImplantSegLib.events import Events, json_ready
-from MgImplantSegLib.files import atomic_folder, output_errors, require_writable_folder
+from MgImplantSegLib.files import atomic_folder, output_folder, require_writable_folder
 
 NAME = "simulate"
 HELP = "make simulated explants with exact truth"
@@ -39,19 +40,15 @@ def run(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
     from MgImplantSegLib.simulation.settings import ImplantKind, SimulationSettings
 
     kind = ImplantKind(arguments.kind) if arguments.kind else None
-    seeds = range(arguments.seed, arguments.seed + arguments.count)
-    look = arguments.imaging_seed
-    settings = [
-        SimulationSettings(arguments.size, arguments.spacing_um, seed, kind, imaging_seed=look) for seed in seeds
-    ]
-    with output_errors(arguments.outdir):
-        arguments.outdir.mkdir(parents=True, exist_ok=True)
-    require_writable_folder(arguments.outdir, BYTES_PER_VOXEL * arguments.size**3 * arguments.count)
+    first = SimulationSettings(
+        arguments.size, arguments.spacing_um, arguments.seed, kind, imaging_seed=arguments.imaging_seed
+    )
     folders = []
-    with events.task("explants", len(settings)) as task:
-        for one in settings:
-            folders.append(arguments.outdir / f"explant_{one.seed:06d}")
-            _write_explant(one, folders[-1], events)
+    with output_folder(arguments.outdir), events.task("explants", arguments.count) as task:
+        require_writable_folder(arguments.outdir, BYTES_PER_VOXEL * arguments.size**3 * arguments.count)
+        for seed in range(arguments.seed, arguments.seed + arguments.count):
+            folders.append(arguments.outdir / f"explant_{seed:06d}")
+            _write_explant(replace(first, seed=seed), folders[-1], events)
             task.advance()
     return {"folders": [str(folder) for folder in folders], "files": [IMAGE, LABELS, INITIAL, TRUTH]}
 

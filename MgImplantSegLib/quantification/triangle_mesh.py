@@ -123,7 +123,11 @@ def _closed_triangles(path: Path) -> tuple[np.ndarray, np.ndarray]:
     module, name = MESH_READERS[path.suffix.lower()]
     reader = getattr(vtk_module(module), name)()
     errors: list[str] = []
-    reader.AddObserver("ErrorEvent", lambda *_: errors.append("the reader reports an error"))
+    for reporter in (reader, reader.GetExecutive()):
+        reporter.AddObserver("ErrorEvent", lambda *_: errors.append("the reader reports an error"))
+        reporter.AddObserver("WarningEvent", lambda *_: None)  # what is observed is not printed
+    if isinstance(reader, vtk_module("vtkIOXML").vtkXMLReader) and not reader.CanReadFile(str(path)):
+        raise InputError(f"Expected a mesh with triangles in {path}, found none.", "Export the surface again.")
     reader.SetFileName(str(path))
     triangulate, clean = core.vtkTriangleFilter(), core.vtkCleanPolyData()
     triangulate.SetInputConnection(reader.GetOutputPort())

@@ -342,6 +342,34 @@ def test_the_demo_refuses_a_folder_that_cannot_be(out, tiny_model, tmp_path, cap
     assert files_below(tmp_path) == before
 
 
+@pytest.mark.parametrize("words", [["demo", "--input", "bad.nrrd"], ["simulate", "--count", "100000000"]])
+def test_a_folder_that_was_made_for_results_goes_with_the_error(words, tiny_model, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    text_file(tmp_path, "bad.nrrd", "no scan")
+    before = files_below(tmp_path)
+    out = ["--model", str(tiny_model), "--out", "new/results"] if words[0] == "demo" else ["new/results"]
+    require_one_helpful_line(main([*words, *out]), capsys.readouterr().err)
+    assert files_below(tmp_path) == before
+
+
+@pytest.mark.parametrize("name", ["junk.stl", "junk.vtp", "junk.ply", "junk.obj", "junk.vtk"])
+def test_a_mesh_file_without_a_mesh_is_told_in_one_line(name, tmp_path):
+    explant = label_file(tmp_path, labels(), name="good.seg.nrrd")
+    text_file(tmp_path, name, "this is no mesh")
+    words = ["quantify", str(explant), "--initial", name]
+    env = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
+    done = subprocess.run([sys.executable, "-m", "MgImplantSegLib", *words], capture_output=True, text=True, env=env,
+                          cwd=tmp_path, check=False)  # fmt: skip
+    require_one_helpful_line(done.returncode, done.stderr)
+
+
+def test_a_value_that_begins_with_a_dash_is_told_how_to_be_written(tmp_path, capsys):
+    explant = label_file(tmp_path, labels(), name="good.seg.nrrd")
+    error = main(["quantify", str(explant), "--roles", "-1=bone"]), capsys.readouterr().err
+    require_one_helpful_line(*error)
+    assert "--option=value" in error[1]
+
+
 def test_evaluate_refuses_segmentations_on_different_grids(tmp_path, capsys):
     one = label_file(tmp_path, labels(), name="one.seg.nrrd")
     other = label_file(tmp_path, labels()[:20], (0.02, 0.03, 0.02), name="other.seg.nrrd")
