@@ -70,6 +70,19 @@ def _take_skin_off(classes_zyx: np.ndarray, prediction: FusedPrediction, scheme:
         _give_next_class(classes_zyx, prediction, skin, bone)
 
 
+def _clean_contact(classes_zyx: np.ndarray, prediction: FusedPrediction, scheme: LabelScheme) -> None:
+    _take_skin_off(classes_zyx, prediction, scheme)
+    background = _classes_of(scheme, (Role.BACKGROUND,))
+    implant = _mask_of(classes_zyx, _classes_of(scheme, IMPLANT_ROLES))
+    if implant.any():
+        film, box = np.zeros(implant.shape, dtype=bool), _bounding_box(implant, margin=2)
+        empty, bone = (
+            _mask_of(classes_zyx[box], classes) for classes in (background, _classes_of(scheme, (Role.BONE,)))
+        )
+        film[box] = _film_between(empty, implant[box], bone)
+        _give_next_class(classes_zyx, prediction, film, background)
+
+
 def _remove_specks(classes_zyx: np.ndarray, prediction: FusedPrediction, scheme: LabelScheme) -> None:
     _keep_largest_implant(classes_zyx, prediction, scheme)
     bone = _classes_of(scheme, (Role.BONE,))
@@ -96,6 +109,12 @@ POSTPROCESSING: dict[str, Postprocessing] = {
         f"{FOOT_VOXELS} steps through bone lead farther than {FOOT_VOXELS} voxels away: the layer's blurred surface "
         "looks like a skin of bone, which would raise bone-to-implant contact; the foot of a trabecula stays",
         _take_skin_off,
+    ),
+    "clean_contact": Postprocessing(
+        "clean contact",
+        "as no_bone_skin, and background of one voxel of the model's grid between implant and bone, on opposite sides "
+        "along an axis, becomes what is most probable of the rest: a gap that thin cannot be told from a blurred edge",
+        _clean_contact,
     ),
     "no_specks": Postprocessing(
         "no specks",
@@ -181,6 +200,15 @@ def _skin_on(implant: np.ndarray, bone: np.ndarray) -> np.ndarray:
             feet = ndimage.binary_dilation(away, TOUCHING, iterations=FOOT_VOXELS, mask=bone[around])
             skin[slab] = (bone[around] & (distance <= SKIN_VOXELS) & ~feet)[inner]
     return skin
+
+
+def _film_between(empty: np.ndarray, implant: np.ndarray, bone: np.ndarray) -> np.ndarray:
+    """Empty voxels with implant before and bone behind them along an axis of the grid, or the other way round."""
+    film = np.zeros(empty.shape, dtype=bool)
+    for axis in range(3):
+        before, here, behind = ((slice(None),) * axis + (part,) for part in (slice(-2), slice(1, -1), slice(2, None)))
+        film[here] |= implant[before] & bone[behind] | bone[before] & implant[behind]
+    return film & empty
 
 
 def _bounding_box(mask: np.ndarray, margin: int = 1) -> tuple[slice, ...]:

@@ -1,6 +1,6 @@
 """How long the panel keeps the event loop waiting with a large scan: the longest pause of every step.
 
-    python Testing/Benchmarks/gui_freezes.py [--size 1024] [--steps "segment,measure"]
+    python Testing/Benchmarks/gui_freezes.py [--size 1024] [--steps "segment,measure"] [--results FOLDER]
 
 Runs in the harness of Testing/Module (slicer-core and PySide6), without Slicer's own views. A timer of 10 ms notes the
 time between two turns of the event loop: wall seconds, and CPU seconds of the main thread, which count on a busy
@@ -191,12 +191,13 @@ STEPS = ("choose_the_scan", "segment", "preview", "measure", "around_implant", "
 PAUSES = Pauses()
 
 
-def main(size: int, steps: tuple[str, ...]) -> None:
-    """One line a step."""
+def main(size: int, steps: tuple[str, ...], results: Path | None) -> None:
+    """One line a step; all of them also as a file in the folder `results`."""
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
     from harness import install, person
     from PySide6 import QtCore
 
+    from MgImplantSegLib.files import atomic_output
     from MgImplantSegLib.scene.standalone import StandaloneScene
 
     install.install_qt()
@@ -207,8 +208,11 @@ def main(size: int, steps: tuple[str, ...]) -> None:
         timer = QtCore.QTimer(interval=10, timerType=QtCore.Qt.TimerType.PreciseTimer)
         timer.timeout.connect(PAUSES.tick)
         timer.start()
-        say(f"{size}³ voxels; load of the machine {os.getloadavg()[0]:.1f}")
-        say(f"{'step':18} {'longest pause':>14} {'of CPU':>8} {'whole':>8} {'peak GB':>8}")
+        lines = [
+            f"{size}³ voxels of 16 bits; load of the machine at the start {os.getloadavg()[0]:.1f}",
+            f"{'step':18} {'longest pause':>14} {'of CPU':>8} {'whole':>8} {'peak GB':>8}",
+        ]
+        say("\n".join(lines))
         for step in steps:
             PAUSES.take()
             began = time.perf_counter()
@@ -216,11 +220,14 @@ def main(size: int, steps: tuple[str, ...]) -> None:
             person.process_events(50)
             whole, (wall, cpu) = time.perf_counter() - began, PAUSES.take()
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-            say(
-                f"{step.replace('_', ' '):18} {wall:12.2f} s {cpu:6.2f} s {whole:6.1f} s {peak:8.1f}{troubles(session)}"
-            )
+            numbers = f"{wall:12.2f} s {cpu:6.2f} s {whole:6.1f} s {peak:8.1f}"
+            lines.append(f"{step.replace('_', ' '):18} {numbers}{troubles(session)}")
+            say(lines[-1])
         session.widget.cleanup()
         application.close()
+    if results:
+        with atomic_output(results / "gui_freezes.txt") as temporary:
+            temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def opened_panel() -> Any:
@@ -248,7 +255,8 @@ def troubles(session: Session) -> str:
 
 def stand_in(words: list[str]) -> None:
     """The engine's command line: ``segment`` writes the rod; what measures does so on a small rod."""
-    words = [word for word in words if word not in ("--events", "-")]
+    for option in ("--events", "--stop-file", *["--roi"] * words.count("--roi")):
+        del words[words.index(option) : words.index(option) + 2]
     if words[0] == "segment":
         write_rod(Path(words[1]), Path(words[2]))
         say('{"event": "result", "provenance": {}, "seconds": 1}')
@@ -257,8 +265,6 @@ def stand_in(words: list[str]) -> None:
 
     for path in (Path(word) for word in words if word.endswith(".mha")):
         write_small(path)
-    while "--roi" in words:
-        del words[words.index("--roi") : words.index("--roi") + 2]
     sys.exit(engine([words[0], "--events", "-", *words[1:]]))
 
 
@@ -298,5 +304,6 @@ if __name__ == "__main__":
         parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
         parser.add_argument("--size", type=int, default=1024, help="edge of the scan in voxels")
         parser.add_argument("--steps", default=",".join(STEPS), help="names separated by commas, in this order")
+        parser.add_argument("--results", type=Path, help="folder for gui_freezes.txt")
         arguments = parser.parse_args()
-        main(arguments.size, tuple(arguments.steps.split(",")))
+        main(arguments.size, tuple(arguments.steps.split(",")), arguments.results)

@@ -79,7 +79,7 @@ def write_bundled_model(trained: Path, bundled: Path, history: Sequence[str] = (
     training["command"] = "python Testing/Benchmarks/train_bundled_model.py --processes 2 FOLDER"
     if history:
         training["history"] = list(history)
-    card = replace(card, name=NAME, weights_dtype="float16", default_postprocessing="no_bone_skin", training=training)
+    card = replace(card, name=NAME, weights_dtype="float16", default_postprocessing="clean_contact", training=training)
     save_model(bundled, card, weights)
 
 

@@ -202,6 +202,22 @@ def test_a_skin_of_bone_on_the_implant_goes_and_what_leads_away_from_it_stays(mo
     assert (tidied[solid >= 2] == solid[solid >= 2]).all()
 
 
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_film_of_one_voxel_between_implant_and_bone_is_closed_and_a_gap_of_two_stays(model, axis):
+    array = np.full((60, 44, 44), 100.0, np.float32)
+    array[20:40, 8:36, 8:36] = 900  # the implant
+    array[41:55, 8:36, 8:36] = 350  # bone, one voxel away
+    array[5:18, 8:36, 8:36] = 350  # bone, two voxels away
+    array = np.moveaxis(array, 0, axis)
+    volume = Volume(np.ascontiguousarray(array), Geometry(array.shape, (0.01,) * 3))
+    ways = [SegmentOptions(model, precision="fp32", postprocessing=name) for name in ("no_bone_skin", "clean_contact")]
+    before, after = (np.moveaxis(segment_volume(volume, way).label_map.array, axis, 0) for way in ways)
+    assert (before[40, 8:36, 8:36] == 0).all() and (after[40, 8:36, 8:36] > 0).all()
+    changed = before != after
+    changed[40] = False
+    assert not changed.any()
+
+
 def test_the_skin_does_not_depend_on_the_slabs_that_it_is_looked_for_in(monkeypatch):
     noise = ndimage.gaussian_filter(np.random.default_rng(3).standard_normal((40, 36, 33)), 2)
     body = np.hypot.reduce(np.indices(noise.shape) - 17.0) < 9
