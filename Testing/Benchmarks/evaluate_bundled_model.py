@@ -98,7 +98,8 @@ def main() -> int:
     arguments = parser.parse_args()
     model = find_model(arguments.model)
     options = SegmentOptions(model, planes=arguments.planes)
-    result: dict[str, Any] = {"planes": arguments.planes, "fusion": options.fusion, "size": arguments.size}
+    result: dict[str, Any] = {"planes": arguments.planes, "fusion": options.fusion, "size": arguments.size,
+                              "first_seed": arguments.first_seed}  # fmt: skip
     for name, cases in (
         ("simulated", own_cases(arguments.first_seed, arguments.count, arguments.size)),
         ("other_generator", other_cases(arguments.other)),
@@ -127,7 +128,9 @@ def _print_row(name: str, row: dict[str, float]) -> None:
 def _write_card(model: Path, result: dict[str, Any]) -> None:
     card, weights = load_model(model)
     means = {name: result[name]["means"] for name in ("simulated", "other_generator") if name in result}
-    metrics = card.metrics | {"unseen_explants": {"planes": result["planes"], "fusion": result["fusion"], **means}}
+    is_first = result["first_seed"] == FIRST_UNSEEN_SEED
+    name = "unseen_explants" if is_first else f"unseen_explants_from_seed_{result['first_seed']}"
+    metrics = card.metrics | {name: {"planes": result["planes"], "fusion": result["fusion"], **means}}
     save_model(model, replace(card, metrics=json_ready(metrics)), weights)
 
 
