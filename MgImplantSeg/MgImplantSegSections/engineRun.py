@@ -66,6 +66,7 @@ def runEngine(python, arguments, logPath, token, politeSeconds=None):
     :raises Cancelled: if `token` was requested.
     """
     token.check()
+    politeSeconds = politeSeconds or POLITE_SECONDS
     try:
         stopPath = Path(logPath).with_suffix(".stop")
         words = [*python.words, *arguments[:1], "--events", "-", "--stop-file", stopPath, *arguments[1:]]
@@ -78,7 +79,7 @@ def runEngine(python, arguments, logPath, token, politeSeconds=None):
     try:
         result, failure = yield from _follow(process, token, politeSeconds)
     finally:
-        process.end(politeSeconds or POLITE_SECONDS)
+        process.end(politeSeconds)
     return _outcome(process, result, failure, token)
 
 
@@ -92,7 +93,7 @@ def _follow(process, token, politeSeconds):
             yield event
         if token.requested and killAt is None:
             process.askToStop()
-            killAt = time.monotonic() + (politeSeconds or POLITE_SECONDS)
+            killAt = time.monotonic() + politeSeconds
             yield {"event": "stopping"}
         if killAt is not None and time.monotonic() > killAt:
             process.kill()

@@ -146,7 +146,7 @@ class LogicCalls:
         except MgImplantSegError:
             raise
         except Exception as error:  # whatever stops pip: the network, the disk, a package in use
-            if not [package for package in packages if pythons.version(package) is None]:
+            if not pythons.missingPackages(packages=packages):
                 return  # the PyTorch extension imports what it has installed, which may fail before a restart
             raise DependencyError(
                 _("Expected to install {packages}, got: {reason}.").format(packages=", ".join(packages), reason=error),

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import slicer
 from harness import person
 
 SLOW_ENGINE = """
@@ -31,3 +32,18 @@ def is_alive(pid):
 def wait_for_the_end_of(pids):
     """A process that was killed lasts until it gets its turn, which may take a while on a busy machine."""
     person.wait_until(lambda: not any(is_alive(pid) for pid in pids), 300)
+
+
+WAYS_TO_LEAVE = ("close the scene", "delete the node", "reload", "quit")
+
+
+def leave_by(way, widget, node):
+    """Leave work that runs on a node in one of `WAYS_TO_LEAVE`."""
+    if way == "close the scene":
+        slicer.mrmlScene.Clear(0)
+    elif way == "delete the node":
+        slicer.mrmlScene.RemoveNode(node)
+    elif way == "reload":
+        widget.cleanup()
+    else:
+        slicer.app._signals.aboutToQuit.emit()

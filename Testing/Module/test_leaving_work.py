@@ -4,7 +4,7 @@ import pytest
 import slicer
 from harness import person
 from module_cases import add_segmentation, add_volume, left_behind
-from slow_engine import wait_for_the_end_of
+from slow_engine import WAYS_TO_LEAVE, leave_by, wait_for_the_end_of
 
 from MgImplantSegLib.io import write_volume
 from MgImplantSegLib.scene.volumes import volume_of_node
@@ -39,26 +39,19 @@ def batch(widget, ui, _monkeypatch, tmp_path):
     return widget.panel.batch
 
 
-@pytest.mark.parametrize("leave", ["close the scene", "delete the segmentation", "reload", "quit"])
+@pytest.mark.parametrize("leave", WAYS_TO_LEAVE)
 @pytest.mark.parametrize("work", [measure, compare, show_3d, batch], ids=lambda work: work.__name__)
 def test_leaving_while_it_runs_leaves_no_process_and_no_file(
     work, leave, widget, measurable, slow_engine, tiny_model, monkeypatch, tmp_path
 ):
-    if work is batch and leave == "delete the segmentation":
+    if work is batch and leave == "delete the node":
         pytest.skip("batch works on files")
     widget.panel.models.add(tiny_model)
     (node,) = slicer.util.getNodesByClass("vtkMRMLSegmentationNode")
     pids = slow_engine()
     section = work(widget, measurable, monkeypatch, tmp_path)
     person.wait_until(lambda: has_begun(pids))
-    if leave == "close the scene":
-        slicer.mrmlScene.Clear(0)
-    elif leave == "delete the segmentation":
-        slicer.mrmlScene.RemoveNode(node)
-    elif leave == "reload":
-        widget.cleanup()
-    else:
-        slicer.app._signals.aboutToQuit.emit()
+    leave_by(leave, widget, node)
     person.wait_until(lambda: not section.isRunning())
     wait_for_the_end_of(pids())
     assert not left_behind() and not slicer.util.getNodesByClass("vtkMRMLTableNode")

@@ -4,10 +4,9 @@ import os
 import sys
 
 import pytest
-import slicer
 from harness import person
 from module_cases import left_behind, segmentations
-from slow_engine import LAUNCHER, wait_for_the_end_of
+from slow_engine import LAUNCHER, WAYS_TO_LEAVE, leave_by, wait_for_the_end_of
 
 
 def test_progress_shows_stage_and_time_left_and_cancel_leaves_nothing(ready, widget, slow_engine):
@@ -67,20 +66,13 @@ def test_an_engine_that_gets_no_signals_as_on_windows_stops_by_itself(ready, wid
     assert "Cancelled" in ready.segmentStatusLabel.text and not left_behind() and not segmentations()
 
 
-@pytest.mark.parametrize("leave", ["close the scene", "delete the volume", "reload", "quit"])
+@pytest.mark.parametrize("leave", WAYS_TO_LEAVE)
 def test_leaving_while_it_runs_leaves_no_process_no_file_and_no_half_result(ready, widget, slow_engine, leave):
     pids = slow_engine()
     person.click(ready.segmentButton)
     person.wait_until(lambda: "plane" in ready.segmentStatusLabel.text)
     section = widget.panel.segmentation
-    if leave == "close the scene":
-        slicer.mrmlScene.Clear(0)
-    elif leave == "delete the volume":
-        slicer.mrmlScene.RemoveNode(ready.inputVolumeSelector.currentNode())
-    elif leave == "reload":
-        widget.cleanup()
-    else:
-        slicer.app._signals.aboutToQuit.emit()
+    leave_by(leave, widget, ready.inputVolumeSelector.currentNode())
     person.wait_until(lambda: not section.isRunning())
     wait_for_the_end_of(pids())
     assert not left_behind() and not segmentations()

@@ -23,6 +23,19 @@ def scene(standalone):
 
 
 @pytest.fixture
+def made_of_surfaces(scene):
+    """A segmentation node whose segment "residual_material" is a surface, as one from an STL file."""
+    import vtk
+
+    sphere = vtk.vtkSphereSource()
+    sphere.Update()
+    node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "from surface")
+    node.SetSourceRepresentationToClosedSurface()
+    node.AddSegmentFromClosedSurfaceRepresentation(sphere.GetOutput(), "screw", [1, 0, 0], "residual_material")
+    return node
+
+
+@pytest.fixture
 def oblique_geometry():
     return Geometry((5, 6, 7), (0.012, 0.008, 0.005), (1.5, -2.25, 3.125), TURNED_LEFT_HANDED)
 

@@ -75,17 +75,10 @@ def test_segments_take_surfaces_that_are_made_already_and_are_shown(scene, ball)
     assert node.GetSegmentation().GetConversionParameter("Decimation factor") == "0.5"
 
 
-def test_putting_surfaces_leaves_a_segmentation_that_is_made_of_surfaces_as_it_is(scene, ball):
-    import vtk
-
-    sphere = vtk.vtkSphereSource()
-    sphere.Update()
-    node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "from surface")
-    node.SetSourceRepresentationToClosedSurface()
-    node.AddSegmentFromClosedSurfaceRepresentation(sphere.GetOutput(), "screw", [1, 0, 0], "residual_material")
-    polygons = sphere.GetOutput().GetNumberOfPolys()
+def test_putting_surfaces_leaves_a_segmentation_that_is_made_of_surfaces_as_it_is(made_of_surfaces, ball):
+    polygons = made_of_surfaces.GetClosedSurfaceInternalRepresentation("residual_material").GetNumberOfPolys()
     mesh = surface_of_mask(ball.array, ball.geometry)
-    assert put_closed_surfaces(node, {"residual_material": mesh}) == {"residual_material": polygons}
+    assert put_closed_surfaces(made_of_surfaces, {"residual_material": mesh}) == {"residual_material": polygons}
 
 
 def test_a_3d_view_shows_the_surfaces_that_were_put_and_makes_none_itself(standalone, explant):

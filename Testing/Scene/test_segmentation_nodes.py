@@ -144,16 +144,9 @@ def test_new_contents_take_the_place_of_the_old_ones_and_whoever_follows_the_seg
     assert not segmentation.ContainsRepresentation("Closed surface")
 
 
-def test_new_contents_make_voxels_of_a_segmentation_that_was_made_of_surfaces(scene, label_map):
-    import vtk
-
-    node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "from surface")
-    node.SetSourceRepresentationToClosedSurface()
-    ball = vtk.vtkSphereSource()
-    ball.Update()
-    node.AddSegmentFromClosedSurfaceRepresentation(ball.GetOutput(), "screw", [1, 0, 0], "screw")
-    fill_segmentation_node(node, label_map)
-    np.testing.assert_array_equal(label_map_of_node(node).array, label_map.array)
+def test_new_contents_make_voxels_of_a_segmentation_that_was_made_of_surfaces(made_of_surfaces, label_map):
+    fill_segmentation_node(made_of_surfaces, label_map)
+    np.testing.assert_array_equal(label_map_of_node(made_of_surfaces).array, label_map.array)
 
 
 def test_contents_that_nothing_explains_leave_the_node_as_it_was(scene, label_map):
