@@ -7,8 +7,9 @@ from slicer.i18n import tr as _
 from MgImplantSegLib.errors import DependencyError, MgImplantSegError
 from MgImplantSegLib.labels import Role
 from MgImplantSegLib.scene.closed_surfaces import SurfaceMethod, SurfaceSettings
+from MgImplantSegLib.scene.segments import is_made_of_surfaces
 from MgImplantSegSections import display3D
-from MgImplantSegSections.surfaceWork import isHuge, isLarge, isMadeOfSurfaces
+from MgImplantSegSections.surfaceWork import isHuge, isLarge
 from MgImplantSegSections.workbench import errorText, setEnabled
 
 
@@ -51,7 +52,7 @@ class Display3DSection:
             self._task.cancel()
             return
         node, settings = self.workbench.parameters.measuredSegmentation, self.settings()
-        if isLarge(node) and not isMadeOfSurfaces(node):
+        if isLarge(node) and not is_made_of_surfaces(node.GetSegmentation()):
             self._start(lambda token: self.workbench.logic.surfaceSteps(node, settings, token),
                         lambda polygons: self._shownText(node, polygons, settings))  # fmt: skip
         else:

@@ -7,7 +7,7 @@ from MgImplantSegLib.labels import Role
 from MgImplantSegLib.scene.closed_surfaces import SurfaceMethod, put_closed_surfaces
 from MgImplantSegLib.scene.mask_surfaces import read_mesh
 from MgImplantSegLib.scene.segmentation_grid import geometry_of_image
-from MgImplantSegLib.scene.segments import CLOSED_SURFACE, binary_image, segment_ids
+from MgImplantSegLib.scene.segments import binary_image, segment_ids
 from MgImplantSegLib.scene.volumes import array_of_image
 from MgImplantSegSections.engineRun import runEngine, sceneOf, whileWanted
 from MgImplantSegSections.exchange import ROLES_WORD, taskFolder, writeImage
@@ -30,11 +30,6 @@ def isHuge(segmentationNode):
 def _voxels(segmentationNode):
     images = _images(segmentationNode.GetSegmentation())
     return max((image.GetNumberOfPoints() for image in images.values()), default=0)
-
-
-def isMadeOfSurfaces(segmentationNode):
-    """Whether there is nothing to make, as for a segmentation from an STL file."""
-    return segmentationNode.GetSegmentation().GetSourceRepresentationName() == CLOSED_SURFACE
 
 
 def _images(segmentation):

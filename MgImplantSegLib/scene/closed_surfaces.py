@@ -10,7 +10,7 @@ from typing import Any
 from MgImplantSegLib.errors import InputError, ResourceError
 from MgImplantSegLib.events import Events
 from MgImplantSegLib.scene.meshes import facing_outward
-from MgImplantSegLib.scene.segments import CLOSED_SURFACE, binary_image, has_voxels, segment_ids
+from MgImplantSegLib.scene.segments import CLOSED_SURFACE, binary_image, has_voxels, is_made_of_surfaces, segment_ids
 
 LARGEST_AUTOMATIC_VOXELS = 200_000_000
 
@@ -71,7 +71,7 @@ def create_closed_surfaces(
     """
     settings, events = settings or SurfaceSettings(), events or Events()
     segmentation = segmentation_node.GetSegmentation()
-    if segmentation.GetSourceRepresentationName() != CLOSED_SURFACE:
+    if not is_made_of_surfaces(segmentation):
         _require_reasonable_size(segmentation_node, settings)
         segmentation_node.RemoveClosedSurfaceRepresentation()
         _set_conversion(segmentation, settings)
@@ -109,7 +109,7 @@ def put_closed_surfaces(
     from vtkmodules.vtkCommonDataModel import vtkPolyData
 
     segmentation = segmentation_node.GetSegmentation()
-    if segmentation.GetSourceRepresentationName() != CLOSED_SURFACE:
+    if not is_made_of_surfaces(segmentation):
         segmentation_node.RemoveClosedSurfaceRepresentation()
         _set_conversion(segmentation, settings or SurfaceSettings())
         # 3D views look at the first segment; once it has a surface they make those that are missing, at once

@@ -18,6 +18,11 @@ def segment_ids(segmentation: Any) -> list[str]:
     return [segmentation.GetNthSegmentID(index) for index in range(segmentation.GetNumberOfSegments())]
 
 
+def is_made_of_surfaces(segmentation: Any) -> bool:
+    """Whether its segments are surfaces by origin, as those from an STL file, and voxels only derived from them."""
+    return segmentation.GetSourceRepresentationName() == CLOSED_SURFACE
+
+
 def description(segmentation: Any, segment_id: str) -> Segment:
     """Value, name, colour and terminology of a segment, as the files of segmentations have them too."""
     segment = segmentation.GetSegment(segment_id)
