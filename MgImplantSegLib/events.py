@@ -113,9 +113,12 @@ class Task:
         eta_s = elapsed_s / self.done * (self.total - self.done) if self.done > 0 else None
         self._last_sent, self._sent_done = time.monotonic(), self.done
         self._events.emit(
-            "progress", stage=self.stage, done=self.done, total=self.total,
+            "progress",
+            stage=self.stage,
+            done=self.done,
+            total=self.total,
             eta_s=None if eta_s is None else round(max(0.0, eta_s), 1),
-        )  # fmt: skip
+        )
 
 
 def json_ready(value: Any) -> Any:

@@ -45,17 +45,33 @@ class Label:
 
 BACKGROUND = Label(0, "background", "background", Role.BACKGROUND, (0.0, 0.0, 0.0), "BG")
 BONE = Label(
-    1, "bone", "bone", Role.BONE, (0.945, 0.839, 0.569), "bone",
-    Code("SCT", "85756007", "Tissue"), Code("SCT", "3138006", "Bone"),
-)  # fmt: skip
+    1,
+    "bone",
+    "bone",
+    Role.BONE,
+    (0.945, 0.839, 0.569),
+    "bone",
+    Code("SCT", "85756007", "Tissue"),
+    Code("SCT", "3138006", "Bone"),
+)
 DEGRADATION_LAYER = Label(
-    2, "degradation_layer", "degradation layer", Role.DEGRADATION_LAYER, (0.290, 0.620, 0.900), "DL",
+    2,
+    "degradation_layer",
+    "degradation layer",
+    Role.DEGRADATION_LAYER,
+    (0.290, 0.620, 0.900),
+    "DL",
     type=Code("99MGIMPLANTSEG", "DL", "Degradation layer of implant"),
-)  # fmt: skip
+)
 RESIDUAL_MATERIAL = Label(
-    3, "residual_material", "residual material", Role.RESIDUAL_MATERIAL, (0.870, 0.420, 0.230), "RM",
+    3,
+    "residual_material",
+    "residual material",
+    Role.RESIDUAL_MATERIAL,
+    (0.870, 0.420, 0.230),
+    "RM",
     type=Code("99MGIMPLANTSEG", "RM", "Residual material of implant"),
-)  # fmt: skip
+)
 CLASSES = (BACKGROUND, BONE, DEGRADATION_LAYER, RESIDUAL_MATERIAL)
 CLASS_OF_ROLE = {label.role: label for label in CLASSES}
 IMPLANT_ROLES = (Role.DEGRADATION_LAYER, Role.RESIDUAL_MATERIAL)
@@ -115,10 +131,15 @@ class LabelScheme:
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON: values, segment IDs, names, roles, colours and the ignore value."""
         labels = [
-            {"value": label.value, "segment_id": label.segment_id, "name": label.name,
-             "role": label.role.value, "color_rgb": list(label.color_rgb)}
+            {
+                "value": label.value,
+                "segment_id": label.segment_id,
+                "name": label.name,
+                "role": label.role.value,
+                "color_rgb": list(label.color_rgb),
+            }
             for label in self.labels
-        ]  # fmt: skip
+        ]
         return {"labels": labels, "ignore_value": self.ignore_value}
 
     @classmethod

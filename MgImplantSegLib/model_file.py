@@ -31,8 +31,15 @@ FIXED_DATE = (1980, 1, 1, 0, 0, 0)
 REMEDY = "Choose a model file of this version of MgImplantSeg, or export or download the file again."
 DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, RuntimeError)
 DAMAGED_WEIGHTS = (
-    pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, IndexError, AttributeError, TypeError
-)  # fmt: skip
+    pickle.UnpicklingError,
+    RuntimeError,
+    EOFError,
+    ValueError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    TypeError,
+)
 
 
 def read_card(path: str | Path) -> ModelCard:

@@ -25,8 +25,10 @@ def resource(*parts: str) -> Path:
         if folder.joinpath(*parts).exists():
             return folder.joinpath(*parts)
     wanted = "/".join(parts)
-    raise InputError(f"Expected Resources/{wanted} in {FOLDERS[0].parent} or {FOLDERS[1].parent}, got no such file.",
-                     "Install the engine again, or work in a complete checkout.")  # fmt: skip
+    raise InputError(
+        f"Expected Resources/{wanted} in {FOLDERS[0].parent} or {FOLDERS[1].parent}, got no such file.",
+        "Install the engine again, or work in a complete checkout.",
+    )
 
 
 def bundled_models() -> dict[str, Path]:

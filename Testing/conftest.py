@@ -61,8 +61,12 @@ def other_python(tmp_path_factory) -> str:
     folder = tmp_path_factory.mktemp("other python") / "venv é"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", "--system-site-packages", folder], check=True)
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    site = subprocess.run([python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
-                          capture_output=True, text=True, check=True).stdout.strip()  # fmt: skip
+    site = subprocess.run(
+        [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
     import numpy
 
     Path(site, "packages.pth").write_text(str(Path(numpy.__file__).parents[1]), "utf-8")
@@ -90,5 +94,9 @@ def make_environment(request, tmp_path_factory) -> Callable[..., Environment]:
 
 
 KINDS = {
-    "this": Kind.THIS, "local": Kind.LOCAL, "ssh": Kind.SSH, "slurm": Kind.SLURM, "slurm through ssh": Kind.SLURM,
-}  # fmt: skip
+    "this": Kind.THIS,
+    "local": Kind.LOCAL,
+    "ssh": Kind.SSH,
+    "slurm": Kind.SLURM,
+    "slurm through ssh": Kind.SLURM,
+}

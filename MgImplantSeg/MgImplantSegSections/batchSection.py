@@ -69,9 +69,20 @@ class BatchSection:
     def arguments(self):
         """Words of the engine's command line."""
         chosen = self.workbench.parameters
-        return ["batch", self.ui.batchFolderEdit.currentPath, self.ui.batchOutputEdit.currentPath,
-                "--model", str(self._models.path()), "--planes", chosen.planes.value, "--fusion", chosen.fusion.value,
-                "--device", self._segmentation.device(), *knownWords(self._measurements.request())]  # fmt: skip
+        return [
+            "batch",
+            self.ui.batchFolderEdit.currentPath,
+            self.ui.batchOutputEdit.currentPath,
+            "--model",
+            str(self._models.path()),
+            "--planes",
+            chosen.planes.value,
+            "--fusion",
+            chosen.fusion.value,
+            "--device",
+            self._segmentation.device(),
+            *knownWords(self._measurements.request()),
+        ]
 
     def onCopyCommand(self):
         """The command that does the same elsewhere goes to the clipboard."""
@@ -104,8 +115,11 @@ class BatchSection:
         words, environment = self.arguments(), self._segmentation.runIn()
         self._task = self.workbench.start(
             lambda token: self.workbench.logic.engineSteps(words, environment, token),
-            self.onEvent, self.onDone, self.onFailed, lambda: self._end(_("Cancelled; finished scans stay finished.")),
-        )  # fmt: skip
+            self.onEvent,
+            self.onDone,
+            self.onFailed,
+            lambda: self._end(_("Cancelled; finished scans stay finished.")),
+        )
         self.refresh()
 
     def onEvent(self, event):
@@ -143,8 +157,11 @@ class BatchSection:
             return
         missing = self.missing()
         self.ui.batchStartButton.text = _("Cancel") if self.isRunning() else _("Start")
-        setEnabled(self.ui.batchStartButton, [] if self.isRunning() else missing,
-                   _("Segment and measure one after the other; finished and unchanged scans are skipped."))  # fmt: skip
+        setEnabled(
+            self.ui.batchStartButton,
+            [] if self.isRunning() else missing,
+            _("Segment and measure one after the other; finished and unchanged scans are skipped."),
+        )
         setEnabled(
             self.ui.copyBatchCommandButton, missing, _("Copy the command that does the same on another computer.")
         )

@@ -33,9 +33,15 @@ class ChildProcess:
         self._atEnd = False
         try:
             self._process = subprocess.Popen(
-                [str(word) for word in command], env=environment, cwd=str(workingFolder), bufsize=0,
-                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self._log, **_ownGroup(),
-            )  # fmt: skip
+                [str(word) for word in command],
+                env=environment,
+                cwd=str(workingFolder),
+                bufsize=0,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=self._log,
+                **_ownGroup(),
+            )
         except OSError:
             self._log.close()
             raise

@@ -24,8 +24,11 @@ class ClassMapping:
 
     def missing(self):
         """Segments of which it is not known what they are."""
-        return [_("what the segment \"{name}\" is (class mapping)").format(name=name)
-                for _id, name, role in self._segments() if role is None]  # fmt: skip
+        return [
+            _('what the segment "{name}" is (class mapping)').format(name=name)
+            for _id, name, role in self._segments()
+            if role is None
+        ]
 
     def refresh(self):
         """Show the segments of the chosen segmentation."""
@@ -66,8 +69,9 @@ class ClassMapping:
         segmentation = node.GetSegmentation()
         return [
             (entry, segmentation.GetSegment(entry).GetName(), roleOf(node, entry))
-            for entry in segment_ids(segmentation) if entry not in IGNORED_IDS
-        ]  # fmt: skip
+            for entry in segment_ids(segmentation)
+            if entry not in IGNORED_IDS
+        ]
 
 
 class _Listener:
@@ -83,6 +87,8 @@ class _Listener:
 def roleText(role):
     """What people read for a role."""
     return {
-        Role.BONE: _("bone"), Role.DEGRADATION_LAYER: _("degradation layer"),
-        Role.RESIDUAL_MATERIAL: _("residual material"), Role.BACKGROUND: _("left out"),
-    }[role]  # fmt: skip
+        Role.BONE: _("bone"),
+        Role.DEGRADATION_LAYER: _("degradation layer"),
+        Role.RESIDUAL_MATERIAL: _("residual material"),
+        Role.BACKGROUND: _("left out"),
+    }[role]

@@ -50,8 +50,11 @@ class CompareSection:
         self._progress.begin(_("Starting…"))
         self._task = self.workbench.start(
             lambda token: self.workbench.logic.compareSteps(reference, others, request, token),
-            self._progress.show, self.onCompared, self.onFailed, lambda: self._end(_("Cancelled.")),
-        )  # fmt: skip
+            self._progress.show,
+            self.onCompared,
+            self.onFailed,
+            lambda: self._end(_("Cancelled.")),
+        )
         self.refresh()
 
     def onCompared(self, tableNode):
@@ -75,8 +78,11 @@ class CompareSection:
         if self.ui.compareTableView.mrmlTableNode() is not table:
             self.ui.compareTableView.setMRMLTableNode(table)
         self.ui.compareButton.text = _("Cancel") if self.isRunning() else _("Compare")
-        setEnabled(self.ui.compareButton, [] if self.isRunning() else self.missing(),
-                   _("IoU for each class, and DR, BIC and BV/TV with their deviation."))  # fmt: skip
+        setEnabled(
+            self.ui.compareButton,
+            [] if self.isRunning() else self.missing(),
+            _("IoU for each class, and DR, BIC and BV/TV with their deviation."),
+        )
         setEnabled(
             self.ui.compareCsvButton, [] if table is not None else [_("a comparison")], _("Write the comparison.")
         )

@@ -28,8 +28,11 @@ class Display3DSection:
     def opacities(self):
         """Opacity by role, as the sliders say."""
         chosen = self.workbench.parameters
-        return {Role.BONE: chosen.boneOpacity, Role.DEGRADATION_LAYER: chosen.layerOpacity,
-                Role.RESIDUAL_MATERIAL: chosen.metalOpacity}  # fmt: skip
+        return {
+            Role.BONE: chosen.boneOpacity,
+            Role.DEGRADATION_LAYER: chosen.layerOpacity,
+            Role.RESIDUAL_MATERIAL: chosen.metalOpacity,
+        }
 
     def settings(self):
         """Surface settings as chosen; the user has asked, so large ones are made too, decimated unless told otherwise.
@@ -39,8 +42,9 @@ class Display3DSection:
         chosen = self.workbench.parameters
         if chosen.decimation == 0 and isHuge(chosen.measuredSegmentation):
             chosen.decimation = display3D.DECIMATION_OF_HUGE
-        return SurfaceSettings(SurfaceMethod(chosen.surfaceMethod.value), decimation=chosen.decimation,
-                               even_if_large=True)  # fmt: skip
+        return SurfaceSettings(
+            SurfaceMethod(chosen.surfaceMethod.value), decimation=chosen.decimation, even_if_large=True
+        )
 
     def isRunning(self):
         """Whether surfaces are being made beside the GUI."""
@@ -53,8 +57,10 @@ class Display3DSection:
             return
         node, settings = self.workbench.parameters.measuredSegmentation, self.settings()
         if isLarge(node) and not is_made_of_surfaces(node.GetSegmentation()):
-            self._start(lambda token: self.workbench.logic.surfaceSteps(node, settings, token),
-                        lambda polygons: self._shownText(node, polygons, settings))  # fmt: skip
+            self._start(
+                lambda token: self.workbench.logic.surfaceSteps(node, settings, token),
+                lambda polygons: self._shownText(node, polygons, settings),
+            )
         else:
             show = self.workbench.logic.showIn3D
             self._try(lambda: self._polygonsText(show(node, settings, self.opacities()), settings))
@@ -101,8 +107,10 @@ class Display3DSection:
         if display3D.hasSurfaces(node) or not isLarge(node):
             self._try(lambda: self._pictureText(node, path))
         elif not self.isRunning():
-            self._start(lambda token: self.workbench.logic.surfaceSteps(node, settings, token),
-                        lambda polygons: self._pictureText(node, path))  # fmt: skip
+            self._start(
+                lambda token: self.workbench.logic.surfaceSteps(node, settings, token),
+                lambda polygons: self._pictureText(node, path),
+            )
 
     def _pictureText(self, node, path):
         try:
@@ -116,8 +124,11 @@ class Display3DSection:
 
     def refresh(self):
         """States of the buttons."""
-        missing = [] if self.workbench.parameters.measuredSegmentation is not None else [
-            _("a segmentation (section 3 makes one, section 4 chooses one)")]  # fmt: skip
+        missing = (
+            []
+            if self.workbench.parameters.measuredSegmentation is not None
+            else [_("a segmentation (section 3 makes one, section 4 chooses one)")]
+        )
         resting = [_("the end of what runs now")] if self.isRunning() else []
         if self.isRunning():
             self.ui.show3DButton.text = _("Cancel")

@@ -74,8 +74,9 @@ def runEngine(python, arguments, logPath, token, politeSeconds=None):
     except OSError as error:
         raise EngineError(
             _("Expected to start {program}, got: {reason}.").format(program=python.words[0], reason=error.strerror),
-            _("Choose another environment in section 8."), "dependency",
-        ) from error  # fmt: skip
+            _("Choose another environment in section 8."),
+            "dependency",
+        ) from error
     try:
         result, failure = yield from _follow(process, token, politeSeconds)
     finally:
@@ -112,8 +113,10 @@ def _outcome(process, result, failure, token):
         raise EngineError(failure.get("message", ""), failure.get("remedy", ""), failure.get("kind", "error"), log)
     raise EngineError(
         _("Expected the engine to end with a result, got exit code {code}.").format(code=code),
-        _("The log below says more; please report it if it does not help."), "crash", log,
-    )  # fmt: skip
+        _("The log below says more; please report it if it does not help."),
+        "crash",
+        log,
+    )
 
 
 def sceneOf(node):

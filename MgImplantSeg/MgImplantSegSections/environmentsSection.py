@@ -32,10 +32,13 @@ class EnvironmentsSection:
         table.horizontalHeader().setStretchLastSection(True)
         table.setEditTriggers(qt.QTableWidget.NoEditTriggers)
         for button, slot in (
-            (self.ui.addEnvironmentButton, self.onAdd), (self.ui.removeEnvironmentButton, self.onRemove),
-            (self.ui.testEnvironmentButton, self.onTest), (self.ui.installTorchButton, self.onInstallTorch),
-            (self.ui.removeDownloadsButton, self.onRemoveDownloads), (self.ui.copyCitationButton, self.onCopyCitation),
-        ):  # fmt: skip
+            (self.ui.addEnvironmentButton, self.onAdd),
+            (self.ui.removeEnvironmentButton, self.onRemove),
+            (self.ui.testEnvironmentButton, self.onTest),
+            (self.ui.installTorchButton, self.onInstallTorch),
+            (self.ui.removeDownloadsButton, self.onRemoveDownloads),
+            (self.ui.copyCitationButton, self.onCopyCitation),
+        ):
             button.connect("clicked(bool)", slot)
         table.connect("itemSelectionChanged()", self.refresh)
         self.ui.citationLabel.text = CITATION
@@ -103,8 +106,11 @@ class EnvironmentsSection:
         self.ui.environmentStatusLabel.text = _("Testing {name}…").format(name=pythons.text(name))
         self._task = self.workbench.start(
             lambda token: self.workbench.logic.engineSteps(["jobs", "environments", "test", name], None, token),
-            lambda event: None, self.onTested, self.onFailed, self.refresh,
-        )  # fmt: skip
+            lambda event: None,
+            self.onTested,
+            self.onFailed,
+            self.refresh,
+        )
         self.refresh()
 
     def onTested(self, result):
@@ -148,8 +154,11 @@ class EnvironmentsSection:
         name = self.selected()
         selected = [] if name is not None else [_("a selected row")]
         running = self._task is not None and self._task.isRunning
-        setEnabled(self.ui.testEnvironmentButton, selected + ([_("the end of the test")] if running else []),
-                   _("Check Python, packages, devices and memory there."))  # fmt: skip
+        setEnabled(
+            self.ui.testEnvironmentButton,
+            selected + ([_("the end of the test")] if running else []),
+            _("Check Python, packages, devices and memory there."),
+        )
         own = [_("a row other than Slicer's own Python")] if name == pythons.OWN else []
         setEnabled(self.ui.removeEnvironmentButton, selected + own, _("Forget the selected environment."))
 

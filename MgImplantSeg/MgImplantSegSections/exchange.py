@@ -24,12 +24,29 @@ from MgImplantSegLib.volume import LabelMap
 
 SLAB_BYTES = 1 << 25
 SCHEME_KEY = "MgImplantSeg_LabelScheme"
-TYPE_OF_DTYPE = {"i1": "MET_CHAR", "u1": "MET_UCHAR", "i2": "MET_SHORT", "u2": "MET_USHORT", "i4": "MET_INT",
-                 "u4": "MET_UINT", "f4": "MET_FLOAT", "f8": "MET_DOUBLE"}  # fmt: skip
+TYPE_OF_DTYPE = {
+    "i1": "MET_CHAR",
+    "u1": "MET_UCHAR",
+    "i2": "MET_SHORT",
+    "u2": "MET_USHORT",
+    "i4": "MET_INT",
+    "u4": "MET_UINT",
+    "f4": "MET_FLOAT",
+    "f8": "MET_DOUBLE",
+}
 DTYPE_OF_TYPE = {
-    "int8": "i1", "uint8": "u1", "unsigned char": "u1", "uchar": "u1", "int16": "i2", "short": "i2", "uint16": "u2",
-    "unsigned short": "u2", "int32": "i4", "int": "i4", "uint32": "u4",
-}  # fmt: skip
+    "int8": "i1",
+    "uint8": "u1",
+    "unsigned char": "u1",
+    "uchar": "u1",
+    "int16": "i2",
+    "short": "i2",
+    "uint16": "u2",
+    "unsigned short": "u2",
+    "int32": "i4",
+    "int": "i4",
+    "uint32": "u4",
+}
 VALUE_OF_ROLE = {label.role: label.value for label in CLASSES}
 IGNORED_VALUE = 255
 ROLES_WORD = ",".join([*(f"{value}={role.value}" for role, value in VALUE_OF_ROLE.items()), f"{IGNORED_VALUE}=ignore"])
@@ -105,15 +122,21 @@ def readLabels(path, geometry, token, provenance=None):
 
 def _header(typeName, geometry):
     numbers = {
-        "TransformMatrix": geometry.direction_matrix.T.ravel(), "Offset": geometry.origin_lps_mm,
+        "TransformMatrix": geometry.direction_matrix.T.ravel(),
+        "Offset": geometry.origin_lps_mm,
         "ElementSpacing": geometry.spacing_zyx_mm[::-1],
-    }  # fmt: skip
+    }
     lines = [
-        "ObjectType = Image", "NDims = 3", "BinaryData = True", "BinaryDataByteOrderMSB = False",
-        "CompressedData = False", *(f"{name} = {' '.join(f'{n:.17g}' for n in row)}" for name, row in numbers.items()),
-        f"DimSize = {' '.join(str(n) for n in geometry.shape_zyx[::-1])}", f"ElementType = {typeName}",
+        "ObjectType = Image",
+        "NDims = 3",
+        "BinaryData = True",
+        "BinaryDataByteOrderMSB = False",
+        "CompressedData = False",
+        *(f"{name} = {' '.join(f'{n:.17g}' for n in row)}" for name, row in numbers.items()),
+        f"DimSize = {' '.join(str(n) for n in geometry.shape_zyx[::-1])}",
+        f"ElementType = {typeName}",
         "ElementDataFile = LOCAL",
-    ]  # fmt: skip
+    ]
     return "\n".join(lines) + "\n"
 
 

@@ -12,9 +12,17 @@ from MgImplantSegSections.workbench import errorText, sizeText
 UNSET_TOLERANCE_MM = 1e-6
 NOTABLE_ANISOTROPY = 1.01
 NOTABLE_SPACING_RATIO = 2.0
-TYPE_TEXT = {"unsigned char": "8-bit", "signed char": "8-bit", "char": "8-bit", "short": "16-bit",
-             "unsigned short": "16-bit", "int": "32-bit", "unsigned int": "32-bit", "float": "32-bit float",
-             "double": "64-bit float"}  # fmt: skip
+TYPE_TEXT = {
+    "unsigned char": "8-bit",
+    "signed char": "8-bit",
+    "char": "8-bit",
+    "short": "16-bit",
+    "unsigned short": "16-bit",
+    "int": "32-bit",
+    "unsigned int": "32-bit",
+    "float": "32-bit float",
+    "double": "64-bit float",
+}
 
 
 class InputSection:
@@ -99,8 +107,12 @@ class InputSection:
             return [errorText(error)]
         spacings = geometry.spacing_zyx_mm
         if all(abs(spacing - 1) < UNSET_TOLERANCE_MM for spacing in spacings):
-            return [_("The voxel size is 1 mm, which means that it is not set. Set it below: nothing that is measured "
-                      "would be right.")]  # fmt: skip
+            return [
+                _(
+                    "The voxel size is 1 mm, which means that it is not set. Set it below: nothing that is measured "
+                    "would be right."
+                )
+            ]
         found = []
         if max(spacings) > NOTABLE_ANISOTROPY * min(spacings):
             found.append(_("The voxels are not cubes. They are resampled for the network."))
@@ -109,10 +121,11 @@ class InputSection:
             ratio = min(spacings) * 1000 / card.preprocessing.spacing_um
             if not 1 / NOTABLE_SPACING_RATIO <= ratio <= NOTABLE_SPACING_RATIO:
                 found.append(
-                    _("The model was trained with voxels of {model:g} µm; this scan has {scan:g} µm. Check the result "
-                      "with care, or choose another model.").format(
-                        model=card.preprocessing.spacing_um, scan=min(spacings) * 1000)
-                )  # fmt: skip
+                    _(
+                        "The model was trained with voxels of {model:g} µm; this scan has {scan:g} µm. Check the "
+                        "result with care, or choose another model."
+                    ).format(model=card.preprocessing.spacing_um, scan=min(spacings) * 1000)
+                )
         return found
 
     def _warn(self, texts):
@@ -127,6 +140,8 @@ def infoText(node):
     spacing = f"{spacings[0]:.4g}" if isCube else "×".join(f"{value:.4g}" for value in spacings)
     byteCount = image.GetNumberOfPoints() * image.GetScalarSize() * image.GetNumberOfScalarComponents()
     return _("{size} voxels, {spacing} µm, {kind}, {bytes}").format(
-        size="×".join(str(n) for n in image.GetDimensions()), spacing=spacing,
-        kind=TYPE_TEXT.get(image.GetScalarTypeAsString(), image.GetScalarTypeAsString()), bytes=sizeText(byteCount),
-    )  # fmt: skip
+        size="×".join(str(n) for n in image.GetDimensions()),
+        spacing=spacing,
+        kind=TYPE_TEXT.get(image.GetScalarTypeAsString(), image.GetScalarTypeAsString()),
+        bytes=sizeText(byteCount),
+    )

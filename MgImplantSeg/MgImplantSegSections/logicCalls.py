@@ -24,8 +24,9 @@ CHART_REFERENCE = "MgImplantSeg.Chart"
 class LogicCalls:
     """Mixed into `MgImplantSegLogic`. Calls that wait keep the application alive meanwhile."""
 
-    def segment(self, volumeNode, modelPath=None, planes="9", fusion="soft", device="auto", environment=None,
-                roiNode=None):  # fmt: skip
+    def segment(
+        self, volumeNode, modelPath=None, planes="9", fusion="soft", device="auto", environment=None, roiNode=None
+    ):
         """Segment a volume and wait; returns the new segmentation node.
 
         :param modelPath: a model file, or the name of a bundled model; the default model without it.
@@ -37,17 +38,30 @@ class LogicCalls:
         request = SegmentRequest(find_model(modelPath), planes, fusion, device, roiNode)
         return _wait(self.segmentSteps(volumeNode, request, environment, CancelToken()))
 
-    def quantify(self, segmentationNode, initialNode=None, initialVolumeMm3=None, initialAreaMm2=None, days=None,
-                 roiNodes=(), distanceMm=0.5):  # fmt: skip
+    def quantify(
+        self,
+        segmentationNode,
+        initialNode=None,
+        initialVolumeMm3=None,
+        initialAreaMm2=None,
+        days=None,
+        roiNodes=(),
+        distanceMm=0.5,
+    ):
         """Measure a segmentation and wait; returns the table node and the list of measures.
 
         :param initialNode: segmentation (or closed surface model) of the screw before implantation.
         """
         isModel = initialNode is not None and initialNode.IsA("vtkMRMLModelNode")
         request = QuantifyRequest(
-            None if isModel else initialNode, initialNode if isModel else None, initialVolumeMm3, initialAreaMm2, days,
-            tuple(roiNodes), distanceMm,
-        )  # fmt: skip
+            None if isModel else initialNode,
+            initialNode if isModel else None,
+            initialVolumeMm3,
+            initialAreaMm2,
+            days,
+            tuple(roiNodes),
+            distanceMm,
+        )
         tableNode, report = _wait(self.quantifySteps(segmentationNode, request, CancelToken()))
         return tableNode, list(report.measures)
 
@@ -115,8 +129,10 @@ class LogicCalls:
         report = reportOfTable(tableNode)
         series = [entry for entry in (report.series if report else ()) if entry.symbol == PROFILE_SYMBOL]
         if not series:
-            raise InputError(_("Expected a table of measures with a profile of BV/TV, got none."),
-                             _("Compute the measures of a segmentation with an implant."))  # fmt: skip
+            raise InputError(
+                _("Expected a table of measures with a profile of BV/TV, got none."),
+                _("Compute the measures of a segmentation with an implant."),
+            )
         return add_chart(tableNode.GetScene(), series, _("Bone volume over the distance from the implant"))
 
     def loadSampleData(self):
@@ -150,9 +166,11 @@ class LogicCalls:
                 return  # the PyTorch extension imports what it has installed, which may fail before a restart
             raise DependencyError(
                 _("Expected to install {packages}, got: {reason}.").format(packages=", ".join(packages), reason=error),
-                _("The Python console has the whole log. Start Slicer again and try once more, or use another "
-                  "environment."),
-            ) from error  # fmt: skip
+                _(
+                    "The Python console has the whole log. Start Slicer again and try once more, or use another "
+                    "environment."
+                ),
+            ) from error
 
 
 def _installTorch():

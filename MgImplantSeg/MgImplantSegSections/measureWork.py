@@ -144,8 +144,11 @@ def measureArguments(request, folder):
 def knownWords(request):
     """Words of the command line for what is typed and how to measure: all that holds for any scan."""
     words = ["--distance-mm", f"{request.distanceMm:.10g}", *methodWords(request)]
-    typed = {"--days": request.days, "--initial-volume-mm3": request.initialVolumeMm3,
-             "--initial-area-mm2": request.initialAreaMm2}  # fmt: skip
+    typed = {
+        "--days": request.days,
+        "--initial-volume-mm3": request.initialVolumeMm3,
+        "--initial-area-mm2": request.initialAreaMm2,
+    }
     for option, value in typed.items():
         words += [] if value is None else [option, f"{value:.10g}"]
     return words
@@ -165,8 +168,10 @@ def _volumeAndArea(modelNode):
     mesh = modelNode.GetPolyData()
     volume = abs(enclosed_volume_mm3(mesh)) if mesh is not None else 0.0
     if not volume > 0:
-        raise InputError(_("Expected a closed surface of the screw, got {name} without volume.").format(
-            name=modelNode.GetName()), _("Choose another model or type the numbers."))  # fmt: skip
+        raise InputError(
+            _("Expected a closed surface of the screw, got {name} without volume.").format(name=modelNode.GetName()),
+            _("Choose another model or type the numbers."),
+        )
     triangles = vtk.vtkTriangleFilter()
     triangles.SetInputData(mesh)
     properties = vtk.vtkMassProperties()
@@ -177,8 +182,10 @@ def _volumeAndArea(modelNode):
 def rolesOf(segmentationNode):
     """Roles that the user has given to segments, by segment ID."""
     text = segmentationNode.GetAttribute(ROLES_ATTRIBUTE)
-    known = {segmentationNode.GetSegmentation().GetNthSegmentID(index)
-             for index in range(segmentationNode.GetSegmentation().GetNumberOfSegments())}  # fmt: skip
+    known = {
+        segmentationNode.GetSegmentation().GetNthSegmentID(index)
+        for index in range(segmentationNode.GetSegmentation().GetNumberOfSegments())
+    }
     return {key: Role(value) for key, value in json.loads(text or "{}").items() if key in known}
 
 
@@ -227,10 +234,14 @@ def reportFromDict(data):
     """The `QuantificationReport` of what ``quantify --json`` writes."""
     measures = tuple(_measure(entry) for entry in data["measures"])
     series = tuple(
-        Series(**{**entry, **{name: tuple(_number(value) for value in entry[name])
-                              for name in ("x_low", "x_high", "values")}})
+        Series(
+            **{
+                **entry,
+                **{name: tuple(_number(value) for value in entry[name]) for name in ("x_low", "x_high", "values")},
+            }
+        )
         for entry in data.get("series", ())
-    )  # fmt: skip
+    )
     return QuantificationReport(measures, data["inputs"], series)
 
 
@@ -247,5 +258,9 @@ def _number(value):
 def _readableInputs(inputs, segmentationNode, request):
     """The inputs with names of nodes in place of temporary paths."""
     initial = request.initialNode or request.initialModelNode
-    return {**inputs, "segmentation": segmentationNode.GetName(), "rois": [node.GetName() for node in request.roiNodes],
-            **({"initial": initial.GetName()} if initial is not None else {})}  # fmt: skip
+    return {
+        **inputs,
+        "segmentation": segmentationNode.GetName(),
+        "rois": [node.GetName() for node in request.roiNodes],
+        **({"initial": initial.GetName()} if initial is not None else {}),
+    }

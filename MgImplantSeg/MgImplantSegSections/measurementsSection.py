@@ -48,10 +48,17 @@ class MeasurementsSection:
         return QuantifyRequest(
             chosen.initialSegmentation if kind == InitialKind("segmentation") else None,
             chosen.initialModel if kind == InitialKind("model") else None,
-            (chosen.initialVolumeMm3 or None) if typed else None, (chosen.initialAreaMm2 or None) if typed else None,
-            chosen.days or None, tuple(roiNodes(chosen)), chosen.distanceMm, chosen.surfaceArea.value,
-            chosen.rateForm.value, chosen.contactMethod.value, chosen.closeCracksMm, chosen.allMeasures,
-        )  # fmt: skip
+            (chosen.initialVolumeMm3 or None) if typed else None,
+            (chosen.initialAreaMm2 or None) if typed else None,
+            chosen.days or None,
+            tuple(roiNodes(chosen)),
+            chosen.distanceMm,
+            chosen.surfaceArea.value,
+            chosen.rateForm.value,
+            chosen.contactMethod.value,
+            chosen.closeCracksMm,
+            chosen.allMeasures,
+        )
 
     def isRunning(self):
         """Whether measures are being computed."""
@@ -83,8 +90,11 @@ class MeasurementsSection:
         self._progress.begin(_("Starting…"))
         self._task = self.workbench.start(
             lambda token: self.workbench.logic.quantifySteps(node, request, token),
-            self._progress.show, self.onComputed, self.onFailed, self.onCancelled,
-        )  # fmt: skip
+            self._progress.show,
+            self.onComputed,
+            self.onFailed,
+            self.onCancelled,
+        )
         self.refresh()
 
     def onComputed(self, result):
@@ -142,19 +152,33 @@ class MeasurementsSection:
         node, rois = chosen.measuredSegmentation, roiNodes(chosen)
         voxelEvents = [getattr(slicer.vtkSegmentation, name) for name in VOXELS_CHANGED]
         self._observe("voxels", [node.GetSegmentation()] if node is not None else [], voxelEvents, self.onVoxelsChanged)
-        self._observe("names", [node.GetSegmentation()] if node is not None else [],
-                      [slicer.vtkSegmentation.SegmentModified], self.onSegmentsRenamed)  # fmt: skip
+        self._observe(
+            "names",
+            [node.GetSegmentation()] if node is not None else [],
+            [slicer.vtkSegmentation.SegmentModified],
+            self.onSegmentsRenamed,
+        )
         moved = [*rois, *([node] if node is not None else [])]
-        self._observe("places", moved, [slicer.vtkMRMLTransformableNode.TransformModifiedEvent, "ModifiedEvent"],
-                      self.onInputsMoved)  # fmt: skip
+        self._observe(
+            "places",
+            moved,
+            [slicer.vtkMRMLTransformableNode.TransformModifiedEvent, "ModifiedEvent"],
+            self.onInputsMoved,
+        )
 
     def _showInitialWidgets(self):
         kind = self.workbench.parameters.initialKind.value
         ui = self.ui
-        rows = {"segmentation": (ui.initialSegmentationSelector, ui.initialSegmentationSelectorLabel),
-                "model": (ui.initialModelSelector, ui.initialModelSelectorLabel),
-                "typed": (ui.initialVolumeSpinBox, ui.initialVolumeSpinBoxLabel, ui.initialAreaSpinBox,
-                          ui.initialAreaSpinBoxLabel)}  # fmt: skip
+        rows = {
+            "segmentation": (ui.initialSegmentationSelector, ui.initialSegmentationSelectorLabel),
+            "model": (ui.initialModelSelector, ui.initialModelSelectorLabel),
+            "typed": (
+                ui.initialVolumeSpinBox,
+                ui.initialVolumeSpinBoxLabel,
+                ui.initialAreaSpinBox,
+                ui.initialAreaSpinBoxLabel,
+            ),
+        }
         for name, widgets in rows.items():
             for widget in widgets:
                 self.workbench.setVisible(widget, name == kind)

@@ -30,8 +30,10 @@ def undefinedTexts(tableNode):
     symbols = {measure.note: [] for measure in undefined}
     for measure in undefined:
         symbols[measure.note].append(measure.symbol)
-    return [_("{symbols}: {note}").format(symbols=", ".join(dict.fromkeys(found)), note=note)
-            for note, found in symbols.items()]  # fmt: skip
+    return [
+        _("{symbols}: {note}").format(symbols=", ".join(dict.fromkeys(found)), note=note)
+        for note, found in symbols.items()
+    ]
 
 
 def tableText(tableNode):

@@ -46,8 +46,10 @@ def add(path):
     readCard(path)
     target = folder() / Path(path).name
     if target.exists():
-        raise InputError(_("Expected a new model, got {name}, which is there already.").format(name=target.name),
-                         _("Delete the old one first."))  # fmt: skip
+        raise InputError(
+            _("Expected a new model, got {name}, which is there already.").format(name=target.name),
+            _("Delete the old one first."),
+        )
     with atomic_output(target) as temporary:
         shutil.copyfile(path, temporary)
     return target
@@ -80,9 +82,12 @@ def cardHtml(card):
         (_("Voxel size"), _("{um:g} µm").format(um=card.preprocessing.spacing_um)),
         (_("Classes"), ", ".join(label.name for label in card.label_scheme.labels)),
         (_("Trained on planes"), ", ".join(card.training_planes)),
-        *_rows(_("Metrics"), card.metrics), *_rows(_("Training"), card.training),
-        (_("Intended use"), card.intended_use), (_("Licence"), card.licence), (_("Created"), card.created),
-    ]  # fmt: skip
+        *_rows(_("Metrics"), card.metrics),
+        *_rows(_("Training"), card.training),
+        (_("Intended use"), card.intended_use),
+        (_("Licence"), card.licence),
+        (_("Created"), card.created),
+    ]
     cells = "".join(
         f"<tr><td><b>{_escaped(name)}</b>&nbsp;</td><td>{_escaped(text)}</td></tr>" for name, text in rows if text
     )

@@ -44,24 +44,36 @@ def fusionNames():
 
 
 TEXT_OF_CHOICE = {
-    ("Planes", "1"): _("1 plane (preview)"), ("Planes", "3"): _("3 planes"), ("Planes", "9"): _("9 planes (best)"),
-    ("Planes", "rc"): _("rc: slices along the first axis"), ("Planes", "cp"): _("cp: slices along the second axis"),
+    ("Planes", "1"): _("1 plane (preview)"),
+    ("Planes", "3"): _("3 planes"),
+    ("Planes", "9"): _("9 planes (best)"),
+    ("Planes", "rc"): _("rc: slices along the first axis"),
+    ("Planes", "cp"): _("cp: slices along the second axis"),
     ("Planes", "pr"): _("pr: slices along the third axis"),
-    ("Fusion", "soft"): _("Soft voting"), ("Fusion", "majority"): _("Majority voting"),
-    ("SurfaceArea", "smoothed-mesh"): _("Smoothed mesh"), ("SurfaceArea", "crofton"): _("Crofton"),
+    ("Fusion", "soft"): _("Soft voting"),
+    ("Fusion", "majority"): _("Majority voting"),
+    ("SurfaceArea", "smoothed-mesh"): _("Smoothed mesh"),
+    ("SurfaceArea", "crofton"): _("Crofton"),
     ("SurfaceArea", "voxel-faces"): _("Voxel faces"),
     ("SurfaceArea", "raw-mesh"): _("Raw mesh"),
     ("RateForm", "initial-area"): _("Initial area"),
     ("RateForm", "mean-area"): _("Mean of initial and residual area"),
-    ("ContactMethod", "faces"): _("Voxel faces (6 neighbours)"), ("ContactMethod", "mesh"): _("Smoothed mesh"),
-    ("ContactMethod", "18-neighbours"): _("18 neighbours"), ("ContactMethod", "26-neighbours"): _("26 neighbours"),
-    ("ContactMethod", "crofton"): _("Crofton"), ("ContactMethod", "distance"): _("Bone within a distance"),
-    ("InitialKind", "none"): _("Not known"), ("InitialKind", "segmentation"): _("Segmentation"),
-    ("InitialKind", "model"): _("Surface model"), ("InitialKind", "typed"): _("Typed volume and area"),
-    ("SurfaceKind", "0"): _("Flying edges"), ("SurfaceKind", "1"): _("Surface nets (faster)"),
-    ("SurfaceColor", "plain"): _("By class"), ("SurfaceColor", "contact"): _("Contact with bone"),
+    ("ContactMethod", "faces"): _("Voxel faces (6 neighbours)"),
+    ("ContactMethod", "mesh"): _("Smoothed mesh"),
+    ("ContactMethod", "18-neighbours"): _("18 neighbours"),
+    ("ContactMethod", "26-neighbours"): _("26 neighbours"),
+    ("ContactMethod", "crofton"): _("Crofton"),
+    ("ContactMethod", "distance"): _("Bone within a distance"),
+    ("InitialKind", "none"): _("Not known"),
+    ("InitialKind", "segmentation"): _("Segmentation"),
+    ("InitialKind", "model"): _("Surface model"),
+    ("InitialKind", "typed"): _("Typed volume and area"),
+    ("SurfaceKind", "0"): _("Flying edges"),
+    ("SurfaceKind", "1"): _("Surface nets (faster)"),
+    ("SurfaceColor", "plain"): _("By class"),
+    ("SurfaceColor", "contact"): _("Contact with bone"),
     ("SurfaceColor", "depth"): _("Depth of degradation"),
-}  # fmt: skip
+}
 
 
 def choice(name, values):

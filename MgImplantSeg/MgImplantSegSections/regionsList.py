@@ -41,8 +41,11 @@ class RegionsList:
         node, distanceMm = self.workbench.parameters.measuredSegmentation, self.workbench.parameters.distanceMm
         self._task = self.workbench.start(
             lambda token: roiAroundSteps(node, distanceMm, token),
-            lambda event: None, self.onFound, self.onFailed, self.refreshButtons,
-        )  # fmt: skip
+            lambda event: None,
+            self.onFound,
+            self.onFailed,
+            self.refreshButtons,
+        )
         self.ui.measuresStateLabel.text = _("Looking for the implant…")
         self.refreshButtons()
 
@@ -84,13 +87,22 @@ class RegionsList:
             return
         missing = [] if self.workbench.parameters.measuredSegmentation is not None else [_("a segmentation")]
         missing += [_("the end of the search for the implant")] if self.isLooking() else []
-        setEnabled(self.ui.addRoiAroundButton, missing,
-                   _("Place a ROI on the implant's oriented bounding box plus the shell's thickness."))  # fmt: skip
+        setEnabled(
+            self.ui.addRoiAroundButton,
+            missing,
+            _("Place a ROI on the implant's oriented bounding box plus the shell's thickness."),
+        )
         chosen = self.ui.roiSelector.currentNode()
-        setEnabled(self.ui.addRoiButton, [] if chosen is not None else [_("a ROI chosen to the left")],
-                   _("Add the chosen ROI to the list."))  # fmt: skip
-        setEnabled(self.ui.removeRoiButton, [] if self.ui.roiTable.currentRow() >= 0 else [_("a selected row")],
-                   _("Take the selected ROI out of the list; the ROI stays in the scene."))  # fmt: skip
+        setEnabled(
+            self.ui.addRoiButton,
+            [] if chosen is not None else [_("a ROI chosen to the left")],
+            _("Add the chosen ROI to the list."),
+        )
+        setEnabled(
+            self.ui.removeRoiButton,
+            [] if self.ui.roiTable.currentRow() >= 0 else [_("a selected row")],
+            _("Take the selected ROI out of the list; the ROI stays in the scene."),
+        )
 
 
 def _sizes(node):

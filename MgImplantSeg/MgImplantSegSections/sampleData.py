@@ -27,9 +27,15 @@ def register():
     import SampleData
 
     SampleData.SampleDataLogic.registerCustomSampleDataSource(
-        category=CATEGORY, sampleName=NAME, thumbnailFileName=THUMBNAIL, uris=path().as_uri(), fileNames=FILE_NAME,
-        nodeNames=NAME, checksums=f"SHA256:{SHA256[FILE_NAME]}", loadFileType="VolumeFile",
-    )  # fmt: skip
+        category=CATEGORY,
+        sampleName=NAME,
+        thumbnailFileName=THUMBNAIL,
+        uris=path().as_uri(),
+        fileNames=FILE_NAME,
+        nodeNames=NAME,
+        checksums=f"SHA256:{SHA256[FILE_NAME]}",
+        loadFileType="VolumeFile",
+    )
 
 
 def path(name=FILE_NAME):
@@ -44,8 +50,10 @@ def load():
     """
     for name, digest in SHA256.items():
         if hashlib.sha256(path(name).read_bytes()).hexdigest() != digest:
-            raise InputError(_("Expected the bundled sample data, got a damaged file {path}.").format(path=path(name)),
-                             _("Install the extension again."))  # fmt: skip
+            raise InputError(
+                _("Expected the bundled sample data, got a damaged file {path}.").format(path=path(name)),
+                _("Install the extension again."),
+            )
     if _found(INITIAL_NAME, "vtkMRMLSegmentationNode") is None:
         initial = slicer.util.loadSegmentation(str(path(INITIAL_FILE_NAME)), properties={"name": INITIAL_NAME})
         initial.GetDisplayNode().SetVisibility(False)

@@ -84,9 +84,10 @@ def _placeNow(volumeNode, rows, geometry):
     if now.shape_zyx != geometry.shape_zyx:
         raise InputError(
             _("Expected the volume of {before} voxels as it was at the start, got one of {now}.").format(
-                before=geometry.shape_zyx[::-1], now=now.shape_zyx[::-1]),
+                before=geometry.shape_zyx[::-1], now=now.shape_zyx[::-1]
+            ),
             _("Segment the volume again."),
-        )  # fmt: skip
+        )
     return now
 
 
@@ -100,8 +101,19 @@ def _wantedRows(volumeNode, rows):
 
 
 def _arguments(request, geometry, folder):
-    arguments = ["segment", folder / "image.mha", folder / "result.nrrd", "--model", request.modelPath,
-                 "--planes", request.planes, "--fusion", request.fusion, "--device", request.device]  # fmt: skip
+    arguments = [
+        "segment",
+        folder / "image.mha",
+        folder / "result.nrrd",
+        "--model",
+        request.modelPath,
+        "--planes",
+        request.planes,
+        "--fusion",
+        request.fusion,
+        "--device",
+        request.device,
+    ]
     if all(abs(spacing - 1) < 1e-6 for spacing in geometry.spacing_zyx_mm):
         arguments += ["--spacing-um", "1000"]  # the user has seen the warning about it
     if request.farEnvironment:
@@ -115,10 +127,15 @@ def _arguments(request, geometry, folder):
 def _provenance(volumeNode, request, result):
     options = {"planes": request.planes, "fusion": request.fusion, "device": request.device}
     return {
-        **result.get("provenance", {}), **request.provenance, "input": volumeNode.GetName(), "options": options,
-        "model": Path(request.modelPath).stem, "software": f"MgImplantSeg {MgImplantSegLib.__version__}",
-        "created": time.strftime("%Y-%m-%dT%H:%M:%S"), "seconds": result.get("seconds"),
-    }  # fmt: skip
+        **result.get("provenance", {}),
+        **request.provenance,
+        "input": volumeNode.GetName(),
+        "options": options,
+        "model": Path(request.modelPath).stem,
+        "software": f"MgImplantSeg {MgImplantSegLib.__version__}",
+        "created": time.strftime("%Y-%m-%dT%H:%M:%S"),
+        "seconds": result.get("seconds"),
+    }
 
 
 def previewRequest(volumeNode, request, modelSpacingUm, index):
@@ -131,9 +148,15 @@ def previewRequest(volumeNode, request, modelSpacingUm, index):
     first = max(0, min(index - rows // 2, geometry.shape_zyx[0] - rows))
     name = _("{volume} preview").format(volume=volumeNode.GetName())
     return SegmentRequest(
-        request.modelPath, "rc", "soft", request.device, rows=(first, first + rows - 1), name=name,
-        outputNode=_lastPreview(volumeNode.GetScene(), name), provenance={PREVIEW: index},
-    )  # fmt: skip
+        request.modelPath,
+        "rc",
+        "soft",
+        request.device,
+        rows=(first, first + rows - 1),
+        name=name,
+        outputNode=_lastPreview(volumeNode.GetScene(), name),
+        provenance={PREVIEW: index},
+    )
 
 
 def _lastPreview(scene, name):

@@ -102,9 +102,13 @@ class SegmentationSection:
     def _request(self):
         chosen = self.workbench.parameters
         return SegmentRequest(
-            self._models.path(), chosen.planes.value, chosen.fusion.value, self.device(), chosen.limitRoi,
+            self._models.path(),
+            chosen.planes.value,
+            chosen.fusion.value,
+            self.device(),
+            chosen.limitRoi,
             outputNode=chosen.outputSegmentation,
-        )  # fmt: skip
+        )
 
     def _start(self, volume, request, onDone):
         self._showMissing([])
@@ -117,8 +121,11 @@ class SegmentationSection:
         self._started = time.monotonic()
         self._task = self.workbench.start(
             lambda token: self.workbench.logic.segmentSteps(volume, request, self.runIn(), token),
-            self.onEvent, onDone, self.onFailed, self.onCancelled,
-        )  # fmt: skip
+            self.onEvent,
+            onDone,
+            self.onFailed,
+            self.onCancelled,
+        )
         self.refresh()
 
     def onEvent(self, event):
@@ -137,8 +144,11 @@ class SegmentationSection:
 
     def onPreviewed(self, node):
         """The preview is in the scene."""
-        self._progress.end(_("Preview of one slice: {name}. Its grey values were scaled by this slice alone.").format(
-            name=node.GetName()))  # fmt: skip
+        self._progress.end(
+            _("Preview of one slice: {name}. Its grey values were scaled by this slice alone.").format(
+                name=node.GetName()
+            )
+        )
         self.workbench.changed()
 
     def onCancelled(self):
@@ -196,7 +206,8 @@ class SegmentationSection:
         size = pythons.downloadMb(packages)
         self.ui.missingLabel.text = _(
             "Slicer's Python lacks {packages}. Install into Slicer (about {size} MB to download, more with a GPU), or "
-            "use another environment that has them.").format(packages=", ".join(packages), size=size)  # fmt: skip
+            "use another environment that has them."
+        ).format(packages=", ".join(packages), size=size)
         for widget in (self.ui.missingLabel, self.ui.installPackagesButton, self.ui.chooseEnvironmentButton):
             self.workbench.setVisible(widget, bool(packages))
 

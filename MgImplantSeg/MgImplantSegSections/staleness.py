@@ -26,12 +26,16 @@ def fingerprint(segmentationNode, request, edits):
     :raises InputError: if a ROI cannot be used.
     """
     whole = {
-        "segmentation": segmentationNode.GetID(), "edits": edits,
+        "segmentation": segmentationNode.GetID(),
+        "edits": edits,
         "roles": {key: role.value for key, role in rolesOf(segmentationNode).items()},
         "initial": [node.GetID() for node in (request.initialNode, request.initialModelNode) if node is not None],
-        "typed": [request.initialVolumeMm3, request.initialAreaMm2], "days": request.days,
-        "distanceMm": request.distanceMm, "methods": methodWords(request), "place": _place(segmentationNode),
-    }  # fmt: skip
+        "typed": [request.initialVolumeMm3, request.initialAreaMm2],
+        "days": request.days,
+        "distanceMm": request.distanceMm,
+        "methods": methodWords(request),
+        "place": _place(segmentationNode),
+    }
     return {"whole": whole, "rois": {box.name: _boxNumbers(box) for box in request.boxes()}}
 
 

@@ -58,8 +58,18 @@ def classSurfaceSteps(segmentationNode, settings, python, temporaryFolder, token
         for entry, image in images.items():
             mask = {segmentation.GetSegment(entry).GetLabelValue(): 1}
             yield from writeImage(array_of_image(image), geometry_of_image(image), paths[entry], token, mask)
-        words = ["surfaces", *paths.values(), "--out", folder, "--method", METHOD_WORD[settings.method],
-                 "--smoothing", settings.smoothing, "--decimation", settings.decimation]  # fmt: skip
+        words = [
+            "surfaces",
+            *paths.values(),
+            "--out",
+            folder,
+            "--method",
+            METHOD_WORD[settings.method],
+            "--smoothing",
+            settings.smoothing,
+            "--decimation",
+            settings.decimation,
+        ]
         yield from _run(scene, segmentationNode, words, python, folder, token)
         meshes = {}
         for entry, path in paths.items():

@@ -81,7 +81,13 @@ class TrainingData:
     def refresh(self):
         """States of the buttons."""
         ui = self.ui
-        setEnabled(ui.removePairButton, [] if ui.pairsTable.currentRow() >= 0 else [_("a selected row")],
-                   _("Take the selected pair out of the table."))  # fmt: skip
-        setEnabled(ui.writeConfigurationButton, [] if self._pairs else [_("a pair of scan and labels")],
-                   _("Write a configuration with these pairs."))  # fmt: skip
+        setEnabled(
+            ui.removePairButton,
+            [] if ui.pairsTable.currentRow() >= 0 else [_("a selected row")],
+            _("Take the selected pair out of the table."),
+        )
+        setEnabled(
+            ui.writeConfigurationButton,
+            [] if self._pairs else [_("a pair of scan and labels")],
+            _("Write a configuration with these pairs."),
+        )

@@ -34,10 +34,13 @@ class TrainingSection:
         ui = self.ui
         for button, slot in (
             (ui.testTrainingEnvironmentButton, self.onTest),
-            (ui.startTrainingButton, self.onStart), (ui.stopTrainingButton, self.onStop),
-            (ui.resumeTrainingButton, self.onResume), (ui.detachTrainingButton, self.onDetach),
-            (ui.showCurvesButton, self.onCurves), (ui.installTrainedModelButton, self.onInstall),
-        ):  # fmt: skip
+            (ui.startTrainingButton, self.onStart),
+            (ui.stopTrainingButton, self.onStop),
+            (ui.resumeTrainingButton, self.onResume),
+            (ui.detachTrainingButton, self.onDetach),
+            (ui.showCurvesButton, self.onCurves),
+            (ui.installTrainedModelButton, self.onInstall),
+        ):
             button.connect("clicked(bool)", slot)
         ui.configurationEdit.connect("currentPathChanged(QString)", self.onConfiguration)
 
@@ -63,8 +66,10 @@ class TrainingSection:
 
     def onTest(self):
         """Test the chosen environment."""
-        self._do(["jobs", "environments", "test", self.environment()],
-                 lambda result: self._say(result["text"], self.ui.trainingEnvironmentLabel))  # fmt: skip
+        self._do(
+            ["jobs", "environments", "test", self.environment()],
+            lambda result: self._say(result["text"], self.ui.trainingEnvironmentLabel),
+        )
 
     def onConfiguration(self):
         """Another configuration."""
@@ -91,8 +96,11 @@ class TrainingSection:
         self.ui.trainingLogText.plainText = ""  # all events of the job come, from the first one on
         self._watch = self.workbench.start(
             lambda token: self.workbench.logic.engineSteps(["jobs", "watch", self.job], None, token),
-            self.onEvent, self.onEnded, self.onFailed, self.onDetached,
-        )  # fmt: skip
+            self.onEvent,
+            self.onEnded,
+            self.onFailed,
+            self.onDetached,
+        )
         self.refresh()
 
     def onEvent(self, event):
@@ -100,8 +108,11 @@ class TrainingSection:
         self._progress.show(event)
         if event["event"] == "metric":
             self._curves.add(event)
-            self._log(", ".join(f"{key} {_short(value)}" for key, value in event.items()
-                                if key not in ("event", "version", "time")))  # fmt: skip
+            self._log(
+                ", ".join(
+                    f"{key} {_short(value)}" for key, value in event.items() if key not in ("event", "version", "time")
+                )
+            )
         elif event["event"] == "warning":
             self._log(event["message"])
 
@@ -170,8 +181,11 @@ class TrainingSection:
 
         self._command = self.workbench.start(
             lambda token: self.workbench.logic.engineSteps(words, None, token),
-            self.onCommandEvent, done, self.onFailed, self.refresh,
-        )  # fmt: skip
+            self.onCommandEvent,
+            done,
+            self.onFailed,
+            self.refresh,
+        )
         self.refresh()
 
     def onCommandEvent(self, event):
@@ -196,11 +210,17 @@ class TrainingSection:
         setEnabled(ui.testTrainingEnvironmentButton, busy, _("See whether the environment has what training needs."))
         setEnabled(ui.startTrainingButton, busy + configuration, _("Start the training there."))
         setEnabled(ui.stopTrainingButton, busy + job, _("Stop after the current step; a checkpoint is kept."))
-        setEnabled(ui.resumeTrainingButton, busy + job + ([_("the end of the training")] if watching else []),
-                   _("Go on from the last checkpoint."))  # fmt: skip
+        setEnabled(
+            ui.resumeTrainingButton,
+            busy + job + ([_("the end of the training")] if watching else []),
+            _("Go on from the last checkpoint."),
+        )
         setEnabled(ui.detachTrainingButton, job, _("Leave the training to itself, or watch it again."))
-        setEnabled(ui.showCurvesButton, [] if self._curves.hasRows() else [_("metrics of a training")],
-                   _("Plot losses and scores while the training runs."))  # fmt: skip
+        setEnabled(
+            ui.showCurvesButton,
+            [] if self._curves.hasRows() else [_("metrics of a training")],
+            _("Plot losses and scores while the training runs."),
+        )
         setEnabled(ui.installTrainedModelButton, busy + job, _("Copy the trained model to the installed models."))
 
 

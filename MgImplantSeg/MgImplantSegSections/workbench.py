@@ -116,8 +116,9 @@ class ProgressView:
             self.bar.value = int(1000 * min(1.0, event.get("done", 0) / total))
             left = event.get("eta_s")
             stage = event.get("stage", "")
-            self.label.text = stage if left is None else _("{stage}, {left} left").format(
-                stage=stage, left=durationText(left))  # fmt: skip
+            self.label.text = (
+                stage if left is None else _("{stage}, {left} left").format(stage=stage, left=durationText(left))
+            )
 
     def end(self, text):
         """Hide the bar and leave a line."""

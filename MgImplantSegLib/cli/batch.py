@@ -36,9 +36,13 @@ NOT_PART_OF_THE_WORK = {"source", "outdir", "events", "json", "debug", "device",
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Where from, where to, and the options of `segment` and `quantify`."""
-    parser.add_argument("source", type=Path, metavar="FOLDER|MANIFEST",
-                        help="folder of images, or CSV with the columns image, and name, spacing_um, dataset, days, "
-                        "initial, initial_volume_mm3, initial_area_mm2, roi (several with |) as needed")  # fmt: skip
+    parser.add_argument(
+        "source",
+        type=Path,
+        metavar="FOLDER|MANIFEST",
+        help="folder of images, or CSV with the columns image, and name, spacing_um, dataset, days, "
+        "initial, initial_volume_mm3, initial_area_mm2, roi (several with |) as needed",
+    )
     parser.add_argument("outdir", type=Path, metavar="OUTDIR", help="folder for the results, one folder a sample")
     parser.add_argument("--pictures", action="store_true", help="draw view_3d.png and slices.png of each sample")
     parser.add_argument("--ranges", action="store_true", help="ranges beside values, from the planes' disagreement")

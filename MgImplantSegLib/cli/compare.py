@@ -51,18 +51,28 @@ def run(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
         write_deviation_figure([comparison], arguments.figure)
     if arguments.csv:
         comparison.write_csv(arguments.csv)
-    return {**comparison.to_dict(), "reference": str(arguments.reference),
-            "others": {name: str(path) for name, path in names.items()}}  # fmt: skip
+    return {
+        **comparison.to_dict(),
+        "reference": str(arguments.reference),
+        "others": {name: str(path) for name, path in names.items()},
+    }
 
 
 def report(result: dict[str, Any]) -> str:
     """One row a segmentation and number, with the reference's and the deviation."""
     rows = [
-        (entry["segmentation"], entry["symbol"], value_text(entry["value"]), value_text(entry["reference"]),
-         percent_text(entry["deviation_percent"]), entry["unit"], entry["region"])
+        (
+            entry["segmentation"],
+            entry["symbol"],
+            value_text(entry["value"]),
+            value_text(entry["reference"]),
+            percent_text(entry["deviation_percent"]),
+            entry["unit"],
+            entry["region"],
+        )
         for entry in result["comparison"]
         if entry["segmentation"] in result["others"]
-    ]  # fmt: skip
+    ]
     return text_table(("segmentation", "measure", "value", "reference", "deviation", "unit", "region"), rows)
 
 

@@ -32,8 +32,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Where to, which explant or scan, and the options of `segment`."""
     option(parser, "--out", Path, "DIR", "folder for the results", DEFAULT_FOLDER)
     option(parser, "--size", whole_number(48), "N", "voxels along each edge of the simulated explant", 160)
-    option(parser, "--seed", whole_number(0), "S", "seed of the simulated explant; below 100000 the model may know it",
-           SEED_NEVER_TRAINED_ON)  # fmt: skip
+    option(
+        parser,
+        "--seed",
+        whole_number(0),
+        "S",
+        "seed of the simulated explant; below 100000 the model may know it",
+        SEED_NEVER_TRAINED_ON,
+    )
     option(parser, "--input", Path, "IMAGE", "a scan to take instead of the simulated explant")
     add_segment_arguments(parser)
 

@@ -50,12 +50,14 @@ def _with_truth(entry: dict[str, Any], case: DemoCase) -> dict[str, Any]:
 def _classes(case: DemoCase, segmentation: LabelMap, evaluation: dict[str, Any] | None) -> list[dict[str, Any]]:
     rows = []
     for role in (role for role in Role if role is not Role.BACKGROUND):
-        rows.append({
-            "class": role.value,
-            "volume_mm3": _volume_mm3(segmentation, role),
-            "truth_mm3": _volume_mm3(case.labels, role) if case.labels is not None else None,
-            "iou": evaluation["classes"][role.value]["iou"] if evaluation else None,
-        })  # fmt: skip
+        rows.append(
+            {
+                "class": role.value,
+                "volume_mm3": _volume_mm3(segmentation, role),
+                "truth_mm3": _volume_mm3(case.labels, role) if case.labels is not None else None,
+                "iou": evaluation["classes"][role.value]["iou"] if evaluation else None,
+            }
+        )
     return rows
 
 

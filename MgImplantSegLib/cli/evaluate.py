@@ -56,7 +56,10 @@ def report(result: dict[str, Any]) -> str:
 def _row(entry: dict[str, Any], distances: Iterable[str]) -> tuple[str, ...]:
     found = entry["surface_distance"] or {}
     return (
-        entry["name"], value_text(entry["iou"]), value_text(entry["dice"]),
-        str(entry["prediction_voxels"]), str(entry["reference_voxels"]),
+        entry["name"],
+        value_text(entry["iou"]),
+        value_text(entry["dice"]),
+        str(entry["prediction_voxels"]),
+        str(entry["reference_voxels"]),
         *(value_text(found.get(key)) for key in distances),
-    )  # fmt: skip
+    )

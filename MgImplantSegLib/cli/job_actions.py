@@ -43,8 +43,10 @@ def request_of(words: list[str], name: str, again: str) -> JobRequest:
     if not words or words[0] not in TRAINING_COMMANDS:
         return with_files_of_manifest(engine_request(words, name=name, again=again))
     if len(words) < 2 or words[1].startswith("-") or "--resume" in words:
-        raise InputError(f"Expected {words[0]} CONFIG.toml and no --resume, got {' '.join(words)!r}.",
-                         "Go on with a job by: jobs resume")  # fmt: skip
+        raise InputError(
+            f"Expected {words[0]} CONFIG.toml and no --resume, got {' '.join(words)!r}.",
+            "Go on with a job by: jobs resume",
+        )
     return training_request(Path(words[1]), command=words[0], words=tuple(words[2:]), name=name, again=again)
 
 
@@ -173,8 +175,10 @@ def _follow(backend: Backend, status: JobStatus, events: Events) -> JobStatus:
         _say(f"{status.reference} goes on; stop it with: jobs cancel {status.reference}\n")
         raise
     if ended.state is not State.DONE:
-        raise MgImplantSegError(f"Expected {ended.reference} to end well, got {ended.state.value}: {ended.reason}",
-                                ended.remedy or f"See: jobs log {ended.reference}")  # fmt: skip
+        raise MgImplantSegError(
+            f"Expected {ended.reference} to end well, got {ended.state.value}: {ended.reason}",
+            ended.remedy or f"See: jobs log {ended.reference}",
+        )
     return ended
 
 

@@ -47,9 +47,13 @@ SINGULAR = {"sbatch_options": "--sbatch-option", "variables": "--variable"}
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Actions on the list."""
     actions = parser.add_subparsers(dest="environments_action", required=True, metavar="ACTION")
-    texts = {"list": "all environments", "add": "add one, or replace the one of that name", "remove": "take one out",
-             "test": "check Python, torch, GPUs, memory, disk, SLURM there, and say what to do",
-             "create": "make a new Python with the right torch there; says the size first"}  # fmt: skip
+    texts = {
+        "list": "all environments",
+        "add": "add one, or replace the one of that name",
+        "remove": "take one out",
+        "test": "check Python, torch, GPUs, memory, disk, SLURM there, and say what to do",
+        "create": "make a new Python with the right torch there; says the size first",
+    }
     parsers = {name: actions.add_parser(name, help=text, description=text) for name, text in texts.items()}
     for name in ("add", "remove", "test", "create"):
         parsers[name].add_argument("name", metavar="NAME")
@@ -63,8 +67,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_common(parser: argparse.ArgumentParser) -> None:
     """The options that every command has, behind an action too."""
-    for name, words in {"--events": "write events as JSON lines to standard output or a file",
-                        "--json": "write the result as JSON to standard output or a file"}.items():  # fmt: skip
+    for name, words in {
+        "--events": "write events as JSON lines to standard output or a file",
+        "--json": "write the result as JSON to standard output or a file",
+    }.items():
         parser.add_argument(name, metavar="-|FILE", default=argparse.SUPPRESS, help=words)
     parser.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help="log in detail")
 
@@ -92,8 +98,11 @@ def _add(arguments: argparse.Namespace, _events: Events) -> dict[str, Any]:
         values["interactive"] = True
     environment = Environment.from_dict(arguments.name, {"kind": arguments.kind, **values})
     path = save_environment(environment)
-    return {"file": str(path), "environment": environment.to_dict(),
-            "text": f"Saved in {path}. Test it: jobs environments test {arguments.name}"}  # fmt: skip
+    return {
+        "file": str(path),
+        "environment": environment.to_dict(),
+        "text": f"Saved in {path}. Test it: jobs environments test {arguments.name}",
+    }
 
 
 def _remove(arguments: argparse.Namespace, _events: Events) -> dict[str, Any]:
@@ -110,8 +119,10 @@ def _test(arguments: argparse.Namespace, _events: Events) -> dict[str, Any]:
 def _create(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
     environment = find_environment(arguments.name)
     plan = plan_python(environment, arguments.folder, arguments.torch_index)
-    text = (f"{plan.folder}: {plan.reason}, from {plan.index}. About {plan.download_gb:g} GB to download, "
-            f"{plan.disk_gb:g} GB on disk.")  # fmt: skip
+    text = (
+        f"{plan.folder}: {plan.reason}, from {plan.index}. About {plan.download_gb:g} GB to download, "
+        f"{plan.disk_gb:g} GB on disk."
+    )
     if not arguments.yes:
         return {"plan": vars(plan), "text": f"{text}\nMake it: add --yes"}
     events.warning(text, "size")
@@ -129,14 +140,20 @@ def check_line(check: dict[str, Any]) -> str:
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
     kinds = [kind.value for kind in Kind if kind is not Kind.THIS]
-    parser.add_argument("--kind", type=one_of(kinds), required=True, metavar="|".join(kinds),
-                        help="another Python here, a host, or a cluster")  # fmt: skip
+    parser.add_argument(
+        "--kind",
+        type=one_of(kinds),
+        required=True,
+        metavar="|".join(kinds),
+        help="another Python here, a host, or a cluster",
+    )
     for name, (kind, metavar, text) in OPTIONS.items():
         parser.add_argument(_option(name), dest=name, type=kind, metavar=metavar, help=text)
     for name, (metavar, text) in LISTS.items():
         parser.add_argument(_option(name), dest=name, action="append", default=[], metavar=metavar, help=text)
-    parser.add_argument("--interactive", action="store_true",
-                        help="let ssh ask for a one-time password (terminal or SSH_ASKPASS)")  # fmt: skip
+    parser.add_argument(
+        "--interactive", action="store_true", help="let ssh ask for a one-time password (terminal or SSH_ASKPASS)"
+    )
 
 
 def _option(name: str) -> str:

@@ -38,8 +38,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parsers["list"].add_argument("environment", metavar="ENVIRONMENT", nargs="?", help="only this one")
     parsers["clean"].add_argument("environment", metavar="ENVIRONMENT", help="where to clean")
     parsers["log"].add_argument("--follow", action="store_true", help="go on until the job ends")
-    parsers["log"].add_argument("--offset", type=whole_number(0), default=0, metavar="BYTES",
-                                help="leave out what comes before this byte (default: 0)")  # fmt: skip
+    parsers["log"].add_argument(
+        "--offset",
+        type=whole_number(0),
+        default=0,
+        metavar="BYTES",
+        help="leave out what comes before this byte (default: 0)",
+    )
     parsers["fetch"].add_argument("--to", type=Path, metavar="FOLDER", help="default: a folder named like the job")
     job_environments.add_arguments(parsers["environments"])
     for name in ACTIONS:
@@ -59,12 +64,18 @@ def report(result: dict[str, Any]) -> str:
 
 def _add_submit(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", default="", help="for people (default: the command and its first file)")
-    parser.add_argument("--again", default="", metavar="TEXT",
-                        help="any text: run the same command once more instead of naming the job it was")  # fmt: skip
+    parser.add_argument(
+        "--again",
+        default="",
+        metavar="TEXT",
+        help="any text: run the same command once more instead of naming the job it was",
+    )
     parser.add_argument("--watch", action="store_true", help="then show its progress until it ends")
     parser.add_argument("environment", metavar="ENVIRONMENT", help="see: jobs environments list")
     parser.add_argument(
-        "command", metavar="COMMAND", nargs=argparse.REMAINDER,
+        "command",
+        metavar="COMMAND",
+        nargs=argparse.REMAINDER,
         help="a command of this program with its arguments. Arguments that name existing files or folders go along "
         "(or are read in place where the environment sees them); what is written to relative paths is fetched later",
-    )  # fmt: skip
+    )

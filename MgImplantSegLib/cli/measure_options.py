@@ -35,8 +35,15 @@ def add_measure_arguments(parser: argparse.ArgumentParser, of_one_scan: bool = T
     known = parser.add_argument_group("what is known besides")
     add_initial_screw_arguments(known)
     option(known, "--days", number("days", zero=True), "T", "days between implantation and explantation")
-    known.add_argument("--roi", type=Path, nargs="+", action="extend", default=[], metavar="R.mrk.json",
-                       help="Slicer's markups ROI: further regions for BV/TV and BIC")  # fmt: skip
+    known.add_argument(
+        "--roi",
+        type=Path,
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="R.mrk.json",
+        help="Slicer's markups ROI: further regions for BV/TV and BIC",
+    )
     if of_one_scan:
         option(known, "--image", Path, "SCAN", "the scan: what lies outside its round field of view does not count")
         option(
@@ -45,23 +52,58 @@ def add_measure_arguments(parser: argparse.ArgumentParser, of_one_scan: bool = T
 
     group = parser.add_argument_group("what is measured, and how")
     choices = {key: entry.help for key, entry in MEASURES.items()}
-    option(group, "--measures", names_of(choices), "NAME,...|all",
-           "of " + "; ".join(f"{key} ({text})" for key, text in choices.items())
-           + f"; without it {', '.join(DEFAULT_MEASURES)}")  # fmt: skip
-    option(group, "--distance-mm", number("mm"), "D", "thickness of the shell around the implant in mm",
-           default.distance_mm)  # fmt: skip
+    option(
+        group,
+        "--measures",
+        names_of(choices),
+        "NAME,...|all",
+        "of "
+        + "; ".join(f"{key} ({text})" for key, text in choices.items())
+        + f"; without it {', '.join(DEFAULT_MEASURES)}",
+    )
+    option(
+        group,
+        "--distance-mm",
+        number("mm"),
+        "D",
+        "thickness of the shell around the implant in mm",
+        default.distance_mm,
+    )
     choice_option(group, "--surface", SURFACE_METHODS, "how surfaces are measured", default.surface)
     choice_option(group, "--rate-form", RATE_FORMS, "the area that DR divides by", default.rate_form)
     choice_option(group, "--contact", CONTACT_METHODS, "how contact is measured", default.contact)
-    option(group, "--contact-distance-mm", number("mm", zero=True), "D", "for contact by distance: how far bone may be",
-           default.contact_distance_mm)  # fmt: skip
-    option(group, "--close-cracks-mm", number("mm", zero=True), "W", "close cracks up to this width in mm before BIC",
-           default.close_cracks_mm)  # fmt: skip
-    option(group, "--profile-step-mm", number("mm"), "D", "width of the shells of the profile in mm",
-           default.profile_step_mm)  # fmt: skip
+    option(
+        group,
+        "--contact-distance-mm",
+        number("mm", zero=True),
+        "D",
+        "for contact by distance: how far bone may be",
+        default.contact_distance_mm,
+    )
+    option(
+        group,
+        "--close-cracks-mm",
+        number("mm", zero=True),
+        "W",
+        "close cracks up to this width in mm before BIC",
+        default.close_cracks_mm,
+    )
+    option(
+        group,
+        "--profile-step-mm",
+        number("mm"),
+        "D",
+        "width of the shells of the profile in mm",
+        default.profile_step_mm,
+    )
     option(group, "--slice-mm", number("mm"), "D", "width of the slices along the screw axis in mm", default.slice_mm)
-    choice_option(group, "--common-length", [rule.value for rule in CommonLength],
-                  "which length of the screw V_i, A_i and V_r are of", default.common_length)  # fmt: skip
+    choice_option(
+        group,
+        "--common-length",
+        [rule.value for rule in CommonLength],
+        "which length of the screw V_i, A_i and V_r are of",
+        default.common_length,
+    )
 
 
 def names_of(choices: Iterable[str]) -> Callable[[str], tuple[str, ...]]:

@@ -29,9 +29,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     option(parser, "--seed", whole_number(0), "S", "seed of the first explant; the next ones count on", 0)
     option(parser, "--count", whole_number(1), "N", "how many explants", 1)
     parser.add_argument(
-        "--imaging-seed", type=whole_number(0), metavar="S",
+        "--imaging-seed",
+        type=whole_number(0),
+        metavar="S",
         help="all explants look like the one with this seed: grey values, noise, artefacts of one alloy and scanner",
-    )  # fmt: skip
+    )
     choice_option(parser, "--kind", kinds, "shape of the implant; without it the seed draws one")
 
 
@@ -67,8 +69,13 @@ def _write_explant(settings: Any, folder: Path, events: Events) -> None:
         write_volume(explant.image, temporary / IMAGE)
         write_label_map(explant.labels, temporary / LABELS)
         write_label_map(explant.initial, temporary / INITIAL)
-        description = {"size": settings.size, "spacing_um": settings.spacing_um, "seed": settings.seed,
-                       "imaging_seed": settings.imaging_seed, **explant.description()}  # fmt: skip
+        description = {
+            "size": settings.size,
+            "spacing_um": settings.spacing_um,
+            "seed": settings.seed,
+            "imaging_seed": settings.imaging_seed,
+            **explant.description(),
+        }
         (temporary / TRUTH).write_text(
             json.dumps(json_ready(description), indent=2, ensure_ascii=False) + "\n", "utf-8"
         )

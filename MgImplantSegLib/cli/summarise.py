@@ -43,10 +43,18 @@ def run(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
 def report(result: dict[str, Any]) -> str:
     """One row a segmentation and number."""
     rows = [
-        (entry["segmentation"], entry["symbol"], value_text(entry["mean"]), value_text(entry["standard_error"]),
-         entry["unit"], percent_text(entry["mean_deviation_percent"]),
-         percent_text(entry["deviation_standard_error"]), str(entry["samples"]), entry["region"])
+        (
+            entry["segmentation"],
+            entry["symbol"],
+            value_text(entry["mean"]),
+            value_text(entry["standard_error"]),
+            entry["unit"],
+            percent_text(entry["mean_deviation_percent"]),
+            percent_text(entry["deviation_standard_error"]),
+            str(entry["samples"]),
+            entry["region"],
+        )
         for entry in result["summary"]
-    ]  # fmt: skip
+    ]
     header = ("segmentation", "measure", "mean", "± error", "unit", "deviation", "± error", "samples", "region")
     return text_table(header, rows)

@@ -81,5 +81,7 @@ def _depth(arguments: argparse.Namespace) -> Iterator[tuple[Path, Any]]:
 
 
 KINDS: dict[str, Callable[[argparse.Namespace], Iterator[tuple[Path, Any]]]] = {
-    "mask": _masks, "contact": _contact, "depth": _depth,
-}  # fmt: skip
+    "mask": _masks,
+    "contact": _contact,
+    "depth": _depth,
+}

@@ -123,8 +123,19 @@ def compare(
 
 
 def _scores(sample: str, name: str, evaluation: Evaluation) -> list[ComparedValue]:
-    means = [ComparedValue(sample, name, "mean IoU", "mean IoU of the classes present", "all classes",
-                           evaluation.mean_iou, "1", 1.0, 100 * (evaluation.mean_iou - 1))]  # fmt: skip
+    means = [
+        ComparedValue(
+            sample,
+            name,
+            "mean IoU",
+            "mean IoU of the classes present",
+            "all classes",
+            evaluation.mean_iou,
+            "1",
+            1.0,
+            100 * (evaluation.mean_iou - 1),
+        )
+    ]
     return means + [
         ComparedValue(sample, name, symbol, long, score.name, value, "1", 1.0, 100 * (value - 1), score.note)
         for score in evaluation.classes
@@ -146,8 +157,9 @@ def _compared(sample: str, name: str, measure: Measure, truth: float) -> Compare
     deviation = 100 * (measure.value - truth) / abs(truth) if truth != 0 else NAN
     if not math.isfinite(deviation) and math.isfinite(measure.value):
         note = f"{note} The reference is {'0' if truth == 0 else 'undefined'}, so that the deviation is too.".strip()
-    return ComparedValue(sample, name, measure.symbol, measure.name, measure.region, measure.value, measure.unit,
-                         truth, deviation, note)  # fmt: skip
+    return ComparedValue(
+        sample, name, measure.symbol, measure.name, measure.region, measure.value, measure.unit, truth, deviation, note
+    )
 
 
 @dataclass(frozen=True)

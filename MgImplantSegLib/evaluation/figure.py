@@ -44,8 +44,9 @@ def write_deviation_figure(comparisons: Iterable[Comparison], path: str | Path) 
     save_figure(figure, path)
 
 
-def _bars(axes, symbols: list[str], comparisons: tuple[Comparison, ...], name: str, field: str, offset: float,
-          width: float) -> None:  # fmt: skip
+def _bars(
+    axes, symbols: list[str], comparisons: tuple[Comparison, ...], name: str, field: str, offset: float, width: float
+) -> None:
     """One bar per symbol: the mean over the samples, with its standard error."""
     heights, errors = [], []
     for symbol in symbols:

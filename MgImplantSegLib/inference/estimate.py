@@ -94,9 +94,18 @@ def estimate(
     block_bytes = SLICES_PER_BLOCK * math.prod(largest) * BLOCK_BYTES_PER_CLASS_AND_PIXEL * spec.classes
     finishing_bytes = math.prod(shape) * (1 + TIDYING_BYTES_PER_VOXEL) + math.prod(geometry.shape_zyx)
     return Estimate(
-        grid.shape_zyx, shape, evaluations, pixels, pixels * spec.multiplications_per_pixel, largest,
-        volume_bytes, accumulator_bytes, network_bytes, block_bytes, finishing_bytes,
-    )  # fmt: skip
+        grid.shape_zyx,
+        shape,
+        evaluations,
+        pixels,
+        pixels * spec.multiplications_per_pixel,
+        largest,
+        volume_bytes,
+        accumulator_bytes,
+        network_bytes,
+        block_bytes,
+        finishing_bytes,
+    )
 
 
 def roi_box(roi: OrientedBox, grid: Geometry) -> tuple[slice, slice, slice]:

@@ -112,9 +112,13 @@ def predict_fused(
     """
     planes, rule = plane_set(planes), fusion_rule(fusion)
     accumulator = Accumulator(
-        array_zyx.shape, classes, len(planes),
-        sum_bits=sum_bits, with_votes=with_votes or rule.needs_votes, allocate=allocate,
-    )  # fmt: skip
+        array_zyx.shape,
+        classes,
+        len(planes),
+        sum_bits=sum_bits,
+        with_votes=with_votes or rule.needs_votes,
+        allocate=allocate,
+    )
     total = sum(plane.slice_count(array_zyx.shape) for plane in planes)
     with (events or Events()).task("slices", total) as task:
         predict_slices = _SlicePredictor(predict, classes, batch_size, size_multiple, task)

@@ -184,11 +184,19 @@ def _predict(
     predictor = NetworkPredictor(job.card, job.weights, job.compute, tile_edge=job.plan.tile_edge)
     pixels_per_batch = PIXELS_PER_BATCH["cpu" if job.compute.device == "cpu" else "cuda"]
     prediction = predict_fused(
-        array, predictor, options.planes, options.fusion, predictor.spec.classes,
+        array,
+        predictor,
+        options.planes,
+        options.fusion,
+        predictor.spec.classes,
         batch_size=max(1, pixels_per_batch // math.prod(job.sizes.largest_slice)),
-        size_multiple=predictor.spec.size_multiple, sum_bits=SUM_BITS, with_votes=options.want_disagreement,
-        allocate=job.plan.allocate, side_by_side=job.compute.device != "cpu", events=events,
-    )  # fmt: skip
+        size_multiple=predictor.spec.size_multiple,
+        sum_bits=SUM_BITS,
+        with_votes=options.want_disagreement,
+        allocate=job.plan.allocate,
+        side_by_side=job.compute.device != "cpu",
+        events=events,
+    )
     return prediction, grid, prepared.provenance["clipped_to"]
 
 

@@ -22,22 +22,49 @@ from MgImplantSegLib.volume import Geometry
 
 HEADER_FIELDS = {
     348: {
-        "dim": ("8i2", 40), "datatype": ("i2", 70), "pixdim": ("8f4", 76), "vox_offset": ("f4", 108),
-        "scl_slope": ("f4", 112), "scl_inter": ("f4", 116), "xyzt_units": ("u1", 123), "qform_code": ("i2", 252),
-        "sform_code": ("i2", 254), "quatern": ("3f4", 256), "qoffset": ("3f4", 268), "srow": ("(3,4)f4", 280),
+        "dim": ("8i2", 40),
+        "datatype": ("i2", 70),
+        "pixdim": ("8f4", 76),
+        "vox_offset": ("f4", 108),
+        "scl_slope": ("f4", 112),
+        "scl_inter": ("f4", 116),
+        "xyzt_units": ("u1", 123),
+        "qform_code": ("i2", 252),
+        "sform_code": ("i2", 254),
+        "quatern": ("3f4", 256),
+        "qoffset": ("3f4", 268),
+        "srow": ("(3,4)f4", 280),
         "magic": ("S4", 344),
     },
     540: {
-        "magic": ("S8", 4), "datatype": ("i2", 12), "dim": ("8i8", 16), "pixdim": ("8f8", 104),
-        "vox_offset": ("i8", 168), "scl_slope": ("f8", 176), "scl_inter": ("f8", 184), "qform_code": ("i4", 344),
-        "sform_code": ("i4", 348), "quatern": ("3f8", 352), "qoffset": ("3f8", 376), "srow": ("(3,4)f8", 400),
+        "magic": ("S8", 4),
+        "datatype": ("i2", 12),
+        "dim": ("8i8", 16),
+        "pixdim": ("8f8", 104),
+        "vox_offset": ("i8", 168),
+        "scl_slope": ("f8", 176),
+        "scl_inter": ("f8", 184),
+        "qform_code": ("i4", 344),
+        "sform_code": ("i4", 348),
+        "quatern": ("3f8", 352),
+        "qoffset": ("3f8", 376),
+        "srow": ("(3,4)f8", 400),
         "xyzt_units": ("i4", 500),
     },
-}  # fmt: skip
+}
 MAGICS = {348: b"n+1", 540: b"n+2\0\r\n\x1a\n"}
 DTYPE_OF_CODE = {
-    2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8",
-}  # fmt: skip
+    2: "u1",
+    4: "i2",
+    8: "i4",
+    16: "f4",
+    64: "f8",
+    256: "i1",
+    512: "u2",
+    768: "u4",
+    1024: "i8",
+    1280: "u8",
+}
 MM_OF_UNITS_CODE = {1: 1000.0, 2: 1.0, 3: 1e-3}
 PERPENDICULAR = 1e-3
 SAME_SPACING = 1e-2

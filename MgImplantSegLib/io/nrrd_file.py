@@ -23,10 +23,17 @@ GZIP_LEVEL = 1
 GZIP_WBITS = 31
 CHUNK_BYTES = 1 << 24
 NAME_OF_DTYPE = {
-    "int8": "signed char", "uint8": "unsigned char", "int16": "short", "uint16": "unsigned short",
-    "int32": "int", "uint32": "unsigned int", "int64": "long long int", "uint64": "unsigned long long int",
-    "float32": "float", "float64": "double",
-}  # fmt: skip
+    "int8": "signed char",
+    "uint8": "unsigned char",
+    "int16": "short",
+    "uint16": "unsigned short",
+    "int32": "int",
+    "uint32": "unsigned int",
+    "int64": "long long int",
+    "uint64": "unsigned long long int",
+    "float32": "float",
+    "float64": "double",
+}
 
 
 def read_nrrd_image(header: NrrdHeader) -> ImageData:

@@ -17,10 +17,13 @@ from MgImplantSegLib.io.units import mm_of_unit
 LONGEST_HEADER_BYTES = 1 << 24
 ENCODINGS = {"raw": "raw", "gzip": "gzip", "gz": "gzip", "bzip2": "bzip2", "bz2": "bzip2"}
 LPS_SIGNS_OF_SPACE = {
-    "left-posterior-superior": (1, 1, 1), "lps": (1, 1, 1),
-    "right-anterior-superior": (-1, -1, 1), "ras": (-1, -1, 1),
-    "left-anterior-superior": (1, -1, 1), "las": (1, -1, 1),
-}  # fmt: skip
+    "left-posterior-superior": (1, 1, 1),
+    "lps": (1, 1, 1),
+    "right-anterior-superior": (-1, -1, 1),
+    "ras": (-1, -1, 1),
+    "left-anterior-superior": (1, -1, 1),
+    "las": (1, -1, 1),
+}
 DTYPE_OF_TYPE = {
     name: dtype
     for names, dtype in (
@@ -30,14 +33,16 @@ DTYPE_OF_TYPE = {
         (("ushort", "unsigned short", "unsigned short int", "uint16", "uint16_t"), "u2"),
         (("int", "signed int", "int32", "int32_t"), "i4"),
         (("uint", "unsigned int", "uint32", "uint32_t"), "u4"),
-        (("longlong", "long long", "long long int", "signed long long", "signed long long int",
-          "int64", "int64_t"), "i8"),
+        (
+            ("longlong", "long long", "long long int", "signed long long", "signed long long int", "int64", "int64_t"),
+            "i8",
+        ),
         (("ulonglong", "unsigned long long", "unsigned long long int", "uint64", "uint64_t"), "u8"),
         (("float",), "f4"),
         (("double",), "f8"),
     )
     for name in names
-}  # fmt: skip
+}
 SPATIAL_KINDS = {"domain", "space", "???", "none", ""}
 
 

@@ -162,8 +162,11 @@ def _values(values: list[int]) -> list[int]:
 def _merged(layers: np.ndarray, sources: list[tuple[int, int]], values: list[int], path: Path) -> np.ndarray:
     """One label map (z, y, x) of the layers (z, y, x, layer)."""
     if any(not 0 <= layer < layers.shape[-1] for layer, _ in sources):
-        raise InputError(f"Expected segments in {layers.shape[-1]} layers, got layers up to "
-                         f"{max(layer for layer, _ in sources)} in {path}.", "Save it again in 3D Slicer.")  # fmt: skip
+        raise InputError(
+            f"Expected segments in {layers.shape[-1]} layers, got layers up to "
+            f"{max(layer for layer, _ in sources)} in {path}.",
+            "Save it again in 3D Slicer.",
+        )
     if layers.shape[-1] == 1 and [value for _, value in sources] == values:
         return layers[..., 0]
     merged = np.zeros(layers.shape[:3], np.min_scalar_type(max(values, default=1)))

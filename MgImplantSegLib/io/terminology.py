@@ -24,14 +24,25 @@ ROLE_OF_NAME = {
         Role.BACKGROUND: ("background", "bg", "air", "soft tissue"),
         Role.BONE: ("bone", "mineralised bone", "mineralized bone"),
         Role.DEGRADATION_LAYER: (
-            "dl", "degradation layer", "degraded layer", "corrosion layer", "degradation", "corrosion",
+            "dl",
+            "degradation layer",
+            "degraded layer",
+            "corrosion layer",
+            "degradation",
+            "corrosion",
         ),
         Role.RESIDUAL_MATERIAL: (
-            "rm", "residual material", "residual metal", "residual implant", "metal", "implant", "screw",
+            "rm",
+            "residual material",
+            "residual metal",
+            "residual implant",
+            "metal",
+            "implant",
+            "screw",
         ),
     }.items()
     for name in names
-}  # fmt: skip
+}
 IGNORE_NAMES = {"ignore", "ignored", "unlabelled", "unlabeled"}
 
 

@@ -29,9 +29,17 @@ LARGEST_RATIO = 2000
 MOST_CHANNELS = 7
 CHANNEL_AXES, SAMPLE_AXIS = "C", "S"
 TIFF_ERRORS = (  # what tifffile raises on damaged files
-    ValueError, KeyError, IndexError, TypeError, AttributeError, ArithmeticError, RuntimeError, AssertionError,
-    struct.error, zlib.error,
-)  # fmt: skip
+    ValueError,
+    KeyError,
+    IndexError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    RuntimeError,
+    AssertionError,
+    struct.error,
+    zlib.error,
+)
 
 
 def read_tiff(path: Path, options: ReadOptions) -> ImageData:

@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 MM_OF_UNIT = {
-    "nm": 1e-6, "nanometer": 1e-6, "nanometre": 1e-6,
-    "um": 1e-3, "µm": 1e-3, "μm": 1e-3, "micron": 1e-3, "micrometer": 1e-3, "micrometre": 1e-3,
-    "mm": 1.0, "millimeter": 1.0, "millimetre": 1.0,
-    "cm": 10.0, "centimeter": 10.0, "centimetre": 10.0,
-    "inch": 25.4, "in": 25.4,
-    "m": 1000.0, "meter": 1000.0, "metre": 1000.0,
-}  # fmt: skip
+    "nm": 1e-6,
+    "nanometer": 1e-6,
+    "nanometre": 1e-6,
+    "um": 1e-3,
+    "µm": 1e-3,
+    "μm": 1e-3,
+    "micron": 1e-3,
+    "micrometer": 1e-3,
+    "micrometre": 1e-3,
+    "mm": 1.0,
+    "millimeter": 1.0,
+    "millimetre": 1.0,
+    "cm": 10.0,
+    "centimeter": 10.0,
+    "centimetre": 10.0,
+    "inch": 25.4,
+    "in": 25.4,
+    "m": 1000.0,
+    "meter": 1000.0,
+    "metre": 1000.0,
+}
 
 
 def mm_of_unit(unit: str) -> float | None:

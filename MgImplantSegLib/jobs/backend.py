@@ -110,16 +110,21 @@ class Backend:
         words, digests, texts = self._send_words(request, events)
         program = send_input(self._connection, self.environment, request.program, events) if request.program else None
         description = {
-            "name": request.name, "shown": request.shown, "arguments": words,
-            "program": program.there if program else None, "engine": engine,
+            "name": request.name,
+            "shown": request.shown,
+            "arguments": words,
+            "program": program.there if program else None,
+            "engine": engine,
             "python": agent_settings(self.environment)["python"],
-            "variables": dict(self.environment.variables), "grace_s": self.environment.grace_s,
+            "variables": dict(self.environment.variables),
+            "grace_s": self.environment.grace_s,
             "processes": self.environment.processes_per_node if request.is_parallel else 1,
             "nodes": self.environment.nodes if request.is_parallel else 1,
             "keeps_variables": self.environment.kind is Kind.THIS,
             "scheduler": agent_settings(self.environment)["scheduler"],
-            "resume_arguments": list(request.resume_words), "checkpoint": request.checkpoint,
-        }  # fmt: skip
+            "resume_arguments": list(request.resume_words),
+            "checkpoint": request.checkpoint,
+        }
         same = [description, texts, engine_digest, digests, program.digest if program else "", request.again]
         job = f"{slug(request.name)}-{_short_digest(same)}"
         description["digests"] = [engine_digest, *digests, *([program.digest] if program else [])]

@@ -15,8 +15,10 @@ from MgImplantSegLib.events import Events, Task
 from MgImplantSegLib.jobs.agent.store import CHUNK_BYTES
 from MgImplantSegLib.jobs.digest_cache import DigestCache
 
-DETACHED_HEADERS = {".mhd": re.compile(rb"(?m)^\s*ElementDataFile\s*=\s*(.+?)\s*$"),
-                    ".nhdr": re.compile(rb"(?mi)^\s*data ?file\s*:\s*(.+?)\s*$")}  # fmt: skip
+DETACHED_HEADERS = {
+    ".mhd": re.compile(rb"(?m)^\s*ElementDataFile\s*=\s*(.+?)\s*$"),
+    ".nhdr": re.compile(rb"(?mi)^\s*data ?file\s*:\s*(.+?)\s*$"),
+}
 SAME_NAME = {".hdr": (".img", ".img.gz"), ".img": (".hdr",)}
 BESIDE_A_FOLDER = ("reco.log",)
 LONGEST_HEADER = 64 << 10

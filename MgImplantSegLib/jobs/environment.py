@@ -115,8 +115,10 @@ class Environment:
         assigned = [name for text in (*self.setup, *self.sbatch_options) for name in ASSIGNMENT.findall(text)]
         for name in (*self.variables, *assigned):
             if SECRET.search(name):
-                raise InputError(f"Expected no secret in the environment {self.name!r}, got the variable {name}.",
-                                 "Set it in the start-up files of that machine instead.")  # fmt: skip
+                raise InputError(
+                    f"Expected no secret in the environment {self.name!r}, got the variable {name}.",
+                    "Set it in the start-up files of that machine instead.",
+                )
 
     def _require(self, holds: bool, expected: str, got: Any) -> None:
         if not holds:
@@ -179,9 +181,12 @@ CONVERTERS = {
     "sbatch_options": lambda value: tuple(_typed(str, entry) for entry in value),
 }
 EXPECTED = {
-    "kind": f"one of {', '.join(kind.value for kind in Kind)}", "path_map": "a list of pairs of folders",
-    "variables": "a table of texts", "setup": "a list of texts", "sbatch_options": "a list of texts",
-}  # fmt: skip
+    "kind": f"one of {', '.join(kind.value for kind in Kind)}",
+    "path_map": "a list of pairs of folders",
+    "variables": "a table of texts",
+    "setup": "a list of texts",
+    "sbatch_options": "a list of texts",
+}
 PLAIN_TYPES = {"str": str, "int": int, "float": float, "bool": bool}
 
 

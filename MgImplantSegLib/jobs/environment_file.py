@@ -64,8 +64,10 @@ def find_environment(name: str) -> Environment:
     if name in known:
         return known[name]
     near = difflib.get_close_matches(name, known, n=1)
-    raise InputError(f"Expected one of the environments {', '.join(known)}, got {name!r}.",
-                     f"Did you mean {near[0]!r}?" if near else "Add it: jobs environments add")  # fmt: skip
+    raise InputError(
+        f"Expected one of the environments {', '.join(known)}, got {name!r}.",
+        f"Did you mean {near[0]!r}?" if near else "Add it: jobs environments add",
+    )
 
 
 def save_environment(environment: Environment) -> Path:

@@ -32,8 +32,10 @@ def main() -> int:
         _say(event="progress", stage=stage, done=number, total=len(steps), eta_s=None)
         if subprocess.run(command, check=False).returncode:
             shutil.rmtree(folder, ignore_errors=True)
-            return _fail(f"Expected {stage} to work, got an error; the log shows it.",
-                         "Check network and disk there; --torch-index names another package index.")  # fmt: skip
+            return _fail(
+                f"Expected {stage} to work, got an error; the log shows it.",
+                "Check network and disk there; --torch-index names another package index.",
+            )
     (folder / MARK).write_text(f"{' '.join(packages)}\n", "utf-8")
     _say(event="result", python=str(python))
     return 0

@@ -71,8 +71,10 @@ def plan_python(environment: Environment, folder: str, index: str = "") -> Pytho
         If `index` has a password in it, which would stay in the job's files.
     """
     if "@" in urlsplit(index).netloc:
-        raise InputError("Expected a package index without user and password, got one with them.",
-                         "Write them into ~/.netrc on that machine, where pip finds them.")  # fmt: skip
+        raise InputError(
+            "Expected a package index without user and password, got one with them.",
+            "Write them into ~/.netrc on that machine, where pip finds them.",
+        )
     with Backend(environment) as backend:
         cuda, capability = backend.driver()
     found = "it has no NVIDIA driver"

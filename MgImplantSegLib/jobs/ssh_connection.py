@@ -109,9 +109,13 @@ class SshConnection:
         self._stderr.truncate()
         try:
             self._process = subprocess.Popen(
-                ssh_words(self._environment), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._stderr,
-                env=clean_variables(dict(os.environ)), **_apart(self._environment.interactive),
-            )  # fmt: skip
+                ssh_words(self._environment),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._stderr,
+                env=clean_variables(dict(os.environ)),
+                **_apart(self._environment.interactive),
+            )
         except FileNotFoundError as error:
             raise DependencyError(
                 "Expected OpenSSH's client `ssh`, got none on this computer.",
@@ -165,10 +169,18 @@ class SshConnection:
 def ssh_words(environment: Environment) -> list[str]:
     """The command line of OpenSSH's client; unknown and changed host keys are refused."""
     options = {
-        "BatchMode": "no" if environment.interactive else "yes", "StrictHostKeyChecking": "yes", "ConnectTimeout": "20",
-        "ServerAliveInterval": "5", "ServerAliveCountMax": "3", "ClearAllForwardings": "yes", "ForwardAgent": "no",
-        "ForwardX11": "no", "PermitLocalCommand": "no", "RequestTTY": "no", "RemoteCommand": "none",
-    }  # fmt: skip
+        "BatchMode": "no" if environment.interactive else "yes",
+        "StrictHostKeyChecking": "yes",
+        "ConnectTimeout": "20",
+        "ServerAliveInterval": "5",
+        "ServerAliveCountMax": "3",
+        "ClearAllForwardings": "yes",
+        "ForwardAgent": "no",
+        "ForwardX11": "no",
+        "PermitLocalCommand": "no",
+        "RequestTTY": "no",
+        "RemoteCommand": "none",
+    }
     words = ["ssh", *(word for name, value in options.items() for word in ("-o", f"{name}={value}"))]
     words += ["-F", os.path.expanduser(environment.ssh_config)] if environment.ssh_config else []
     words += ["-i", os.path.expanduser(environment.identity_file)] if environment.identity_file else []

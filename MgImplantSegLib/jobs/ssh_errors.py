@@ -34,20 +34,29 @@ class Explanation:
 
 
 EXPLANATIONS = (
-    Explanation("REMOTE HOST IDENTIFICATION HAS CHANGED", "a host key other than the known one",
-                "Somebody may be listening in. Ask who runs the host for the new key's fingerprint before you "
-                "replace the old one: ssh-keygen -R {host}"),
-    Explanation("Host key verification failed", "a host key that is not known here",
-                "Run `ssh {host}` once in a terminal, compare the fingerprint with the host's, and accept it."),
-    Explanation("Permission denied", "no right to log in",
-                "Check user and key: `ssh {host}` has to work without a password (ssh-agent, ControlMaster)."),
+    Explanation(
+        "REMOTE HOST IDENTIFICATION HAS CHANGED",
+        "a host key other than the known one",
+        "Somebody may be listening in. Ask who runs the host for the new key's fingerprint before you "
+        "replace the old one: ssh-keygen -R {host}",
+    ),
+    Explanation(
+        "Host key verification failed",
+        "a host key that is not known here",
+        "Run `ssh {host}` once in a terminal, compare the fingerprint with the host's, and accept it.",
+    ),
+    Explanation(
+        "Permission denied",
+        "no right to log in",
+        "Check user and key: `ssh {host}` has to work without a password (ssh-agent, ControlMaster).",
+    ),
     Explanation("Could not resolve hostname", "a name that nobody knows", "Correct `host` of the environment."),
     Explanation("Connection refused", "no SSH server that answers", "Check host, port and whether it is up.", False),
     Explanation("timed out", "no answer in time", "Check network, VPN and host.", False),
     Explanation("No route to host", "no way to it", "Check network and VPN.", False),
     Explanation("Bad configuration option", "an error in OpenSSH's configuration", "Correct the file it names."),
     Explanation("no such identity", "no key file", "Correct `identity_file` of the environment."),
-)  # fmt: skip
+)
 
 
 def explain_failure(environment: Environment, code: int | None, words: str, error: Exception) -> ConnectionFailed:

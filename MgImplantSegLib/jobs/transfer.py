@@ -52,8 +52,10 @@ def send_input(connection: Connection, environment: Environment, path: Path, eve
         bundle = make_bundle(path, events)
         return SentInput(f"{send_bundle(connection, bundle, events)}/{bundle.main}", bundle.digest)
     if connection.ask("missing_paths", paths=[there])[0]["missing"]:
-        raise InputError(f"Expected {path} as {there} in the environment {environment.name!r}, got none there.",
-                         "Correct the environment's path_map.")  # fmt: skip
+        raise InputError(
+            f"Expected {path} as {there} in the environment {environment.name!r}, got none there.",
+            "Correct the environment's path_map.",
+        )
     return SentInput(there, f"{there} {state_of_files(path)}")
 
 
@@ -157,8 +159,10 @@ def _fetch_file(connection: Connection, job: str, file: dict, target: Path, task
             wanted = connection.ask("digest", job=job, path=file["path"])[0]["sha256"]
             found = _receive(connection, job, file["path"], temporary, None)
         if found != wanted:
-            raise DamagedCopy(f"Expected {file['path']} as it is there, got another content twice.",
-                              "Wait until the job has ended and fetch again.")  # fmt: skip
+            raise DamagedCopy(
+                f"Expected {file['path']} as it is there, got another content twice.",
+                "Wait until the job has ended and fetch again.",
+            )
 
 
 def _receive(connection: Connection, job: str, path: str, target: Path, task: Task | None) -> str:

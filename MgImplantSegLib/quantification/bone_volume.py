@@ -76,8 +76,12 @@ def _scanned_fraction(context: MeasureContext, region: Region, counts: np.ndarra
 def _measure(region: str, counts: np.ndarray, note: str = "", fraction: float | None = None) -> Measure:
     bone, total = int(counts[BONE]), int(counts[BONE] + counts[BACKGROUND])
     value = 100 * bone / total if total else UNDEFINED
-    numbers = {"bone_voxels": bone, "region_voxels": total, "implant_voxels": int(counts[list(IMPLANT)].sum()),
-               "unknown_voxels": int(counts[UNKNOWN])}  # fmt: skip
+    numbers = {
+        "bone_voxels": bone,
+        "region_voxels": total,
+        "implant_voxels": int(counts[list(IMPLANT)].sum()),
+        "unknown_voxels": int(counts[UNKNOWN]),
+    }
     if fraction is not None:
         numbers["scanned_fraction"] = fraction
     note = notes(note, "" if total else NO_VOXELS)
@@ -99,6 +103,17 @@ def bone_volume_profile(context: MeasureContext) -> tuple[Measure | Series, ...]
         total += np.bincount(shells[codes[counted] <= BONE], minlength=total.size)
         bone += np.bincount(shells[codes[counted] == BONE], minlength=total.size)
     percent = np.divide(100.0 * bone, total, out=np.full(bone.shape, np.nan), where=total > 0)
-    return (Series("BV/TV", "bone volume fraction", "shells", "distance from the implant", "mm",
-                   tuple(edges_mm[:-1].tolist()), tuple(edges_mm[1:].tolist()), tuple(percent.tolist()), "%",
-                   f"voxel count in shells of {options.profile_step_mm:g} mm"),)  # fmt: skip
+    return (
+        Series(
+            "BV/TV",
+            "bone volume fraction",
+            "shells",
+            "distance from the implant",
+            "mm",
+            tuple(edges_mm[:-1].tolist()),
+            tuple(edges_mm[1:].tolist()),
+            tuple(percent.tolist()),
+            "%",
+            f"voxel count in shells of {options.profile_step_mm:g} mm",
+        ),
+    )

@@ -63,10 +63,17 @@ def contact_along_axis(context: MeasureContext) -> tuple[Measure | Series, ...]:
     low_mm, percent = _percent_of_slices(context)
     step_mm = context.options.slice_mm
     series = Series(
-        "BIC", "bone-to-implant contact", "implant", "position on the screw axis", "mm",
-        tuple(low_mm.tolist()), tuple((low_mm + step_mm).tolist()), tuple(percent.tolist()), "%",
+        "BIC",
+        "bone-to-implant contact",
+        "implant",
+        "position on the screw axis",
+        "mm",
+        tuple(low_mm.tolist()),
+        tuple((low_mm + step_mm).tolist()),
+        tuple(percent.tolist()),
+        "%",
         f"face pairs in slices of {step_mm:g} mm",
-    )  # fmt: skip
+    )
     defined = percent[np.isfinite(percent)]
     value = float(defined.mean()) if defined.size else UNDEFINED
     note = "" if defined.size else "The implant has no surface in the volume."

@@ -24,9 +24,17 @@ def cross_section(context: MeasureContext) -> tuple[Measure | Series, ...]:
     low_mm, step_mm, area_mm2 = _areas_mm2(context)
     method = f"voxels in slices of {step_mm:.3g} mm, shared between neighbouring slices"
     series = Series(
-        "A_RM", "cross-section of the residual material", "implant", "position on the screw axis", "mm",
-        tuple(low_mm.tolist()), tuple((low_mm + step_mm).tolist()), tuple(area_mm2.tolist()), "mm²", method,
-    )  # fmt: skip
+        "A_RM",
+        "cross-section of the residual material",
+        "implant",
+        "position on the screw axis",
+        "mm",
+        tuple(low_mm.tolist()),
+        tuple((low_mm + step_mm).tolist()),
+        tuple(area_mm2.tolist()),
+        "mm²",
+        method,
+    )
     end = int(np.ceil(END_PART * area_mm2.size))
     inner = slice(end, area_mm2.size - end)
     if area_mm2[inner].size == 0:
@@ -44,8 +52,16 @@ def _measure(value: float, method: str, note: str, counts: dict[str, float]) -> 
 
 
 def _position(value: float, method: str, note: str) -> Measure:
-    return Measure("A_RM_min_position", "position of the least cross-section", value, "mm", "implant", method,
-                   "distance on the screw axis from the implant's lower end", note)  # fmt: skip
+    return Measure(
+        "A_RM_min_position",
+        "position of the least cross-section",
+        value,
+        "mm",
+        "implant",
+        method,
+        "distance on the screw axis from the implant's lower end",
+        note,
+    )
 
 
 def _areas_mm2(context: MeasureContext) -> tuple[np.ndarray, float, np.ndarray]:

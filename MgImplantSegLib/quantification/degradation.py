@@ -60,8 +60,17 @@ def volumes(context: MeasureContext) -> tuple[Measure, ...]:
 
 
 def _volume(symbol: str, name: str, voxels: int, context: MeasureContext, note: str) -> Measure:
-    return Measure(symbol, name, voxels * context.geometry.voxel_volume_mm3, "mm³", "implant", "voxel count",
-                   "number of voxels × voxel volume", note, {"voxels": voxels})  # fmt: skip
+    return Measure(
+        symbol,
+        name,
+        voxels * context.geometry.voxel_volume_mm3,
+        "mm³",
+        "implant",
+        "voxel count",
+        "number of voxels × voxel volume",
+        note,
+        {"voxels": voxels},
+    )
 
 
 def degradation(context: MeasureContext) -> tuple[Measure, ...]:
@@ -95,12 +104,30 @@ def _initial_and_residual(context: MeasureContext) -> tuple[Measure, Measure, fl
         area_mm2, area_method = initial.area_mm2, "typed in"
     missing = "" if initial is None else f"{NOT_GIVEN} initial {{}} was given."
     return (
-        Measure("V_i", "initial volume", volume_mm3, "mm³", "implant", volume_method, "volume of the new screw",
-                note or ("" if math.isfinite(volume_mm3) else missing.format("volume")), counts),
-        Measure("A_i", "initial surface area", area_mm2, "mm²", "implant", area_method, "surface area of the new screw",
-                note or ("" if math.isfinite(area_mm2) else missing.format("surface area")), counts),
+        Measure(
+            "V_i",
+            "initial volume",
+            volume_mm3,
+            "mm³",
+            "implant",
+            volume_method,
+            "volume of the new screw",
+            note or ("" if math.isfinite(volume_mm3) else missing.format("volume")),
+            counts,
+        ),
+        Measure(
+            "A_i",
+            "initial surface area",
+            area_mm2,
+            "mm²",
+            "implant",
+            area_method,
+            "surface area of the new screw",
+            note or ("" if math.isfinite(area_mm2) else missing.format("surface area")),
+            counts,
+        ),
         residual_mm3,
-    )  # fmt: skip
+    )
 
 
 def _of_common_part(context: MeasureContext) -> tuple[float, float, str]:
@@ -142,9 +169,17 @@ def _outside_note(context: MeasureContext) -> str:
 def _volume_loss(context: MeasureContext, initial: Measure, residual_mm3: float) -> Measure:
     value = 100 * _ratio(initial.value - residual_mm3, initial.value)
     note = initial.note if context.implant_box is not None else NO_IMPLANT
-    return Measure("VL", "volume loss", value if context.implant_box is not None else UNDEFINED, "%", "implant",
-                   "from V_i and V_r", "100 · (V_i − V_r) / V_i", notes(GROWN if value < 0 else "", note),
-                   {"V_i_mm3": initial.value, "V_r_mm3": residual_mm3})  # fmt: skip
+    return Measure(
+        "VL",
+        "volume loss",
+        value if context.implant_box is not None else UNDEFINED,
+        "%",
+        "implant",
+        "from V_i and V_r",
+        "100 · (V_i − V_r) / V_i",
+        notes(GROWN if value < 0 else "", note),
+        {"V_i_mm3": initial.value, "V_r_mm3": residual_mm3},
+    )
 
 
 def _degradation_rate(context: MeasureContext, volume: Measure, area: Measure, residual_mm3: float) -> Measure:
@@ -162,8 +197,17 @@ def _degradation_rate(context: MeasureContext, volume: Measure, area: Measure, r
     counts = {"V_i_mm3": volume.value, "A_i_mm2": area.value, "V_r_mm3": residual_mm3, "time_years": years}
     if form.needs_residual_area:
         counts["A_r_mm2"] = residual_area_mm2
-    return Measure("DR", "degradation rate", rate, "mm/year", "implant", f"{form.name} ({area.method})",
-                   form.definition, note, counts)  # fmt: skip
+    return Measure(
+        "DR",
+        "degradation rate",
+        rate,
+        "mm/year",
+        "implant",
+        f"{form.name} ({area.method})",
+        form.definition,
+        note,
+        counts,
+    )
 
 
 def _ratio(value: float, by: float) -> float:

@@ -26,15 +26,43 @@ def degradation_depth(context: MeasureContext) -> tuple[Measure, ...]:
     method = "Euclidean distance at the voxel faces of the residual material"
     factor_note = note or ("" if mean > 0 else "The mean depth is 0.")
     return (
-        Measure("depth_mean", "mean degradation depth", mean, "mm", "implant", method, f"mean of the {DEPTH}",
-                note, counts),
-        Measure("depth_P95", "95th percentile of the degradation depth", p95, "mm", "implant", method,
-                f"95th percentile, by area, of the {DEPTH}", note, counts),
-        Measure("depth_max", "greatest degradation depth", deepest, "mm", "implant", method, f"maximum of the {DEPTH}",
-                note, counts),
-        Measure("PF", "pitting factor", deepest / mean if mean > 0 else UNDEFINED, "1", "implant", method,
-                "greatest / mean degradation depth", factor_note, {"depth_max_mm": deepest, "depth_mean_mm": mean}),
-    )  # fmt: skip
+        Measure(
+            "depth_mean", "mean degradation depth", mean, "mm", "implant", method, f"mean of the {DEPTH}", note, counts
+        ),
+        Measure(
+            "depth_P95",
+            "95th percentile of the degradation depth",
+            p95,
+            "mm",
+            "implant",
+            method,
+            f"95th percentile, by area, of the {DEPTH}",
+            note,
+            counts,
+        ),
+        Measure(
+            "depth_max",
+            "greatest degradation depth",
+            deepest,
+            "mm",
+            "implant",
+            method,
+            f"maximum of the {DEPTH}",
+            note,
+            counts,
+        ),
+        Measure(
+            "PF",
+            "pitting factor",
+            deepest / mean if mean > 0 else UNDEFINED,
+            "1",
+            "implant",
+            method,
+            "greatest / mean degradation depth",
+            factor_note,
+            {"depth_max_mm": deepest, "depth_mean_mm": mean},
+        ),
+    )
 
 
 def _depths_mm(context: MeasureContext) -> tuple[np.ndarray, np.ndarray, str]:
@@ -61,9 +89,11 @@ def layer_thickness(context: MeasureContext) -> tuple[Measure, ...]:
     deviation = float(np.sqrt(_mean((thickness_mm - mean) ** 2, area_mm2)))
     counts = {"covered_percent_of_surface": covered_percent, "faces": thickness_mm.size}
     method = "Euclidean distance at the voxel faces of the implant"
-    values = (("DL_mean", "mean thickness of the degradation layer", mean, "mean"),
-              ("DL_SD", "variation of the thickness of the degradation layer", deviation, "standard deviation"),
-              ("DL_max", "greatest thickness of the degradation layer", _largest(thickness_mm), "maximum"))  # fmt: skip
+    values = (
+        ("DL_mean", "mean thickness of the degradation layer", mean, "mean"),
+        ("DL_SD", "variation of the thickness of the degradation layer", deviation, "standard deviation"),
+        ("DL_max", "greatest thickness of the degradation layer", _largest(thickness_mm), "maximum"),
+    )
     return tuple(
         Measure(symbol, name, value, "mm", "implant", method, f"{what}, by area, of the {THICKNESS}", note, counts)
         for symbol, name, value, what in values

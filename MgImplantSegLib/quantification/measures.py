@@ -140,12 +140,15 @@ def _inputs(label_map: LabelMap, options: QuantifyOptions, measures: tuple[str, 
         "shape_zyx": list(label_map.geometry.shape_zyx),
         "spacing_zyx_um": [spacing * 1000 for spacing in label_map.geometry.spacing_zyx_mm],
         "label_scheme": label_map.scheme.to_dict(),
-        "initial": None if initial is None else {"source": initial.source, "volume_mm3": initial.volume_mm3,
-                                                 "area_mm2": initial.area_mm2},
+        "initial": None
+        if initial is None
+        else {"source": initial.source, "volume_mm3": initial.volume_mm3, "area_mm2": initial.area_mm2},
         "time_days": options.time_days,
         "distance_mm": options.distance_mm,
-        "rois": [{"name": roi.name, "centre_lps_mm": roi.centre_lps_mm, "axes_lps": roi.axes_lps,
-                  "size_mm": roi.size_mm} for roi in options.rois],
+        "rois": [
+            {"name": roi.name, "centre_lps_mm": roi.centre_lps_mm, "axes_lps": roi.axes_lps, "size_mm": roi.size_mm}
+            for roi in options.rois
+        ],
         "measures": list(measures),
         "surface": options.surface,
         "rate_form": options.rate_form,
@@ -155,4 +158,4 @@ def _inputs(label_map: LabelMap, options: QuantifyOptions, measures: tuple[str, 
         "common_length": options.common_length,
         "ranges": None if options.disagreement is None else "disagreement of planes",
         "field_of_view": "given" if options.field_of_view is not None else "whole volume",
-    }  # fmt: skip
+    }

@@ -40,8 +40,11 @@ def _in_region(context: MeasureContext, region: Region) -> tuple[Measure, ...]:
         found = local_thickness_mm(mask, context.spacing_zyx_mm, context.events, f"{symbol} in {region.name}")
         found = found[mask & inside]
         values.append(float(found.mean(dtype=float)) if found.size else UNDEFINED)
-        counts |= {f"{symbol}_SD_mm": float(found.std(dtype=float)) if found.size else UNDEFINED,
-                   f"{symbol}_max_mm": float(found.max(initial=0)), f"{symbol}_voxels": found.size}  # fmt: skip
+        counts |= {
+            f"{symbol}_SD_mm": float(found.std(dtype=float)) if found.size else UNDEFINED,
+            f"{symbol}_max_mm": float(found.max(initial=0)),
+            f"{symbol}_voxels": found.size,
+        }
     thick_note = "" if np.isfinite(values[0]) else "There is no bone in the region."
     gap_note = "" if np.isfinite(values[1]) else "There is no space between the bone in the region."
     return _measures(region.name, *values, counts, thick_note, gap_note)
@@ -51,11 +54,36 @@ def _measures(
     region: str, thickness_mm: float, separation_mm: float, counts: dict[str, float], thick_note: str, gap_note: str
 ) -> tuple[Measure, ...]:
     return (
-        Measure("Tb.Th", "trabecular thickness", thickness_mm, "mm", region, METHOD,
-                "mean over the bone of the diameter of the largest sphere in the bone that holds the voxel",
-                thick_note, counts),
-        Measure("Tb.Sp", "trabecular separation", separation_mm, "mm", region, METHOD,
-                "the same over the background: spaces without bone and without implant", gap_note, counts),
-        Measure("Tb.N", "trabecular number", 1 / (thickness_mm + separation_mm), "1/mm", region, METHOD,
-                "1 / (Tb.Th + Tb.Sp)", thick_note or gap_note),
-    )  # fmt: skip
+        Measure(
+            "Tb.Th",
+            "trabecular thickness",
+            thickness_mm,
+            "mm",
+            region,
+            METHOD,
+            "mean over the bone of the diameter of the largest sphere in the bone that holds the voxel",
+            thick_note,
+            counts,
+        ),
+        Measure(
+            "Tb.Sp",
+            "trabecular separation",
+            separation_mm,
+            "mm",
+            region,
+            METHOD,
+            "the same over the background: spaces without bone and without implant",
+            gap_note,
+            counts,
+        ),
+        Measure(
+            "Tb.N",
+            "trabecular number",
+            1 / (thickness_mm + separation_mm),
+            "1/mm",
+            region,
+            METHOD,
+            "1 / (Tb.Th + Tb.Sp)",
+            thick_note or gap_note,
+        ),
+    )

@@ -99,8 +99,10 @@ def refined_on_greys(initial: Volume, explant: Volume, fixed: ScrewBody, matrix:
     region = sitk.Resample(
         itk_image(np.ones(fixed.mask.shape, dtype=np.uint8), fixed.geometry),
         itk_image(np.zeros(explant.array.shape, dtype=np.uint8), explant.geometry),
-        sitk.Transform(), sitk.sitkNearestNeighbor, 0,
-    )  # fmt: skip
+        sitk.Transform(),
+        sitk.sitkNearestNeighbor,
+        0,
+    )
     registration.SetMetricFixedMask(region)
     _set_optimizer(registration, min(explant.geometry.spacing_zyx_mm))
     transform = _euler(matrix, fixed.axis.centre_lps_mm)
@@ -125,9 +127,12 @@ def _registration(pair: DistancePair) -> sitk.ImageRegistrationMethod:
 
 def _set_optimizer(registration: sitk.ImageRegistrationMethod, spacing_mm: float) -> None:
     registration.SetOptimizerAsRegularStepGradientDescent(
-        learningRate=spacing_mm, minStep=spacing_mm / 200, numberOfIterations=ITERATIONS, relaxationFactor=0.6,
+        learningRate=spacing_mm,
+        minStep=spacing_mm / 200,
+        numberOfIterations=ITERATIONS,
+        relaxationFactor=0.6,
         gradientMagnitudeTolerance=1e-12,
-    )  # fmt: skip
+    )
     registration.SetOptimizerScalesFromPhysicalShift()
 
 

@@ -160,11 +160,20 @@ class QuantificationReport:
     def write_series_csv(self, path: str | Path) -> None:
         """Write the series in long form: one row per series and bin."""
         rows = [
-            [entry.symbol, entry.region, entry.x_name, _cell(low), _cell(high), entry.x_unit, _cell(value), entry.unit,
-             entry.method]
+            [
+                entry.symbol,
+                entry.region,
+                entry.x_name,
+                _cell(low),
+                _cell(high),
+                entry.x_unit,
+                _cell(value),
+                entry.unit,
+                entry.method,
+            ]
             for entry in self.series
             for low, high, value in zip(entry.x_low, entry.x_high, entry.values, strict=True)
-        ]  # fmt: skip
+        ]
         _write_table(path, SERIES_COLUMNS, rows)
 
 

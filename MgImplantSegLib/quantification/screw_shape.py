@@ -111,9 +111,15 @@ class LabelMapShape:
             return self._shifted(np.rint(offset).astype(int), geometry.shape_zyx)
         grid = sitk.Resample(
             itk_image(self.array.astype(np.uint8) * np.uint8(FULL), self.geometry),
-            geometry.shape_zyx[::-1], sitk.Transform(), sitk.sitkLinear,
-            geometry.origin_lps_mm, geometry.spacing_zyx_mm[::-1], geometry.direction_lps, 0, sitk.sitkUInt8,
-        )  # fmt: skip
+            geometry.shape_zyx[::-1],
+            sitk.Transform(),
+            sitk.sitkLinear,
+            geometry.origin_lps_mm,
+            geometry.spacing_zyx_mm[::-1],
+            geometry.direction_lps,
+            0,
+            sitk.sitkUInt8,
+        )
         return sitk.GetArrayFromImage(grid) > FULL // 2
 
     def _shifted(self, offset: np.ndarray, shape_zyx: tuple[int, ...]) -> np.ndarray:

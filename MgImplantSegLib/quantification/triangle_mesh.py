@@ -165,8 +165,10 @@ def _poly_data(points_xyz: np.ndarray, triangles: np.ndarray):
     polys = model.vtkCellArray()
     offsets = np.arange(0, 3 * len(triangles) + 1, 3, dtype=np.int64)
     connectivity = np.ascontiguousarray(triangles, dtype=np.int64).ravel()
-    polys.SetData(numpy_support.numpy_to_vtkIdTypeArray(offsets, deep=True),
-                  numpy_support.numpy_to_vtkIdTypeArray(connectivity, deep=True))  # fmt: skip
+    polys.SetData(
+        numpy_support.numpy_to_vtkIdTypeArray(offsets, deep=True),
+        numpy_support.numpy_to_vtkIdTypeArray(connectivity, deep=True),
+    )
     mesh = model.vtkPolyData()
     mesh.SetPoints(points)
     mesh.SetPolys(polys)

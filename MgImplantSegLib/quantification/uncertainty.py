@@ -57,10 +57,16 @@ def uncertain_voxels(disagreement: Volume, geometry: Geometry) -> np.ndarray:
     array, place = disagreement.array, disagreement.geometry
     if not place.same_grid(geometry):
         image = sitk.Resample(
-            itk_image(np.asarray(array, dtype=np.float32), place), geometry.shape_zyx[::-1], sitk.Transform(),
-            sitk.sitkLinear, geometry.origin_lps_mm, geometry.spacing_zyx_mm[::-1], geometry.direction_lps,
-            0.0, sitk.sitkFloat32,
-        )  # fmt: skip
+            itk_image(np.asarray(array, dtype=np.float32), place),
+            geometry.shape_zyx[::-1],
+            sitk.Transform(),
+            sitk.sitkLinear,
+            geometry.origin_lps_mm,
+            geometry.spacing_zyx_mm[::-1],
+            geometry.direction_lps,
+            0.0,
+            sitk.sitkFloat32,
+        )
         array = sitk.GetArrayViewFromImage(image)
     uncertain = np.empty(geometry.shape_zyx, dtype=bool)
     for part in slabs(uncertain.shape):

@@ -47,10 +47,15 @@ def turned(image: Volume | LabelMap, matrix: np.ndarray) -> Volume | LabelMap:
     outside = (image.scheme.ignore_value or 0) if is_label_map else float(image.array.min())
     array = image.array.view(np.uint8) if image.array.dtype == bool else image.array
     resampled = sitk.Resample(
-        itk_image(array, image.geometry), geometry.shape_zyx[::-1], itk_transform(np.linalg.inv(matrix)),
+        itk_image(array, image.geometry),
+        geometry.shape_zyx[::-1],
+        itk_transform(np.linalg.inv(matrix)),
         sitk.sitkNearestNeighbor if is_label_map else sitk.sitkLinear,
-        geometry.origin_lps_mm, geometry.spacing_zyx_mm[::-1], geometry.direction_lps, outside,
-    )  # fmt: skip
+        geometry.origin_lps_mm,
+        geometry.spacing_zyx_mm[::-1],
+        geometry.direction_lps,
+        outside,
+    )
     array = sitk.GetArrayFromImage(resampled)
     if is_label_map:
         return LabelMap(array, geometry, image.scheme, image.provenance)

@@ -99,9 +99,16 @@ def _figure(geometry: Geometry) -> tuple[Any, np.ndarray]:
     figure = Figure(figsize=size, layout="none")
     FigureCanvasAgg(figure)
     grid = figure.add_gridspec(
-        2, 3, width_ratios=widths_mm, left=0.1 / size[0], right=1 - 0.1 / size[0], wspace=0.06,
-        bottom=0.45 / size[1], top=1 - 0.3 / size[1], hspace=0.03,
-    )  # fmt: skip
+        2,
+        3,
+        width_ratios=widths_mm,
+        left=0.1 / size[0],
+        right=1 - 0.1 / size[0],
+        wspace=0.06,
+        bottom=0.45 / size[1],
+        top=1 - 0.3 / size[1],
+        hspace=0.03,
+    )
     return figure, grid.subplots()
 
 
@@ -129,9 +136,14 @@ def _extent_mm(geometry: Geometry, cut: Cut) -> tuple[float, float, float, float
 
 def _show_grey(axes: Any, volume: Volume, cut: Cut, at_zyx: Sequence[int], limits: tuple[float, float]) -> None:
     axes.imshow(
-        _plane(volume.array, cut, at_zyx), cmap="gray", vmin=limits[0], vmax=limits[1], interpolation="nearest",
-        origin="lower" if cut.vertical_goes_up else "upper", extent=_extent_mm(volume.geometry, cut),
-    )  # fmt: skip
+        _plane(volume.array, cut, at_zyx),
+        cmap="gray",
+        vmin=limits[0],
+        vmax=limits[1],
+        interpolation="nearest",
+        origin="lower" if cut.vertical_goes_up else "upper",
+        extent=_extent_mm(volume.geometry, cut),
+    )
     axes.set_axis_off()
 
 
@@ -147,9 +159,11 @@ def _show_classes(axes: Any, label_map: LabelMap, cut: Cut, at_zyx: Sequence[int
             rgba = np.zeros((*plane.shape, 4))
             rgba[mask] = (*label.color_rgb, FILL_OPACITY)
             axes.imshow(
-                rgba, interpolation="nearest", extent=_extent_mm(label_map.geometry, cut),
+                rgba,
+                interpolation="nearest",
+                extent=_extent_mm(label_map.geometry, cut),
                 origin="lower" if cut.vertical_goes_up else "upper",
-            )  # fmt: skip
+            )
             if min(plane.shape) > 1:
                 axes.contour(right_mm, up_mm, mask, [0.5], colors=[label.color_rgb], linewidths=0.8)
 

@@ -59,8 +59,10 @@ def initial_level_set(implant: ImplantParameters, frame: Frame) -> np.ndarray:
 
 def _own_coordinates(implant: ImplantParameters, frame: Frame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     position = [c - o for c, o in zip(frame.coordinates_mm(), implant.offset_zyx_mm, strict=True)]
-    along, first, second = (sum(p * component for p, component in zip(position, row, strict=True))
-                            for row in implant_axes(implant).astype(np.float32))  # fmt: skip
+    along, first, second = (
+        sum(p * component for p, component in zip(position, row, strict=True))
+        for row in implant_axes(implant).astype(np.float32)
+    )
     if implant.bend_mm > 0:
         extent = frame.shape_zyx[0] * frame.voxel_mm
         first = first - implant.bend_mm * np.sin(np.pi * along / extent)

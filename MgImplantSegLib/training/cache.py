@@ -190,10 +190,15 @@ def _key(settings: SampleSettings, data: DataSettings, digests: _Digests) -> str
     facts = {
         "version": CACHE_VERSION,
         "files": [digests.of(path) for path in (settings.image, settings.labels, settings.roi) if path],
-        "sample": [settings.roles, settings.ignore_value, settings.dataset, settings.labels_dataset,
-                   settings.spacing_um],
+        "sample": [
+            settings.roles,
+            settings.ignore_value,
+            settings.dataset,
+            settings.labels_dataset,
+            settings.spacing_um,
+        ],
         "data": [data.spacing_um, data.lower_percentile, data.upper_percentile, data.classes, data.cache_type],
-    }  # fmt: skip
+    }
     return hashlib.blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=12).hexdigest()
 
 

@@ -60,12 +60,18 @@ class TrainingConfig:
     scaling: ScalingSettings = field(default_factory=ScalingSettings)
 
     def __post_init__(self) -> None:
-        require(bool(self.name) and not set(self.name) & set('/\\:*?"<>|') and self.name.strip(". ") == self.name,
-                "a name that can be a file's name", self.name)  # fmt: skip
+        require(
+            bool(self.name) and not set(self.name) & set('/\\:*?"<>|') and self.name.strip(". ") == self.name,
+            "a name that can be a file's name",
+            self.name,
+        )
         require_choice(self.weights_dtype, WEIGHT_DTYPES, "weights_dtype")
         multiple = 2**self.network.depth
-        require(self.training.input_size % multiple == 0, f"an input_size that is a multiple of 2^depth = {multiple}",
-                self.training.input_size)  # fmt: skip
+        require(
+            self.training.input_size % multiple == 0,
+            f"an input_size that is a multiple of 2^depth = {multiple}",
+            self.training.input_size,
+        )
 
     @property
     def run_folder(self) -> Path:

@@ -101,8 +101,11 @@ class DataSettings:
     def __post_init__(self) -> None:
         require(len(self.samples) > 0, "at least one sample", self.samples)
         require(self.spacing_um > 0, "a positive spacing_um", self.spacing_um)
-        require(0 <= self.lower_percentile < self.upper_percentile <= 100, "percentiles in 0–100 in ascending order",
-                (self.lower_percentile, self.upper_percentile))  # fmt: skip
+        require(
+            0 <= self.lower_percentile < self.upper_percentile <= 100,
+            "percentiles in 0–100 in ascending order",
+            (self.lower_percentile, self.upper_percentile),
+        )
         for role in self.classes:
             require_choice(role, tuple(role.value for role in Role), "classes")
         require(len(set(self.classes)) == len(self.classes) > 1, "two or more different classes", self.classes)

@@ -77,12 +77,18 @@ def _card(config: TrainingConfig, progress: dict[str, Any], facts: dict[str, Any
         "base_model": config.base_model.name if config.base_model else None,
     }
     return ModelCard(
-        config.name, network_dict(config), preprocessing_of(config.data), config.data.scheme,
+        config.name,
+        network_dict(config),
+        preprocessing_of(config.data),
+        config.data.scheme,
         training_planes=tuple(plane.name for plane in axis_planes(config.data.planes)),
         metrics={"validation": {"loss": progress["best_loss"], **progress["best_scores"]}},
-        training=training, weights_dtype=config.weights_dtype, licence=config.licence,
-        intended_use=config.intended_use, created=datetime.now(UTC).date().isoformat(),
-    )  # fmt: skip
+        training=training,
+        weights_dtype=config.weights_dtype,
+        licence=config.licence,
+        intended_use=config.intended_use,
+        created=datetime.now(UTC).date().isoformat(),
+    )
 
 
 def write_facts(config: TrainingConfig, samples: Sequence[CachedSample]) -> None:

@@ -53,10 +53,14 @@ def draw_scaling(models: Sequence[ScaledModel], path: Path, events: Events) -> N
         for size in sizes:
             chosen = [m for m in models if (m.depth, m.input_size) == (depth, size)]
             axes.scatter(
-                [m.flops for m in chosen], [m.mean_iou for m in chosen], [20 + 120 * m.width / widest for m in chosen],
-                color=f"C{depths.index(depth)}", marker=MARKERS[sizes.index(size) % len(MARKERS)], alpha=0.7,
+                [m.flops for m in chosen],
+                [m.mean_iou for m in chosen],
+                [20 + 120 * m.width / widest for m in chosen],
+                color=f"C{depths.index(depth)}",
+                marker=MARKERS[sizes.index(size) % len(MARKERS)],
+                alpha=0.7,
                 label=f"depth {depth}, input {size}²" if chosen else None,
-            )  # fmt: skip
+            )
     axes.set_xscale("log")
     axes.set_xlabel("FLOPs of one forward pass")
     axes.set_ylabel("mean IoU")

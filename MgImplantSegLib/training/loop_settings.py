@@ -98,16 +98,27 @@ class LoopSettings:
         require_choice(self.precision, PRECISIONS, "precision")
         for key in ("input_size", "batch_size", "accumulate", "iterations", "plateau_iterations"):
             require(getattr(self, key) >= 1, f"{key!r} of 1 or more", getattr(self, key))
-        for key in ("warmup_iterations", "early_stopping_iterations", "workers", "time_limit_minutes", "weight_decay",
-                    "gradient_norm", "checkpoint_minutes"):  # fmt: skip
+        for key in (
+            "warmup_iterations",
+            "early_stopping_iterations",
+            "workers",
+            "time_limit_minutes",
+            "weight_decay",
+            "gradient_norm",
+            "checkpoint_minutes",
+        ):
             require(getattr(self, key) >= 0, f"{key!r} of 0 or more", getattr(self, key))
         require(self.learning_rate > 0, "a positive learning_rate", self.learning_rate)
-        require(0 < self.least_learning_rate_share <= 1, "least_learning_rate_share in 0–1",
-                self.least_learning_rate_share)  # fmt: skip
+        require(
+            0 < self.least_learning_rate_share <= 1, "least_learning_rate_share in 0–1", self.least_learning_rate_share
+        )
         require(0 <= self.ema_decay < 1, "ema_decay below 1", self.ema_decay)
         require(0 <= self.balanced_share <= 1, "balanced_share in 0–1", self.balanced_share)
-        require(self.batch_size % self.accumulate == 0, "a batch_size that accumulate divides",
-                (self.batch_size, self.accumulate))  # fmt: skip
+        require(
+            self.batch_size % self.accumulate == 0,
+            "a batch_size that accumulate divides",
+            (self.batch_size, self.accumulate),
+        )
 
 
 @dataclass(frozen=True)

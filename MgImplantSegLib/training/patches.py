@@ -105,10 +105,14 @@ class PatchBatches(Dataset):
         """The batches of the iterations `start` to `stop` − 1, read ahead by `workers` processes."""
         return iter(
             DataLoader(
-                self, batch_size=None, sampler=range(start, stop), num_workers=workers, pin_memory=pin,
+                self,
+                batch_size=None,
+                sampler=range(start, stop),
+                num_workers=workers,
+                pin_memory=pin,
                 prefetch_factor=4 if workers else None,
             )
-        )  # fmt: skip
+        )
 
     def __getitem__(self, iteration: int) -> RawBatch:
         patches = [self.choose(iteration, position) for position in self._positions]
@@ -140,8 +144,16 @@ class PatchBatches(Dataset):
         if not resampled:
             offset = np.rint(offset)
         room = 2 * ELASTIC_REACH * self._settings.augmentation.elastic_px * resampled + 4
-        return Patch(sample, plane, index, np.column_stack((linear, offset)), centre_xy,
-                     float(extent_xy.max()) + room, resampled, int(random.integers(2**62)))  # fmt: skip
+        return Patch(
+            sample,
+            plane,
+            index,
+            np.column_stack((linear, offset)),
+            centre_xy,
+            float(extent_xy.max()) + room,
+            resampled,
+            int(random.integers(2**62)),
+        )
 
     def _choose_slice(self, random: np.random.Generator) -> tuple[CachedSample, AxisPlane, int, None]:
         """A slice, all with known voxels alike."""

@@ -109,9 +109,17 @@ def compare_planes(
         for plane in needed:
             task.advance(0, f"plane {plane.name}")
             single = predict_fused(
-                image, predict, (plane,), "soft", classes, batch_size=_batch_size(image), size_multiple=size_multiple,
-                with_votes=True, allocate=allocate, events=silent(events),
-            )  # fmt: skip
+                image,
+                predict,
+                (plane,),
+                "soft",
+                classes,
+                batch_size=_batch_size(image),
+                size_multiple=size_multiple,
+                with_votes=True,
+                allocate=allocate,
+                events=silent(events),
+            )
             for name in several:
                 if plane in PLANE_SETS[name]:
                     totals[name].include(single.accumulator)

@@ -39,8 +39,17 @@ from MgImplantSegLib.training.split import with_validation_samples
 from MgImplantSegLib.training.trainer import LAST, STOPPED, Trainer, TrainingData
 from MgImplantSegLib.training.validation import ValidationSlices
 
-FREE_ON_RESUME = ("iterations", "time_limit_minutes", "early_stopping_iterations", "device", "workers", "compile",
-                  "checkpoint_minutes", "precision", "accumulate")  # fmt: skip
+FREE_ON_RESUME = (
+    "iterations",
+    "time_limit_minutes",
+    "early_stopping_iterations",
+    "device",
+    "workers",
+    "compile",
+    "checkpoint_minutes",
+    "precision",
+    "accumulate",
+)
 
 
 @dataclass(frozen=True)
@@ -198,19 +207,24 @@ def _training_data(
 def _augmentation(config: TrainingConfig) -> Augmentation:
     channel = {role: number for number, role in enumerate(config.data.classes)}
     return Augmentation(
-        config.augmentation, config.training.input_size, channel.get(Role.BACKGROUND.value),
+        config.augmentation,
+        config.training.input_size,
+        channel.get(Role.BACKGROUND.value),
         channel.get(Role.DEGRADATION_LAYER.value),
-    )  # fmt: skip
+    )
 
 
 def require_same_configuration(new: TrainingConfig, old: TrainingConfig) -> None:
     """Raise InputError if anything differs that the course of the run depends on."""
     new_settings = replace(new.training, **{key: getattr(old.training, key) for key in FREE_ON_RESUME})
     pairs = {
-        "network": (new.network, old.network), "augmentation": (new.augmentation, old.augmentation),
-        "training": (new_settings, old.training), "validation": (new.validation, old.validation),
-        "seed": (new.seed, old.seed), "data": (replace(new.data, cache=old.data.cache), old.data),
-    }  # fmt: skip
+        "network": (new.network, old.network),
+        "augmentation": (new.augmentation, old.augmentation),
+        "training": (new_settings, old.training),
+        "validation": (new.validation, old.validation),
+        "seed": (new.seed, old.seed),
+        "data": (replace(new.data, cache=old.data.cache), old.data),
+    }
     if different := [name for name, (now, then) in pairs.items() if now != then]:
         raise InputError(
             f"Expected the configuration that the run was started with, got a difference in {', '.join(different)}.",

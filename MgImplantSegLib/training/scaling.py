@@ -100,10 +100,13 @@ def grid_configs(config: TrainingConfig) -> dict[str, TrainingConfig]:
     for depth, width, size in product(grid.depths, grid.widths, grid.input_sizes):
         name = f"d{depth}-c{width}-i{size}"
         configs[name] = replace(
-            config, name=name, output=config.run_folder, data=replace(config.data, samples=samples),
+            config,
+            name=name,
+            output=config.run_folder,
+            data=replace(config.data, samples=samples),
             network=replace(config.network, depth=depth, width=width),
             training=replace(config.training, input_size=size),
-        )  # fmt: skip
+        )
     return dict(sorted(configs.items(), key=lambda item: flops_of(item[1])))
 
 
@@ -121,10 +124,15 @@ def _scaled_model(config: TrainingConfig, events: Events) -> ScaledModel:
     else:
         mean_iou = load_checkpoint(config.run_folder / BEST)["progress"]["best_scores"]["mean_iou"]
     return ScaledModel(
-        config.name, config.network.depth, config.network.width, config.training.input_size,
-        network_spec(network_dict(config)).parameter_count, flops_of(config), mean_iou,
+        config.name,
+        config.network.depth,
+        config.network.width,
+        config.training.input_size,
+        network_spec(network_dict(config)).parameter_count,
+        flops_of(config),
+        mean_iou,
         "test" if tests else "validation",
-    )  # fmt: skip
+    )
 
 
 def _write(config: TrainingConfig, models: Sequence[ScaledModel], events: Events) -> None:

@@ -87,11 +87,13 @@ class Trainer:
         scores = self._scores(result)
         is_best = self.progress.note_validation(result.loss, scores, self.settings)
         row = {
-            "iteration": self.progress.iteration, "elapsed_s": round(self.progress.elapsed_s, 1),
+            "iteration": self.progress.iteration,
+            "elapsed_s": round(self.progress.elapsed_s, 1),
             "learning_rate": learning_rate(self.progress, self.settings),
             "training_loss": sum(self.recent_losses) / max(1, len(self.recent_losses)),
-            "validation_loss": result.loss, **scores,
-        }  # fmt: skip
+            "validation_loss": result.loss,
+            **scores,
+        }
         self.recent_losses = []
         self.history.append(row)
         self.events.metric(**row)
@@ -165,9 +167,11 @@ class Trainer:
         self._reported_at = time.monotonic()
         patches_per_second = self.progress.iteration * self.settings.batch_size / max(self.progress.elapsed_s, 1e-9)
         self.events.metric(
-            iteration=self.progress.iteration, loss=loss, learning_rate=learning_rate(self.progress, self.settings),
+            iteration=self.progress.iteration,
+            loss=loss,
+            learning_rate=learning_rate(self.progress, self.settings),
             patches_per_second=round(patches_per_second, 2),
-        )  # fmt: skip
+        )
 
     def _advance(self, task: Task, share_before: float) -> None:
         try:

@@ -42,9 +42,12 @@ class ValidationSlices:
     """
 
     def __init__(
-        self, samples: Sequence[CachedSample], planes: Sequence[AxisPlane], settings: ValidationSettings,
+        self,
+        samples: Sequence[CachedSample],
+        planes: Sequence[AxisPlane],
+        settings: ValidationSettings,
         size_multiple: int,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._crop, self._multiple = settings.crop, size_multiple
         by_shape: dict[tuple[int, int], list[Place]] = defaultdict(list)
         for sample in samples:

@@ -98,8 +98,12 @@ def main() -> int:
     arguments = parser.parse_args()
     model = find_model(arguments.model)
     options = SegmentOptions(model, planes=arguments.planes)
-    result: dict[str, Any] = {"planes": arguments.planes, "fusion": options.fusion, "size": arguments.size,
-                              "first_seed": arguments.first_seed}  # fmt: skip
+    result: dict[str, Any] = {
+        "planes": arguments.planes,
+        "fusion": options.fusion,
+        "size": arguments.size,
+        "first_seed": arguments.first_seed,
+    }
     for name, cases in (
         ("simulated", own_cases(arguments.first_seed, arguments.count, arguments.size)),
         ("other_generator", other_cases(arguments.other)),

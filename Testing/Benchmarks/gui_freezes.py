@@ -186,8 +186,22 @@ class Session:
         return self.widget.panel.display3D.isRunning()
 
 
-STEPS = ("choose_the_scan", "segment", "preview", "measure", "around_implant", "move_roi", "edit", "measure", "compare",
-         "surfaces", "contact", "picture", "scan_behind", "close_the_scene")  # fmt: skip
+STEPS = (
+    "choose_the_scan",
+    "segment",
+    "preview",
+    "measure",
+    "around_implant",
+    "move_roi",
+    "edit",
+    "measure",
+    "compare",
+    "surfaces",
+    "contact",
+    "picture",
+    "scan_behind",
+    "close_the_scene",
+)
 PAUSES = Pauses()
 
 

@@ -98,10 +98,14 @@ class Result:
         """The row's cells."""
         took = self.training
         return [
-            self.name, *(str(Estimate.of([row[role] for row in self.scores])) for role in ROLES),
-            f"{took['training_minutes']:.2f}", f"{took['command_minutes']:.2f}", f"{took['iterations']}",
-            f"{took['parameters'] / 1e6:.2f}", f"{np.mean(self.seconds):.1f}",
-        ]  # fmt: skip
+            self.name,
+            *(str(Estimate.of([row[role] for row in self.scores])) for role in ROLES),
+            f"{took['training_minutes']:.2f}",
+            f"{took['command_minutes']:.2f}",
+            f"{took['iterations']}",
+            f"{took['parameters'] / 1e6:.2f}",
+            f"{np.mean(self.seconds):.1f}",
+        ]
 
 
 def write_explant(target: Path, seed: int, size: int) -> Path:
@@ -159,10 +163,11 @@ def facts_of_ours(run: Path) -> dict[str, Any]:
     progress = load_checkpoint(run / "last.pt")["progress"]
     network = build_network(read_card(run / f"{run.name}.mgmodel").network)
     return {
-        "training_minutes": progress["elapsed_s"] / 60, "iterations": progress["iteration"],
+        "training_minutes": progress["elapsed_s"] / 60,
+        "iterations": progress["iteration"],
         "parameters": sum(values.numel() for values in network.parameters()),
         "versions": {"MgImplantSegLib": __version__, "torch": torch.__version__},
-    }  # fmt: skip
+    }
 
 
 def result_of_ours(contest: Contest) -> Result:
@@ -190,9 +195,24 @@ def train_peer(contest: Contest, python: Path, rate: float) -> tuple[Path, dict[
 
     def work() -> dict[str, Any]:
         minutes = contest.run(
-            [python, PEER_DRIVER, "train", folder, *contest.training, "--minutes", str(contest.minutes),
-             "--threads", str(contest.threads), "--rate", str(rate), "--seed", str(FIRST_SEED), "--report", own_report]
-        )  # fmt: skip
+            [
+                python,
+                PEER_DRIVER,
+                "train",
+                folder,
+                *contest.training,
+                "--minutes",
+                str(contest.minutes),
+                "--threads",
+                str(contest.threads),
+                "--rate",
+                str(rate),
+                "--seed",
+                str(FIRST_SEED),
+                "--report",
+                own_report,
+            ]
+        )
         return {"command_minutes": minutes, **json.loads(own_report.read_text(encoding="utf-8"))}
 
     return folder, once(contest.folder / f"{name}.json", work)
@@ -204,9 +224,20 @@ def result_of_peer(contest: Contest, python: Path, rate: float, directions: int)
     own_report = folder / f"prediction_{directions}.json"
     if not own_report.exists():
         contest.run(
-            [python, PEER_DRIVER, "predict", folder, *contest.test, "--directions", str(directions),
-             "--threads", str(contest.threads), "--report", own_report]
-        )  # fmt: skip
+            [
+                python,
+                PEER_DRIVER,
+                "predict",
+                folder,
+                *contest.test,
+                "--directions",
+                str(directions),
+                "--threads",
+                str(contest.threads),
+                "--report",
+                own_report,
+            ]
+        )
     scores = []
     for explant in contest.test:
         reference = read_label_map(explant / "labels.seg.nrrd")
@@ -226,8 +257,15 @@ def iou_by_role(segmented: LabelMap, explant: Path) -> dict[str, float]:
 def report(contest: Contest, results: list[Result], command: str, rate_given: bool) -> str:
     """Table and settings as Markdown."""
     ours, peer = results[0].training, results[1].training
-    columns = ("program", *ROLES, "training, min", "whole command, min", "iterations", "parameters, million",
-               "prediction, s per explant")  # fmt: skip
+    columns = (
+        "program",
+        *ROLES,
+        "training, min",
+        "whole command, min",
+        "iterations",
+        "parameters, million",
+        "prediction, s per explant",
+    )
     lines = [columns, ["---"] * len(columns), *(result.cells() for result in results)]
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     versions = "; ".join(", ".join(f"{name} {n}" for name, n in one["versions"].items()) for one in (ours, peer))
@@ -284,10 +322,11 @@ def main() -> int:
     explants = tuple(
         write_explant(
             folder / ("training" if number < arguments.training else "test") / f"{FIRST_SEED + number}",
-            FIRST_SEED + number, arguments.size,
+            FIRST_SEED + number,
+            arguments.size,
         )
         for number in range(arguments.training + arguments.test)
-    )  # fmt: skip
+    )
     contest = Contest(
         folder, arguments.minutes, arguments.threads, explants[: arguments.training], explants[arguments.training :]
     )

@@ -44,11 +44,22 @@ from volume_segmantics.utilities.early_stopping import EarlyStopping
 # no pre-trained weights to freeze, and the image size, which is that of the slices (see `train`).
 COMMON = {"clip_data": True, "st_dev_factor": 2.575, "data_hdf5_path": "/data", "cuda_device": 0, "downsample": False}
 TRAINING = COMMON | {
-    "seg_hdf5_path": "/data", "training_axes": "All", "training_set_proportion": 0.8, "patience": 3,
-    "loss_criterion": "DiceLoss", "alpha": 0.75, "beta": 0.25, "eval_metric": "MeanIoU", "pct_lr_inc": 0.3,
-    "starting_lr": 1e-6, "end_lr": 50, "lr_find_epochs": 1, "lr_reduce_factor": 500, "plot_lr_graph": False,
+    "seg_hdf5_path": "/data",
+    "training_axes": "All",
+    "training_set_proportion": 0.8,
+    "patience": 3,
+    "loss_criterion": "DiceLoss",
+    "alpha": 0.75,
+    "beta": 0.25,
+    "eval_metric": "MeanIoU",
+    "pct_lr_inc": 0.3,
+    "starting_lr": 1e-6,
+    "end_lr": 50,
+    "lr_find_epochs": 1,
+    "lr_reduce_factor": 500,
+    "plot_lr_graph": False,
     "model": {"type": "U_Net", "encoder_name": "resnet34", "encoder_weights": None},
-}  # fmt: skip
+}
 PREDICTION = COMMON | {"output_probs": False, "one_hot": False, "prediction_axis": "Z", "quality": "medium"}
 QUALITIES = {3: utils.Quality.MEDIUM, 12: utils.Quality.HIGH}
 SEARCH_SHARE = 0.1  # of the time, for the search of the learning rate, where its one epoch takes longer
@@ -183,10 +194,14 @@ def train(explants: list[Path], folder: Path, minutes: float, rate: float, seed:
     trainer.train_model(folder / "model.pytorch", NO_LIMIT, settings.patience, create=True, frozen=False)
     slicer.clean_up_slices()
     return {
-        "training_minutes": trainer.trained_s / 60, "iterations": trainer.iterations,
-        "epochs": len(trainer.avg_valid_losses), "parameters": trainer._count_parameters(),
-        "image_size": settings.image_size, "rate": trainer.rate, "versions": {name: version(name) for name in PACKAGES},
-    }  # fmt: skip
+        "training_minutes": trainer.trained_s / 60,
+        "iterations": trainer.iterations,
+        "epochs": len(trainer.avg_valid_losses),
+        "parameters": trainer._count_parameters(),
+        "image_size": settings.image_size,
+        "rate": trainer.rate,
+        "versions": {name: version(name) for name in PACKAGES},
+    }
 
 
 def predict(explants: list[Path], folder: Path, directions: int) -> dict[str, Any]:

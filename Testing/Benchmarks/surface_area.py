@@ -46,8 +46,13 @@ def ellipsoid(radius: float, spacing: Spacing) -> tuple[np.ndarray, float]:
     axes = radius * np.array([2.0, 1.5, 1.0])
     inside = (np.square(positions(4 * radius, spacing) / axes).sum(axis=-1)) <= 1
     polar, azimuth = np.meshgrid(np.linspace(0, np.pi, 801), np.linspace(0, 2 * np.pi, 1601), indexing="ij")
-    normal = np.array([axes[1] * axes[2] * np.cos(polar), axes[0] * axes[2] * np.sin(polar) * np.cos(azimuth),
-                       axes[0] * axes[1] * np.sin(polar) * np.sin(azimuth)])  # fmt: skip
+    normal = np.array(
+        [
+            axes[1] * axes[2] * np.cos(polar),
+            axes[0] * axes[2] * np.sin(polar) * np.cos(azimuth),
+            axes[0] * axes[1] * np.sin(polar) * np.sin(azimuth),
+        ]
+    )
     density = np.linalg.norm(normal, axis=0) * np.sin(polar)
     return inside, float(np.trapezoid(np.trapezoid(density, azimuth[0], axis=1), polar[:, 0]))
 

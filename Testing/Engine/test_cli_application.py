@@ -206,9 +206,13 @@ def test_warnings_of_the_library_reach_the_user_once(run_function, capsys):
 
 def test_a_closed_standard_output_is_no_error():
     done = subprocess.run(
-        f'"{sys.executable}" -m MgImplantSegLib --help | head -1', shell=True, capture_output=True, text=True,
-        cwd=CHECKOUT, check=False,
-    )  # fmt: skip
+        f'"{sys.executable}" -m MgImplantSegLib --help | head -1',
+        shell=True,
+        capture_output=True,
+        text=True,
+        cwd=CHECKOUT,
+        check=False,
+    )
     assert done.returncode == 0 and done.stderr == ""
 
 
@@ -217,9 +221,15 @@ def test_a_closed_standard_output_is_no_error():
 def test_a_polite_signal_or_a_stop_file_cancels_with_130_and_leaves_nothing_behind(number, tmp_path):
     words = ["simulate", "out", "--size", "96", "--count", "500", "--events", "events.jsonl", "--stop-file", "stop"]
     env = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
-    process = subprocess.Popen([sys.executable, "-m", "MgImplantSegLib", *words], cwd=tmp_path, env=env,
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                               preexec_fn=heed_interrupts)  # fmt: skip
+    process = subprocess.Popen(
+        [sys.executable, "-m", "MgImplantSegLib", *words],
+        cwd=tmp_path,
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=heed_interrupts,
+    )
     wait_for(lambda: (tmp_path / "events.jsonl").exists() and '"simulate explant"' in text_of(tmp_path))
     process.send_signal(number) if number else (tmp_path / "stop").touch()
     _, error = process.communicate(timeout=600)

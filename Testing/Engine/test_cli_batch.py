@@ -101,14 +101,19 @@ def test_it_stops_at_the_first_error_if_asked_to(scans):
     (scans / "broken.nrrd").write_text("no image")
     assert main(["batch", ".", "out", *MODEL, "--stop-at-error"]) == 2
     assert {name: row["state"] for name, row in table(scans / "out").items()} == {
-        "broken": "failed", "first": "waiting", "second": "waiting"}  # fmt: skip
+        "broken": "failed",
+        "first": "waiting",
+        "second": "waiting",
+    }
 
 
 def test_a_manifest_gives_each_sample_its_own_numbers(scans):
     (scans / "study.csv").write_text(
         "name;image;days;initial_volume_mm3;initial_area_mm2\n"
         "rabbit 1;first.nrrd;73.05;0.004;0.2\n"
-        "rabbit 2;second.mha;;;\n", "utf-8-sig")  # fmt: skip
+        "rabbit 2;second.mha;;;\n",
+        "utf-8-sig",
+    )
     assert main(["batch", "study.csv", "out", *MODEL, "--json", "r.json"]) == 0
     rows = table(scans / "out")
     lost_mm3 = 0.004 - 2 * 16 * 0.02**3

@@ -77,13 +77,22 @@ def test_tables_put_words_to_the_left_and_numbers_to_the_right():
         "DR        0.25  mm/year",
         "BV/TV        –  %",
         "V_r       12.5  mm³",
-    ]  # fmt: skip
+    ]
 
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0.24987, "0.2499"), (12.34567, "12.35"), (1234.567, "1235"), (0.0, "0"), (3.2e-6, "3.200e-06"),
-     (float("nan"), "–"), (None, "–"), (-49.94, "-49.94"), (9.99996, "10.000")],
-)  # fmt: skip
+    [
+        (0.24987, "0.2499"),
+        (12.34567, "12.35"),
+        (1234.567, "1235"),
+        (0.0, "0"),
+        (3.2e-6, "3.200e-06"),
+        (float("nan"), "–"),
+        (None, "–"),
+        (-49.94, "-49.94"),
+        (9.99996, "10.000"),
+    ],
+)
 def test_values_have_four_significant_digits(value, text):
     assert value_text(value) == text

@@ -236,13 +236,21 @@ def test_segment_refuses_an_output_before_the_work_begins(out, tiny_model, tmp_p
 @pytest.mark.parametrize(
     "words",
     [
-        ["--device", "cuda:77"], ["--device", "tpu"], ["--memory-gb", "0.000001"],
+        ["--device", "cuda:77"],
+        ["--device", "tpu"],
+        ["--memory-gb", "0.000001"],
         ["--precision", "fp16", "--device", "cpu"],
-        ["--roi", "scan.nrrd"], ["--roi", "missing.mrk.json"], ["--spacing-um", "-5"], ["--planes", "5"],
-        ["--dataset", "entry/data"], ["--fusion", "mean"], ["--spacing-um", "1e9"], ["--spacing-um", "1e-9"],
+        ["--roi", "scan.nrrd"],
+        ["--roi", "missing.mrk.json"],
+        ["--spacing-um", "-5"],
+        ["--planes", "5"],
+        ["--dataset", "entry/data"],
+        ["--fusion", "mean"],
+        ["--spacing-um", "1e9"],
+        ["--spacing-um", "1e-9"],
     ],
     ids=" ".join,
-)  # fmt: skip
+)
 def test_segment_refuses_options_that_cannot_be_met(words, tiny_model, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     volume_file(tmp_path, grey())
@@ -266,8 +274,9 @@ def test_a_disk_that_fills_up_while_writing_leaves_nothing_half_written(tiny_mod
     before = files_below(tmp_path)
     words = ["segment", str(scan), "s.nrrd", "--model", str(tiny_model), "--disagreement", "d.nrrd"]
     env = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
-    done = subprocess.run([sys.executable, "-c", FULL_DISK, *words], cwd=tmp_path, env=env, capture_output=True,
-                          text=True, check=False)  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, *words], cwd=tmp_path, env=env, capture_output=True, text=True, check=False
+    )
     require_one_helpful_line(done.returncode, done.stderr)
     assert re.search(r"Expected to write \S*[sd]\.nrrd, got: File too large", done.stderr)
     assert files_below(tmp_path) == before
@@ -312,15 +321,29 @@ def test_measuring_refuses_a_segmentation_that_is(command, kind, tmp_path, capsy
 @pytest.mark.parametrize(
     "words",
     [
-        ["--initial", "missing.nrrd"], ["--initial", "scan.nrrd"], ["--initial", "empty.nrrd"],
-        ["--initial", "good.seg.nrrd", "--initial-volume-mm3", "3"], ["--initial-volume-mm3", "-3"],
-        ["--initial-area-mm2", "0"], ["--days", "-1"], ["--days", "soon"], ["--distance-mm", "0"],
-        ["--distance-mm", "inf"], ["--roi", "good.seg.nrrd"], ["--roi", "bad.mrk.json"], ["--roles", "3=wood"],
-        ["--roles", "1=bone"], ["--surface", "guess"], ["--csv", "missing/m.csv"], ["--json", "missing/m.json"],
-        ["--csv", "."], ["--spacing-um", "0"], ["--dataset", "entry"],
+        ["--initial", "missing.nrrd"],
+        ["--initial", "scan.nrrd"],
+        ["--initial", "empty.nrrd"],
+        ["--initial", "good.seg.nrrd", "--initial-volume-mm3", "3"],
+        ["--initial-volume-mm3", "-3"],
+        ["--initial-area-mm2", "0"],
+        ["--days", "-1"],
+        ["--days", "soon"],
+        ["--distance-mm", "0"],
+        ["--distance-mm", "inf"],
+        ["--roi", "good.seg.nrrd"],
+        ["--roi", "bad.mrk.json"],
+        ["--roles", "3=wood"],
+        ["--roles", "1=bone"],
+        ["--surface", "guess"],
+        ["--csv", "missing/m.csv"],
+        ["--json", "missing/m.json"],
+        ["--csv", "."],
+        ["--spacing-um", "0"],
+        ["--dataset", "entry"],
     ],
     ids=" ".join,
-)  # fmt: skip
+)
 def test_quantify_refuses_options_that_cannot_be_met(words, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     label_file(tmp_path, labels(), name="good.seg.nrrd")
@@ -358,8 +381,14 @@ def test_a_mesh_file_without_a_mesh_is_told_in_one_line(name, tmp_path):
     text_file(tmp_path, name, "this is no mesh")
     words = ["quantify", str(explant), "--initial", name]
     env = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
-    done = subprocess.run([sys.executable, "-m", "MgImplantSegLib", *words], capture_output=True, text=True, env=env,
-                          cwd=tmp_path, check=False)  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-m", "MgImplantSegLib", *words],
+        capture_output=True,
+        text=True,
+        env=env,
+        cwd=tmp_path,
+        check=False,
+    )
     require_one_helpful_line(done.returncode, done.stderr)
 
 

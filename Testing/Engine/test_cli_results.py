@@ -69,13 +69,27 @@ def test_a_scan_becomes_the_segmentation_that_the_model_says_on_the_grid_of_the_
 
 
 def test_the_result_of_segment_names_files_classes_and_provenance(folder, labels):
-    run("segment", "scan.nrrd", "out.nrrd", "--model", "thresholds.mgmodel", "--json", "result.json",
-        "--disagreement", "d.nrrd", "--probabilities", "p.nrrd")  # fmt: skip
+    run(
+        "segment",
+        "scan.nrrd",
+        "out.nrrd",
+        "--model",
+        "thresholds.mgmodel",
+        "--json",
+        "result.json",
+        "--disagreement",
+        "d.nrrd",
+        "--probabilities",
+        "p.nrrd",
+    )
     result = read_json(folder / "result.json")
     assert result["classes"]["residual_material"]["voxels"] == int((labels == 3).sum())
     assert result["classes"]["residual_material"]["volume_mm3"] == pytest.approx((labels == 3).sum() * 0.02**3)
-    assert result["files"] == ["out.nrrd", "d.nrrd", *(f"p_{name}.nrrd" for name in
-                               ("background", "bone", "degradation_layer", "residual_material"))]  # fmt: skip
+    assert result["files"] == [
+        "out.nrrd",
+        "d.nrrd",
+        *(f"p_{name}.nrrd" for name in ("background", "bone", "degradation_layer", "residual_material")),
+    ]
     assert all((folder / name).exists() for name in result["files"])
     np.testing.assert_allclose(read_volume("d.nrrd").array, 0)
     np.testing.assert_allclose(read_volume("p_bone.nrrd").array, labels == 1, atol=1e-3)
@@ -121,8 +135,18 @@ def test_the_measures_come_as_json_and_csv_with_units_and_reasons(folder, labels
 
 
 def test_the_degradation_rate_follows_from_typed_volume_area_and_days(folder):
-    run("quantify", "truth.seg.nrrd", "--initial-volume-mm3", "0.009", "--initial-area-mm2", "0.5", "--days", "73.05",
-        "--json", "m.json")  # fmt: skip
+    run(
+        "quantify",
+        "truth.seg.nrrd",
+        "--initial-volume-mm3",
+        "0.009",
+        "--initial-area-mm2",
+        "0.5",
+        "--days",
+        "73.05",
+        "--json",
+        "m.json",
+    )
     measures = {entry["symbol"]: entry["value"] for entry in read_json(folder / "m.json")["measures"]}
     lost_mm3 = 0.009 - 16 * 4 * 4 * 0.02**3
     assert measures["DR"] == pytest.approx(lost_mm3 / (0.5 * 0.2))
@@ -133,8 +157,18 @@ def test_a_segmentation_of_the_screw_before_gives_volume_and_rate(folder, geomet
     screw = np.zeros(geometry.shape_zyx, np.uint8)
     screw[2:18, 8:16, 8:16] = 255
     write_volume(Volume(screw, geometry), "before.mha")
-    run("quantify", "truth.seg.nrrd", "--initial", "before.mha", "--initial-roles", "255=residual_material",
-        "--days", "84", "--json", "m.json")  # fmt: skip
+    run(
+        "quantify",
+        "truth.seg.nrrd",
+        "--initial",
+        "before.mha",
+        "--initial-roles",
+        "255=residual_material",
+        "--days",
+        "84",
+        "--json",
+        "m.json",
+    )
     measures = {entry["symbol"]: entry["value"] for entry in read_json(folder / "m.json")["measures"]}
     assert measures["V_i"] == pytest.approx(16 * 8 * 8 * 0.02**3)
     assert measures["DR"] == pytest.approx((measures["V_i"] - measures["V_r"]) / measures["A_i"] / (84 / 365.25))
@@ -229,13 +263,28 @@ def test_a_screw_in_another_place_is_registered_to_the_explant(folder, geometry,
 def test_all_pictures_of_an_explant_come_with_one_command(folder, geometry, labels):
     screw = np.isin(labels, (2, 3)).astype(np.uint8) * 3
     write_label_map(LabelMap(screw, geometry), "before.seg.nrrd")
-    run("quantify", "truth.seg.nrrd", "--initial", "before.seg.nrrd", "--days", "84", "--image", "scan.nrrd",
-        "--pictures", "pictures", "--csv", "m.csv", "--json", "m.json")  # fmt: skip
+    run(
+        "quantify",
+        "truth.seg.nrrd",
+        "--initial",
+        "before.seg.nrrd",
+        "--days",
+        "84",
+        "--image",
+        "scan.nrrd",
+        "--pictures",
+        "pictures",
+        "--csv",
+        "m.csv",
+        "--json",
+        "m.json",
+    )
     drawn = {path.name for path in (folder / "pictures").iterdir()}
     assert drawn >= {"view_3d.png", "slices.png", "contact.png", "depth.png"}
     assert any(name.startswith("BV_TV") for name in drawn)
     assert {str(folder / path) for path in read_json(folder / "m.json")["pictures"]} == {
-        str(folder / "pictures" / name) for name in drawn}  # fmt: skip
+        str(folder / "pictures" / name) for name in drawn
+    }
 
 
 def test_a_scan_on_another_grid_than_its_segmentation_is_refused(folder, geometry, labels, capsys):
@@ -276,8 +325,15 @@ def test_an_explant_that_is_there_already_is_not_overwritten(tmp_path, capsys):
     assert (tmp_path / "explant_000000" / "truth.json").stat().st_mtime_ns == before
 
 
-FILES_OF_EVERY_DEMO = {"image.nrrd", "segmentation.seg.nrrd", "measures.csv", "measures.json", "slices.png",
-                       "view_3d.png", "report.html"}  # fmt: skip
+FILES_OF_EVERY_DEMO = {
+    "image.nrrd",
+    "segmentation.seg.nrrd",
+    "measures.csv",
+    "measures.json",
+    "slices.png",
+    "view_3d.png",
+    "report.html",
+}
 
 
 def test_the_demo_shows_every_number_beside_the_truth_and_keeps_other_files(folder, capsys):
@@ -285,7 +341,10 @@ def test_the_demo_shows_every_number_beside_the_truth_and_keeps_other_files(fold
     (folder / "demo" / "notes.txt").write_text("mine")
     run("demo", "--size", "64", "--out", "demo", "--model", "thresholds.mgmodel", "--planes", "1", "--json", "r.json")
     assert {path.name for path in (folder / "demo").iterdir()} == FILES_OF_EVERY_DEMO | {
-        "truth.seg.nrrd", "initial.seg.nrrd", "notes.txt"}  # fmt: skip
+        "truth.seg.nrrd",
+        "initial.seg.nrrd",
+        "notes.txt",
+    }
     result = read_json(folder / "r.json")
     truths = {entry["symbol"]: entry["truth"] for entry in result["measures"]}
     assert all(math.isfinite(truths[symbol]) for symbol in ("V_r", "DR", "BIC", "BV/TV"))
@@ -299,8 +358,7 @@ def test_the_demo_on_a_scan_without_implant_says_why_there_is_no_degradation_rat
     bone_alone = np.where(labels == 1, 1, 0)
     bone_alone[0, 0, 0] = 3  # the brightest grey value, so that the thresholds stay where they are
     write_volume(Volume(GREY_OF_CLASS[bone_alone], geometry), "bone.nrrd")
-    run("demo", "--input", "bone.nrrd", "--out", "demo", "--model", "thresholds.mgmodel",
-        "--postprocessing", "none")  # fmt: skip
+    run("demo", "--input", "bone.nrrd", "--out", "demo", "--model", "thresholds.mgmodel", "--postprocessing", "none")
     shown = capsys.readouterr().out
     assert {path.name for path in (folder / "demo").iterdir()} == FILES_OF_EVERY_DEMO | {"roi.mrk.json"}
     assert "Not found in this scan: degradation layer." in shown
@@ -367,8 +425,14 @@ def test_results_never_take_the_place_of_an_input_or_of_each_other(folder, words
 def test_events_on_a_full_disk_are_told_in_one_line(folder):
     words = ["quantify", "truth.seg.nrrd", "--events", "/dev/full"]
     env = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
-    done = subprocess.run([sys.executable, "-m", "MgImplantSegLib", *words], capture_output=True, text=True, env=env,
-                          cwd=folder, check=False)  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-m", "MgImplantSegLib", *words],
+        capture_output=True,
+        text=True,
+        env=env,
+        cwd=folder,
+        check=False,
+    )
     assert done.returncode == 2
     assert "Expected free disk space" in done.stderr and len(done.stderr.strip().splitlines()) == 1
 

@@ -110,8 +110,11 @@ def test_cmake_configures_the_extension_and_installs_the_resources_beside_the_en
     source = tmp_path / "source"
     shutil.copytree(CHECKOUT, source, ignore=shutil.ignore_patterns(".git", ".venv*", "__pycache__", "*_demo", "runs"))
     top = source / "CMakeLists.txt"
-    top.write_text(re.sub(r"VERSION 3\.28\.0\.\.\.3\.28\.0", "VERSION 3.16", top.read_text("utf-8"))
-                   .replace("project(MgImplantSeg)", "project(MgImplantSeg NONE)"))  # fmt: skip
+    top.write_text(
+        re.sub(r"VERSION 3\.28\.0\.\.\.3\.28\.0", "VERSION 3.16", top.read_text("utf-8")).replace(
+            "project(MgImplantSeg)", "project(MgImplantSeg NONE)"
+        )
+    )
     build = tmp_path / "build"
     run = {"check": True, "capture_output": True, "text": True}
     subprocess.run(["cmake", "-S", source, "-B", build, f"-DSlicer_DIR={slicer}", "-DBUILD_TESTING=ON"], **run)

@@ -135,9 +135,11 @@ def test_distances_do_not_depend_on_the_order_or_sense_of_the_axes():
     grid = turned_grid(0.9, (0.05, 0.04, 0.03))
     one, other = labelled(grid, (ball(grid, 0.3), METAL)), labelled(grid, (cylinder(grid, 0.2, 0.6, (1, 2, 3)), METAL))
     first = evaluate(one, other, surface_distances=True).score("residual_material").surface_distance
-    turned = evaluate(
-        reordered(one, (2, 0, 1), (0,)), reordered(other, (2, 0, 1), (0,)), surface_distances=True
-    ).score("residual_material").surface_distance  # fmt: skip
+    turned = (
+        evaluate(reordered(one, (2, 0, 1), (0,)), reordered(other, (2, 0, 1), (0,)), surface_distances=True)
+        .score("residual_material")
+        .surface_distance
+    )
     assert turned.mean_mm == pytest.approx(first.mean_mm)
     assert turned.max_mm == pytest.approx(first.max_mm)
 

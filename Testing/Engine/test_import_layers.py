@@ -101,8 +101,9 @@ def test_a_file_imports_only_from_layers_below_its_own(path):
     assert upward == set()
 
 
-@pytest.mark.parametrize("path", [p for p in LIBRARY_FILES if part_of(p) in ("quantification", "jobs", "scene")],
-                         ids=name_of)  # fmt: skip
+@pytest.mark.parametrize(
+    "path", [p for p in LIBRARY_FILES if part_of(p) in ("quantification", "jobs", "scene")], ids=name_of
+)
 def test_quantification_jobs_and_scene_never_import_torch(path):
     assert not packages_imported_by(path) & {"torch", "torchvision"}
     assert not library_parts_imported_by(path) & {"inference"}

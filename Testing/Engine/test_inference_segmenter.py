@@ -246,7 +246,7 @@ def test_tidied_labels_reach_a_finer_grid(model):
     fine = Volume(volume.array.repeat(2, 0).repeat(2, 1).repeat(2, 2), Geometry((60, 64, 68), (0.005,) * 3))
     labels = segment_volume(
         fine, SegmentOptions(model, precision="fp32", postprocessing="largest_implant")
-    ).label_map.array  # fmt: skip
+    ).label_map.array
     assert (labels[4:8, 4:8, 4:8] < 2).all()
     assert (labels[22:42, 22:42, 22:42] == 3).all()
 
@@ -278,9 +278,15 @@ def test_probabilities_and_disagreement_come_on_the_models_grid(model):
 def test_provenance_tells_how_it_was_made(model):
     provenance = segment_volume(explant(), SegmentOptions(model, "9", "majority", precision="fp32")).provenance
     expected = {
-        "model": "thresholds", "planes": "9", "fusion": "majority", "device": "cpu", "precision": "fp32",
-        "spacing_um": 10.0, "postprocessing": "none", "roi": None,
-    }  # fmt: skip
+        "model": "thresholds",
+        "planes": "9",
+        "fusion": "majority",
+        "device": "cpu",
+        "precision": "fp32",
+        "spacing_um": 10.0,
+        "postprocessing": "none",
+        "roi": None,
+    }
     assert {key: provenance[key] for key in expected} == expected
     assert len(provenance["model_hash"]) == 16
     np.testing.assert_allclose(provenance["clipped_to"], (100, 900), rtol=1e-5)
@@ -343,5 +349,10 @@ def test_stages_are_reported_in_their_order(model):
     segment_volume(explant((52, 60, 56), (5.0, 5.0, 5.0)), SegmentOptions(model), Events(records.append))
     stages = list(dict.fromkeys(record["stage"] for record in records))
     assert stages == [
-        "preprocessing", "slices", "plane 1/3 (rc)", "plane 2/3 (cp)", "plane 3/3 (pr)", "labels on the input's grid",
-    ]  # fmt: skip
+        "preprocessing",
+        "slices",
+        "plane 1/3 (rc)",
+        "plane 2/3 (cp)",
+        "plane 3/3 (pr)",
+        "labels on the input's grid",
+    ]

@@ -87,10 +87,13 @@ def test_changed_bytes_give_an_error_of_ours_or_a_volume(tmp_path, suffix):
 def test_sizes_beyond_the_file_are_refused_before_memory_is_taken(tmp_path, suffix, sizes):
     content = {
         ".nrrd": f"NRRD0004\ntype: short\ndimension: 3\nsizes: {sizes[0]} {sizes[1]} {sizes[2]}\nendian: little\n"
-        "encoding: gzip\n\n".encode() + gzip.compress(bytes(999)),
+        "encoding: gzip\n\n".encode()
+        + gzip.compress(bytes(999)),
         ".mha": f"ObjectType = Image\nNDims = 3\nDimSize = {sizes[0]} {sizes[1]} {sizes[2]}\nElementType = MET_SHORT\n"
-        "CompressedData = True\nElementDataFile = LOCAL\n".encode() + b"x\x9c" + bytes(99),
-    }  # fmt: skip
+        "CompressedData = True\nElementDataFile = LOCAL\n".encode()
+        + b"x\x9c"
+        + bytes(99),
+    }
     path = tmp_path / f"scan{suffix}"
     if suffix in content:
         path.write_bytes(content[suffix])
@@ -121,8 +124,10 @@ def test_images_that_are_no_grey_value_volumes_are_refused(tmp_path, suffix, kin
     if kind == "complex" and suffix == ".mha":
         pytest.skip("SimpleITK writes no complex MetaImage")
     array = {
-        "2D": grey_values()[0], "RGB": np.zeros((4, 5, 6, 3), np.uint8), "complex": grey_values().astype(np.complex64),
-    }[kind]  # fmt: skip
+        "2D": grey_values()[0],
+        "RGB": np.zeros((4, 5, 6, 3), np.uint8),
+        "complex": grey_values().astype(np.complex64),
+    }[kind]
     sitk.WriteImage(sitk.GetImageFromArray(array, isVector=kind == "RGB"), str(tmp_path / f"scan{suffix}"))
     with pytest.raises(InputError, match=message):
         read_volume(tmp_path / f"scan{suffix}")

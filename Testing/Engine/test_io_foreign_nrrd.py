@@ -27,9 +27,15 @@ def write_nrrd_text(path, *lines, voxels=None):
 
 @pytest.mark.parametrize(
     ("space", "signs"),
-    [("right-anterior-superior", TO_RAS), ("RAS", TO_RAS), ("left-anterior-superior", TO_LAS), ("LAS", TO_LAS),
-     ("left-posterior-superior", 1), ("LPS", 1)],
-)  # fmt: skip
+    [
+        ("right-anterior-superior", TO_RAS),
+        ("RAS", TO_RAS),
+        ("left-anterior-superior", TO_LAS),
+        ("LAS", TO_LAS),
+        ("left-posterior-superior", 1),
+        ("LPS", 1),
+    ],
+)
 def test_every_anatomical_space_of_nrrd_becomes_lps(tmp_path, space, signs):
     header = {"space": space, "space directions": COLUMNS_LPS * signs, "space origin": np.array(ORIGIN_LPS_MM) * signs}
     nrrd.write(str(tmp_path / "a.nrrd"), grey_values(), header, index_order="C")
@@ -43,9 +49,13 @@ def test_space_units_are_read_whatever_micro_sign_they_use(tmp_path, unit):
     vectors = " ".join("(" + ",".join(repr(float(v * 1000)) for v in column) + ")" for column in COLUMNS_LPS)
     origin = ",".join(str(value * 1000) for value in ORIGIN_LPS_MM)
     path = write_nrrd_text(
-        tmp_path / "a.nrrd", "encoding: raw", "space: left-posterior-superior", f"space directions: {vectors}",
-        f"space origin: ({origin})", f'space units: "{unit}" "{unit}" "{unit}"',
-    )  # fmt: skip
+        tmp_path / "a.nrrd",
+        "encoding: raw",
+        "space: left-posterior-superior",
+        f"space directions: {vectors}",
+        f"space origin: ({origin})",
+        f'space units: "{unit}" "{unit}" "{unit}"',
+    )
     assert read_volume(path).geometry.same_grid(LEFT_HANDED)
 
 

@@ -22,19 +22,25 @@ DEFAULT_TERMS = "X~SCT^85756007^Tissue~SCT^85756007^Tissue~^^~A~^^~^^"
 
 def segment_keys(index, value, identity, name, terms=DEFAULT_TERMS, layer=0):
     return {
-        f"Segment{index}_ID": identity, f"Segment{index}_Name": name, f"Segment{index}_LabelValue": str(value),
-        f"Segment{index}_Layer": str(layer), f"Segment{index}_Color": "0.1 0.2 0.3",
+        f"Segment{index}_ID": identity,
+        f"Segment{index}_Name": name,
+        f"Segment{index}_LabelValue": str(value),
+        f"Segment{index}_Layer": str(layer),
+        f"Segment{index}_Color": "0.1 0.2 0.3",
         f"Segment{index}_Tags": f"Segmentation.Status:inprogress|TerminologyEntry:{terms}|",
-    }  # fmt: skip
+    }
 
 
 def write_seg(path, array, *segments, **fields):
     """A file as Slicer writes it: array (z, y, x), or (z, y, x, layer)."""
     directions = COLUMNS_LPS if array.ndim == 3 else np.vstack([np.full(3, np.nan), COLUMNS_LPS])
     header = {
-        "space": "left-posterior-superior", "space directions": directions, "space origin": ORIGIN_LPS_MM,
-        "kinds": ["list"] * (array.ndim - 3) + ["domain"] * 3, "Segmentation_MasterRepresentation": "Binary labelmap",
-    }  # fmt: skip
+        "space": "left-posterior-superior",
+        "space directions": directions,
+        "space origin": ORIGIN_LPS_MM,
+        "kinds": ["list"] * (array.ndim - 3) + ["domain"] * 3,
+        "Segmentation_MasterRepresentation": "Binary labelmap",
+    }
     for keys in segments:
         header |= keys
     nrrd.write(str(path), array, header | fields, index_order="C")
@@ -116,9 +122,12 @@ def test_a_role_is_told_by_segment_id_then_terminology_then_name(tmp_path, ident
 
 def test_unknown_segments_are_listed_with_the_way_to_map_them(tmp_path):
     path = write_seg(
-        tmp_path / "a.seg.nrrd", label_values(), segment_keys(0, 1, "S1", "bone"), segment_keys(1, 2, "S2", "stuff"),
+        tmp_path / "a.seg.nrrd",
+        label_values(),
+        segment_keys(0, 1, "S1", "bone"),
+        segment_keys(1, 2, "S2", "stuff"),
         segment_keys(2, 3, "S3", "rm"),
-    )  # fmt: skip
+    )
     with pytest.raises(InputError, match=r"got 2: stuff .*1: bone, 2: stuff, 3: rm") as caught:
         read_label_map(path)
     assert "--roles" in caught.value.remedy
@@ -137,9 +146,11 @@ def test_an_unknown_segment_without_voxels_does_no_harm(tmp_path):
 def test_two_segments_may_be_bone(tmp_path):
     labels = np.minimum(label_values(), 2)
     path = write_seg(
-        tmp_path / "a.seg.nrrd", labels, segment_keys(0, 1, "S1", "bone", BONE_TERMS),
+        tmp_path / "a.seg.nrrd",
+        labels,
+        segment_keys(0, 1, "S1", "bone", BONE_TERMS),
         segment_keys(1, 2, "S2", "cortical", BONE_TERMS),
-    )  # fmt: skip
+    )
     np.testing.assert_array_equal(read_label_map(path).mask(Role.BONE), labels > 0)
 
 
@@ -147,9 +158,11 @@ def test_overlapping_layers_are_merged_the_later_segment_on_top(tmp_path, caplog
     bone, metal = np.zeros((2, 4, 5, 6), np.uint8)
     bone[:, 1:4, 1:5], metal[1:3, 2:5, 3:6] = 1, 1
     path = write_seg(
-        tmp_path / "a.seg.nrrd", np.stack([bone, metal], axis=-1), segment_keys(0, 1, "bone", "bone"),
+        tmp_path / "a.seg.nrrd",
+        np.stack([bone, metal], axis=-1),
+        segment_keys(0, 1, "bone", "bone"),
         segment_keys(1, 1, "residual_material", "metal", layer=1),
-    )  # fmt: skip
+    )
     with caplog.at_level(logging.WARNING):
         label_map = read_label_map(path)
     np.testing.assert_array_equal(label_map.mask(Role.RESIDUAL_MATERIAL), metal == 1)
@@ -163,9 +176,12 @@ def test_layers_share_values_and_segments_share_layers(tmp_path):
     first, second = np.zeros((2, 4, 5, 6), np.uint8)
     first[0, :2], first[1, 3:], second[2:] = 1, 2, 1
     path = write_seg(
-        tmp_path / "a.seg.nrrd", np.stack([first, second], axis=-1), segment_keys(0, 1, "bone", "bone"),
-        segment_keys(1, 1, "degradation_layer", "DL", layer=1), segment_keys(2, 2, "residual_material", "RM"),
-    )  # fmt: skip
+        tmp_path / "a.seg.nrrd",
+        np.stack([first, second], axis=-1),
+        segment_keys(0, 1, "bone", "bone"),
+        segment_keys(1, 1, "degradation_layer", "DL", layer=1),
+        segment_keys(2, 2, "residual_material", "RM"),
+    )
     label_map = read_label_map(path)
     np.testing.assert_array_equal(label_map.mask(Role.BONE), first == 1)
     np.testing.assert_array_equal(label_map.mask(Role.RESIDUAL_MATERIAL), first == 2)

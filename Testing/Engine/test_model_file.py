@@ -18,9 +18,14 @@ from MgImplantSegLib.preprocess import Preprocessing
 
 NETWORK = {"name": "unet", "depth": 1, "width": 2, "classes": 4, "in_channels": 1}
 CARD = ModelCard(
-    "tiny", NETWORK, Preprocessing(20.0, 1.0, 99.0), metrics={"IoU": {"bone": 0.9, "unknown": float("nan")}},
-    training={"seeds": [1, 2]}, licence="Apache-2.0", created="2024-05-01",
-)  # fmt: skip
+    "tiny",
+    NETWORK,
+    Preprocessing(20.0, 1.0, 99.0),
+    metrics={"IoU": {"bone": 0.9, "unknown": float("nan")}},
+    training={"seeds": [1, 2]},
+    licence="Apache-2.0",
+    created="2024-05-01",
+)
 
 
 @pytest.fixture

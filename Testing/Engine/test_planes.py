@@ -156,7 +156,12 @@ def test_memory_order_of_the_volume_does_not_matter(name):
 
 def test_plane_sets_hold_what_their_names_say():
     assert {key: len(planes) for key, planes in PLANE_SETS.items()} == {
-        "1": 1, "3": 3, "9": 9, "rc": 1, "cp": 1, "pr": 1,
-    }  # fmt: skip
+        "1": 1,
+        "3": 3,
+        "9": 9,
+        "rc": 1,
+        "cp": 1,
+        "pr": 1,
+    }
     assert all(isinstance(plane, AxisPlane) for plane in PLANE_SETS["3"])
     assert len({plane.name for plane in PLANE_SETS["9"]}) == 9

@@ -52,10 +52,15 @@ def test_finer_grid_is_simpleitks_linear_interpolation(direction):
     image.SetDirection(volume.geometry.direction_lps)
     expected = sitk.GetArrayFromImage(
         sitk.Resample(
-            image, target.shape_zyx[::-1], sitk.Transform(), sitk.sitkLinear, target.origin_lps_mm,
-            target.spacing_zyx_mm[::-1], target.direction_lps,
+            image,
+            target.shape_zyx[::-1],
+            sitk.Transform(),
+            sitk.sitkLinear,
+            target.origin_lps_mm,
+            target.spacing_zyx_mm[::-1],
+            target.direction_lps,
         )
-    )  # fmt: skip
+    )
     inner = (slice(2, -2),) * 3
     np.testing.assert_allclose(resample(volume, target)[inner], expected[inner], rtol=1e-5)
 

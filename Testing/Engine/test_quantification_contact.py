@@ -100,8 +100,10 @@ def test_a_diagonal_neighbour_touches_only_by_18_or_26_neighbours():
     edge, corner = np.zeros((2, *grid.shape_zyx), np.uint8)
     edge[3, 3, 3] = corner[3, 3, 3] = METAL
     edge[4, 4, 3] = corner[4, 4, 4] = BONE
-    values = {name: (bic(LabelMap(edge, grid), contact=name).value, bic(LabelMap(corner, grid), contact=name).value)
-              for name in ("faces", "18-neighbours", "26-neighbours")}  # fmt: skip
+    values = {
+        name: (bic(LabelMap(edge, grid), contact=name).value, bic(LabelMap(corner, grid), contact=name).value)
+        for name in ("faces", "18-neighbours", "26-neighbours")
+    }
     assert values["faces"] == (0, 0)
     assert values["18-neighbours"] == (pytest.approx(100 / 18), 0)
     assert values["26-neighbours"] == (pytest.approx(100 / 26), pytest.approx(100 / 26))

@@ -238,8 +238,9 @@ def test_depth_and_thickness_do_not_depend_on_the_order_or_sense_of_the_axes():
     first = measured(after, *groups, initial=InitialScrew.from_label_map(before))
     for order, flipped in (((2, 1, 0), ()), ((1, 2, 0), (0, 1))):
         other = measured(
-            reordered(after, order, flipped), *groups,
+            reordered(after, order, flipped),
+            *groups,
             initial=InitialScrew.from_label_map(reordered(before, order, flipped)),
-        )  # fmt: skip
+        )
         for measure in first.measures:
             assert other.value(measure.symbol) == pytest.approx(measure.value, rel=1e-3), measure.symbol

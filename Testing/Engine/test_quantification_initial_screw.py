@@ -61,9 +61,12 @@ def write_mesh(path, source, header: str = "") -> None:
     triangles = vtk.vtkTriangleFilter()
     triangles.SetInputConnection(source.GetOutputPort())
     writers = {
-        ".stl": vtk.vtkSTLWriter, ".ply": vtk.vtkPLYWriter, ".obj": vtk.vtkOBJWriter,
-        ".vtk": vtk.vtkPolyDataWriter, ".vtp": vtk.vtkXMLPolyDataWriter,
-    }  # fmt: skip
+        ".stl": vtk.vtkSTLWriter,
+        ".ply": vtk.vtkPLYWriter,
+        ".obj": vtk.vtkOBJWriter,
+        ".vtk": vtk.vtkPolyDataWriter,
+        ".vtp": vtk.vtkXMLPolyDataWriter,
+    }
     writer = writers[path.suffix]()
     writer.SetInputConnection(triangles.GetOutputPort())
     writer.SetFileName(str(path))

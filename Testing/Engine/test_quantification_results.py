@@ -189,8 +189,18 @@ def test_a_scan_without_a_round_view_counts_whole(kind):
 
 
 def test_a_series_is_drawn(tmp_path):
-    series = Series("BV/TV", "bone volume fraction", "shells", "distance", "mm", (0, 0.05), (0.05, 0.1),
-                    (20.0, float("nan")), "%", "voxel count")  # fmt: skip
+    series = Series(
+        "BV/TV",
+        "bone volume fraction",
+        "shells",
+        "distance",
+        "mm",
+        (0, 0.05),
+        (0.05, 0.1),
+        (20.0, float("nan")),
+        "%",
+        "voxel count",
+    )
     write_series_figure(series, tmp_path / "profile.png")
     assert (tmp_path / "profile.png").read_bytes().startswith(b"\x89PNG")
     with pytest.raises(InputError, match="png"):

@@ -45,8 +45,13 @@ def test_the_default_is_within_one_and_a_half_percent_on_an_ellipsoid():
     z, y, x = (np.arange(n) - (n - 1) / 2 + 0.2 for n in grid.shape_zyx)
     inside = (z[:, None, None] / 22.5) ** 2 + (y[:, None] / 15.5) ** 2 + (x / 10.5) ** 2 <= 1
     polar, azimuth = np.meshgrid(np.linspace(0, np.pi, 1001), np.linspace(0, 2 * np.pi, 2001), indexing="ij")
-    normal = np.stack([15.5 * 10.5 * np.cos(polar), 22.5 * 10.5 * np.sin(polar) * np.cos(azimuth),
-                       22.5 * 15.5 * np.sin(polar) * np.sin(azimuth)])  # fmt: skip
+    normal = np.stack(
+        [
+            15.5 * 10.5 * np.cos(polar),
+            22.5 * 10.5 * np.sin(polar) * np.cos(azimuth),
+            22.5 * 15.5 * np.sin(polar) * np.sin(azimuth),
+        ]
+    )
     density = np.linalg.norm(normal, axis=0) * np.sin(polar)
     exact = np.trapezoid(np.trapezoid(density, azimuth[0], axis=1), polar[:, 0])
     assert surface_area_mm2(inside, grid.spacing_zyx_mm) == pytest.approx(exact, rel=0.015)

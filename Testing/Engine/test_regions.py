@@ -128,9 +128,18 @@ def test_other_units_become_millimetres(tmp_path):
 
 @pytest.mark.parametrize(
     "changes",
-    [{"size": [1, 2]}, {"size": [0, 1, 1]}, {"center": "x"}, {"orientation": [1] * 9}, {"coordinateSystem": "XYZ"},
-     {"coordinateUnits": "furlong"}, {"insideOut": True}, {"type": "Fiducial"}, {"center": [1, 2, float("nan")]}],
-)  # fmt: skip
+    [
+        {"size": [1, 2]},
+        {"size": [0, 1, 1]},
+        {"center": "x"},
+        {"orientation": [1] * 9},
+        {"coordinateSystem": "XYZ"},
+        {"coordinateUnits": "furlong"},
+        {"insideOut": True},
+        {"type": "Fiducial"},
+        {"center": [1, 2, float("nan")]},
+    ],
+)
 def test_an_unusable_roi_is_refused(tmp_path, changes):
     with pytest.raises(InputError):
         read_roi_markups(markups_file(tmp_path, **changes))

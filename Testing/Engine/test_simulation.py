@@ -86,9 +86,17 @@ def test_bone_volume_is_counted_in_the_shell_without_the_implant():
 def test_a_smooth_pin_has_the_volume_of_its_cylinder():
     pin = replace(
         draw_parameters(replace(SMALL, kind=ImplantKind.PIN)).implant,
-        radius_mm=0.5, length_mm=100.0, tilt_deg=30.0, azimuth_deg=50.0, offset_zyx_mm=(0, 0, 0), tip_mm=0.1,
-        thread_depth_mm=0.0, squareness=2.0, bore_radius_mm=0.0, bend_mm=0.0,
-    )  # fmt: skip
+        radius_mm=0.5,
+        length_mm=100.0,
+        tilt_deg=30.0,
+        azimuth_deg=50.0,
+        offset_zyx_mm=(0, 0, 0),
+        tip_mm=0.1,
+        thread_depth_mm=0.0,
+        squareness=2.0,
+        bore_radius_mm=0.0,
+        bend_mm=0.0,
+    )
     level_set = initial_level_set(pin, Frame((60, 60, 60), 0.04))
     expected = np.pi * 0.25 * 60 * 0.04 / np.cos(np.deg2rad(30))
     assert body_volume_mm3(level_set, np.ones((60, 60), bool), 0.04) == pytest.approx(expected, rel=5e-3)

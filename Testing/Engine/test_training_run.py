@@ -355,9 +355,18 @@ def test_two_processes_train_as_one_with_the_same_global_batch(place):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     words = [
-        "-m", "torch.distributed.run", "--nproc-per-node=2", "--local-addr=127.0.0.1", f"--master-port={port}",
-        "-m", "MgImplantSegLib", "train", "together.toml", "--events", "together.jsonl",
-    ]  # fmt: skip
+        "-m",
+        "torch.distributed.run",
+        "--nproc-per-node=2",
+        "--local-addr=127.0.0.1",
+        f"--master-port={port}",
+        "-m",
+        "MgImplantSegLib",
+        "train",
+        "together.toml",
+        "--events",
+        "together.jsonl",
+    ]
     with child_process(place, words, stdout=subprocess.PIPE, text=True) as child:
         train(alone, Events())
         report, _ = child.communicate(timeout=PATIENCE_S)

@@ -84,9 +84,14 @@ def test_the_table_averages_samples_first_and_then_folds():
     assert table["rc"]["mean"].mean == pytest.approx(0.7)
     assert table["rc"]["mean"].standard_error == pytest.approx(0.1)
     assert list(table) == [
-        "rc", "cp", "pr", "3 planes, soft voting", "3 planes, majority voting", "9 planes, soft voting",
+        "rc",
+        "cp",
+        "pr",
+        "3 planes, soft voting",
+        "3 planes, majority voting",
+        "9 planes, soft voting",
         "9 planes, majority voting",
-    ]  # fmt: skip
+    ]
     assert markdown(table, "planes").splitlines()[2] == "| rc | 0.7000 ± 0.1000 |"
 
 

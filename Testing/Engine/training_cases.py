@@ -56,11 +56,16 @@ SMALL: dict[str, Any] = {
     "network": {"depth": 1, "width": 4},
     "augmentation": {"elastic_px": 1.0, "elastic_grid_px": 8.0, "noise_probability": 0.5, "gamma": 0.1},
     "training": {
-        "input_size": 16, "batch_size": 4, "iterations": 12, "learning_rate": 0.01, "device": "cpu",
-        "precision": "fp32", "balanced_share": 0.5,
+        "input_size": 16,
+        "batch_size": 4,
+        "iterations": 12,
+        "learning_rate": 0.01,
+        "device": "cpu",
+        "precision": "fp32",
+        "balanced_share": 0.5,
     },
     "validation": {"every_iterations": 4, "slices_per_sample": 2},
-}  # fmt: skip
+}
 
 
 def small_data(**changes: dict[str, Any] | Any) -> dict[str, Any]:

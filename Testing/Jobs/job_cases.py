@@ -22,9 +22,13 @@ SECONDS_TO_WAIT = 300
 def worker_request(mode: str, steps: str, *words: str, name: str = "work", again: str | None = None) -> JobRequest:
     """The small worker; not the same request as any other unless `again` is given."""
     return JobRequest(
-        (mode, steps, *words), name, program=WORKER, resume_words=("--resume",), checkpoint="checkpoint.json",
+        (mode, steps, *words),
+        name,
+        program=WORKER,
+        resume_words=("--resume",),
+        checkpoint="checkpoint.json",
         again=uuid.uuid4().hex if again is None else again,
-    )  # fmt: skip
+    )
 
 
 def wait_for(holds: Callable[[], object], what: str, seconds: float = SECONDS_TO_WAIT) -> object:

@@ -225,13 +225,22 @@ class SlurmCluster:
         (folder / "munge.key").chmod(0o400)
         self._write_configuration(cores)
         env = {"SLURM_CONF": str(self.configuration)}
-        munge = [find_program("munged"), "--foreground", "--force", f"--key-file={folder}/munge.key",
-                 f"--socket={folder}/munge.socket", f"--pid-file={folder}/munge.pid", f"--log-file={folder}/munge.log",
-                 f"--seed-file={folder}/munge.seed"]  # fmt: skip
+        munge = [
+            find_program("munged"),
+            "--foreground",
+            "--force",
+            f"--key-file={folder}/munge.key",
+            f"--socket={folder}/munge.socket",
+            f"--pid-file={folder}/munge.pid",
+            f"--log-file={folder}/munge.log",
+            f"--seed-file={folder}/munge.seed",
+        ]
         self._munge = Daemon(munge, folder / "munged.out")
         self.controller = Daemon([find_program("slurmctld"), "-D"], folder / "slurmctld.out", env)
-        self._nodes = [Daemon([find_program("slurmd"), "-D", "-N", name], folder / f"slurmd-{name}.out", env)
-                       for name in self.NODES]  # fmt: skip
+        self._nodes = [
+            Daemon([find_program("slurmd"), "-D", "-N", name], folder / f"slurmd-{name}.out", env)
+            for name in self.NODES
+        ]
 
     def start(self) -> None:
         """Start everything and wait until the nodes are idle."""

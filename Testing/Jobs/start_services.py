@@ -40,8 +40,12 @@ def install(is_asked: bool) -> int:
     apt = ["apt-get", "-o", "DPkg::Lock::Timeout=120"]
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     subprocess.run([*apt, "update", "-qq"], env=env, check=False)
-    done = subprocess.run([*apt, "install", "-y", "-qq", "--no-install-recommends", *DEBIAN_PACKAGES],
-                          env=env, stdout=subprocess.DEVNULL, check=False)  # fmt: skip
+    done = subprocess.run(
+        [*apt, "install", "-y", "-qq", "--no-install-recommends", *DEBIAN_PACKAGES],
+        env=env,
+        stdout=subprocess.DEVNULL,
+        check=False,
+    )
     if done.returncode:
         sys.stderr.write("The servers could not be installed; the tests of jobs on them will be skipped.\n")
     return 0

@@ -35,9 +35,21 @@ def configuration(tmp_path, monkeypatch):
 
 
 def test_what_is_written_is_what_the_standard_library_reads():
-    table = {"text": ODD, "empty": "", "yes": True, "whole": -3, "real": 1e-9, "large": 1e30, "third": 1 / 3,
-             "list": [ODD, "b"], "pairs": [["a", ODD]], "none": [], "table": {ODD: ODD, "plain-key_1": "x"},
-             ODD: "odd key", "": "empty key"}  # fmt: skip
+    table = {
+        "text": ODD,
+        "empty": "",
+        "yes": True,
+        "whole": -3,
+        "real": 1e-9,
+        "large": 1e30,
+        "third": 1 / 3,
+        "list": [ODD, "b"],
+        "pairs": [["a", ODD]],
+        "none": [],
+        "table": {ODD: ODD, "plain-key_1": "x"},
+        ODD: "odd key",
+        "": "empty key",
+    }
     assert tomllib.loads(toml_text({"outer": {"inner": table, ODD: {}}})) == {"outer": {"inner": table, ODD: {}}}
 
 
@@ -50,12 +62,29 @@ def test_what_toml_cannot_hold_is_an_error():
 
 def test_an_environment_comes_back_from_the_file_as_it_was():
     environment = Environment(
-        "my é \"server\" '; $(x)", Kind.SLURM, python="/p y/bin/python", root="~/jobs", host="me@login", port=2222,
-        ssh_config="~/c", identity_file="~/k", interactive=True, path_map=(("/data é", "/mnt/data"),), processes=4,
-        variables={"A b": ODD}, setup=("module load cuda", 'A_TOKEN="$(cat ~/x)"'), partition="gpu", account="me",
-        nodes=2, cpus=8, gpus=4, memory_gb=1.5, time_minutes=90, sbatch_options=("--constraint=a100&nvlink",),
+        'my é "server" \'; $(x)',
+        Kind.SLURM,
+        python="/p y/bin/python",
+        root="~/jobs",
+        host="me@login",
+        port=2222,
+        ssh_config="~/c",
+        identity_file="~/k",
+        interactive=True,
+        path_map=(("/data é", "/mnt/data"),),
+        processes=4,
+        variables={"A b": ODD},
+        setup=("module load cuda", 'A_TOKEN="$(cat ~/x)"'),
+        partition="gpu",
+        account="me",
+        nodes=2,
+        cpus=8,
+        gpus=4,
+        memory_gb=1.5,
+        time_minutes=90,
+        sbatch_options=("--constraint=a100&nvlink",),
         grace_s=60.0,
-    )  # fmt: skip
+    )
     path = save_environment(environment)
     assert find_environment(environment.name) == environment
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -107,9 +136,15 @@ def test_environments_on_the_command_line(capsys):
     ]
     assert main([*add, "--path-map", "/a=/b", "--setup", "module load x", "--variable", "N=a=b", "--gpus", "2"]) == 0
     assert find_environment("big server") == Environment(
-        "big server", Kind.SSH, python="~/venv/bin/python", host="gpu1", path_map=(("/a", "/b"),),
-        setup=("module load x",), variables={"N": "a=b"}, gpus=2,
-    )  # fmt: skip
+        "big server",
+        Kind.SSH,
+        python="~/venv/bin/python",
+        host="gpu1",
+        path_map=(("/a", "/b"),),
+        setup=("module load x",),
+        variables={"N": "a=b"},
+        gpus=2,
+    )
     capsys.readouterr()
     assert main(["jobs", "environments", "list", "--json", "-"]) == 0
     assert list(json.loads(capsys.readouterr().out)["environments"]) == ["this", "big server"]
@@ -128,8 +163,14 @@ def test_the_environment_of_this_python_passes_or_names_what_to_do(capsys):
 def test_variables_are_those_from_before_slicer():
     from MgImplantSegLib.jobs.agent.process_scheduler import clean_variables
 
-    inside = {"PATH": "/slicer/bin", "PYTHONHOME": "/s", "LD_LIBRARY_PATH": "/s/lib", "APPLAUNCHER_LEVEL": "1",
-              "APPLAUNCHER_0_PATH": "/usr/bin", "APPLAUNCHER_0_HOME": "/home/me"}  # fmt: skip
+    inside = {
+        "PATH": "/slicer/bin",
+        "PYTHONHOME": "/s",
+        "LD_LIBRARY_PATH": "/s/lib",
+        "APPLAUNCHER_LEVEL": "1",
+        "APPLAUNCHER_0_PATH": "/usr/bin",
+        "APPLAUNCHER_0_HOME": "/home/me",
+    }
     assert clean_variables(inside) == {"PATH": "/usr/bin", "HOME": "/home/me"}
     assert clean_variables({"PATH": "/usr/bin"}) == {"PATH": "/usr/bin"}
 

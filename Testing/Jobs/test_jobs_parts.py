@@ -224,8 +224,11 @@ def test_a_file_on_a_disk_that_computing_nodes_may_not_see_is_copied(tmp_path):
     (tmp_path / "scan.nrrd").touch()
     with tempfile.NamedTemporaryFile(dir="/dev/shm", suffix=".nrrd") as other_disk:
         scan = Path(other_disk.name)
-        cases = ((cluster, tmp_path / "scan.nrrd", tmp_path), (cluster, scan, tmp_path / "root" / "sets"),
-                 (mapped, scan, scan.parent))  # fmt: skip
+        cases = (
+            (cluster, tmp_path / "scan.nrrd", tmp_path),
+            (cluster, scan, tmp_path / "root" / "sets"),
+            (mapped, scan, scan.parent),
+        )
         for environment, path, folder in cases:
             sent = send_input(connect(environment), environment, path, Events())
             assert Path(sent.there).is_relative_to(folder) and Path(sent.there).exists()
@@ -236,8 +239,17 @@ def test_words_that_name_files_go_along_and_others_stay(tmp_path, monkeypatch):
     for name in ("scan.nrrd", "9", "auto", "segment"):
         Path(name).write_text("x")
     words = ["segment", "scan.nrrd", "out.seg.nrrd", "--planes", "9", "--model=./auto", "./auto", "--device", "auto"]
-    expected = ("segment", InputPath(Path("scan.nrrd")), "out.seg.nrrd", "--planes", "9",
-                InputPath(Path("auto"), "--model="), InputPath(Path("auto")), "--device", "auto")  # fmt: skip
+    expected = (
+        "segment",
+        InputPath(Path("scan.nrrd")),
+        "out.seg.nrrd",
+        "--planes",
+        "9",
+        InputPath(Path("auto"), "--model="),
+        InputPath(Path("auto")),
+        "--device",
+        "auto",
+    )
     assert engine_request(words).words == expected
     assert engine_request(words).name == "segment-scan"
     with pytest.raises(InputError, match="--events"):
@@ -304,8 +316,13 @@ text = training_request(Path(sys.argv[1])).words[1].compose(there)
 print([[s["name"], s["image"], s["labels"]] for s in tomllib.loads(text)["data"]["samples"]])
 print([str(path.relative_to(sys.argv[2])) for path in asked], "torch" in sys.modules)
 """
-    done = subprocess.run([sys.executable, "-c", code, pattern, tmp_path / "scans"], capture_output=True, text=True,
-                          cwd=Path(__file__).parents[2], check=True)  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", code, pattern, tmp_path / "scans"],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[2],
+        check=True,
+    )
     assert done.stdout.splitlines() == [
         "[['a [1]', '/there/1/image.nrrd', '/there/2/labels.nrrd'], "
         "['b', '/there/3/image.nrrd', '/there/4/labels.nrrd']]",

@@ -101,9 +101,11 @@ def test_a_card_shows_each_table_of_metrics_in_a_row_of_its_own(module):
     spec = {"name": "unet", "depth": 1, "width": 4, "classes": 4}
     html = models.cardHtml(ModelCard("a<b", spec, Preprocessing(20.0), metrics=metrics))
     expected = {
-        "Metrics": "mean iou 0.873", "Metrics, unseen": "planes 3", "Metrics, unseen, simulated": "iou bone 0.9",
+        "Metrics": "mean iou 0.873",
+        "Metrics, unseen": "planes 3",
+        "Metrics, unseen, simulated": "iou bone 0.9",
         "Metrics, unseen, real": "iou bone 0.8",
-    }  # fmt: skip
+    }
     for name, text in expected.items():
         assert f"<b>{name}</b>&nbsp;</td><td>{text}</td>" in html
     assert "a&lt;b" in html

@@ -46,8 +46,9 @@ def move(volume):
     volume.SetAndObserveTransformNodeID(transform.GetID())
 
 
-@pytest.mark.parametrize("happens", [move, lambda volume: volume.SetSpacing(0.05, 0.05, 0.05)],
-                         ids=["moved", "other voxel size"])  # fmt: skip
+@pytest.mark.parametrize(
+    "happens", [move, lambda volume: volume.SetSpacing(0.05, 0.05, 0.05)], ids=["moved", "other voxel size"]
+)
 def test_the_result_lies_on_the_volume_that_was_changed_meanwhile(segment_while, happens):
     volume, node = segment_while(happens)
     assert label_map_of_node(node).geometry.same_grid(geometry_of_node(volume))

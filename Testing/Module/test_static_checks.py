@@ -13,12 +13,31 @@ from harness.ui_loader import check_names
 MODULE = Path(__file__).resolve().parents[2] / "MgImplantSeg"
 SOURCES = sorted(MODULE.rglob("*.py"))
 UI_FILES = sorted((MODULE / "Resources" / "UI").glob("*.ui"))
-ALLOWED_IMPORTS = {*sys.stdlib_module_names, "slicer", "qt", "ctk", "vtk", "numpy", "SimpleITK", "scipy",
-                   "MgImplantSegLib", "MgImplantSegSections"}  # fmt: skip
+ALLOWED_IMPORTS = {
+    *sys.stdlib_module_names,
+    "slicer",
+    "qt",
+    "ctk",
+    "vtk",
+    "numpy",
+    "SimpleITK",
+    "scipy",
+    "MgImplantSegLib",
+    "MgImplantSegSections",
+}
 OWN_MODULE_NAMES = {"mgimplantseg"}
 SHOWN_PROPERTIES = {"text", "toolTip", "plainText", "html", "title", "windowTitle", "placeholderText"}
-PASSIVE = {"QLabel", "QProgressBar", "QTextBrowser", "QPlainTextEdit", "qMRMLTableView", "qMRMLWidget", "QTableWidget",
-           "ctkCollapsibleButton", "ctkCollapsibleGroupBox"}  # fmt: skip
+PASSIVE = {
+    "QLabel",
+    "QProgressBar",
+    "QTextBrowser",
+    "QPlainTextEdit",
+    "qMRMLTableView",
+    "qMRMLWidget",
+    "QTableWidget",
+    "ctkCollapsibleButton",
+    "ctkCollapsibleGroupBox",
+}
 
 
 def class_of_widget():

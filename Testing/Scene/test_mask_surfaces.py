@@ -87,8 +87,10 @@ def test_a_3d_view_shows_the_surfaces_that_were_put_and_makes_none_itself(standa
         node = add_segmentation_node(standalone.scene, labels, "explant")
         entries = segment_ids(node.GetSegmentation())
         assert len(entries) == 3
-        meshes = {entry: surface_of_mask(labels.array == value, labels.geometry)
-                  for value, entry in enumerate(entries, start=1)}  # fmt: skip
+        meshes = {
+            entry: surface_of_mask(labels.array == value, labels.geometry)
+            for value, entry in enumerate(entries, start=1)
+        }
         seen = []
 
         def look(segmentation, _event):

@@ -19,7 +19,7 @@ REPORT = QuantificationReport(
         Measure("BV/TV", "bone volume fraction", 40.5, "%", "ROI", "voxel count", "bone / all", low=38.0, high=42.0),
     ),
     {"spacing_zyx_um": [5.0, 5.0, 5.5], "time_days": None, "segmentation": {"path": "a.seg.nrrd"}},
-)  # fmt: skip
+)
 PROFILE = Series(
     "BV/TV", "bone volume profile", "shell", "distance", "mm", (0.0, 0.05), (0.05, 0.1), (30.0, 50.0), "%", ""
 )

@@ -11,8 +11,16 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from running import check, check_no_torch, run, wait
 
 INITIAL = "SimulatedMgExplant before implantation"
-SECTIONS = ("inputSection", "modelSection", "segmentationSection", "measurementsSection", "compareSection",
-            "batchSection", "trainingSection", "environmentsSection")  # fmt: skip
+SECTIONS = (
+    "inputSection",
+    "modelSection",
+    "segmentationSection",
+    "measurementsSection",
+    "compareSection",
+    "batchSection",
+    "trainingSection",
+    "environmentsSection",
+)
 
 
 class WithoutTorchTest(unittest.TestCase):

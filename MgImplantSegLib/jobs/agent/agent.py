@@ -67,8 +67,13 @@ class Agent:
         with output_errors(self._root):
             self._jobs.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._root.chmod(0o700)
-        return {"version": MgImplantSegLib.__version__, "python": platform.python_version(), "root": str(self._root),
-                "executable": sys.executable, "free_bytes": shutil.disk_usage(self._root).free}  # fmt: skip
+        return {
+            "version": MgImplantSegLib.__version__,
+            "python": platform.python_version(),
+            "root": str(self._root),
+            "executable": sys.executable,
+            "free_bytes": shutil.disk_usage(self._root).free,
+        }
 
     def probe(self) -> dict[str, Any]:
         """Checks of everything a job will need."""
@@ -229,13 +234,18 @@ class Agent:
         description, outcome = folder.description, self._scheduler(folder).look(folder)
         ended, slurm = folder.read("exit"), folder.read("slurm")
         return {
-            "job": folder.path.name, "name": description["name"], "state": outcome.state.value,
-            "reason": outcome.reason, "remedy": outcome.remedy, "created": description["created"],
+            "job": folder.path.name,
+            "name": description["name"],
+            "state": outcome.state.value,
+            "reason": outcome.reason,
+            "remedy": outcome.remedy,
+            "created": description["created"],
             "ended": ended["ended"] if ended and outcome.state.is_final else None,
-            "slurm_job": slurm["job"] if slurm else None, "folder": str(folder.path),
+            "slurm_job": slurm["job"] if slurm else None,
+            "folder": str(folder.path),
             "command": description["shown"],
             "submitted_as": description.get("environment", ""),
-        }  # fmt: skip
+        }
 
 
 def _require_own_folder(root: Path) -> None:
@@ -244,8 +254,10 @@ def _require_own_folder(root: Path) -> None:
         return
     strange = sorted({entry.name for entry in root.glob("[!.]*")} - OWN_NAMES)
     if strange:
-        raise InputError(f"Expected a folder of its own as root, got {root}, which has {strange[0]} in it.",
-                         f"Name a new folder: {root / 'mgimplantseg'}")  # fmt: skip
+        raise InputError(
+            f"Expected a folder of its own as root, got {root}, which has {strange[0]} in it.",
+            f"Name a new folder: {root / 'mgimplantseg'}",
+        )
 
 
 def _with_home(values: dict[str, Any]) -> dict[str, Any]:
@@ -256,7 +268,25 @@ def _with_home(values: dict[str, Any]) -> dict[str, Any]:
 OPERATIONS: dict[str, Callable[..., Answer]] = {
     name: getattr(Agent, name)
     for name in (
-        "hello", "probe", "driver", "missing_paths", "files_here", "put", "complete", "make_set", "engine", "submit",
-        "status", "list", "read", "cancel", "resume", "remove", "clean", "results", "digest", "get",
+        "hello",
+        "probe",
+        "driver",
+        "missing_paths",
+        "files_here",
+        "put",
+        "complete",
+        "make_set",
+        "engine",
+        "submit",
+        "status",
+        "list",
+        "read",
+        "cancel",
+        "resume",
+        "remove",
+        "clean",
+        "results",
+        "digest",
+        "get",
     )
-}  # fmt: skip
+}

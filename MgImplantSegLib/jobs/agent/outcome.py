@@ -30,8 +30,13 @@ class Outcome:
 
     def ended_now(self) -> dict[str, Any]:
         """Plain data for ``exit.json``, with the time."""
-        return {"state": self.state.value, "reason": self.reason, "remedy": self.remedy,
-                "is_provisional": self.is_provisional, "ended": time.time()}  # fmt: skip
+        return {
+            "state": self.state.value,
+            "reason": self.reason,
+            "remedy": self.remedy,
+            "is_provisional": self.is_provisional,
+            "ended": time.time(),
+        }
 
 
 STOPPED = Outcome(State.CANCELLED, "Stopped on request.")

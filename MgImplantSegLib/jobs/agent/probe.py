@@ -51,8 +51,14 @@ def probe(settings: dict[str, Any], root: Path) -> list[dict[str, Any]]:
     checks = _python_checks(settings)
     memory, free = available_memory_bytes(), shutil.disk_usage(root).free
     checks.append(check("memory", True, "unknown" if memory is None else f"{memory / 1e9:.1f} GB free"))
-    checks.append(check("disk", free > LEAST_FREE_GB * 1e9, f"{free / 1e9:.1f} GB free for {root}",
-                        "Free disk space, or set `root` of the environment to a larger disk."))  # fmt: skip
+    checks.append(
+        check(
+            "disk",
+            free > LEAST_FREE_GB * 1e9,
+            f"{free / 1e9:.1f} GB free for {root}",
+            "Free disk space, or set `root` of the environment to a larger disk.",
+        )
+    )
     checks.append(check("engine", True, f"{MgImplantSegLib.__version__}, sent along with every job"))
     return checks + (_slurm_checks(settings) if settings["scheduler"] == "slurm" else [])
 
@@ -66,8 +72,15 @@ def describe_driver(settings: dict[str, Any]) -> dict[str, list[int] | None]:
     if settings["scheduler"] == "slurm":
         from MgImplantSegLib.jobs.agent.slurm_scheduler import SlurmScheduler
 
-        before = ["srun", "--quiet", *SlurmScheduler(settings).resource_options(), "--nodes=1", "--ntasks=1",
-                  "--time=1", f"--immediate={SECONDS_IN_THE_QUEUE}"]  # fmt: skip
+        before = [
+            "srun",
+            "--quiet",
+            *SlurmScheduler(settings).resource_options(),
+            "--nodes=1",
+            "--ntasks=1",
+            "--time=1",
+            f"--immediate={SECONDS_IN_THE_QUEUE}",
+        ]
         seconds += SECONDS_IN_THE_QUEUE
     shown = _output([*before, "nvidia-smi"], seconds)
     cuda = re.search(r"CUDA[^:|]*Version:\s*(\d+)\.(\d+)", shown)
@@ -81,8 +94,16 @@ def describe_driver(settings: dict[str, Any]) -> dict[str, list[int] | None]:
 def _output(words: Sequence[str], seconds: float) -> str:
     """What a program prints; an empty text if it cannot be run or takes too long."""
     try:
-        done = subprocess.run(words, capture_output=True, text=True, errors="replace", timeout=seconds,
-                              env=clean_variables(dict(os.environ)), stdin=subprocess.DEVNULL, check=False)  # fmt: skip
+        done = subprocess.run(
+            words,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=seconds,
+            env=clean_variables(dict(os.environ)),
+            stdin=subprocess.DEVNULL,
+            check=False,
+        )
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout

@@ -64,8 +64,11 @@ class ProcessScheduler:
         ended = job.read("exit")  # it may have ended between the two looks
         if ended is not None:
             return Outcome(State(ended["state"]), ended["reason"], ended["remedy"])
-        return Outcome(State.LOST, "Its process has gone without a word: killed, or the machine was restarted.",
-                       "See the log; go on with: jobs resume")  # fmt: skip
+        return Outcome(
+            State.LOST,
+            "Its process has gone without a word: killed, or the machine was restarted.",
+            "See the log; go on with: jobs resume",
+        )
 
     def stop(self, job: JobFolder) -> None:
         """Ask the runner to stop the command; without a runner end whatever is left, and let none begin."""
@@ -94,8 +97,9 @@ def _start(words: list[str], job: JobFolder, log) -> subprocess.Popen:
     variables = dict(os.environ) if job.description["keeps_variables"] else clean_variables(dict(os.environ))
     variables.pop(processes.MARKER, None)  # a job that starts a job does not own it
     try:
-        return subprocess.Popen(words, cwd=job.results, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                env=variables, **flags)  # fmt: skip
+        return subprocess.Popen(
+            words, cwd=job.results, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=variables, **flags
+        )
     except OSError as error:
         raise DependencyError(
             f"Expected a Python at {words[0]}, got: {error.strerror}.", "Correct `python` of the environment."
@@ -134,5 +138,8 @@ def _unseen(runner: dict[str, Any]) -> Outcome:
     silence_s = time.time() - runner["last_sign"]
     if silence_s < SECONDS_OF_SILENCE:
         return Outcome(State.RUNNING)
-    return Outcome(State.RUNNING, f"No sign of life from {runner['machine']} for {silence_s:.0f} s.",
-                   f"Ask on {runner['machine']} itself.")  # fmt: skip
+    return Outcome(
+        State.RUNNING,
+        f"No sign of life from {runner['machine']} for {silence_s:.0f} s.",
+        f"Ask on {runner['machine']} itself.",
+    )

@@ -83,9 +83,11 @@ class Runner:
     def _run_command(self) -> Outcome:
         results = self._job.results
         self._job.append_event(
-            "attempt", resumed=can_resume(self._description, results), machine=socket.gethostname(),
+            "attempt",
+            resumed=can_resume(self._description, results),
+            machine=socket.gethostname(),
             slurm_job=self._slurm.number if self._slurm else None,
-        )  # fmt: skip
+        )
         command = command_line(self._description, results, os.environ)
         variables = command_environment(self._description, os.environ, self._token)
         with open(self._job.log, "ab") as log:
@@ -156,12 +158,18 @@ class Runner:
         is_out_of_time = self._slurm.is_out_of_time() or self._stopped is StopReason.TIME
         if is_preempted or (is_out_of_time and not self._slurm.is_cancelled()):
             if self._checkpoint_time() == self._checkpoint_before and not is_preempted:
-                return Outcome(State.FAILED, "The time limit was reached before a checkpoint was written.",
-                               "Ask for more time (time_minutes), and resume or submit again.")  # fmt: skip
+                return Outcome(
+                    State.FAILED,
+                    "The time limit was reached before a checkpoint was written.",
+                    "Ask for more time (time_minutes), and resume or submit again.",
+                )
             if self._slurm.requeue():
                 return Outcome(State.FAILED, "Time limit or preemption.", "Go on with: jobs resume", True)
-            return Outcome(State.FAILED, "Time limit or preemption, and the cluster does not queue the job again.",
-                           "Go on with: jobs resume")  # fmt: skip
+            return Outcome(
+                State.FAILED,
+                "Time limit or preemption, and the cluster does not queue the job again.",
+                "Go on with: jobs resume",
+            )
         return Outcome(State.CANCELLED, "Stopped by SLURM (scancel or preemption).", "Go on with: jobs resume", True)
 
     def _checkpoint_time(self) -> int | None:
@@ -174,9 +182,14 @@ class Runner:
 
     def _sign_of_life(self) -> None:
         self._last_sign = time.monotonic()
-        self._job.write("runner", {
-            "process": processes.identity(os.getpid()), "machine": socket.gethostname(), "last_sign": time.time(),
-        })  # fmt: skip
+        self._job.write(
+            "runner",
+            {
+                "process": processes.identity(os.getpid()),
+                "machine": socket.gethostname(),
+                "last_sign": time.time(),
+            },
+        )
 
     def _record(self, outcome: Outcome) -> None:
         """Write the outcome; the event after it ends what watchers read."""

@@ -111,8 +111,17 @@ def run_slurm(command: Sequence[str], seconds: float = SECONDS_TO_ANSWER, cwd: s
         If SLURM refuses; says why and what to do.
     """
     try:
-        done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=seconds, cwd=cwd,
-                              env=clean_variables(dict(os.environ)), stdin=subprocess.DEVNULL, check=False)  # fmt: skip
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=seconds,
+            cwd=cwd,
+            env=clean_variables(dict(os.environ)),
+            stdin=subprocess.DEVNULL,
+            check=False,
+        )
     except FileNotFoundError as error:
         raise DependencyError(
             f"Expected SLURM's program {command[0]}, got none on this machine.",

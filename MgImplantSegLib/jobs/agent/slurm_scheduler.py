@@ -28,9 +28,12 @@ REASON_OF_SLURM = {
     "FAILED": "Its process was killed without a word.",
 }
 OPTION_OF_SETTING = {
-    "partition": "--partition", "account": "--account", "nodes": "--nodes", "cpus": "--cpus-per-task",
+    "partition": "--partition",
+    "account": "--account",
+    "nodes": "--nodes",
+    "cpus": "--cpus-per-task",
     "time_minutes": "--time",
-}  # fmt: skip
+}
 SECONDS_SPARE = 20.0
 SECONDS_BEFORE_LIMIT = 60
 NAME_PREFIX = "mgis-"

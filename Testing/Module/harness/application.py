@@ -159,10 +159,17 @@ class Modules(Checked):
 
     known_as = "slicer.modules"
     LOGIC_OF_MODULE = {  # noqa: RUF012
-        "volumes": "Volumes", "volumerendering": "VolumeRendering", "segmentations": "Segmentations",
-        "markups": "Markups", "models": "Models", "plots": "Plots", "tables": "Tables",
-        "subjecthierarchy": "SubjectHierarchy", "transforms": "Transforms", "units": "Units",
-    }  # fmt: skip
+        "volumes": "Volumes",
+        "volumerendering": "VolumeRendering",
+        "segmentations": "Segmentations",
+        "markups": "Markups",
+        "models": "Models",
+        "plots": "Plots",
+        "tables": "Tables",
+        "subjecthierarchy": "SubjectHierarchy",
+        "transforms": "Transforms",
+        "units": "Units",
+    }
 
     def __init__(self, stand_alone_scene: Any) -> None:
         for module, logic in self.LOGIC_OF_MODULE.items():

@@ -42,8 +42,14 @@ def install_qt() -> Any:
     qt_module, ctk_module = ModuleType("qt"), ModuleType("ctk")
     qt_module.Qt, qt_module.QFile, qt_module.QUiLoader = QtCore.Qt, ui_loader.QFile, ui_loader.QUiLoader
     pythonqt.build_classes({"qt": qt_module, "ctk": ctk_module, "slicer": slicer})
-    sys.modules.update({"qt": qt_module, "ctk": ctk_module, "slicer.ScriptedLoadableModule": scripted_module,
-                        "slicer.parameterNodeWrapper": parameter_node})  # fmt: skip
+    sys.modules.update(
+        {
+            "qt": qt_module,
+            "ctk": ctk_module,
+            "slicer.ScriptedLoadableModule": scripted_module,
+            "slicer.parameterNodeWrapper": parameter_node,
+        }
+    )
     i18n = ModuleType("slicer.i18n")
     i18n.tr, i18n.translate = (lambda text: text), (lambda _context, text: text)
     sample_data = ModuleType("SampleData")

@@ -50,10 +50,19 @@ class qMRMLNodeComboBox(QWidget):
         self._scene: Any = None
         self._tags: list[int] = []
         self._values: dict[str, Any] = {
-            "nodeTypes": [], "noneEnabled": False, "addEnabled": True, "removeEnabled": True, "renameEnabled": False,
-            "editEnabled": False, "showHidden": False, "showChildNodeTypes": True, "noneDisplay": "None",
-            "baseName": "", "selectNodeUponCreation": True, "hideChildNodeTypes": [],
-        }  # fmt: skip
+            "nodeTypes": [],
+            "noneEnabled": False,
+            "addEnabled": True,
+            "removeEnabled": True,
+            "renameEnabled": False,
+            "editEnabled": False,
+            "showHidden": False,
+            "showChildNodeTypes": True,
+            "noneDisplay": "None",
+            "baseName": "",
+            "selectNodeUponCreation": True,
+            "hideChildNodeTypes": [],
+        }
         self._combo.currentIndexChanged.connect(self._changed)
         self._last: str | None = None
 
@@ -66,8 +75,10 @@ class qMRMLNodeComboBox(QWidget):
                 self._scene.RemoveObserver(tag)
         self._scene, self._tags = scene, []
         if scene is not None:
-            self._tags = [scene.AddObserver(getattr(scene, event), self._on_scene) for event in
-                          (NODE_ADDED, NODE_REMOVED, END_CLOSE)]  # fmt: skip
+            self._tags = [
+                scene.AddObserver(getattr(scene, event), self._on_scene)
+                for event in (NODE_ADDED, NODE_REMOVED, END_CLOSE)
+            ]
         self.refill()
 
     def _on_scene(self, _scene: Any, _event: str) -> None:

@@ -54,8 +54,9 @@ def connector(widget: Any, parameter: Parameter) -> Connector:
     if kind is qt.QLineEdit and of is str:
         return _plain(widget, "text", "textChanged")
     if kind in (ctk.ctkPathLineEdit, ctk.ctkDirectoryButton) and of is pathlib.Path:
-        name, signal = ("currentPath", "currentPathChanged") if kind is ctk.ctkPathLineEdit else (
-            "directory", "directoryChanged")  # fmt: skip
+        name, signal = (
+            ("currentPath", "currentPathChanged") if kind is ctk.ctkPathLineEdit else ("directory", "directoryChanged")
+        )
         return Connector(widget, signal, lambda: of(getattr(widget, name)), lambda v: setattr(widget, name, str(v)))
     if kind is slicer.qMRMLNodeComboBox and parameter.is_node:
         widget.nodeTypes = [of.__name__]
@@ -96,5 +97,9 @@ def _combo(widget: Any, parameter: Parameter) -> Connector:
         widget.addItem(label(value))
     if choice is None:
         widget.currentIndex = chosen if chosen >= 0 else len(values) - 1  # Slicer keeps what was chosen before
-    return Connector(widget, "currentIndexChanged", lambda: values[widget.currentIndex],
-                     lambda value: setattr(widget, "currentIndex", values.index(value)))  # fmt: skip
+    return Connector(
+        widget,
+        "currentIndexChanged",
+        lambda: values[widget.currentIndex],
+        lambda value: setattr(widget, "currentIndex", values.index(value)),
+    )

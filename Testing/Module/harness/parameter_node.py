@@ -162,12 +162,17 @@ def _disconnect_gui(self: Any, tag: int) -> None:
 
 
 _METHODS = {
-    "getValue": _get_value, "setValue": _set_value, "connectGui": _connect_gui, "disconnectGui": _disconnect_gui,
-    "_from_gui": _from_gui, "_to_gui": _to_gui,
+    "getValue": _get_value,
+    "setValue": _set_value,
+    "connectGui": _connect_gui,
+    "disconnectGui": _disconnect_gui,
+    "_from_gui": _from_gui,
+    "_to_gui": _to_gui,
     "AddObserver": lambda self, event, callback, priority=0.0: self.parameterNode.AddObserver(
-        event, callback, priority),
+        event, callback, priority
+    ),
     "RemoveObserver": lambda self, tag: self.parameterNode.RemoveObserver(tag),
     "StartModify": lambda self: self.parameterNode.StartModify(),
     "EndModify": lambda self, was: self.parameterNode.EndModify(was),
     "Modified": lambda self: self.parameterNode.Modified(),
-}  # fmt: skip
+}

@@ -134,9 +134,12 @@ def _property(self: Facade, name: str) -> Any:
 
 
 SPECIAL_SLOTS = {
-    "connect": connect, "disconnect": disconnect, "findChildren": _find_children, "className": _class_name,
+    "connect": connect,
+    "disconnect": disconnect,
+    "findChildren": _find_children,
+    "className": _class_name,
     "property": _property,
-}  # fmt: skip
+}
 
 
 def build_classes(modules: dict[str, Any]) -> None:
