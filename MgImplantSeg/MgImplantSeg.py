@@ -20,7 +20,7 @@ SOURCE_FOLDER = os.path.dirname(MODULE_FOLDER)
 if os.path.isdir(os.path.join(SOURCE_FOLDER, "MgImplantSegLib")) and SOURCE_FOLDER not in sys.path:
     sys.path.append(SOURCE_FOLDER)  # from source the engine stands beside this folder; installed, in this folder
 
-from MgImplantSegSections import sampleData  # noqa: E402
+from MgImplantSegSections import layouts, sampleData  # noqa: E402
 from MgImplantSegSections.logicCalls import LogicCalls  # noqa: E402
 from MgImplantSegSections.panel import PANELS, Panel  # noqa: E402
 from MgImplantSegSections.parameters import MgImplantSegParameterNode  # noqa: E402
@@ -109,6 +109,7 @@ class MgImplantSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """The scene is about to be closed: what runs has lost its volume."""
         self.panel.workbench.cancelAll()
         self.setParameterNode(None)
+        layouts.leaveChart()
 
     def onSceneEndClose(self, caller=None, event=None):
         """The scene was closed: begin anew."""

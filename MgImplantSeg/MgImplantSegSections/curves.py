@@ -7,6 +7,7 @@ from slicer.i18n import tr as _
 
 from MgImplantSegLib.scene.plots import COLORS_RGB
 from MgImplantSegLib.scene.tables import add_table
+from MgImplantSegSections import layouts
 
 X = "iteration"
 NOT_PLOTTED = {"event", "version", "time", X, "elapsed_s", "learning_rate", "patches_per_second"}
@@ -52,8 +53,7 @@ class Curves:
             for number, name in enumerate(self.names()):
                 self._chart.AddAndObservePlotSeriesNodeID(self._series(name, COLORS_RGB[number % len(COLORS_RGB)]))
         self._fill()
-        if slicer.app.layoutManager() is not None:
-            slicer.modules.plots.logic().ShowChartInLayout(self._chart)
+        layouts.showChart(self._chart)
 
     def _series(self, name, color):
         node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLPlotSeriesNode", name)

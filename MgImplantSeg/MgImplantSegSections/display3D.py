@@ -3,6 +3,7 @@
 Functions without widgets, for the panel and for scripts.
 """
 
+import numpy as np
 import slicer
 from slicer.i18n import tr as _
 
@@ -10,16 +11,22 @@ from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.labels import Role
 from MgImplantSegLib.scene.canvas import pixels_shown, write_png
 from MgImplantSegLib.scene.closed_surfaces import SurfaceMethod, SurfaceSettings, create_closed_surfaces
+from MgImplantSegLib.scene.color_legends import remove_colored_model
 from MgImplantSegLib.scene.implant_surfaces import contact_surface, depth_surface
 from MgImplantSegLib.scene.nodes import provenance_of_node
+from MgImplantSegLib.scene.scan_rendering import set_veil
 from MgImplantSegLib.scene.segments import CLOSED_SURFACE, segment_ids
 from MgImplantSegLib.scene.surface_models import add_contact_model_of_mesh, add_depth_model_of_mesh
+from MgImplantSegLib.scene.volumes import array_of_image
+from MgImplantSegSections import layouts
 from MgImplantSegSections.measureWork import labelMapOf, roleOf, rolesOf
 from MgImplantSegSections.surfaceWork import isHuge
 
 COLORED_MODEL_REFERENCE = "MgImplantSeg.ColoredModel"
-PRESET_OF_SCAN = "CT-Bone"
+KIND = "surface"
 DECIMATION_OF_HUGE = 0.8
+GREY_PERCENTILES = (1.0, 99.5)
+GREY_SAMPLES = 1_000_000
 
 
 def showIn3D(segmentationNode, settings=None, opacities=None):
@@ -39,7 +46,7 @@ def showSurfaces(segmentationNode, opacities):
     display.SetVisibility(True)
     display.SetVisibility3D(True)
     setOpacities(segmentationNode, opacities)
-    resetView()
+    lookAtAll()
 
 
 def defaultSettings(segmentationNode):
@@ -84,20 +91,23 @@ def putColored(segmentationNode, kind, mesh, initialNode=None):
     """Replace the coloured surface of the implant by a mesh that is made already; returns its model node, or None."""
     scene, name = segmentationNode.GetScene(), segmentationNode.GetName()
     old = segmentationNode.GetNodeReference(COLORED_MODEL_REFERENCE)
-    model, provenance = None, {**provenance_of_node(segmentationNode), "segmentation": name}
+    model, provenance = None, {KIND: kind, **provenance_of_node(segmentationNode), "segmentation": name}
     if kind == "contact":
         model = add_contact_model_of_mesh(scene, mesh, _("{name} contact").format(name=name), provenance)
     elif kind == "depth":
         provenance["initial"] = initialNode.GetName()
         model = add_depth_model_of_mesh(scene, mesh, _("{name} depth").format(name=name), provenance)
     if old is not None:
-        colors = old.GetDisplayNode().GetColorNode() if old.GetDisplayNode() is not None else None
-        scene.RemoveNode(old)
-        if colors is not None:
-            scene.RemoveNode(colors)
+        remove_colored_model(old)
     segmentationNode.SetNodeReferenceID(COLORED_MODEL_REFERENCE, model.GetID() if model else None)
     _showImplantSegments(segmentationNode, model is None)
     return model
+
+
+def shownColor(segmentationNode):
+    """What the surface of the implant is coloured by: ``plain``, ``contact`` or ``depth``."""
+    model = segmentationNode.GetNodeReference(COLORED_MODEL_REFERENCE)
+    return provenance_of_node(model)[KIND] if model is not None else "plain"
 
 
 def requireInitial(initialNode):
@@ -117,53 +127,42 @@ def _showImplantSegments(segmentationNode, visible):
 
 
 def showScan(volumeNode, visible):
-    """Show or hide the scan itself by volume rendering."""
+    """Show or hide the scan itself by volume rendering, so thin that surfaces are seen through it."""
     logic = slicer.modules.volumerendering.logic()
     display = logic.GetFirstVolumeRenderingDisplayNode(volumeNode)
     if display is None and visible:
         display = logic.CreateDefaultVolumeRenderingNodes(volumeNode)
-        preset = logic.GetPresetByName(PRESET_OF_SCAN)
-        if preset is not None:
-            display.GetVolumePropertyNode().Copy(preset)
-            _fitTransferFunctions(display, volumeNode)
+        bounds = [0.0] * 6
+        volumeNode.GetRASBounds(bounds)
+        length = max(high - low for low, high in zip(bounds[::2], bounds[1::2], strict=True))
+        set_veil(display.GetVolumePropertyNode().GetVolumeProperty(), _greyRange(volumeNode), length)
     if display is not None:
         display.SetVisibility(visible)
-        resetView()
+        if visible:
+            lookAtAll()
 
 
-def _fitTransferFunctions(display, volumeNode):
-    """Stretch the preset's opacity and colours over the grey values of this volume."""
-    low, high = volumeNode.GetImageData().GetScalarRange()
-    volumeProperty = display.GetVolumePropertyNode().GetVolumeProperty()
-    for function in (volumeProperty.GetScalarOpacity(), volumeProperty.GetRGBTransferFunction()):
-        _stretch(function, low, high)
+def _greyRange(volumeNode):
+    """Grey values of a volume without the few that are far off."""
+    values = array_of_image(volumeNode.GetImageData()).ravel()
+    values = values[:: max(1, values.size // GREY_SAMPLES)]
+    low, high = np.percentile(values[np.isfinite(values)], GREY_PERCENTILES)
+    return float(low), float(high)
 
 
-def _stretch(function, low, high):
-    first, last = function.GetRange()
-    size = 4 if function.IsA("vtkPiecewiseFunction") else 6
-    nodes = []
-    for index in range(function.GetSize()):
-        node = [0.0] * size
-        function.GetNodeValue(index, node)
-        node[0] = low + (node[0] - first) / ((last - first) or 1.0) * (high - low)
-        nodes.append(node)
-    function.RemoveAllPoints()
-    for node in nodes:
-        if size == 4:
-            function.AddPoint(*node)
-        else:
-            function.AddRGBPoint(*node)
-
-
-def resetView():
-    """Look at everything in the first 3D view, if one is shown."""
-    if hasView():
-        slicer.app.layoutManager().threeDWidget(0).threeDView().resetFocalPoint()
+def lookAtAll():
+    """Turn the first 3D view to everything in it, near enough to fill it; one is shown if there is none."""
+    layouts.require3D()
+    if layouts.has3D():
+        view = slicer.app.layoutManager().threeDWidget(0).threeDView()
+        view.resetCamera(False, True, True)  # the user's direction stays
+        view.resetFocalPoint()
 
 
 def takePicture(segmentationNode, path):
-    """Write a PNG file of the surfaces with legend and scale bar; makes the surfaces if need be."""
+    """Write a PNG file of what the 3D view shows; of the surfaces with legend and scale bar where there is no view."""
+    if layouts.has3D():
+        return takePictureOfView(path)
     from MgImplantSegLib.scene.pictures import render_segmentation
 
     if not hasSurfaces(segmentationNode):
@@ -176,22 +175,18 @@ def hasSurfaces(segmentationNode):
     return segmentationNode.GetSegmentation().ContainsRepresentation(CLOSED_SURFACE)
 
 
-def hasView():
-    """Whether a 3D view is shown; one that the layout hides draws nothing."""
-    layout = slicer.app.layoutManager()
-    return layout is not None and layout.threeDViewCount > 0 and layout.threeDWidget(0).visible
-
-
 def takePictureOfView(path):
-    """Write a PNG file of the first 3D view as it is, with a ruler; for computers that draw nothing off-screen."""
+    """Write a PNG file of the first 3D view as it is: camera, colours, opacities and legends; returns the path.
+
+    A ruler is drawn in parallel projection only: in perspective it has no meaning.
+    """
     view = slicer.app.layoutManager().threeDWidget(0).threeDView()
     node = view.mrmlViewNode()
-    before = node.GetRenderMode(), node.GetRulerType()
-    node.SetRenderMode(node.Orthographic)  # a ruler has no meaning in perspective
-    node.SetRulerType(node.RulerTypeThin)
+    before = node.GetRulerType()
+    if node.GetRenderMode() == node.Orthographic:
+        node.SetRulerType(node.RulerTypeThin)
     try:
         view.forceRender()
         return write_png(pixels_shown(view.renderWindow()), path)
     finally:
-        node.SetRenderMode(before[0])
-        node.SetRulerType(before[1])
+        node.SetRulerType(before)

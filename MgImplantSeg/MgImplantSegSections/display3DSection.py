@@ -4,11 +4,12 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from MgImplantSegLib.errors import DependencyError, MgImplantSegError
+from MgImplantSegLib.errors import MgImplantSegError
 from MgImplantSegLib.labels import Role
 from MgImplantSegLib.scene.closed_surfaces import SurfaceMethod, SurfaceSettings
 from MgImplantSegLib.scene.segments import is_made_of_surfaces
-from MgImplantSegSections import display3D
+from MgImplantSegSections import display3D, layouts
+from MgImplantSegSections.parameters import SurfaceColor
 from MgImplantSegSections.surfaceWork import isHuge, isLarge
 from MgImplantSegSections.workbench import errorText, setEnabled
 
@@ -78,7 +79,7 @@ class Display3DSection:
         if kind != "plain" and isLarge(node):
             self._startColored(node, kind, initial)
         else:
-            self._try(lambda: display3D.showColored(node, kind, initial) and "")
+            self._try(lambda: self._showColored(node, kind, initial))
 
     def _startColored(self, node, kind, initial):
         def steps(token):
@@ -86,7 +87,22 @@ class Display3DSection:
                 display3D.requireInitial(initial)
             return self.workbench.logic.coloredSurfaceSteps(node, kind, initial, token)
 
-        self._start(steps, lambda mesh: display3D.putColored(node, kind, mesh, initial) and "")
+        self._start(steps, lambda mesh: self._showColored(node, kind, initial, mesh))
+
+    def _showColored(self, node, kind, initial, mesh=None):
+        """Colour the surface; the text says nothing, for the legend in the view does."""
+        if mesh is None:
+            display3D.showColored(node, kind, initial)
+        else:
+            display3D.putColored(node, kind, mesh, initial)
+        display3D.lookAtAll()
+        return ""
+
+    def _chooseShownColor(self):
+        """After a failure the choice is what the view shows."""
+        chosen = self.workbench.parameters
+        if chosen is not None and chosen.measuredSegmentation is not None:
+            chosen.surfaceColor = SurfaceColor(display3D.shownColor(chosen.measuredSegmentation))
 
     def onShowScan(self, visible):
         """Show or hide the scan behind the surfaces."""
@@ -102,9 +118,12 @@ class Display3DSection:
             self.takePicture(path)
 
     def takePicture(self, path):
-        """Write the picture into a file; surfaces of a large segmentation are made first, beside the GUI."""
+        """Write the picture into a file: what the 3D view shows.
+
+        Where no view is shown, surfaces of a large segmentation are made first, beside the GUI.
+        """
         node, settings = self.workbench.parameters.measuredSegmentation, self.settings()
-        if display3D.hasSurfaces(node) or not isLarge(node):
+        if layouts.has3D() or display3D.hasSurfaces(node) or not isLarge(node):
             self._try(lambda: self._pictureText(node, path))
         elif not self.isRunning():
             self._start(
@@ -113,14 +132,7 @@ class Display3DSection:
             )
 
     def _pictureText(self, node, path):
-        try:
-            return _("Written: {path}").format(path=display3D.takePicture(node, path))
-        except DependencyError as error:
-            if not display3D.hasView():
-                raise
-            return _("Written: {path}, the 3D view as it is. {reason}").format(
-                path=display3D.takePictureOfView(path), reason=error.message
-            )
+        return _("Written: {path}").format(path=display3D.takePicture(node, path))
 
     def refresh(self):
         """States of the buttons."""
@@ -178,11 +190,13 @@ class Display3DSection:
     def onFailed(self, error):
         """What happened, and what to do."""
         self.ui.display3DLabel.text = errorText(error)
+        self._chooseShownColor()
         self.workbench.changed()
 
     def onCancelled(self):
         """The view stays as it is."""
         self.ui.display3DLabel.text = _("Cancelled; nothing was changed.")
+        self._chooseShownColor()
         self.workbench.changed()
 
     def _try(self, action):
@@ -194,5 +208,6 @@ class Display3DSection:
             self.ui.display3DLabel.text = action() or ""
         except MgImplantSegError as error:
             self.ui.display3DLabel.text = errorText(error)
+            self._chooseShownColor()
         finally:
             slicer.app.restoreOverrideCursor()

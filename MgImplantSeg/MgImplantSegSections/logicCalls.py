@@ -8,7 +8,7 @@ from slicer.i18n import tr as _
 from MgImplantSegLib.errors import DependencyError, InputError, MgImplantSegError
 from MgImplantSegLib.resources import find_model
 from MgImplantSegLib.scene.plots import add_chart
-from MgImplantSegSections import display3D, pythons, sampleData
+from MgImplantSegSections import display3D, layouts, pythons, sampleData
 from MgImplantSegSections.compareWork import compareSteps
 from MgImplantSegSections.engineRun import CancelToken, runEngine, runToEnd
 from MgImplantSegSections.exchange import taskFolder
@@ -121,8 +121,7 @@ class LogicCalls:
         if chart is None:
             chart = self._newChart(tableNode)
             tableNode.SetNodeReferenceID(CHART_REFERENCE, chart.GetID())
-        if slicer.app.layoutManager() is not None:
-            slicer.modules.plots.logic().ShowChartInLayout(chart)
+        layouts.showChart(chart)
         return chart
 
     def _newChart(self, tableNode):

@@ -14,6 +14,7 @@ from MgImplantSegLib.errors import DependencyError
 MODULE_LOGICS = MappingProxyType(
     {
         "SubjectHierarchy": "vtkSlicerSubjectHierarchyModuleLogic",
+        "Colors": "vtkSlicerColorLogic",
         "Volumes": "vtkSlicerVolumesLogic",
         "VolumeRendering": "vtkSlicerVolumeRenderingLogic",
         "Models": "vtkSlicerModelsLogic",

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from MgImplantSegLib.labels import BONE
+from MgImplantSegLib.scene.color_legends import add_color_legend
 from MgImplantSegLib.scene.color_tables import add_named_colors, add_sequential_colors
 from MgImplantSegLib.scene.implant_surfaces import CONTACT, DEPTH, contact_surface, depth_surface
 from MgImplantSegLib.scene.nodes import set_provenance
@@ -38,6 +39,7 @@ def add_contact_model_of_mesh(scene: Any, mesh: Any, name: str, provenance: Mapp
     colors = add_named_colors(scene, f"{name} colours", CONTACT_COLORS)
     node = _add_model(scene, mesh, name, colors, provenance)
     _show_array(node, CONTACT, in_cells=True, limits=(0, len(CONTACT_COLORS) - 1))
+    add_color_legend(node, "Bone contact", named=True, entries=len(CONTACT_COLORS))
     return node
 
 
@@ -62,6 +64,7 @@ def add_depth_model_of_mesh(scene: Any, mesh: Any, name: str, provenance: Mappin
     deepest_mm = readable_limit(max(float(np.percentile(depth_mm, DEEPEST_PERCENTILE)), 1e-6))
     node = _add_model(scene, mesh, name, add_sequential_colors(scene, f"{name} colours"), provenance)
     _show_array(node, DEPTH, in_cells=False, limits=(0.0, deepest_mm))
+    add_color_legend(node, f"{DEPTH} [mm]", named=False, entries=256)
     return node
 
 

@@ -8,6 +8,7 @@ from harness import person
 from harness.application import LayoutManager
 from module_cases import add_segmentation, add_volume, left_behind, rename_segment
 
+from MgImplantSegLib.scene.color_legends import color_legend_of
 from MgImplantSegLib.scene.meshes import enclosed_volume_mm3
 from MgImplantSegLib.scene.nodes import provenance_of_node
 
@@ -36,7 +37,38 @@ def test_show_3d_makes_surfaces_and_turns_the_view_to_them(ui, node):
     person.click(ui.show3DButton)
     assert "in 3 surfaces" in ui.display3DLabel.text
     assert node.GetClosedSurfaceInternalRepresentation("bone").GetNumberOfPolys() > 0
-    assert slicer.app.layoutManager().threeDWidget(0).threeDView().resets == 1
+    view = slicer.app.layoutManager().threeDWidget(0).threeDView()
+    assert view.resets == 1 and view.distance_mm < 10 and view.is_turned
+
+
+def test_show_3d_brings_a_3d_view_back_where_the_layout_has_none(ui, node):
+    slicer.app.layoutManager().setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpRedSliceView)
+    person.click(ui.show3DButton)
+    assert slicer.app.layoutManager().threeDWidget(0).visible
+
+
+def test_a_chart_keeps_a_3d_view_and_the_layout_comes_back(module, node):
+    from MgImplantSegSections import layouts
+
+    chart = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLPlotChartNode")
+    manager = slicer.app.layoutManager()
+    layouts.showChart(chart)
+    assert slicer.modules.plots.logic().shown is chart and manager.threeDWidget(0).visible and layouts.isChartShown()
+    layouts.leaveChart()
+    assert manager.layout == manager.FOUR_UP and not layouts.isChartShown()
+    layouts.showChart(chart)
+    manager.setLayout(manager.CONVENTIONAL)
+    layouts.leaveChart()
+    assert manager.layout == manager.CONVENTIONAL, "a layout that the user has chosen since stays"
+
+
+def test_closing_the_scene_leaves_the_layout_with_the_chart(module, node):
+    from MgImplantSegSections import layouts
+
+    layouts.showChart(slicer.mrmlScene.AddNewNodeByClass("vtkMRMLPlotChartNode"))
+    manager = slicer.app.layoutManager()
+    slicer.mrmlScene.Clear(0)
+    assert manager.layout == manager.FOUR_UP
 
 
 def test_decimation_and_method_are_used(ui, node):
@@ -63,10 +95,12 @@ def test_the_implant_can_be_coloured_by_contact_and_plainly_again(ui, node):
     (model,) = [m for m in slicer.util.getNodesByClass("vtkMRMLModelNode") if not m.GetHideFromEditors()]
     assert model.GetPolyData().GetCellData().GetArray("Contact") is not None
     assert provenance_of_node(model)["segmentation"] == node.GetName()
+    assert color_legend_of(model).GetTitleText() == "Bone contact" and color_legend_of(model).GetVisibility()
     assert not node.GetDisplayNode().GetSegmentVisibility3D("residual_material")
     person.choose(ui.surfaceColorSelector, "By class")
     ui.surfaceColorSelector.activated(0)
     assert not [m for m in slicer.util.getNodesByClass("vtkMRMLModelNode") if not m.GetHideFromEditors()]
+    assert not slicer.util.getNodesByClass("vtkMRMLColorLegendDisplayNode")
     assert node.GetDisplayNode().GetSegmentVisibility3D("residual_material")
 
 
@@ -74,6 +108,8 @@ def test_the_depth_needs_the_screw_before_implantation(ui, node):
     person.choose(ui.surfaceColorSelector, "Depth")
     ui.surfaceColorSelector.activated(2)
     assert "section 4" in ui.display3DLabel.text
+    assert ui.surfaceColorSelector.currentText == "By class", "the choice is what the view shows"
+    person.choose(ui.surfaceColorSelector, "Depth")
     ui.initialSegmentationSelector.setCurrentNode(add_segmentation(slicer.mrmlScene, "Before", radius=11))
     ui.surfaceColorSelector.activated(2)
     assert ui.display3DLabel.text == ""
@@ -89,28 +125,33 @@ def test_the_scan_is_rendered_behind_and_hidden_again(ui, node, widget):
     assert not display.GetVisibility()
 
 
-def test_take_picture_writes_a_png(ui, node, widget, tmp_path):
-    widget.panel.display3D.takePicture(tmp_path / "explant.png")
-    assert (tmp_path / "explant.png").read_bytes().startswith(b"\x89PNG")
-    assert "explant.png" in ui.display3DLabel.text
-
-
-def test_a_computer_that_draws_nothing_off_screen_takes_the_picture_of_the_3d_view(
-    ui, node, widget, tmp_path, monkeypatch
-):
-    from MgImplantSegLib.errors import DependencyError
+def test_the_picture_is_what_the_3d_view_shows(ui, node, widget, tmp_path, monkeypatch):
     from MgImplantSegLib.scene import pictures
 
     def refuse(*_arguments, **_options):
-        raise DependencyError("Expected OpenGL, got none.")
+        raise AssertionError("another picture than that of the view")
 
     monkeypatch.setattr(pictures, "render_segmentation", refuse)
     view = slicer.app.layoutManager().threeDWidget(0).threeDView().mrmlViewNode()
     widget.panel.display3D.takePicture(tmp_path / "explant.png")
     assert (tmp_path / "explant.png").read_bytes().startswith(b"\x89PNG")
-    assert "the 3D view as it is. Expected OpenGL, got none." in ui.display3DLabel.text
+    assert "explant.png" in ui.display3DLabel.text
     assert (view.GetRenderMode(), view.GetRulerType()) == (view.Perspective, view.RulerTypeNone)
-    slicer.app.layoutManager().viewIsShown = False
+
+
+def test_where_no_3d_view_is_shown_the_picture_is_drawn_off_screen(ui, node, widget, tmp_path, monkeypatch):
+    from MgImplantSegLib.errors import DependencyError
+    from MgImplantSegLib.scene import pictures
+
+    manager = slicer.app.layoutManager()
+    manager.setLayout(manager.FOUR_UP_PLOT)
+    widget.panel.display3D.takePicture(tmp_path / "explant.png")
+    assert (tmp_path / "explant.png").read_bytes().startswith(b"\x89PNG")
+
+    def refuse(*_arguments, **_options):
+        raise DependencyError("Expected OpenGL, got none.")
+
+    monkeypatch.setattr(pictures, "render_segmentation", refuse)
     widget.panel.display3D.takePicture(tmp_path / "none.png")
     assert ui.display3DLabel.text == "Expected OpenGL, got none." and not (tmp_path / "none.png").exists()
 

@@ -150,3 +150,34 @@ def test_a_plain_model_has_no_picture(scene, tmp_path):
 @pytest.mark.parametrize(("largest", "limit"), [(0.301, 0.33), (0.3, 0.3), (1.9, 2.1), (0.0456, 0.048), (10.0, 12.0)])
 def test_the_colour_bar_of_depths_ends_at_a_number_that_reads_well(largest, limit):
     assert readable_limit(largest) == pytest.approx(limit)
+
+
+def test_a_coloured_surface_has_a_legend_that_is_drawn_and_goes_with_it(standalone, scene, explant):
+    from MgImplantSegLib.scene.color_legends import color_legend_of, remove_colored_model
+    from MgImplantSegLib.scene.rendering import OffscreenView
+
+    with OffscreenView(scene, standalone.application_logic, 300, 300) as view:
+        model = add_contact_model(scene, explant[1], "contact")
+        legend = color_legend_of(model)
+        shown = view.pixels()
+        legend.SetVisibility(False)
+        hidden = view.pixels()
+        corner = (slice(150, None), slice(200, None))
+        assert (shown[corner] != hidden[corner]).any() and not (shown[:100, :100] != hidden[:100, :100]).any()
+        remove_colored_model(model)
+    for kind in ("vtkMRMLModelNode", "vtkMRMLColorLegendDisplayNode"):
+        left = [scene.GetNthNodeByClass(i, kind).GetName() for i in range(scene.GetNumberOfNodesByClass(kind))]
+        assert not [name for name in left if "contact" in name]
+
+
+def test_the_scan_is_a_veil_through_which_more_than_half_of_what_is_behind_it_is_seen():
+    from vtkmodules.vtkRenderingCore import vtkVolumeProperty
+
+    from MgImplantSegLib.scene.scan_rendering import set_veil
+
+    veil, length_mm = vtkVolumeProperty(), 4.0
+    set_veil(veil, (100.0, 300.0), length_mm)
+    opacity = veil.GetScalarOpacity()
+    through = (1 - opacity.GetValue(300.0)) ** (length_mm / veil.GetScalarOpacityUnitDistance())
+    assert 0.5 < through < 0.8, "through as much of the densest material as the scan is long"
+    assert opacity.GetValue(100.0) == opacity.GetValue(200.0) == 0

@@ -174,6 +174,7 @@ class Modules(Checked):
     def __init__(self, stand_alone_scene: Any) -> None:
         for module, logic in self.LOGIC_OF_MODULE.items():
             value = stand_alone_scene.logics[logic]
+            value = PlotsLogic(value) if logic == "Plots" else value
             setattr(self, module, SimpleNamespace(logic=lambda value=value: value))
 
     def add(self, name: str, path: Path) -> None:
@@ -187,14 +188,25 @@ class Modules(Checked):
 
 
 class ThreeDView:
-    """The camera commands of a 3D view, counted."""
+    """The camera commands of a 3D view: Slicer's default camera stands 500 mm away, and only `resetCamera` comes near."""
+
+    FAR_MM = 500.0
 
     def __init__(self, node: Any) -> None:
         self._node = node
         self.resets = 0
+        self.distance_mm = self.FAR_MM
+        self.is_turned = True
 
     def resetFocalPoint(self) -> None:
+        """Centres the view; it does not zoom."""
         self.resets += 1
+
+    def resetCamera(self, rotation: bool = True, translation: bool = True, distance: bool = True) -> None:
+        """Comes as near as everything visible allows; without `rotation` the direction stays."""
+        self.is_turned = self.is_turned and not rotation
+        if distance:
+            self.distance_mm = 5.0
 
     def mrmlViewNode(self) -> Any:
         return self._node
@@ -210,18 +222,42 @@ class ThreeDView:
 
 
 class LayoutManager:
-    """One 3D view and a layout number."""
+    """A layout by its number, with a 3D view where Slicer's layout of that number has one."""
+
+    FOUR_UP, FOUR_UP_PLOT, CONVENTIONAL, CONVENTIONAL_PLOT = 3, 37, 2, 36
+    WITHOUT_3D = (6, 7, 8, 10, 37, 38, 39)
+    WITH_PLOT = (36, 37, 38, 39, 40)
 
     def __init__(self, scene: Any) -> None:
         self.threeDViewCount = 1
-        self.viewIsShown = True
+        self.layout = self.FOUR_UP
         self._view = ThreeDView(scene.AddNewNodeByClass("vtkMRMLViewNode"))
-        self.layouts: list[int] = []
 
     def threeDWidget(self, _index: int) -> Any:
         return SimpleNamespace(
-            threeDView=lambda: self._view, mrmlViewNode=self._view.mrmlViewNode, visible=self.viewIsShown
+            threeDView=lambda: self._view,
+            mrmlViewNode=self._view.mrmlViewNode,
+            visible=self.layout not in self.WITHOUT_3D,
         )
 
     def setLayout(self, number: int) -> None:
-        self.layouts.append(number)
+        self.layout = int(number)
+
+
+class PlotsLogic:
+    """The logic of Slicer's plots: showing a chart changes the layout, to one without a 3D view by default."""
+
+    def __init__(self, logic: Any) -> None:
+        self._logic = logic
+        self.shown: Any = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._logic, name)
+
+    def ShowChartInLayout(self, chart: Any) -> None:
+        import slicer
+
+        self.shown, layout = chart, slicer.app.layout
+        if layout is not None and layout.layout not in layout.WITH_PLOT:
+            conventional = layout.layout == layout.CONVENTIONAL
+            layout.setLayout(layout.CONVENTIONAL_PLOT if conventional else layout.FOUR_UP_PLOT)

@@ -1,0 +1,49 @@
+"""Colour legends in the 3D view: which colour is which value, beside the surface that they belong to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+LABELS = 4
+
+
+def add_color_legend(model: Any, title: str, named: bool, entries: int, label_format: str = "%.2f") -> Any:
+    """A `vtkMRMLColorLegendDisplayNode` of a model's colours; it is shown and hidden with the model.
+
+    Parameters
+    ----------
+    model : vtkMRMLModelNode
+        With a display node that has a colour node and a scalar range.
+    named : bool
+        Whether the legend shows the names of the colours instead of numbers.
+    entries : int
+        Number of colours, or of steps of a continuous legend.
+    """
+    legend = model.GetScene().AddNewNodeByClass("vtkMRMLColorLegendDisplayNode", f"{model.GetName()} legend")
+    display = model.GetDisplayNode()
+    model.AddAndObserveDisplayNodeID(legend.GetID())  # first: 3D views draw it when it changes afterwards
+    legend.SetAndObserveColorNodeID(display.GetColorNodeID())
+    legend.SetAndObservePrimaryDisplayNode(display)
+    legend.SetTitleText(title)
+    legend.SetUseColorNamesForLabels(named)
+    legend.SetMaxNumberOfColors(entries)
+    legend.SetNumberOfLabels(entries if named else LABELS)
+    legend.SetLabelFormat("%s" if named else label_format)
+    legend.SetSize(0.16, 0.45)
+    legend.SetPosition(0.97, 0.08)
+    return legend
+
+
+def color_legend_of(model: Any) -> Any:
+    """The colour legend of a model node, or None."""
+    displays = [model.GetNthDisplayNode(index) for index in range(model.GetNumberOfDisplayNodes())]
+    return next((node for node in displays if node is not None and node.IsA("vtkMRMLColorLegendDisplayNode")), None)
+
+
+def remove_colored_model(model: Any) -> None:
+    """Take a coloured model out of its scene, with its legend and its colours."""
+    scene, legend, display = model.GetScene(), color_legend_of(model), model.GetDisplayNode()
+    colors = display.GetColorNode() if display is not None else None
+    for node in (legend, model, colors):
+        if node is not None:
+            scene.RemoveNode(node)
