@@ -4,6 +4,7 @@ import os
 import sys
 
 import slicer
+import vtk
 from slicer.i18n import tr as _
 from slicer.i18n import translate
 from slicer.ScriptedLoadableModule import (
@@ -23,7 +24,7 @@ if os.path.isdir(os.path.join(SOURCE_FOLDER, "MgImplantSegLib")) and SOURCE_FOLD
 from MgImplantSegSections import layouts, sampleData  # noqa: E402
 from MgImplantSegSections.logicCalls import LogicCalls  # noqa: E402
 from MgImplantSegSections.panel import PANELS, Panel  # noqa: E402
-from MgImplantSegSections.parameters import MgImplantSegParameterNode  # noqa: E402
+from MgImplantSegSections.parameters import MgImplantSegParameterNode, forget  # noqa: E402
 from MgImplantSegSections.selfTest import runSelfTest  # noqa: E402
 
 
@@ -58,6 +59,7 @@ class MgImplantSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.panel = None
         self._parameterNode = None
         self._parameterNodeGuiTag = None
+        self._isEntered = True  # Slicer opens the module right after the set-up
 
     def setup(self):
         """Called when the user opens the module for the first time."""
@@ -71,7 +73,9 @@ class MgImplantSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.panel = Panel(widgets, self.logic)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartImportEvent, self.onSceneStartImport)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEndImport)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.NodeAboutToBeRemovedEvent, self.onNodeAboutToBeRemoved)
         slicer.app.connect("aboutToQuit()", self.onAboutToQuit)
         self.initializeParameterNode()
 
@@ -96,11 +100,13 @@ class MgImplantSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def enter(self):
         """Called each time the user opens this module."""
+        self._isEntered = True
         self.panel.refillEnvironments()
         self.initializeParameterNode()
 
     def exit(self):
         """Called each time the user opens another module; work goes on."""
+        self._isEntered = False
         if self._parameterNode is not None:
             self._parameterNode.disconnectGui(self._parameterNodeGuiTag)
             self._parameterNodeGuiTag = None
@@ -115,9 +121,19 @@ class MgImplantSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """The scene was closed: begin anew."""
         self.initializeParameterNode()
 
+    def onSceneStartImport(self, caller=None, event=None):
+        """A scene is being loaded: what the selectors jump to meanwhile is nobody's choice."""
+        self.setParameterNode(None)
+
     def onSceneEndImport(self, caller=None, event=None):
         """A scene was loaded: its choices count, whose nodes were not there yet when the choices came."""
         self.initializeParameterNode()
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def onNodeAboutToBeRemoved(self, caller, event, node):
+        """A node goes: nothing is chosen in its place. Slicer's selectors would take the next one."""
+        if self._parameterNode is not None:
+            forget(self._parameterNode, node)
 
     def initializeParameterNode(self):
         """Make sure that there is a parameter node, bound to the widgets, with sensible choices."""
@@ -134,7 +150,8 @@ class MgImplantSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._parameterNode, self._parameterNodeGuiTag = parameterNode, None
         self.panel.workbench.parameters = parameterNode
         if parameterNode is not None:
-            self._parameterNodeGuiTag = parameterNode.connectGui(self.panel.workbench.ui)
+            if self._isEntered:
+                self._parameterNodeGuiTag = parameterNode.connectGui(self.panel.workbench.ui)
             self.addObserver(parameterNode.parameterNode, "ModifiedEvent", self.onParametersModified)
             self.panel.workbench.changed()
 

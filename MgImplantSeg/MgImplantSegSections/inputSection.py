@@ -6,7 +6,7 @@ from slicer.i18n import tr as _
 from MgImplantSegLib.errors import MgImplantSegError
 from MgImplantSegLib.scene.markups import box_of_roi_node
 from MgImplantSegLib.scene.volumes import geometry_of_node
-from MgImplantSegSections import parameters
+from MgImplantSegSections import parameters, sampleData
 from MgImplantSegSections.workbench import errorText, sizeText
 
 UNSET_TOLERANCE_MM = 1e-6
@@ -38,17 +38,22 @@ class InputSection:
 
     def chooseDefault(self):
         """Take the first volume of the scene if none is chosen."""
-        if self.workbench.parameters.inputVolume is None:
-            self.workbench.parameters.inputVolume = parameters.firstNode("vtkMRMLScalarVolumeNode")
+        volumes = parameters.shownNodes("vtkMRMLScalarVolumeNode")
+        if self.workbench.parameters.inputVolume is None and volumes:
+            self.workbench.parameters.inputVolume = volumes[0]
 
     def onSampleData(self):
-        """Load the bundled explant, once."""
+        """Load the bundled explant, once, and choose what is known of it."""
         try:
             node = self.workbench.logic.loadSampleData()
         except (MgImplantSegError, RuntimeError) as error:
             self._warn([errorText(error)])
             return
-        self.workbench.parameters.inputVolume = node
+        chosen = self.workbench.parameters
+        chosen.inputVolume = node
+        if chosen.initialKind == parameters.InitialKind("none"):
+            chosen.initialKind = parameters.InitialKind("segmentation")
+            chosen.initialSegmentation, chosen.days = sampleData.initialNode(), sampleData.DAYS
         self.workbench.changed()
 
     def onSetSpacing(self):

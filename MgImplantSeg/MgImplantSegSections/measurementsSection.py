@@ -10,7 +10,7 @@ from MgImplantSegSections import staleness
 from MgImplantSegSections.backgroundTask import weakly
 from MgImplantSegSections.measuresTable import arrangeColumns, tableText, undefinedTexts
 from MgImplantSegSections.measureWork import QuantifyRequest
-from MgImplantSegSections.parameters import InitialKind, firstNode, roiNodes
+from MgImplantSegSections.parameters import InitialKind, roiNodes, shownNodes
 from MgImplantSegSections.workbench import ProgressView, errorText, setEnabled
 
 AUTO_DELAY_MS = 500
@@ -37,9 +37,11 @@ class MeasurementsSection:
         workbench.onChange(self.refresh)
 
     def chooseDefault(self):
-        """Take the first segmentation of the scene if none is chosen."""
-        if self.workbench.parameters.measuredSegmentation is None:
-            self.workbench.parameters.measuredSegmentation = firstNode("vtkMRMLSegmentationNode")
+        """Take the one segmentation of the scene that is no initial screw if none is chosen."""
+        chosen = self.workbench.parameters
+        others = [node for node in shownNodes("vtkMRMLSegmentationNode") if node is not chosen.initialSegmentation]
+        if chosen.measuredSegmentation is None and len(others) == 1:
+            chosen.measuredSegmentation = others[0]
 
     def request(self):
         """What to measure, as chosen."""

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import qt
+import slicer
 from slicer.i18n import tr as _
 
 from MgImplantSegLib.errors import MgImplantSegError
@@ -88,7 +89,10 @@ class ModelSection:
         qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(str(models.folder())))
 
     def onDelete(self):
-        """Delete the chosen model, if it was added."""
+        """Delete the chosen model, if it was added and the user says so once more."""
+        question = _("Delete the model {name} from this computer? It cannot be brought back.")
+        if not slicer.util.confirmOkCancelDisplay(question.format(name=Path(self.path()).stem)):
+            return
         try:
             models.delete(Path(self.path()))
         except MgImplantSegError as error:

@@ -129,6 +129,26 @@ class MgImplantSegParameterNode:
     comparisonTable: vtkMRMLTableNode
 
 
+NODES = (
+    "inputVolume",
+    "limitRoi",
+    "outputSegmentation",
+    "measuredSegmentation",
+    "initialSegmentation",
+    "initialModel",
+    "measuresTable",
+    "referenceSegmentation",
+    "comparisonTable",
+)
+
+
+def forget(parameters, node):
+    """Choose nothing wherever a node is chosen that is about to leave the scene."""
+    for name in NODES:
+        if getattr(parameters, name) is node:
+            setattr(parameters, name, None)
+
+
 def roiNodes(parameters):
     """The ROI nodes in the list of regions, in their order."""
     node = parameters.parameterNode
@@ -152,8 +172,8 @@ def removeRoi(parameters, roiNode):
     parameters.parameterNode.Modified()
 
 
-def firstNode(className):
-    """The first node of a class that the user sees, or None."""
+def shownNodes(className):
+    """The nodes of a class that the user sees, in the order of the scene."""
     scene = slicer.mrmlScene
     nodes = [scene.GetNthNodeByClass(index, className) for index in range(scene.GetNumberOfNodesByClass(className))]
-    return next((node for node in nodes if node.GetClassName() == className and not node.GetHideFromEditors()), None)
+    return [node for node in nodes if node.GetClassName() == className and not node.GetHideFromEditors()]

@@ -13,6 +13,7 @@ CATEGORY = "MgImplantSeg"
 NAME = "SimulatedMgExplant"
 FILE_NAME = "simulated_explant.nrrd"
 INITIAL_NAME, INITIAL_FILE_NAME = "SimulatedMgExplant before implantation", "simulated_explant_initial.seg.nrrd"
+DAYS = 168  # after which the explant was taken out
 SHA256 = {
     FILE_NAME: "83052b51e77763dc2e9258e32c86e5bb445525b74c0425fc89ae3147a3fe1281",
     INITIAL_FILE_NAME: "22e1231394431d022a73e3b0e62795f7e529d31d0b3d539b6c187b6d68e1a448",
@@ -54,11 +55,16 @@ def load():
                 _("Expected the bundled sample data, got a damaged file {path}.").format(path=path(name)),
                 _("Install the extension again."),
             )
-    if _found(INITIAL_NAME, "vtkMRMLSegmentationNode") is None:
+    if initialNode() is None:
         initial = slicer.util.loadSegmentation(str(path(INITIAL_FILE_NAME)), properties={"name": INITIAL_NAME})
         initial.GetDisplayNode().SetVisibility(False)
     found = _found(NAME, "vtkMRMLScalarVolumeNode")
     return found or slicer.util.loadVolume(str(path(FILE_NAME)), properties={"name": NAME})
+
+
+def initialNode():
+    """The screw before implantation, or None as long as the sample data are not loaded."""
+    return _found(INITIAL_NAME, "vtkMRMLSegmentationNode")
 
 
 def _found(name, className):

@@ -58,13 +58,9 @@ def test_work_can_run_in_another_python_with_the_start_up_environment(widget, mo
 
 
 def test_remove_downloads_asks_and_deletes_the_added_models_and_nothing_else(widget, ui, tiny_model, monkeypatch):
-    import slicer
     from MgImplantSegSections import models
 
-    answers, questions = [False, True], []
-    monkeypatch.setattr(
-        slicer.util, "confirmOkCancelDisplay", lambda text: (questions.append(text), answers.pop(0))[1], raising=False
-    )
+    questions = person.answers(monkeypatch, False, True)
     widget.panel.models.add(tiny_model)
     other = models.folder() / "notes.txt"
     other.write_text("where the scans lie", "utf-8")

@@ -62,11 +62,14 @@ def test_sample_data_is_registered_with_its_digest_and_a_thumbnail(module):
     assert pathlib.Path(source["thumbnailFileName"]).is_file()
 
 
-def test_an_added_model_is_chosen_shown_kept_and_can_be_deleted(widget, ui, tiny_model):
+def test_an_added_model_is_chosen_shown_kept_and_can_be_deleted(widget, ui, tiny_model, monkeypatch):
     widget.panel.models.add(tiny_model)
     assert person.texts_of(ui.modelSelector)[ui.modelSelector.currentIndex] == "tiny"
     for text in ("20 µm", "degradation layer", "mean iou 0.25", "Apache-2.0"):
         assert text in ui.modelCardBrowser.plainText
+    questions = person.answers(monkeypatch, False, True)
+    person.click(ui.deleteModelButton)
+    assert "tiny" in person.texts_of(ui.modelSelector) and "Delete the model tiny" in questions[0]
     person.click(ui.deleteModelButton)
     assert "tiny" not in person.texts_of(ui.modelSelector)
     assert tiny_model.is_file()

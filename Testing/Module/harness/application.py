@@ -188,7 +188,7 @@ class Modules(Checked):
 
 
 class ThreeDView:
-    """The camera commands of a 3D view: Slicer's default camera stands 500 mm away, and only `resetCamera` comes near."""
+    """The camera of a 3D view: it stands 500 mm away by default, and only `resetCamera` comes near."""
 
     FAR_MM = 500.0
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from PySide6.QtCore import Property, Qt, Signal
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QTableWidget, QTableWidgetItem, QWidget
-
-NODE_ADDED, NODE_REMOVED, END_CLOSE = "NodeAddedEvent", "NodeRemovedEvent", "EndCloseEvent"
+from vtkmodules.util.misc import calldata_type
+from vtkmodules.vtkCommonCore import VTK_OBJECT
 
 
 class qMRMLWidget(QWidget):
@@ -75,14 +75,23 @@ class qMRMLNodeComboBox(QWidget):
                 self._scene.RemoveObserver(tag)
         self._scene, self._tags = scene, []
         if scene is not None:
+            # qMRMLSceneModel takes the row out before the node is gone, after observers of ordinary priority
             self._tags = [
-                scene.AddObserver(getattr(scene, event), self._on_scene)
-                for event in (NODE_ADDED, NODE_REMOVED, END_CLOSE)
+                scene.AddObserver(scene.NodeAddedEvent, self._on_scene, 10.0),
+                scene.AddObserver(scene.NodeAboutToBeRemovedEvent, self._on_removal, -10.0),
+                scene.AddObserver(scene.EndCloseEvent, self._on_scene),
             ]
         self.refill()
 
     def _on_scene(self, _scene: Any, _event: str) -> None:
         self.refill()
+
+    @calldata_type(VTK_OBJECT)
+    def _on_removal(self, _scene: Any, _event: str, node: Any) -> None:
+        """As Qt's combo boxes do: when the chosen row goes, the one behind it is chosen, or the one before."""
+        row = self._combo.findData(node.GetID())
+        if row >= 0:
+            self._combo.removeItem(row)
 
     def nodes(self) -> list[Any]:
         """The nodes to choose from, in the order of the scene."""

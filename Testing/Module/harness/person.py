@@ -78,3 +78,17 @@ def photograph(widget: Any, path: Path, width: int = 520) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     native.grab().save(str(path))
     return path
+
+
+def answers(monkeypatch, *given):
+    """Answers the questions with OK (True) or Cancel (False), in their order; returns the list of questions so far."""
+    import slicer.util
+
+    left, questions = list(given), []
+
+    def answer(text, **_options):
+        questions.append(text)
+        return left.pop(0)
+
+    monkeypatch.setattr(slicer.util, "confirmOkCancelDisplay", answer, raising=False)
+    return questions
