@@ -1,0 +1,101 @@
+"""Whether segmentations and surface models are still as they were: by their content, whoever has changed it.
+
+Events do not tell all: undo and redo of Segment Editor replace voxels without those that editing sends, and scripts
+write into arrays. So the content is asked, and computed again only where VTK says that something was touched.
+"""
+
+import zlib
+
+import numpy as np
+import vtk
+from vtk.util.numpy_support import vtk_to_numpy
+
+from MgImplantSegLib.scene.segments import CLOSED_SURFACE, binary_image, is_made_of_surfaces, segment_ids
+from MgImplantSegLib.scene.volumes import array_of_image
+
+DIGITS = 6
+
+
+class InputStates:
+    """Keeps what was computed for a node until the node is touched."""
+
+    def __init__(self):
+        self._known = {}
+
+    def of(self, node):
+        """Content and place of a node as plain data that outlive the scene; None for no node."""
+        if node is None:
+            return None
+        return {"content": self._content(node), "place": placeOf(node)}
+
+    def _content(self, node):
+        touched, compute = _segmentationParts(node) if node.IsA("vtkMRMLSegmentationNode") else _modelParts(node)
+        known = self._known.get(node.GetID())
+        if known is None or known[0] != touched:
+            known = self._known[node.GetID()] = (touched, compute())
+        return known[1]
+
+
+def placeOf(node):
+    """The transform of a node to the world, 12 numbers: a move changes what lies where."""
+    matrix = vtk.vtkMatrix4x4()
+    parent = node.GetParentTransformNode()
+    if parent is not None:
+        parent.GetMatrixTransformToWorld(matrix)
+    return [round(matrix.GetElement(row, column), DIGITS) for row in range(3) for column in range(4)]
+
+
+def _segmentationParts(node):
+    """What VTK says of a segmentation's voxels or surfaces, and a function that computes their content."""
+    segmentation = node.GetSegmentation()
+    if is_made_of_surfaces(segmentation):
+        meshes = {
+            key: segmentation.GetSegment(key).GetRepresentation(CLOSED_SURFACE) for key in segment_ids(segmentation)
+        }
+        touched = [(key, _touched(mesh)) for key, mesh in meshes.items()]
+        return touched, lambda: {key: _meshContent(mesh) for key, mesh in meshes.items()}
+    images = {key: binary_image(segmentation, key) for key in segment_ids(segmentation)}
+    values = {key: segmentation.GetSegment(key).GetLabelValue() for key in images}
+    touched = [(key, values[key], _touched(image)) for key, image in images.items()]
+    return touched, lambda: {key: _voxelsContent(image, values[key]) for key, image in images.items()}
+
+
+def _touched(data):
+    if data is None:
+        return None
+    array = data.GetPointData().GetScalars() if data.IsA("vtkImageData") else data.GetPoints()
+    return data.GetAddressAsString(""), data.GetMTime(), array.GetMTime() if array is not None else 0
+
+
+def _voxelsContent(image, value):
+    """A segment's voxels and grid as one number; the same however large the box is in which they are stored."""
+    if image is None or image.GetPointData().GetScalars() is None:
+        return 0
+    mask = array_of_image(image) == value
+    places = [np.flatnonzero(mask.any(axis=others)) for others in ((1, 2), (0, 2), (0, 1))]
+    if not len(places[0]):
+        return 0
+    box = tuple(slice(found[0], found[-1] + 1) for found in places)
+    extent = image.GetExtent()
+    first = [int(found[0]) + low for found, low in zip(places, extent[4::-2], strict=True)]
+    matrix = vtk.vtkMatrix4x4()
+    image.GetImageToWorldMatrix(matrix)
+    grid = np.round([matrix.GetElement(row, column) for row in range(3) for column in range(4)], DIGITS)
+    start = zlib.crc32(np.array([*first, *mask[box].shape], dtype=np.int64).tobytes() + grid.tobytes())
+    for slab in mask[box]:
+        start = zlib.crc32(np.packbits(slab), start)
+    return start
+
+
+def _modelParts(node):
+    """What VTK says of a model's surface, and a function that computes its content."""
+    mesh = node.GetPolyData()
+    return _touched(mesh), lambda: _meshContent(mesh)
+
+
+def _meshContent(mesh):
+    if mesh is None or mesh.GetPoints() is None:
+        return 0
+    points = vtk_to_numpy(mesh.GetPoints().GetData())
+    cells = vtk_to_numpy(mesh.GetPolys().GetConnectivityArray()) if mesh.GetNumberOfPolys() else np.zeros(0)
+    return zlib.crc32(np.ascontiguousarray(cells), zlib.crc32(np.ascontiguousarray(points)))
