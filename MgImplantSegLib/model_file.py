@@ -7,7 +7,6 @@ Vectors, such as the statistics of the batch norms, are always stored with 32 bi
 from __future__ import annotations
 
 import io
-import json
 import pickle
 import zipfile
 import zlib
@@ -18,6 +17,7 @@ from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.files import atomic_output
 from MgImplantSegLib.model_card import FORMAT_VERSION, WEIGHT_DTYPES, ModelCard
 from MgImplantSegLib.networks import build_network, network_spec
+from MgImplantSegLib.text_files import json_from
 
 if TYPE_CHECKING:
     import torch
@@ -131,8 +131,8 @@ def _read_entry(path: str | Path, name: str, largest_bytes: int) -> bytes:
 
 def _card_from_bytes(path: str | Path, data: bytes) -> ModelCard:
     try:
-        return ModelCard.from_dict(json.loads(data.decode("utf-8")))
-    except (ValueError, RecursionError) as error:
+        return ModelCard.from_dict(json_from(data))
+    except ValueError as error:
         raise InputError(f"Expected JSON in {CARD_NAME} of {path}, got: {error}.", REMEDY) from error
     except InputError as error:
         raise InputError(f"In {CARD_NAME} of {path}: {error.message}", error.remedy or REMEDY) from error

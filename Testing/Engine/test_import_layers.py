@@ -14,8 +14,8 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 LIBRARY = CHECKOUT / "MgImplantSegLib"
 
 LAYERS = (
-    ("errors", "machine", "slabs"),
-    ("events", "files", "resources"),
+    ("errors", "machine", "slabs", "plain_text", "text_files"),
+    ("events", "files", "resources", "toml_writer"),
     ("labels",),
     ("volume", "regions"),
     ("io", "percentiles", "resample", "diagonal_plane", "networks"),
