@@ -21,7 +21,7 @@ BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 LARGEST_WHOLE_NUMBER = 1 << 63
-DIGITS_OF_WHOLE_NUMBERS = 18
+MOST_DIGITS = 20
 
 
 def decoded(content: bytes) -> str:
@@ -39,7 +39,7 @@ def decoded(content: bytes) -> str:
 
 
 def json_from(content: bytes | str) -> Any:
-    """The data of a JSON text; whole numbers of more than 18 digits become floating-point numbers.
+    """The data of a JSON text; whole numbers of more than 64 bits become floating-point numbers.
 
     Raises
     ------
@@ -76,7 +76,9 @@ def read_json(path: str | Path) -> Any:
 
 
 def _whole_number(digits: str) -> int | float:
-    return int(digits) if len(digits) <= DIGITS_OF_WHOLE_NUMBERS else float(digits)
+    if len(digits) <= MOST_DIGITS and -LARGEST_WHOLE_NUMBER <= int(digits) < LARGEST_WHOLE_NUMBER:
+        return int(digits)
+    return float(digits)
 
 
 def _require_64_bits(value: Any) -> None:

@@ -16,7 +16,7 @@ LIBRARY = CHECKOUT / "MgImplantSegLib"
 LAYERS = (
     ("errors", "machine", "slabs", "plain_text", "text_files"),
     ("events", "files", "resources", "toml_writer"),
-    ("labels",),
+    ("labels", "file_digests"),
     ("volume", "regions"),
     ("io", "percentiles", "resample", "diagonal_plane", "networks"),
     ("planes",),
