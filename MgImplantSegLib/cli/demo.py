@@ -17,6 +17,7 @@ from MgImplantSegLib.cli.demo_case import (
 from MgImplantSegLib.cli.demo_report import report_page, report_text, summary
 from MgImplantSegLib.cli.parser import option, whole_number
 from MgImplantSegLib.cli.pictures import draw_pictures
+from MgImplantSegLib.cli.result_paths import folder_path
 from MgImplantSegLib.cli.segment_options import add_segment_arguments, read_scan, segment_options
 from MgImplantSegLib.cli.staging import staged_files
 from MgImplantSegLib.events import Events
@@ -30,7 +31,7 @@ BYTES_PER_VOXEL = 12
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Where to, which explant or scan, and the options of `segment`."""
-    option(parser, "--out", Path, "DIR", "folder for the results", DEFAULT_FOLDER)
+    option(parser, "--out", folder_path, "DIR", "folder for the results", DEFAULT_FOLDER)
     option(parser, "--size", whole_number(48), "N", "voxels along each edge of the simulated explant", 160)
     option(
         parser,

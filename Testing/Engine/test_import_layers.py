@@ -15,6 +15,7 @@ LIBRARY = CHECKOUT / "MgImplantSegLib"
 
 LAYERS = (
     ("errors", "machine", "slabs", "plain_text", "text_files"),
+    ("leftovers", "protected_files"),
     ("events", "files", "resources", "toml_writer"),
     ("labels", "file_digests"),
     ("volume", "regions"),
