@@ -14,9 +14,10 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 LIBRARY = CHECKOUT / "MgImplantSegLib"
 
 LAYERS = (
-    ("errors", "machine", "slabs"),
-    ("events", "files", "resources"),
-    ("labels",),
+    ("errors", "machine", "slabs", "plain_text", "text_files"),
+    ("leftovers", "protected_files"),
+    ("events", "files", "resources", "toml_writer"),
+    ("labels", "file_digests"),
     ("volume", "regions"),
     ("io", "percentiles", "resample", "diagonal_plane", "networks"),
     ("planes",),
