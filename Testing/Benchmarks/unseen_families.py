@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tifffile
 from scipy import ndimage
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -58,9 +59,7 @@ def iou_row(volume: Volume, labels: LabelMap, options: SegmentOptions) -> Row:
 
 def wire_rows(options: SegmentOptions) -> dict[str, Row]:
     """The real wire as a straight wire that fills the height, along all planes and slice by slice."""
-    grey, labels = (
-        read_volume(resource("SampleData", f"mg_wire_slice_{name}.tif")).array[0] for name in ("grey", "labels")
-    )
+    grey, labels = (tifffile.imread(resource("SampleData", f"mg_wire_slice_{name}.tif")) for name in ("grey", "labels"))
     rows = {}
     for factor in WIRE_SHRUNK:
         small = ndimage.zoom(ndimage.gaussian_filter(grey.astype(np.float32), factor / 2.5), 1 / factor, order=1)
@@ -101,7 +100,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default=None, help="model file or name; default the bundled model")
     parser.add_argument("--planes", default="3")
-    parser.add_argument("--count", type=int, default=3, help="explants of each family and voxel size")
+    parser.add_argument("--count", type=int, default=3, help="explants of each family and voxel size; 0: none")
     parser.add_argument("--spacings-um", type=float, nargs="+", default=list(SIZE_OF_SPACING_UM))
     parser.add_argument("--families", nargs="+", choices=list(FAMILIES), default=list(FAMILIES))
     parser.add_argument("--no-real", action="store_true", help="without the real scans")
@@ -118,7 +117,7 @@ def main() -> int:
         _print_row(f"{family} {spacing_um:g} µm {seed}", row)
     table = {name: means(rows) for name, rows in groups.items()}
     result["families"] = table
-    for spacing_um in arguments.spacings_um:
+    for spacing_um in arguments.spacings_um if groups else ():
         here = {name: row for name, row in table.items() if name.endswith(f" {spacing_um:g} µm")}
         worst = min(here, key=lambda name: here[name]["mean_iou"])
         result[f"{spacing_um:g} µm"] = {"mean": means(list(here.values())), "worst": worst, "worst_row": here[worst]}
