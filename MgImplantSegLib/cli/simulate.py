@@ -21,7 +21,7 @@ IMAGE, LABELS, INITIAL, TRUTH = "image.nrrd", "labels.seg.nrrd", "initial.seg.nr
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Size, voxel size, seeds and kind of implant."""
-    from MgImplantSegLib.simulation.settings import ImplantKind, SimulationSettings
+    from MgImplantSegLib.simulation.settings import ImplantKind, Look, SimulationSettings
 
     kinds = [kind.value for kind in ImplantKind]
     parser.add_argument("outdir", type=folder_path, metavar="OUTDIR", help="folder for the explants, one folder each")
@@ -35,16 +35,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="all explants look like the one with this seed: grey values, noise, artefacts of one alloy and scanner",
     )
+    parser.add_argument(
+        "--look",
+        choices=[look.value for look in Look],
+        default=Look.FAST.value,
+        help="fast: painted in image space; scanner: by way of projections, with rings, clipped exports and layers as "
+        "grey as the metal, and with more kinds of implant and bone (default: fast)",
+    )
     choice_option(parser, "--kind", kinds, "shape of the implant; without it the seed draws one")
 
 
 def run(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
     """Make the explants; each folder is complete or not there."""
-    from MgImplantSegLib.simulation.settings import ImplantKind, SimulationSettings
+    from MgImplantSegLib.simulation.settings import ImplantKind, Look, SimulationSettings
 
     kind = ImplantKind(arguments.kind) if arguments.kind else None
     first = SimulationSettings(
-        arguments.size, arguments.spacing_um, arguments.seed, kind, imaging_seed=arguments.imaging_seed
+        arguments.size,
+        arguments.spacing_um,
+        arguments.seed,
+        kind,
+        imaging_seed=arguments.imaging_seed,
+        look=Look(arguments.look),
     )
     folders = []
     with output_folder(arguments.outdir), events.task("explants", arguments.count) as task:
@@ -75,6 +87,7 @@ def _write_explant(settings: Any, folder: Path, events: Events) -> None:
             "spacing_um": settings.spacing_um,
             "seed": settings.seed,
             "imaging_seed": settings.imaging_seed,
+            "look": settings.look.value,
             **explant.description(),
         }
         (temporary / TRUTH).write_text(

@@ -6,6 +6,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from MgImplantSegLib.simulation.fields import band_field, slope_normalised, smooth_field
+from MgImplantSegLib.simulation.real_bone import real_trabeculae
 from MgImplantSegLib.simulation.settings import BoneParameters
 
 
@@ -24,13 +25,17 @@ def bone_level_set(bone: BoneParameters, implant: np.ndarray, voxel_mm: float, r
         Source of randomness.
     """
     level_set = np.full(implant.shape, 50, np.float32)
-    if bone.trabecular:
+    if bone.real_scale:
+        level_set = real_trabeculae(rng, implant.shape, bone.real_scale, voxel_mm)
+    elif bone.trabecular:
         level_set = _trabecular(bone, implant.shape, voxel_mm, rng)
     if bone.cortical_mm > 0:
         level_set = np.minimum(level_set, _cortical(bone, implant.shape, voxel_mm, rng))
     if bone.new_bone_part > 0:
         level_set = np.minimum(level_set, _new_bone(bone, implant, voxel_mm, rng))
     level_set = np.maximum(level_set, _gap(bone, implant, voxel_mm, rng))
+    if bone.capsule_mm:
+        level_set = np.maximum(level_set, bone.capsule_mm / voxel_mm - implant)
     for _ in range(bone.gas_pockets):
         level_set = np.maximum(level_set, -_ball_near(implant, voxel_mm, rng))
     return np.maximum(level_set, -implant)

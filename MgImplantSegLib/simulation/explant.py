@@ -10,9 +10,10 @@ import numpy as np
 from MgImplantSegLib.events import Events
 from MgImplantSegLib.labels import LabelScheme, Role
 from MgImplantSegLib.simulation.bone import bone_level_set
+from MgImplantSegLib.simulation.drawing import draw_parameters
 from MgImplantSegLib.simulation.imaging import compose, render
 from MgImplantSegLib.simulation.implant import CorrodedImplant, Frame, corrode, initial_level_set, uncorroded
-from MgImplantSegLib.simulation.settings import ExplantParameters, ImplantKind, SimulationSettings, draw_parameters
+from MgImplantSegLib.simulation.settings import ExplantParameters, ImplantKind, SimulationSettings
 from MgImplantSegLib.simulation.truth import exact_measures
 from MgImplantSegLib.volume import Geometry, LabelMap, Volume
 
@@ -60,7 +61,7 @@ def simulate_explant(settings: SimulationSettings, events: Events | None = None)
         task.advance()
         parts = compose(implant, _bone(settings, parameters, implant, rng))
         task.advance()
-        image, view = render(parts, implant, parameters.imaging, voxel_mm, rng)
+        image, view = render(parts, implant, parameters, settings.look, voxel_mm, rng)
         task.advance()
         labels = np.where(view, parts.labels, 0).astype(np.uint8)
         days = parameters.corrosion.time_days

@@ -9,7 +9,9 @@ from scipy import fft, ndimage
 
 from MgImplantSegLib.simulation.fields import filled_part, radial_frequency, smooth_field
 from MgImplantSegLib.simulation.implant import CorrodedImplant
-from MgImplantSegLib.simulation.settings import ImagingParameters
+from MgImplantSegLib.simulation.scanner import exported, scan
+from MgImplantSegLib.simulation.settings import ExplantParameters, ImagingParameters, Look
+from MgImplantSegLib.simulation.textures import layer_pattern
 
 
 @dataclass(frozen=True)
@@ -43,18 +45,41 @@ def compose(implant: CorrodedImplant, bone: np.ndarray) -> Composition:
 
 
 def render(
-    parts: Composition, implant: CorrodedImplant, imaging: ImagingParameters, voxel_mm: float, rng: np.random.Generator
+    parts: Composition,
+    implant: CorrodedImplant,
+    parameters: ExplantParameters,
+    look: Look,
+    voxel_mm: float,
+    rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The scan of a simulated explant, and where it was seen.
 
     Returns
     -------
     image : numpy.ndarray
-        (z, y, x); uint16, or float32 with values like an absorption coefficient in 1/cm.
+        (z, y, x); uint16 or uint8, or float32 with values like an absorption coefficient in 1/cm.
     view : numpy.ndarray
         bool (y, x): the field of view of the reconstruction, a circle.
     """
-    grey = _grey_values(parts, implant, imaging, voxel_mm, rng)
+    return RENDERERS[look](_grey_values(parts, implant, parameters, voxel_mm, rng), parameters, voxel_mm, rng)
+
+
+def _scanned(
+    grey: np.ndarray, parameters: ExplantParameters, voxel_mm: float, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """By way of projections; the shape of the scan's grey values is the scanner's."""
+    grey = scan(_detector(grey, parameters.imaging), parameters.scanner, voxel_mm, rng)
+    radius = _radius_from_centre(grey.shape[1:])
+    grey *= 1 + parameters.imaging.shading * (2 * radius / grey.shape[1]) ** 2
+    view = radius <= 0.5 * grey.shape[1]
+    return exported(grey, view, parameters.scanner, rng), view
+
+
+def _painted(
+    grey: np.ndarray, parameters: ExplantParameters, _voxel_mm: float, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """In image space: quick, and the same artefacts wherever they can be painted."""
+    imaging = parameters.imaging
     grey = _detector(grey, imaging)
     grey += _noise(rng, grey.shape, imaging)
     radius = _radius_from_centre(grey.shape[1:])
@@ -64,8 +89,17 @@ def render(
     return _stored(grey, view, imaging), view
 
 
-def _grey_values(parts: Composition, implant: CorrodedImplant, imaging: ImagingParameters, voxel_mm: float, rng):
-    shape = parts.metal.shape
+RENDERERS = {Look.FAST: _painted, Look.SCANNER: _scanned}
+
+
+def _grey_values(
+    parts: Composition,
+    implant: CorrodedImplant,
+    parameters: ExplantParameters,
+    voxel_mm: float,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    shape, imaging = parts.metal.shape, parameters.imaging
     metal = 1 + imaging.texture_metal * smooth_field(rng, shape, 0.03 / voxel_mm)
     if imaging.inclusions > 0:
         spots = rng.random(shape, dtype=np.float32) < imaging.inclusions
@@ -76,6 +110,8 @@ def _grey_values(parts: Composition, implant: CorrodedImplant, imaging: ImagingP
     coarse = smooth_field(rng, shape, 0.15 / voxel_mm)
     layer += imaging.interface * np.exp(-np.maximum(implant.metal, 0))
     layer *= 1 + imaging.texture_layer * (0.7 * fine + 0.7 * coarse)
+    layer *= 1 + layer_pattern(rng, implant.metal, parameters.texture, voxel_mm)
+    layer += parameters.texture.rim * np.exp(np.minimum(implant.outer, 0))
     bone = imaging.bone * (1 + imaging.texture_bone * (0.6 * fine[::-1] + 0.8 * coarse[:, ::-1]))
     soft = imaging.soft_tissue * (1 + 0.08 * coarse[:, :, ::-1])
     rest = 1 - parts.bone - parts.layer - parts.metal

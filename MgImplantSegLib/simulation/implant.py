@@ -66,6 +66,7 @@ def _own_coordinates(implant: ImplantParameters, frame: Frame) -> tuple[np.ndarr
     if implant.bend_mm > 0:
         extent = frame.shape_zyx[0] * frame.voxel_mm
         first = first - implant.bend_mm * np.sin(np.pi * along / extent)
+    first, second = first * implant.flatness**0.5, second / implant.flatness**0.5
     power = implant.squareness
     radius = (
         np.hypot(first, second) if power == 2 else (np.abs(first) ** power + np.abs(second) ** power) ** (1 / power)

@@ -13,6 +13,7 @@ import torch
 from MgImplantSegLib.training import grey_augmentation as grey
 from MgImplantSegLib.training.augmentation_settings import AugmentationSettings
 from MgImplantSegLib.training.geometry_augmentation import RawBatch, sample_patches, smooth_field
+from MgImplantSegLib.training.losses import IGNORE
 
 CURVE_PIECES = 8
 CRACK_GRID_PX = 24.0
@@ -50,21 +51,27 @@ class Augmentation:
     size : int
         Edge length of the patches in pixels.
     background_channel, layer_channel : int, optional
-        Channels of background and degradation layer, for simulated cracks; without them there are none.
+        Channels of background and degradation layer, for simulated cracks and the contrast of classes to background;
+        without them neither is varied.
+    classes : int
+        Channels of the network.
     """
 
     settings: AugmentationSettings
     size: int
     background_channel: int | None = None
     layer_channel: int | None = None
+    classes: int = 4
 
     def __call__(self, batch: RawBatch) -> tuple[torch.Tensor, torch.Tensor]:
         """Images (B, 1, size, size), float32, and labels (B, size, size), uint8."""
         random = PatchRandomness(batch.seeds, batch.images.device)
         images, labels, inside = sample_patches(batch, self.size, self._displacement(batch, random))
         images, labels = self._with_cracks(images, labels, random)
+        images = self._with_other_contrast(images, labels, random)
         for variation in (self._with_other_edges, self._with_other_greys, self._with_rings, self._with_noise):
             images = variation(images, random)
+        inside, labels = self._in_narrow_view(inside, labels, random)
         return (images * inside)[:, None], labels
 
     def _displacement(self, batch: RawBatch, random: PatchRandomness) -> torch.Tensor | None:
@@ -91,6 +98,30 @@ class Augmentation:
         dark = (images * background).sum((1, 2), keepdim=True) / count.clamp_min(1)  # 0 where there is no background
         images = images + profile * (dark - images)
         return images, labels.masked_fill(profile > 0.5, self.background_channel)
+
+    def _with_other_contrast(self, images: torch.Tensor, labels: torch.Tensor, random: PatchRandomness) -> torch.Tensor:
+        settings = self.settings
+        if not settings.class_contrast_probability or self.background_channel is None:
+            return images
+        on = random.chosen(settings.class_contrast_probability)
+        factors = torch.exp(random.normal(self.classes) * settings.class_contrast * on[:, None])
+        return grey.change_class_contrast(images, labels, factors, self.background_channel)
+
+    def _in_narrow_view(
+        self, inside: torch.Tensor, labels: torch.Tensor, random: PatchRandomness
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Where the patch is seen, and its labels, `IGNORE` elsewhere."""
+        settings = self.settings
+        if not settings.narrow_view_probability:
+            return inside, labels
+        wide = ~random.chosen(settings.narrow_view_probability)
+        place = torch.arange(self.size, device=labels.device)
+        for axis in (2, 1):
+            extent = random.uniform(settings.narrowest_view, 1) * self.size
+            start = random.uniform() * (self.size - extent)
+            seen = (place >= start[:, None]) & (place < (start + extent)[:, None]) | wide[:, None]  # (B, size)
+            inside = inside & seen.unsqueeze(axis)
+        return inside, labels.masked_fill(~inside, IGNORE)
 
     def _with_other_edges(self, images: torch.Tensor, random: PatchRandomness) -> torch.Tensor:
         settings = self.settings

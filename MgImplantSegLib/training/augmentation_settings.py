@@ -44,6 +44,12 @@ class AugmentationSettings:
         Ring artefacts about a random centre; standard deviation up to `rings`.
     crack_probability, crack_width_px : float
         Simulated cracks in the degradation layer, labelled background; largest half-width in voxels.
+    class_contrast_probability, class_contrast : float
+        Contrast of every class to background changed on its own, so that which of two classes is brighter may turn
+        round; standard deviation of the logarithm of the factor.
+    narrow_view_probability, narrowest_view : float
+        Patch seen in a random rectangle only, as in a small scan: 0 and not known outside of it; its least share of
+        the patch's width and of its height.
     """
 
     patch_scale: str = "input"
@@ -69,6 +75,10 @@ class AugmentationSettings:
     rings: float = 0.03
     crack_probability: float = 0.0
     crack_width_px: float = 1.5
+    class_contrast_probability: float = 0.0
+    class_contrast: float = 0.2
+    narrow_view_probability: float = 0.0
+    narrowest_view: float = 0.4
 
     def __post_init__(self) -> None:
         require_choice(self.patch_scale, PATCH_SCALES, "patch_scale")
@@ -82,4 +92,5 @@ class AugmentationSettings:
             elif isinstance(value, float):
                 require(value >= 0, f"{entry.name!r} of 0 or more", value)
         require(self.elastic_grid_px >= 1, "'elastic_grid_px' of 1 or more", self.elastic_grid_px)
+        require(0 < self.narrowest_view <= 1, "'narrowest_view' above 0, up to 1", self.narrowest_view)
         require(self.contrast < 1, "'contrast' below 1", self.contrast)

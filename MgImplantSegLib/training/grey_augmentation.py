@@ -65,6 +65,24 @@ def add_rings(images: torch.Tensor, profile: torch.Tensor, centre_xy: torch.Tens
     return images + profile.gather(1, radius.flatten(1)).reshape(images.shape)
 
 
+def change_class_contrast(
+    images: torch.Tensor, labels: torch.Tensor, factors: torch.Tensor, background: int
+) -> torch.Tensor:
+    """Difference to the mean of background times the factor of its class, `factors` (B, classes).
+
+    Between two classes the factor changes over about two pixels, as the grey value does. Pixels that are not known, and
+    images without background, stay as they are.
+    """
+    is_dark = labels == background
+    count = is_dark.sum((1, 2), keepdim=True)
+    dark = (images * is_dark).sum((1, 2), keepdim=True) / count.clamp_min(1)
+    known = labels < factors.shape[1]
+    factor = factors.gather(1, labels.long().clamp_max(factors.shape[1] - 1).flatten(1)).reshape(images.shape)
+    factor = torch.where(known & (count > 0), factor, torch.ones_like(factor))
+    factor = functional.avg_pool2d(factor[:, None], 3, stride=1, padding=1, count_include_pad=False)[:, 0]
+    return dark + (images - dark) * factor
+
+
 def crack_profile(field: torch.Tensor, half_width_px: torch.Tensor) -> torch.Tensor:
     """1 on the zero lines of a smooth field (B, h, w), falling to 0 half a pixel beyond `half_width_px` (B,)."""
     down, right = torch.gradient(field, dim=(1, 2))

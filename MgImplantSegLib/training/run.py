@@ -211,6 +211,7 @@ def _augmentation(config: TrainingConfig) -> Augmentation:
         config.training.input_size,
         channel.get(Role.BACKGROUND.value),
         channel.get(Role.DEGRADATION_LAYER.value),
+        len(config.data.classes),
     )
 
 

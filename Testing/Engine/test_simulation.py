@@ -10,10 +10,10 @@ import pytest
 from MgImplantSegLib.errors import Cancelled, InputError
 from MgImplantSegLib.events import Events
 from MgImplantSegLib.simulation import ImplantKind, SimulationSettings, simulate_explant
+from MgImplantSegLib.simulation.drawing import draw_parameters
 from MgImplantSegLib.simulation.fields import band_field, filled_part, signed_distance, smooth_field
 from MgImplantSegLib.simulation.imaging import Composition, compose
 from MgImplantSegLib.simulation.implant import Frame, corrode, initial_level_set
-from MgImplantSegLib.simulation.settings import draw_parameters
 from MgImplantSegLib.simulation.truth import (
     body_surface_mm2,
     body_volume_mm3,

@@ -96,6 +96,8 @@ def test_the_same_seed_gives_the_same_patch_in_any_batch():
         sharpen=1,
         crack_probability=1,
         curve=0.3,
+        class_contrast_probability=1,
+        narrow_view_probability=1,
     )
     augment = Augmentation(settings, 16, background_channel=0, layer_channel=2)
     alone = [raw_batch(image, labels, [[1, 0, 2], [0, 1, 2]], seed=seed) for seed in (7, 8)]
@@ -187,6 +189,34 @@ def test_rings_depend_on_the_distance_from_their_centre_alone():
     image = grey.add_rings(torch.zeros(1, 9, 9), profile, torch.tensor([[2.0, 5.0]]))[0]
     y, x = np.indices((9, 9))
     assert np.array_equal(image, np.floor(np.hypot(x - 2, y - 5)))
+
+
+def test_classes_change_their_contrast_to_background_each_on_its_own():
+    labels = torch.zeros(1, 6, 20, dtype=torch.uint8)
+    labels[0, :, 5:10], labels[0, :, 10:15], labels[0, :, 15:] = 2, 3, IGNORE
+    images = torch.where(labels == 0, 0.2, 0.6)
+    changed = grey.change_class_contrast(images, labels, torch.tensor([[1.0, 9.0, 0.5, 1.5]]), 0)[0]
+    assert changed[:, 2].tolist() == pytest.approx([0.2] * 6)
+    assert changed[:, 7].tolist() == pytest.approx([0.4] * 6)  # 0.2 + 0.5 · 0.4
+    assert changed[:, 12].tolist() == pytest.approx([0.8] * 6)  # 0.2 + 1.5 · 0.4
+    assert changed[:, 17].tolist() == pytest.approx([0.6] * 6)
+    without = torch.full_like(labels, 3)
+    assert torch.equal(grey.change_class_contrast(images, without, torch.full((1, 4), 2.0), 0), images)
+
+
+def test_in_a_narrow_view_a_rectangle_is_seen_and_known_and_nothing_else():
+    labels, image = np.full((40, 40), 3, np.uint8), np.full((40, 40), 200, np.uint8)
+    settings = AugmentationSettings(
+        elastic_probability=0, brightness=0, contrast=0, narrow_view_probability=1, narrowest_view=0.5
+    )
+    for seed in range(5):
+        batch = raw_batch(image, labels, [[1, 0, 0], [0, 1, 0]], seed=seed)
+        images, patch_labels = Augmentation(settings, 40)(batch)
+        known = patch_labels[0] != IGNORE
+        rows, columns = int(known.any(1).sum()), int(known.any(0).sum())
+        assert int(known.sum()) == rows * columns < 1600
+        assert min(rows, columns) >= 19
+        assert torch.equal(images[0, 0] > 0, known)
 
 
 def test_a_crack_is_as_wide_as_asked():
