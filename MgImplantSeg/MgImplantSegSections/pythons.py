@@ -12,9 +12,9 @@ import slicer
 from slicer.i18n import tr as _
 
 import MgImplantSegLib
-from MgImplantSegLib.errors import InputError, MgImplantSegError
+from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.jobs.environment import THIS_COMPUTER, Environment, Kind
-from MgImplantSegLib.jobs.environment_file import find_environment, read_environments, save_environment
+from MgImplantSegLib.jobs.environment_file import find_environment, known_environments, save_environment
 from MgImplantSegSections.engineRun import EnginePython
 
 OWN = THIS_COMPUTER
@@ -28,20 +28,13 @@ SLICER_ONLY = ("PYTHONHOME", "PYTHONPATH")
 
 
 def environments():
-    """All environments by name, Slicer's own Python first; it alone if the file of the others cannot be read."""
-    try:
-        return read_environments()
-    except MgImplantSegError:
-        return {OWN: Environment.this_computer()}
+    """All environments by name, Slicer's own Python first; those that can be read."""
+    return known_environments()[0]
 
 
 def problem():
     """What is wrong with the file of the environments, or None; an `InputError`."""
-    try:
-        read_environments()
-    except MgImplantSegError as error:
-        return error
-    return None
+    return next(iter(known_environments()[1]), None)
 
 
 def names():

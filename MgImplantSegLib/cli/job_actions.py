@@ -17,7 +17,7 @@ from MgImplantSegLib.events import Events
 from MgImplantSegLib.jobs.agent.job_folder import State
 from MgImplantSegLib.jobs.backend import Backend, JobStatus
 from MgImplantSegLib.jobs.environment import Environment
-from MgImplantSegLib.jobs.environment_file import find_environment, read_environments
+from MgImplantSegLib.jobs.environment_file import find_environment, known_environments
 from MgImplantSegLib.jobs.request import JobRequest, engine_request
 from MgImplantSegLib.jobs.training_request import TRAINING_COMMANDS, training_request
 from MgImplantSegLib.jobs.watch import follow
@@ -61,8 +61,11 @@ def require_arguments(words: list[str]) -> None:
 
 def list_jobs(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
     """All jobs; an environment that does not answer is a warning."""
-    chosen = [find_environment(arguments.environment)] if arguments.environment else read_environments().values()
-    names, jobs = set(read_environments()), []
+    known, faults = known_environments()
+    chosen = [find_environment(arguments.environment)] if arguments.environment else known.values()
+    for fault in () if arguments.environment else faults:
+        events.warning(str(fault))
+    names, jobs = set(known), []
     for environment in chosen:
         try:
             with Backend(environment) as backend:
@@ -71,9 +74,26 @@ def list_jobs(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
             if arguments.environment:
                 raise
             events.warning(f"{environment.name}: {error}")
-    jobs.sort(key=lambda status: status.created)
-    lines = [f"{status.state.value:<10}{_when(status.created):<18}{status.reference}" for status in jobs]
+    jobs = sorted(_each_folder_once(jobs), key=lambda status: status.created)
+    lines = [line for status in jobs for line in _lines(status)]
     return {"jobs": [status.to_dict() for status in jobs], "text": "\n".join(lines) or "No jobs."}
+
+
+def _each_folder_once(jobs: list[JobStatus]) -> list[JobStatus]:
+    """The jobs; those that do not say where they were submitted once, though environments may share their folder."""
+    seen: dict[tuple[bool, str], JobStatus] = {}
+    for status in jobs:
+        is_here = find_environment(status.environment).is_here
+        key = (is_here, status.folder) if is_here and not status.submitted_as else (False, status.reference)
+        seen.setdefault(key, status)
+    return list(seen.values())
+
+
+def _lines(status: JobStatus) -> list[str]:
+    """One line a job; a second one with what is wrong where its records cannot be read."""
+    line = f"{status.state.value:<10}{_when(status.created):<18}{status.reference}"
+    is_readable = status.state not in (State.DAMAGED, State.UNKNOWN)
+    return [line] if is_readable else [line, f"          {status.reason} {status.remedy}".rstrip()]
 
 
 def status(arguments: argparse.Namespace, _events: Events) -> dict[str, Any]:
@@ -158,7 +178,7 @@ class _backend_of:
 
 def _environment_with(job: str) -> Environment:
     """The environment that has the job; those of this computer are asked first."""
-    for environment in sorted(read_environments().values(), key=lambda environment: not environment.is_here):
+    for environment in sorted(known_environments()[0].values(), key=lambda environment: not environment.is_here):
         try:
             with Backend(environment) as backend:
                 backend.status(job)

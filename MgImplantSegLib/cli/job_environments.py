@@ -12,7 +12,7 @@ from MgImplantSegLib.jobs.backend import Backend
 from MgImplantSegLib.jobs.environment import Environment, Kind
 from MgImplantSegLib.jobs.environment_file import (
     find_environment,
-    read_environments,
+    known_environments,
     remove_environment,
     save_environment,
 )
@@ -80,8 +80,10 @@ def run(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
     return ACTIONS[arguments.environments_action](arguments, events)
 
 
-def _list(_arguments: argparse.Namespace, _events: Events) -> dict[str, Any]:
-    found = read_environments()
+def _list(_arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
+    found, faults = known_environments()
+    for fault in faults:
+        events.warning(str(fault))
     lines = [f"{name:<20}{environment.kind.value:<8}{_place(environment)}" for name, environment in found.items()]
     tables = {name: environment.to_dict() for name, environment in found.items()}
     return {"environments": tables, "text": "\n".join(lines)}

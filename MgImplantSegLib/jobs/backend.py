@@ -6,11 +6,13 @@ import hashlib
 import json
 import time
 import uuid
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from MgImplantSegLib.events import Events
+from MgImplantSegLib.jobs.agent.description import JobDescription
 from MgImplantSegLib.jobs.agent.job_folder import State
 from MgImplantSegLib.jobs.agent.slurm_commands import ControllerDown
 from MgImplantSegLib.jobs.connection import Connection, agent_settings, connect
@@ -33,7 +35,8 @@ class JobStatus:
     name, command : str
         For people.
     state : State
-        pending, running, done, failed, cancelled or lost.
+        pending, running, done, failed, cancelled or lost; damaged where its records cannot be read, unknown where
+        they are of another version or scheduler.
     reason, remedy : str
         Why, and what to do; may be empty.
     created, ended : float
@@ -109,28 +112,12 @@ class Backend:
         engine_digest, engine = send_engine(self._connection, events)
         words, digests, texts = self._send_words(request, events)
         program = send_input(self._connection, self.environment, request.program, events) if request.program else None
-        description = {
-            "name": request.name,
-            "shown": request.shown,
-            "arguments": words,
-            "program": program.there if program else None,
-            "engine": engine,
-            "python": agent_settings(self.environment)["python"],
-            "variables": dict(self.environment.variables),
-            "grace_s": self.environment.grace_s,
-            "processes": self.environment.processes_per_node if request.is_parallel else 1,
-            "nodes": self.environment.nodes if request.is_parallel else 1,
-            "keeps_variables": self.environment.kind is Kind.THIS,
-            "scheduler": agent_settings(self.environment)["scheduler"],
-            "resume_arguments": list(request.resume_words),
-            "checkpoint": request.checkpoint,
-        }
-        same = [description, texts, engine_digest, digests, program.digest if program else "", request.again]
+        description = self._description(request, engine, words, program.there if program else None)
+        same = [description.to_dict(), texts, engine_digest, digests, program.digest if program else "", request.again]
         job = f"{slug(request.name)}-{_short_digest(same)}"
-        description["digests"] = [engine_digest, *digests, *([program.digest] if program else [])]
-        description["environment"] = self.environment.name
-        description["submission"] = uuid.uuid4().hex
-        return self._ask_patiently(events, "submit", job=job, description=description, inputs=texts)
+        sent = (engine_digest, *digests, *([program.digest] if program else []))
+        whole = replace(description, digests=sent, environment=self.environment.name, submission=uuid.uuid4().hex)
+        return self._ask_patiently(events, "submit", job=job, description=whole.to_dict(), inputs=texts)
 
     def status(self, job: str) -> JobStatus:
         """What is known of a job now."""
@@ -178,6 +165,28 @@ class Backend:
         """The newest CUDA version that the NVIDIA driver there takes, and the oldest GPU's compute capability."""
         found = self._ask("driver")
         return tuple(tuple(found[name]) if found[name] else None for name in ("cuda", "capability"))
+
+    def _description(
+        self, request: JobRequest, engine: str, words: Sequence[str], program: str | None
+    ) -> JobDescription:
+        """What the job is, apart from what was sent for it and by which submission."""
+        environment, settings = self.environment, agent_settings(self.environment)
+        return JobDescription(
+            name=request.name,
+            shown=request.shown,
+            arguments=tuple(words),
+            program=program,
+            engine=engine,
+            python=settings["python"],
+            variables=dict(environment.variables),
+            grace_s=environment.grace_s,
+            processes=environment.processes_per_node if request.is_parallel else 1,
+            nodes=environment.nodes if request.is_parallel else 1,
+            keeps_variables=environment.kind is Kind.THIS,
+            scheduler=settings["scheduler"],
+            resume_arguments=tuple(request.resume_words),
+            checkpoint=request.checkpoint,
+        )
 
     def _send_words(self, request: JobRequest, events: Events) -> tuple[list[str], list[str], dict[str, str]]:
         """The words as they are meant there; digests that identify what was sent; texts for the job's inputs."""
@@ -227,9 +236,9 @@ class Backend:
 def _event(line: bytes) -> dict[str, Any] | None:
     try:
         record = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
-    return record if isinstance(record, dict) and "event" in record else None
+    return record if isinstance(record, dict) and isinstance(record.get("event"), str) else None
 
 
 def _short_digest(content: Any) -> str:

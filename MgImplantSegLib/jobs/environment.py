@@ -16,6 +16,9 @@ from MgImplantSegLib.errors import InputError
 THIS_COMPUTER = "this"
 SECRET = re.compile(r"(?i)pass(word|phrase|wd)|secret|token|api_?key|private_?key|credential")
 ASSIGNMENT = re.compile(r"""(\w+)=["']?[^\s"'$`]""")  # of a value that stands there, not of one that is asked for
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+PLAIN_TEXTS = ("python", "root", "host", "ssh_config", "identity_file", "partition", "account")
+LARGEST, LARGEST_PORT, LONGEST_SHOWN = 10**9, 65535, 100
 VALID_NAME = re.compile(r"(?!-)[^\x00-\x1f\x7f/\\]{1,80}")
 
 
@@ -106,10 +109,24 @@ class Environment:
         self._require(not self.host.startswith("-") and not re.search(r"\s", self.host), "a host's name", self.host)
         self._require(self.host == "" or self.kind in (Kind.SSH, Kind.SLURM), "no host for this kind", self.host)
         self._require(self.kind is Kind.THIS or bool(self.python), "the path of a Python", self.python)
-        self._require("\n" not in self.python, "the path of a Python", self.python)
-        self._require(self.nodes >= 1, "1 or more nodes", self.nodes)
+        for name in PLAIN_TEXTS:
+            self._require(
+                not CONTROL.search(getattr(self, name)), f"{name} without control characters", getattr(self, name)
+            )
+        for text in (
+            *self.setup,
+            *self.sbatch_options,
+            *self.variables,
+            *self.variables.values(),
+            *sum(self.path_map, ()),
+        ):
+            self._require("\0" not in text, "texts without zero bytes", text)
+        for name in self.variables:
+            self._require(bool(name) and "=" not in name, "names of variables without =", name)
+        self._require(1 <= self.nodes <= LARGEST, "1 or more nodes", self.nodes)
         for name in ("port", "processes", "cpus", "gpus", "memory_gb", "time_minutes", "grace_s"):
-            self._require(getattr(self, name) >= 0, f"{name} of 0 or more", getattr(self, name))
+            self._require(0 <= getattr(self, name) <= LARGEST, f"{name} of 0 or more", getattr(self, name))
+        self._require(self.port <= LARGEST_PORT, f"a port up to {LARGEST_PORT}", self.port)
         for option in self.sbatch_options:
             self._require(option.startswith("-"), "options of sbatch that start with -", option)
         assigned = [name for text in (*self.setup, *self.sbatch_options) for name in ASSIGNMENT.findall(text)]
@@ -122,7 +139,7 @@ class Environment:
 
     def _require(self, holds: bool, expected: str, got: Any) -> None:
         if not holds:
-            raise InputError(f"Expected {expected} in the environment {self.name!r}, got {got!r}.")
+            raise InputError(f"Expected {expected} in the environment {self.name!r}, got {_shown(got)}.")
 
     @classmethod
     def this_computer(cls) -> Environment:
@@ -200,7 +217,15 @@ def _converted(name: str, key: str, value: Any) -> Any:
             raise TypeError
         return CONVERTERS[key](value) if key in CONVERTERS else _typed(PLAIN_TYPES[kind], value)
     except (TypeError, ValueError, AttributeError) as error:
-        raise InputError(f"Expected {expected} for {key!r} in the environment {name!r}, got {value!r}.") from error
+        raise InputError(
+            f"Expected {expected} for {key!r} in the environment {name!r}, got {_shown(value)}."
+        ) from error
+
+
+def _shown(value: Any) -> str:
+    """A value as a message shows it: short, whatever it is."""
+    text = f"a number of {value.bit_length()} bits" if type(value) is int and abs(value) > LARGEST else repr(value)
+    return text if len(text) <= LONGEST_SHOWN else text[:LONGEST_SHOWN] + "…"
 
 
 def _typed(kind: type, value: Any) -> Any:

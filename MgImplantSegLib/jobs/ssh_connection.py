@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 import logging
 import os
+import signal
 import subprocess
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +22,20 @@ from MgImplantSegLib.jobs.agent.frames import read_frame, write_frame
 from MgImplantSegLib.jobs.agent.process_scheduler import clean_variables
 from MgImplantSegLib.jobs.connection import agent_settings, raise_error
 from MgImplantSegLib.jobs.environment import Environment
-from MgImplantSegLib.jobs.ssh_errors import ConnectionFailed, explain_failure
+from MgImplantSegLib.jobs.greeting import Greeting
+from MgImplantSegLib.jobs.ssh_errors import ConnectionFailed, Ending, explain_failure
 from MgImplantSegLib.resources import PACKAGE
 
 REMOTE_COMMAND = (
-    'exec sh -c \'IFS= read -r p; case $p in "~/"*) p=$HOME/${p#??};; esac; '
+    "exec sh -c 'IFS= read -r p; case $p in python:*) p=${p#python:};; *) exit 122;; esac; "
+    'case $p in "~/"*) p=$HOME/${p#??};; esac; '
     'exec "$p" -I -u -c "import sys; exec(sys.stdin.buffer.read(int(sys.stdin.buffer.readline())))"\''
 )
 FIRST_PROGRAM = PACKAGE / "jobs" / "agent" / "far_start.py"
-MARK = b"MGIMPLANTSEG-AGENT 1\n"
-LONGEST_GREETING_LINES = 2000
+OLDEST_PYTHON = (3, 11)
+SECONDS_TO_ANSWER, SECONDS_TO_ANSWER_A_PERSON = 30.0, 300.0
+SECONDS_TO_END = 2.0
+LAST_WORDS_BYTES = 16 << 10
 SECONDS_BEFORE_RETRIES = (1, 2, 4, 8, 16, 32)
 MODULES = ("__init__.py", "errors.py", "files.py", "machine.py", "jobs/__init__.py")
 
@@ -50,6 +56,7 @@ class SshConnection:
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
         self._process: subprocess.Popen | None = None
+        self._greeting: Greeting | None = None
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as this object)
 
     def __enter__(self) -> SshConnection:
@@ -76,14 +83,11 @@ class SshConnection:
     def close(self) -> None:
         """End the connection; jobs go on."""
         if self._process is not None:
-            self._process.stdin.close()
-            try:
+            with suppress(OSError):
+                self._process.stdin.close()
+            with suppress(subprocess.TimeoutExpired):
                 self._process.wait(5)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
-            self._process.stdout.close()
-            self._process = None
+            self._drop()
 
     def _ask_again_if_lost(self, request: dict[str, Any], payload: bytes) -> tuple[dict[str, Any], bytes]:
         was_open = self._process is not None
@@ -121,49 +125,69 @@ class SshConnection:
                 "Expected OpenSSH's client `ssh`, got none on this computer.",
                 "Install it: apt-get install openssh-client; on Windows it is an optional feature.",
             ) from error
-        stdin, program = self._process.stdin, FIRST_PROGRAM.read_bytes()
-        stdin.write(os.fsencode(agent_settings(self._environment)["python"]) + b"\n%d\n" % len(program) + program)
-        stdin.flush()
-        self._read_greeting()
-        start = {"settings": agent_settings(self._environment), "modules": agent_modules()}
-        stdin.write(json.dumps(start, ensure_ascii=True).encode("ascii") + b"\n")
-        stdin.flush()
+        self._greeting = Greeting(self._process.stdout)
+        settings, program = agent_settings(self._environment), FIRST_PROGRAM.read_bytes()
+        with suppress(OSError):  # a host that has ended the connection may have said why
+            self._send(b"python:" + os.fsencode(settings["python"]) + b"\n%d\n" % len(program) + program)
+        self._greeting.wait(self._seconds_to_answer)
+        self._require_python()
+        start = {"settings": settings, "modules": agent_modules()}
+        self._send(json.dumps(start, ensure_ascii=True).encode("ascii") + b"\n")
 
-    def _read_greeting(self) -> None:
-        """Skip what start-up files of the host print, up to the agent's mark."""
-        for _ in range(LONGEST_GREETING_LINES):
-            line = self._process.stdout.readline()
-            if line.endswith(MARK):
-                break
-            if not line:
-                raise EOFError
-        found = json.loads(self._process.stdout.readline() or b"{}")
-        if "python" in found:
+    def _send(self, content: bytes) -> None:
+        self._process.stdin.write(content)
+        self._process.stdin.flush()
+
+    @property
+    def _seconds_to_answer(self) -> float:
+        return SECONDS_TO_ANSWER_A_PERSON if self._environment.interactive else SECONDS_TO_ANSWER
+
+    def _require_python(self) -> None:
+        """Raise EOFError if no Python has answered, DependencyError if one that is too old has."""
+        python = self._greeting.python
+        if python is None:
+            raise EOFError
+        if python[:2] < OLDEST_PYTHON:
+            self._drop()
             raise DependencyError(
-                f"Expected Python 3.11 or 3.12 on {self._environment.host}, got {found['python']}.",
+                f"Expected Python 3.11 or 3.12 on {self._environment.host}, got {python[0]}.{python[1]}{python[2]}.",
                 "Name another `python` in the environment, or make one: jobs environments create",
             )
 
     def _failure(self, error: Exception) -> ConnectionFailed:
-        code = self._process.poll() if self._process else None
-        if code is None and self._process is not None:
-            try:
-                code = self._process.wait(2)
-            except subprocess.TimeoutExpired:
-                code = None
-        self._stderr.seek(0)
-        return explain_failure(self._environment, code, self._stderr.read().decode("utf-8", "replace"), error)
+        """What is wrong with the connection, from all that is known of its end."""
+        process, greeting = self._process, self._greeting
+        if process is None or greeting is None:
+            return explain_failure(self._environment, Ending(None, "", str(error)))
+        is_silent = not greeting.is_over
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(0 if is_silent else SECONDS_TO_END)
+        said = greeting.said if greeting.python is None else ""
+        seconds = self._seconds_to_answer if is_silent else None
+        was_there = greeting.python is not None
+        ending = Ending(process.poll(), self._last_words(), str(error), said, was_there, seconds)
+        return explain_failure(self._environment, ending)
+
+    def _last_words(self) -> str:
+        """The end of what came on standard error."""
+        size = self._stderr.seek(0, os.SEEK_END)
+        self._stderr.seek(max(0, size - LAST_WORDS_BYTES))
+        return self._stderr.read().decode("utf-8", "replace")
 
     def _drop(self) -> None:
         process, self._process = self._process, None
-        if process is not None:
-            process.kill()
-            process.wait()
-            for stream in (process.stdin, process.stdout):
-                try:
-                    stream.close()
-                except OSError:
-                    logger.debug("the broken connection's pipe was closed with unsent bytes")
+        if process is None:
+            return
+        if os.name != "nt" and not self._environment.interactive:  # it has a session of its own
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)
+        process.kill()
+        process.wait()
+        self._greeting.wait(SECONDS_TO_END)
+        streams = (process.stdin, process.stdout) if self._greeting.is_over else (process.stdin,)
+        for stream in streams:
+            with suppress(OSError):  # unsent bytes
+                stream.close()
 
 
 def ssh_words(environment: Environment) -> list[str]:

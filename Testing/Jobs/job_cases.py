@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 import uuid
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from MgImplantSegLib.events import Events
+from MgImplantSegLib.jobs.agent.description import JobDescription
 from MgImplantSegLib.jobs.agent.job_folder import State
 from MgImplantSegLib.jobs.agent.processes import marked
 from MgImplantSegLib.jobs.backend import Backend, JobStatus
@@ -29,6 +31,14 @@ def worker_request(mode: str, steps: str, *words: str, name: str = "work", again
         checkpoint="checkpoint.json",
         again=uuid.uuid4().hex if again is None else again,
     )
+
+
+def a_description(**values) -> JobDescription:
+    """The description of a job, with these values."""
+    common = {"name": "n", "shown": "model list", "arguments": ("model", "list"), "program": None, "engine": "/engine"}
+    common |= {"python": sys.executable, "variables": {}, "grace_s": 1.0, "processes": 1, "nodes": 1}
+    common |= {"keeps_variables": False, "scheduler": "process", "resume_arguments": (), "checkpoint": ""}
+    return JobDescription(**{**common, **values})
 
 
 def wait_for(holds: Callable[[], object], what: str, seconds: float = SECONDS_TO_WAIT) -> object:

@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from job_cases import wait_for, worker_request
+from job_cases import a_description, wait_for, worker_request
 
 from MgImplantSegLib.cli.batch_samples import samples_of
 from MgImplantSegLib.cli.job_actions import request_of
@@ -61,7 +61,7 @@ def test_the_outcome_is_read_from_events_before_the_exit_code(tmp_path, events, 
 
 
 def test_an_event_after_a_line_that_was_cut_off_is_a_line_of_its_own(tmp_path):
-    job = JobFolder.create(tmp_path / "job", {}, {})
+    job = JobFolder.create(tmp_path / "job", a_description(), {})
     job.append_event("first", text="é\n")
     with open(job.events, "a") as stream:
         stream.write('{"event": "cut o')
@@ -72,16 +72,16 @@ def test_an_event_after_a_line_that_was_cut_off_is_a_line_of_its_own(tmp_path):
 
 
 def test_a_job_folder_is_never_made_twice(tmp_path):
-    JobFolder.create(tmp_path / "job", {"first": True}, {"a.toml": "x"})
+    JobFolder.create(tmp_path / "job", a_description(name="first"), {"a.toml": "x"})
     with pytest.raises(FileExistsError):
-        JobFolder.create(tmp_path / "job", {"first": False}, {})
-    assert JobFolder(tmp_path / "job").description == {"first": True}
+        JobFolder.create(tmp_path / "job", a_description(name="second"), {})
+    assert JobFolder(tmp_path / "job").description == a_description(name="first")
     assert [path.name for path in tmp_path.iterdir()] == ["job"]
 
 
 def test_a_job_that_has_ended_for_good_does_not_run_again_when_a_cluster_starts_it_once_more(tmp_path):
-    job = JobFolder.create(tmp_path / "job", {"scheduler": "slurm", "checkpoint": ""}, {})
-    job.write("exit", {**Outcome(State.DONE).ended_now(), "ended": 1.0})
+    job = JobFolder.create(tmp_path / "job", a_description(scheduler="slurm"), {})
+    job.write("exit", Outcome(State.DONE).ended_now())
     before = {path.name: path.stat().st_mtime_ns for path in job.path.iterdir()}
     subprocess.run([sys.executable, Path(start_runner.__file__), job.path], check=True)
     assert {path.name: path.stat().st_mtime_ns for path in job.path.iterdir()} == before
@@ -190,8 +190,9 @@ def test_a_folder_in_which_others_work_is_not_made_private(tmp_path):
 
 
 @pytest.fixture
-def slow_to_start(tmp_path) -> Environment:
-    """Its set-up lines take until there is a file `go`."""
+def slow_to_start(tmp_path, monkeypatch) -> Environment:
+    """Its set-up lines take until there is a file `go`; start-up files of the user play no part."""
+    monkeypatch.setenv("HOME", str(tmp_path))
     wait = f"until [ -e '{tmp_path}/go' ]; do sleep 0.1; done"
     return Environment("x", python=sys.executable, root=str(tmp_path / "root"), setup=(wait,))
 

@@ -69,9 +69,9 @@ def test_an_unknown_host_key_is_refused_and_not_learned(environment, sshd):
 @pytest.mark.parametrize(
     ("changes", "error", "words"),
     [
-        ({"host": "nobody-knows-this.invalid"}, ConnectionRefused, "a name that nobody knows"),
+        ({"host": "nobody-knows-this.invalid"}, ConnectionRefused, "an unknown host name"),
         ({"python": "/no/such/python $(touch pwned)"}, ConnectionRefused, "got none that runs"),
-        ({"host": "nobody-knows-him@gpu-server"}, ConnectionRefused, "no right to log in"),
+        ({"host": "nobody-knows-him@gpu-server"}, ConnectionRefused, "permission denied"),
         ({"port": 1}, ConnectionFailed, "no SSH server that answers"),
     ],
 )

@@ -11,16 +11,20 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import MgImplantSegLib
-from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.errors import InputError, MgImplantSegError
 from MgImplantSegLib.files import output_errors
-from MgImplantSegLib.jobs.agent import results
-from MgImplantSegLib.jobs.agent.job_folder import JobFolder, State, require_valid_id
+from MgImplantSegLib.jobs.agent import processes, results
+from MgImplantSegLib.jobs.agent.description import JobDescription
+from MgImplantSegLib.jobs.agent.job_folder import Ended, JobFolder, State, require_valid_id
 from MgImplantSegLib.jobs.agent.probe import describe_driver, probe
+from MgImplantSegLib.jobs.agent.records import DamagedRecord
 from MgImplantSegLib.jobs.agent.schedulers import Scheduler, make_scheduler
+from MgImplantSegLib.jobs.agent.status import known_status, unreadable_status
 from MgImplantSegLib.jobs.agent.store import FileStore
 
 Answer = dict[str, Any] | tuple[dict[str, Any], bytes]
@@ -116,19 +120,20 @@ class Agent:
     def submit(self, job: str, description: dict[str, Any], inputs: dict[str, str]) -> dict[str, Any]:
         """Start a job; one that was submitted in the same words before is started anew only if it ended badly."""
         require_valid_id(job)
+        asked = JobDescription.from_dict(description)
+        asked = replace(asked, python=os.path.expanduser(asked.python))
         number = 1
         while True:
             job_id = job if number == 1 else f"{job}.{number}"
             path = self._jobs / job_id
-            if not path.is_dir():
+            if not os.path.lexists(path):
                 try:
-                    known = {**_with_home(description), "id": job_id, "created": time.time()}
-                    return self._start_new(path, known, inputs)
+                    return self._start_new(path, replace(asked, id=job_id, created=time.time()), inputs)
                 except FileExistsError:
                     continue
             folder = JobFolder(path)
             found = self._status(folder)
-            if folder.description.get("submission") == description["submission"]:
+            if found["submission"] == asked.submission:
                 return {**found, "is_new": True}  # the caller's connection broke after this very submission
             if State(found["state"]) not in STARTS_ANEW:
                 return {**found, "is_new": False}
@@ -136,17 +141,16 @@ class Agent:
 
     def status(self, job: str) -> dict[str, Any]:
         """State of a job, and what there is to say about it."""
-        return self._status(self._job(job))
+        return self._status(self._known(job))
 
     def list(self) -> dict[str, Any]:
-        """State of all jobs, oldest first."""
-        folders = (JobFolder(path) for path in self._jobs.glob("[!.]*")) if self._jobs.is_dir() else ()
-        found = [self._status(folder) for folder in folders if folder.read("job") is not None]
+        """State of all jobs, oldest first; those whose records are damaged too."""
+        found = [self._status(folder) for folder in self._folders()]
         return {"jobs": sorted(found, key=lambda status: status["created"])}
 
     def read(self, job: str, file: str, offset: int, limit: int = LONGEST_READ) -> Answer:
         """Bytes of a job's events or log from an offset on."""
-        folder = self._job(job)
+        folder = self._known(job)
         files = {"events": folder.events, "log": folder.log}
         if file not in files:
             raise InputError(f"Expected events or log, got {file!r}.")
@@ -154,33 +158,32 @@ class Agent:
 
     def cancel(self, job: str) -> dict[str, Any]:
         """Stop a job; nothing of it runs any more when this returns."""
-        folder = self._job(job)
+        folder = self._known(job)
         if not self._scheduler(folder).look(folder).state.is_final:
             self._scheduler(folder).stop(folder)
         return self._status(folder)
 
     def resume(self, job: str) -> dict[str, Any]:
         """Start a job that has ended again, from its checkpoint if it has one."""
-        folder = self._job(job)
+        folder = self._known(job)
         outcome = self._scheduler(folder).look(folder)
         if outcome.state.is_final:
-            self._start_again(folder, folder.read("exit") or outcome.ended_now())
+            self._start_again(folder, folder.ended or outcome.ended_now())
         return self._status(folder)
 
     def remove(self, job: str) -> dict[str, Any]:
         """Delete a job that has ended, with its results."""
-        path = self._jobs / require_valid_id(job)
-        if path.is_dir():
-            folder = self._job(job)
-            if not self._scheduler(folder).look(folder).state.is_final:
-                raise InputError(f"Expected a job that has ended, got {job}, which is not.", "Cancel it first.")
+        folder = JobFolder(self._jobs / require_valid_id(job))
+        if os.path.lexists(folder.path):
+            if not self._is_over(folder):
+                raise InputError(f"Expected a job that has ended, got {job}, which has not.", "Cancel it first.")
             folder.remove()
         return {}
 
     def clean(self) -> dict[str, Any]:
         """Delete files that no job uses; those that trainings keep for the next one as soon as no job goes on."""
-        folders = [folder for path in self._jobs.glob("[!.]*") if (folder := JobFolder(path)).read("job") is not None]
-        used = {digest for folder in folders for digest in folder.description.get("digests", ())}
+        folders = self._folders()
+        used = {digest for folder in folders for digest in folder.description.digests}
         freed = self._store.remove_unused(used)
         if all(self._scheduler(folder).look(folder).state.is_final for folder in folders):
             freed += self._store.remove_cache()
@@ -188,28 +191,39 @@ class Agent:
 
     def results(self, job: str) -> dict[str, Any]:
         """Names and sizes of a job's results."""
-        return {"files": results.list_results(self._job(job).results)}
+        return {"files": results.list_results(self._known(job).results)}
 
     def digest(self, job: str, path: str) -> dict[str, Any]:
         """SHA-256 of one result."""
-        return {"sha256": results.result_digest(self._job(job).results, path)}
+        return {"sha256": results.result_digest(self._known(job).results, path)}
 
     def get(self, job: str, path: str, offset: int, limit: int = LONGEST_READ) -> Answer:
         """Bytes of one result from an offset on."""
-        target = results.result_path(self._job(job).results, path)
+        target = results.result_path(self._known(job).results, path)
         return {}, results.read_part(target, offset, min(limit, LONGEST_READ))
 
-    def _job(self, job: str) -> JobFolder:
+    def _known(self, job: str) -> JobFolder:
+        """The folder of a job that is here; whether its records can be read shows when they are."""
         folder = JobFolder(self._jobs / require_valid_id(job))
-        if folder.read("job") is None:
+        if not os.path.lexists(folder.path):
             raise InputError(f"Expected a job of this environment, got {job!r}.", "See which there are: jobs list")
         return folder
 
+    def _folders(self) -> list[JobFolder]:
+        return [JobFolder(path) for path in self._jobs.glob("[!.]*")] if self._jobs.is_dir() else []
+
+    def _is_over(self, folder: JobFolder) -> bool:
+        """Whether nothing of a job runs; where its records are damaged, as far as its processes here tell."""
+        try:
+            return self._scheduler(folder).look(folder).state.is_final
+        except DamagedRecord:
+            return not processes.marked(str(folder.path))
+
     def _scheduler(self, folder: JobFolder) -> Scheduler:
         """The one that the job was submitted to, which need not be the one of this environment."""
-        return make_scheduler(folder.description["scheduler"], self._settings)
+        return make_scheduler(folder.description.scheduler, self._settings)
 
-    def _start_new(self, path: Path, description: dict[str, Any], inputs: dict[str, str]) -> dict[str, Any]:
+    def _start_new(self, path: Path, description: JobDescription, inputs: dict[str, str]) -> dict[str, Any]:
         with output_errors(path):
             self._jobs.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder = JobFolder.create(path, description, inputs)
@@ -220,7 +234,7 @@ class Agent:
             raise
         return {**self._status(folder), "is_new": True}
 
-    def _start_again(self, folder: JobFolder, ended: dict[str, Any]) -> None:
+    def _start_again(self, folder: JobFolder, ended: Ended) -> None:
         """The next attempt; where it cannot be started the job has `ended` as before."""
         folder.prepare_next_attempt()
         os.utime(folder.path)
@@ -231,21 +245,10 @@ class Agent:
             raise
 
     def _status(self, folder: JobFolder) -> dict[str, Any]:
-        description, outcome = folder.description, self._scheduler(folder).look(folder)
-        ended, slurm = folder.read("exit"), folder.read("slurm")
-        return {
-            "job": folder.path.name,
-            "name": description["name"],
-            "state": outcome.state.value,
-            "reason": outcome.reason,
-            "remedy": outcome.remedy,
-            "created": description["created"],
-            "ended": ended["ended"] if ended and outcome.state.is_final else None,
-            "slurm_job": slurm["job"] if slurm else None,
-            "folder": str(folder.path),
-            "command": description["shown"],
-            "submitted_as": description.get("environment", ""),
-        }
+        try:
+            return known_status(folder, self._scheduler(folder))
+        except MgImplantSegError as error:
+            return unreadable_status(folder, error)
 
 
 def _require_own_folder(root: Path) -> None:

@@ -4,7 +4,7 @@ import importlib.util
 import json
 import sys
 
-MARK = b"MGIMPLANTSEG-AGENT 1\n"
+MARK = "MGIMPLANTSEG-AGENT 2 %s\n"
 OLDEST = (3, 11)
 
 
@@ -30,13 +30,10 @@ class SentModules(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 def main(stdin, stdout):
     """Read the modules, then answer requests."""
-    stdout.write(MARK)
-    if sys.version_info[:2] < OLDEST:
-        stdout.write(json.dumps({"python": sys.version.split()[0]}).encode("ascii") + b"\n")
-        stdout.flush()
-        return
-    stdout.write(b"{}\n")
+    stdout.write((MARK % sys.version.split()[0]).encode("ascii"))
     stdout.flush()
+    if sys.version_info[:2] < OLDEST:
+        return
     start = json.loads(stdin.readline().decode("ascii"))
     sys.meta_path.insert(0, SentModules(start["modules"]))
     from MgImplantSegLib.jobs.agent.serve import serve

@@ -6,6 +6,8 @@ import json
 from typing import Any, BinaryIO
 
 LONGEST_HEAD = 64 << 20
+LONGEST_PAYLOAD = 1 << 30
+MOST_FOREIGN_LINES = 10_000
 
 
 def write_frame(stream: BinaryIO, message: dict[str, Any], payload: bytes = b"") -> None:
@@ -17,7 +19,7 @@ def write_frame(stream: BinaryIO, message: dict[str, Any], payload: bytes = b"")
 
 
 def read_frame(stream: BinaryIO) -> tuple[dict[str, Any], bytes]:
-    """Read one message with its payload.
+    """Read one message with its payload; lines that something else writes into the stream are skipped.
 
     Raises
     ------
@@ -26,12 +28,25 @@ def read_frame(stream: BinaryIO) -> tuple[dict[str, Any], bytes]:
     ValueError
         If what comes is no message.
     """
-    head = stream.readline(LONGEST_HEAD)
-    if not head.endswith(b"\n"):
-        raise EOFError("the connection ended")
-    message = json.loads(head)
-    size = message.pop("payload_bytes")
-    payload = stream.read(size)
-    if len(payload) != size:
-        raise EOFError("the connection ended within a message")
-    return message, payload
+    for _ in range(MOST_FOREIGN_LINES):
+        head = stream.readline(LONGEST_HEAD)
+        if not head.endswith(b"\n"):
+            raise EOFError("the connection ended")
+        message = _message(head)
+        if message is not None:
+            size = message.pop("payload_bytes")
+            payload = stream.read(size)
+            if len(payload) != size:
+                raise EOFError("the connection ended within a message")
+            return message, payload
+    raise ValueError("no message came")
+
+
+def _message(line: bytes) -> dict[str, Any] | None:
+    """The head of a message; None for a line that is none."""
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    size = found.get("payload_bytes") if isinstance(found, dict) else None
+    return found if type(size) is int and 0 <= size <= LONGEST_PAYLOAD else None

@@ -16,19 +16,27 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import time
 from contextlib import suppress
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from MgImplantSegLib.errors import InputError, OutputError
 from MgImplantSegLib.files import atomic_output, output_errors
+from MgImplantSegLib.jobs.agent.description import JobDescription, require_known_version
+from MgImplantSegLib.jobs.agent.records import DamagedRecord, WrongValues, damaged, read_record, to_values
 
+IDENTITY = re.compile(r"[0-9]{1,10} \S+ \S+")
+QUEUE_NUMBER, CLUSTER = re.compile(r"[0-9]{1,20}"), re.compile(r"(?!-)[\w.-]{0,100}")
 VALID_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 ARCHIVED = ("exit", "runner", "slurm")
 LAST_BYTES, LONGEST_LINE = 4096, 300
 RESERVE_BYTES = 64 << 10
+LONGEST_STATE = 40
+Record = TypeVar("Record")
 
 
 class State(str, Enum):
@@ -40,11 +48,63 @@ class State(str, Enum):
     FAILED = "failed"
     CANCELLED = "cancelled"
     LOST = "lost"
+    DAMAGED = "damaged"
+    UNKNOWN = "unknown"
 
     @property
     def is_final(self) -> bool:
-        """Whether nothing more happens by itself."""
+        """Whether nothing more happens by itself, as far as can be known."""
         return self not in (State.PENDING, State.RUNNING)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """The record of a job's end, ``exit.json``: that of an outcome with the time, in seconds since 1970."""
+
+    state: str
+    reason: str
+    remedy: str
+    ended: float
+    is_provisional: bool = False
+
+    def __post_init__(self) -> None:
+        if self.state not in {state.value for state in State}:
+            raise WrongValues(f"{self.state[:LONGEST_STATE]!r} as 'state', not one of a job")
+
+
+@dataclass(frozen=True)
+class RunnerRecord:
+    """Who runs a job, ``runner.json``.
+
+    Parameters
+    ----------
+    process : str
+        Its identity, as `processes.identity` gives it.
+    machine : str
+        Name of the machine.
+    last_sign : float
+        Seconds since 1970 of its last sign of life.
+    """
+
+    process: str
+    machine: str
+    last_sign: float
+
+    def __post_init__(self) -> None:
+        if not IDENTITY.fullmatch(self.process):
+            raise WrongValues("something else than a process as 'process'")
+
+
+@dataclass(frozen=True)
+class QueueRecord:
+    """A job's number in the queue of a cluster, and the name of that cluster where several share a queue."""
+
+    job: str
+    cluster: str = ""
+
+    def __post_init__(self) -> None:
+        if not QUEUE_NUMBER.fullmatch(self.job) or not CLUSTER.fullmatch(self.cluster):
+            raise WrongValues("something else than a job's number as 'job'")
 
 
 class JobFolder:
@@ -63,7 +123,7 @@ class JobFolder:
         self._stop, self._reserve = path / "stop", path / ".reserve"
 
     @classmethod
-    def create(cls, path: Path, description: dict[str, Any], inputs: dict[str, str]) -> JobFolder:
+    def create(cls, path: Path, description: JobDescription, inputs: dict[str, str]) -> JobFolder:
         """A new private folder with the description and the texts of `inputs`; it is whole or not there.
 
         Raises
@@ -91,29 +151,45 @@ class JobFolder:
         return cls(path)
 
     @property
-    def description(self) -> dict[str, Any]:
+    def description(self) -> JobDescription:
         """What was asked.
 
         Raises
         ------
-        InputError
-            If the folder is no job.
+        DamagedRecord
+            If there is none that can be understood; names the file.
+        OtherVersion
+            If a later version of this program wrote it.
         """
-        found = self.read("job")
+        path = self.path / "job.json"
+        found = read_record(path, JobDescription, require_known_version)
         if found is None:
-            raise InputError(f"Expected a job in {self.path}, got none.", "See which there are: jobs list")
+            raise damaged(path, "no such file")
         return found
 
-    def read(self, name: str) -> dict[str, Any] | None:
-        """The content of ``NAME.json``; None if it is not there (yet)."""
-        try:
-            return json.loads((self.path / f"{name}.json").read_text("utf-8"))
-        except (FileNotFoundError, NotADirectoryError, ValueError):
-            return None
+    @property
+    def ended(self) -> Ended | None:
+        """How it ended; None if it has not."""
+        return self.read("exit", Ended)
 
-    def write(self, name: str, content: dict[str, Any]) -> None:
+    @property
+    def runner(self) -> RunnerRecord | None:
+        """Who runs it; None if nobody did yet."""
+        return self.read("runner", RunnerRecord)
+
+    def read(self, name: str, kind: type[Record]) -> Record | None:
+        """The record in ``NAME.json``; None if it is not there (yet).
+
+        Raises
+        ------
+        DamagedRecord
+            If the file is something else.
+        """
+        return read_record(self.path / f"{name}.json", kind)
+
+    def write(self, name: str, record: Any) -> None:
         """Replace ``NAME.json`` as a whole; on a full disk the space kept back for this is used."""
-        text = json.dumps(content, indent=1, ensure_ascii=True) + "\n"
+        text = json.dumps(to_values(record), indent=1, ensure_ascii=True) + "\n"
         for is_last_try in (False, True):
             try:
                 with atomic_output(self.path / f"{name}.json") as temporary:
@@ -164,13 +240,23 @@ class JobFolder:
 
     def earlier_slurm_numbers(self) -> set[str]:
         """The cluster's numbers of earlier attempts."""
-        return {self.read(path.stem)["job"] for path in self.path.glob("slurm.attempt-*.json")}
+        found = set()
+        for path in self.path.glob("slurm.attempt-*.json"):
+            with suppress(DamagedRecord):
+                found.add(self.read(path.stem, QueueRecord).job)
+        return found
 
     def remove(self) -> None:
-        """Delete the folder."""
-        import shutil
-
-        shutil.rmtree(self.path, ignore_errors=True)
+        """Delete the folder, or what is there in its place."""
+        if self.path.is_symlink() or not self.path.is_dir():
+            self.path.unlink(missing_ok=True)
+            return
+        going = self.path.with_name(f".old-{os.getpid()}-{time.monotonic_ns()}")
+        try:
+            self.path.rename(going)  # nobody sees half a job
+        except OSError:
+            going = self.path
+        shutil.rmtree(going, ignore_errors=True)
 
 
 def require_valid_id(job_id: str) -> str:

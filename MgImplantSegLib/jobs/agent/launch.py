@@ -7,8 +7,8 @@ import socket
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
+from MgImplantSegLib.jobs.agent.description import JobDescription
 from MgImplantSegLib.jobs.agent.processes import MARKER
 
 ENGINE_MODULE = "MgImplantSegLib"
@@ -20,49 +20,49 @@ LEADS_PYTHON_ASTRAY = ("PYTHONHOME", "PYTHONPATH", "PYTHONSTARTUP", "PYTHONEXECU
 LOOPBACK = "127.0.0.1"  # the machine's own name may lead nowhere
 
 
-def command_line(description: Mapping[str, Any], results: Path, variables: Mapping[str, str]) -> list[str]:
+def command_line(description: JobDescription, results: Path, variables: Mapping[str, str]) -> list[str]:
     """The words of the command, resumed from its checkpoint if there is one.
 
     Parameters
     ----------
-    description : mapping
-        Of the job: python, engine, program, arguments, processes, nodes, resume_arguments, checkpoint.
+    description : JobDescription
+        Of the job.
     results : Path
         The job's working directory.
     variables : mapping
         Environment variables of the runner.
     """
-    python, processes, nodes = description["python"], description["processes"], description["nodes"]
+    python, processes, nodes = description.python, description.processes, description.nodes
     work = [str(LEASH), *_program(description)]
     if can_resume(description, results):
-        work += description["resume_arguments"]
+        work += description.resume_arguments
     if processes == 1 and nodes == 1:
         return [python, *work]
     torchrun = [python, "-m", "torch.distributed.run", f"--nproc-per-node={processes}", "--max-restarts=0"]
     if nodes == 1:
         return [*torchrun, "--standalone", f"--local-addr={LOOPBACK}", "--", *work]
-    meeting = ["--rdzv-backend=c10d", f"--rdzv-id={description['id']}", f"--rdzv-endpoint={_meeting_point(variables)}"]
+    meeting = ["--rdzv-backend=c10d", f"--rdzv-id={description.id}", f"--rdzv-endpoint={_meeting_point(variables)}"]
     srun = ["srun", f"--nodes={nodes}", f"--ntasks={nodes}", "--ntasks-per-node=1", "--kill-on-bad-exit=1"]
     if "SLURM_CPUS_PER_TASK" in variables:  # since 22.05 srun does not take it over from sbatch
         srun.append(f"--cpus-per-task={variables['SLURM_CPUS_PER_TASK']}")
     return [*srun, *torchrun, f"--nnodes={nodes}", *meeting, "--", *work]
 
 
-def can_resume(description: Mapping[str, Any], results: Path) -> bool:
+def can_resume(description: JobDescription, results: Path) -> bool:
     """Whether the job can go on from a checkpoint."""
-    return bool(description["checkpoint"]) and (results / description["checkpoint"]).exists()
+    return bool(description.checkpoint) and (results / description.checkpoint).exists()
 
 
-def command_environment(description: Mapping[str, Any], variables: Mapping[str, str], token: str) -> dict[str, str]:
+def command_environment(description: JobDescription, variables: Mapping[str, str], token: str) -> dict[str, str]:
     """The environment variables of the command: the engine sent along comes first, nothing leads Python astray."""
-    stays = description["keeps_variables"]  # Slicer's own Python does not run without its variables
+    stays = description.keeps_variables  # Slicer's own Python does not run without its variables
     kept = {name: value for name, value in variables.items() if stays or name not in LEADS_PYTHON_ASTRAY}
-    paths = [description["engine"], *([variables["PYTHONPATH"]] if stays and "PYTHONPATH" in variables else [])]
-    threads = max(1, _cores(variables) // description["processes"])
+    paths = [description.engine, *([variables["PYTHONPATH"]] if stays and "PYTHONPATH" in variables else [])]
+    threads = max(1, _cores(variables) // description.processes)
     return {
         "OMP_NUM_THREADS": str(threads),
         **kept,
-        **description["variables"],
+        **description.variables,
         "PYTHONPATH": os.pathsep.join(paths),
         "PYTHONUNBUFFERED": "1",
         "PYTHONIOENCODING": "utf-8:backslashreplace",
@@ -71,11 +71,11 @@ def command_environment(description: Mapping[str, Any], variables: Mapping[str, 
     }
 
 
-def _program(description: Mapping[str, Any]) -> list[str]:
+def _program(description: JobDescription) -> list[str]:
     """A script of the user's with its words, or a command of the engine that writes its events where they are read."""
-    words = description["arguments"]
-    if description["program"]:
-        return [description["program"], *words]
+    words = description.arguments
+    if description.program:
+        return [description.program, *words]
     return ["-m", ENGINE_MODULE, words[0], "--events", EVENTS_FROM_RESULTS, *words[1:]]
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from MgImplantSegLib.jobs.agent.job_folder import State
+from MgImplantSegLib.jobs.agent.job_folder import Ended, State
 
 CODE_OF_CANCELLED = 130
 MISSING_PACKAGE = "No module named"
@@ -28,15 +28,14 @@ class Outcome:
     remedy: str = ""
     is_provisional: bool = False
 
-    def ended_now(self) -> dict[str, Any]:
-        """Plain data for ``exit.json``, with the time."""
-        return {
-            "state": self.state.value,
-            "reason": self.reason,
-            "remedy": self.remedy,
-            "is_provisional": self.is_provisional,
-            "ended": time.time(),
-        }
+    @classmethod
+    def recorded(cls, ended: Ended) -> Outcome:
+        """The outcome that a record tells of."""
+        return cls(State(ended.state), ended.reason, ended.remedy, ended.is_provisional)
+
+    def ended_now(self) -> Ended:
+        """The record of an end with this outcome now."""
+        return Ended(self.state.value, self.reason, self.remedy, time.time(), self.is_provisional)
 
 
 STOPPED = Outcome(State.CANCELLED, "Stopped on request.")
@@ -59,7 +58,7 @@ def judge(events: Path, first_byte: int, code: int, last_words: str = "") -> Out
     said = f": {last_words.rstrip('.')}" if last_words else ""
     reason, remedy = f"{ended}{said}.", "See the log: jobs log"
     if "error" in last:
-        reason, remedy = last["error"].get("message", ""), last["error"].get("remedy", "")
+        reason, remedy = (str(last["error"].get(name, "")) for name in ("message", "remedy"))
     is_package_missing = MISSING_PACKAGE in reason
     return Outcome(
         State.FAILED, reason, "See what is missing: jobs environments test" if is_package_missing else remedy
@@ -73,7 +72,7 @@ def read_events(path: Path, first_byte: int) -> Iterator[dict[str, Any]]:
         for line in stream:
             try:
                 record = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 continue
             if isinstance(record, dict) and isinstance(record.get("event"), str):
                 yield record

@@ -10,7 +10,7 @@ from typing import Any
 
 from MgImplantSegLib.errors import DependencyError
 from MgImplantSegLib.jobs.agent import processes
-from MgImplantSegLib.jobs.agent.job_folder import JobFolder, State
+from MgImplantSegLib.jobs.agent.job_folder import JobFolder, RunnerRecord, State
 from MgImplantSegLib.jobs.agent.outcome import STOPPED, Outcome
 from MgImplantSegLib.jobs.agent.start_script import runner_words, write_start_script
 
@@ -49,36 +49,36 @@ class ProcessScheduler:
 
     def look(self, job: JobFolder) -> Outcome:
         """State from the job's folder and the runner's process."""
-        runner, ended = job.read("runner"), job.read("exit")
+        ended, runner = job.ended, job.runner
         if ended is not None:
-            return Outcome(State(ended["state"]), ended["reason"], ended["remedy"])
+            return Outcome.recorded(ended)
         if runner is None:
             is_new = time.time() - job.path.stat().st_mtime < SECONDS_TO_START
             return (
                 Outcome(State.PENDING) if is_new else Outcome(State.LOST, "It was never started.", "Submit it again.")
             )
-        if runner["machine"] != socket.gethostname():
+        if runner.machine != socket.gethostname():
             return _unseen(runner)
-        if processes.is_alive(runner["process"]):
+        if processes.is_alive(runner.process):
             return Outcome(State.RUNNING)
-        ended = job.read("exit")  # it may have ended between the two looks
+        ended = job.ended  # it may have ended between the two looks
         if ended is not None:
-            return Outcome(State(ended["state"]), ended["reason"], ended["remedy"])
+            return Outcome.recorded(ended)
         return Outcome(
             State.LOST,
-            "Its process has gone without a word: killed, or the machine was restarted.",
+            "The process ended without reporting a result: it was killed, or the machine was restarted.",
             "See the log; go on with: jobs resume",
         )
 
     def stop(self, job: JobFolder) -> None:
         """Ask the runner to stop the command; without a runner end whatever is left, and let none begin."""
         job.ask_to_stop()
-        deadline = time.monotonic() + job.description["grace_s"] + SECONDS_SPARE
+        deadline = time.monotonic() + job.description.grace_s + SECONDS_SPARE
         while self.look(job).state is State.RUNNING and time.monotonic() < deadline:
             time.sleep(0.1)
         _wait_for_the_end(job)
         processes.end_marked(str(job.path))
-        if job.read("runner") is None and not self.look(job).state.is_final:
+        if job.runner is None and not self.look(job).state.is_final:
             job.write("exit", STOPPED.ended_now())
 
 
@@ -94,7 +94,7 @@ def _start(words: list[str], job: JobFolder, log) -> subprocess.Popen:
     flags = {"start_new_session": True}
     if os.name == "nt":
         flags = {"creationflags": subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP}
-    variables = dict(os.environ) if job.description["keeps_variables"] else clean_variables(dict(os.environ))
+    variables = dict(os.environ) if job.description.keeps_variables else clean_variables(dict(os.environ))
     variables.pop(processes.MARKER, None)  # a job that starts a job does not own it
     try:
         return subprocess.Popen(
@@ -121,21 +121,21 @@ def _exit_code(process: subprocess.Popen) -> int:
 
 def _wait_for_runner(job: JobFolder, process: subprocess.Popen) -> None:
     deadline = time.monotonic() + SECONDS_TO_START
-    while job.read("runner") is None and process.poll() is None and time.monotonic() < deadline:
+    while job.runner is None and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.1)
 
 
 def _wait_for_the_end(job: JobFolder) -> None:
     """The runner's own process goes a moment after its record of the end."""
-    runner = job.read("runner")
+    runner = job.runner
     deadline = time.monotonic() + processes.SECONDS_TO_DIE
-    while runner and processes.is_alive(runner["process"]) and time.monotonic() < deadline:
+    while runner and processes.is_alive(runner.process) and time.monotonic() < deadline:
         time.sleep(0.05)
 
 
-def _unseen(runner: dict[str, Any]) -> Outcome:
+def _unseen(runner: RunnerRecord) -> Outcome:
     """A runner on another machine that shares the folder: its signs of life are all there is."""
-    silence_s = time.time() - runner["last_sign"]
+    silence_s = time.time() - runner.last_sign
     if silence_s < SECONDS_OF_SILENCE:
         return Outcome(State.RUNNING)
     return Outcome(

@@ -12,7 +12,7 @@ from enum import Enum
 
 from MgImplantSegLib.errors import MgImplantSegError
 from MgImplantSegLib.jobs.agent import processes
-from MgImplantSegLib.jobs.agent.job_folder import JobFolder, State
+from MgImplantSegLib.jobs.agent.job_folder import JobFolder, QueueRecord, RunnerRecord, State
 from MgImplantSegLib.jobs.agent.launch import can_resume, command_environment, command_line
 from MgImplantSegLib.jobs.agent.outcome import STOPPED, Outcome, judge
 from MgImplantSegLib.jobs.agent.slurm_commands import SlurmJob
@@ -20,6 +20,7 @@ from MgImplantSegLib.jobs.agent.slurm_commands import SlurmJob
 SECONDS_BETWEEN_LOOKS = 0.1
 SECONDS_BETWEEN_SIGNS_OF_LIFE = 5.0
 SIGNS_OF_ENDING_TIME = ("SIGUSR1", "SIGUSR2")
+UNIDENTIFIED = "0 - -"
 
 
 class StopReason(str, Enum):
@@ -42,7 +43,7 @@ class Runner:
     def __init__(self, job: JobFolder) -> None:
         self._job = job
         self._description = job.description
-        is_queued = self._description["scheduler"] == "slurm"  # a process may run inside somebody's allocation too
+        is_queued = self._description.scheduler == "slurm"  # a process may run inside somebody's allocation too
         self._slurm = SlurmJob.of_this_process(os.environ) if is_queued else None
         self._signals: list[int] = []
         self._stopped: StopReason | None = None
@@ -54,8 +55,8 @@ class Runner:
     @property
     def is_over(self) -> bool:
         """Whether the job has ended for good; SLURM queues one again that ended by itself while it was preempted."""
-        ended = self._job.read("exit")
-        return ended is not None and not ended["is_provisional"]
+        ended = self._job.ended
+        return ended is not None and not ended.is_provisional
 
     def announce(self) -> None:
         """Become the runner that others see in the job's folder."""
@@ -63,11 +64,11 @@ class Runner:
             if hasattr(signal, name):
                 signal.signal(getattr(signal, name), lambda number, _frame: self._signals.append(number))
         processes.adopt_orphans()
-        ended = self._job.read("exit")
-        if ended is not None and ended["is_provisional"]:
+        ended = self._job.ended
+        if ended is not None and ended.is_provisional:
             self._job.prepare_next_attempt()
         if self._slurm is not None:
-            self._job.write("slurm", {"job": self._slurm.number})
+            self._job.write("slurm", QueueRecord(self._slurm.number))
         self._first_byte = self._job.events.stat().st_size
         self._sign_of_life()
 
@@ -113,7 +114,7 @@ class Runner:
         if self._stopped is None:
             self._stopped = self._reason_to_stop()
             if self._stopped is not None:
-                self._kill_at = now + self._description["grace_s"]
+                self._kill_at = now + self._description.grace_s
                 if not self._command_was_signalled:
                     self._ask_to_end(child)
         if now > self._kill_at:
@@ -131,7 +132,7 @@ class Runner:
 
     def _ask_to_end(self, child: subprocess.Popen) -> None:
         """The polite signal; on several machines through SLURM, since srun answers SIGTERM by killing everything."""
-        if self._slurm is not None and self._description["nodes"] > 1:
+        if self._slurm is not None and self._description.nodes > 1:
             with suppress(MgImplantSegError):
                 self._slurm.signal_steps("TERM")
         else:
@@ -174,9 +175,9 @@ class Runner:
 
     def _checkpoint_time(self) -> int | None:
         """When the checkpoint, or the newest file of a folder of them, was written; None without one."""
-        if not self._description["checkpoint"]:
+        if not self._description.checkpoint:
             return None
-        path = self._job.results / self._description["checkpoint"]
+        path = self._job.results / self._description.checkpoint
         files = [path] if path.is_file() else path.rglob("*.*")
         return max((file.stat().st_mtime_ns for file in files), default=None)
 
@@ -184,11 +185,7 @@ class Runner:
         self._last_sign = time.monotonic()
         self._job.write(
             "runner",
-            {
-                "process": processes.identity(os.getpid()),
-                "machine": socket.gethostname(),
-                "last_sign": time.time(),
-            },
+            RunnerRecord(processes.identity(os.getpid()) or UNIDENTIFIED, socket.gethostname(), time.time()),
         )
 
     def _record(self, outcome: Outcome) -> None:

@@ -14,6 +14,7 @@ from MgImplantSegLib.jobs.agent.process_scheduler import clean_variables
 
 SECONDS_TO_ANSWER = 30.0
 SECONDS_TO_SUBMIT = 120.0
+LONGEST_SHOWN = 300
 SECONDS_OF_PATIENCE, SECONDS_BETWEEN_TRIES = 120.0, 2.0
 NO_CONTROLLER = (
     "Unable to contact slurm controller",
@@ -95,7 +96,8 @@ class SlurmJob:
             text = _run_patiently(["scontrol", "show", "job", "-o", self.number])
         except MgImplantSegError:
             return {}
-        return dict(re.findall(r"(\w+)=(\S*)", text))
+        lines = (line for line in text.splitlines() if re.match(rf"JobId={self.number}\b", line))
+        return dict(reversed(re.findall(r"(\w+)=(\S*)", next(lines, ""))))  # the first of each counts
 
 
 def run_slurm(command: Sequence[str], seconds: float = SECONDS_TO_ANSWER, cwd: str | None = None) -> str:
@@ -147,7 +149,8 @@ def _run_patiently(command: Sequence[str]) -> str:
 
 
 def _refusal(text: str) -> MgImplantSegError:
-    reason = " ".join(re.sub(r"(?m)^\w+: (error: )?", "", text).split())[:300]
+    errors = re.findall(r"(?m)^\w+: (?:error|fatal): (.*)$", text)
+    reason = tail(re.sub(r"(?m)^\w+: (error: )?", "", "\n".join(errors) or text))
     if any(words in text for words in NO_CONTROLLER):
         return _controller_down(reason)
     advice = next((advice for words, advice in ADVICE.items() if words.lower() in text.lower()), "")
@@ -159,9 +162,15 @@ def _refusal(text: str) -> MgImplantSegError:
 def partitions() -> list[str]:
     """Names of the cluster's partitions, as far as it answers."""
     try:
-        return sorted(set(run_slurm(["sinfo", "-h", "-o", "%R"]).split()))
+        return sorted(set(re.findall(r"(?m)^\|(\S+)\|\s*$", run_slurm(["sinfo", "-h", "-o", "|%R|"]))))
     except MgImplantSegError:
         return []
+
+
+def tail(text: str) -> str:
+    """The end of what a program printed, in one line, without control characters."""
+    words = " ".join(re.sub(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[^\S\n]|[\x00-\x1f\x7f-\x9f]", " ", text).split())
+    return words if len(words) <= LONGEST_SHOWN else "…" + words[-LONGEST_SHOWN:]
 
 
 def _controller_down(reason: str) -> ControllerDown:

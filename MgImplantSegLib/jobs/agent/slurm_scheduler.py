@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import time
+from contextlib import suppress
 from typing import Any
 
-from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.jobs.agent.job_folder import JobFolder, State
+from MgImplantSegLib.errors import InputError, MgImplantSegError
+from MgImplantSegLib.jobs.agent.job_folder import JobFolder, QueueRecord, State
 from MgImplantSegLib.jobs.agent.outcome import STOPPED, Outcome
-from MgImplantSegLib.jobs.agent.slurm_commands import SECONDS_TO_SUBMIT, ControllerDown, run_slurm
+from MgImplantSegLib.jobs.agent.records import DamagedRecord
+from MgImplantSegLib.jobs.agent.slurm_commands import SECONDS_TO_SUBMIT, ControllerDown, run_slurm, tail
 from MgImplantSegLib.jobs.agent.start_script import runner_words, write_start_script
 
 STATE_OF_SLURM = {
@@ -34,6 +37,10 @@ OPTION_OF_SETTING = {
     "cpus": "--cpus-per-task",
     "time_minutes": "--time",
 }
+NUMBER_LINE = re.compile(r"(?:Submitted batch job )?(?P<job>[0-9]{1,20})(?:;(?P<cluster>[\w.][\w.-]{0,99}))?")
+STATE_LINE = re.compile(r"([0-9]+)\|([A-Z_]+)\|(.*)")
+FOLDER_LINE = re.compile(r"\s*([0-9]+)\|(/.*)")
+FORGOTTEN = ("Invalid job id", "invalid job id")
 SECONDS_SPARE = 20.0
 SECONDS_BEFORE_LIMIT = 60
 NAME_PREFIX = "mgis-"
@@ -55,11 +62,11 @@ class SlurmScheduler:
     def start(self, job: JobFolder) -> None:
         """Queue the job, unless it is queued by a submission whose answer was lost; its number is in ``slurm.json``."""
         script = write_start_script(job, self._settings["setup"])
-        number = _find(job)
-        if number is None:
+        queued = _find(job)
+        if queued is None:
             words = ["sbatch", "--parsable", *self.options(job), str(script), *runner_words(job)]
-            number = run_slurm(words, SECONDS_TO_SUBMIT, str(job.path)).strip().split(";")[0]
-        job.write("slurm", {"job": number})
+            queued = _submitted(job, run_slurm(words, SECONDS_TO_SUBMIT, str(job.path)))
+        job.write("slurm", queued)
 
     def options(self, job: JobFolder) -> list[str]:
         """The options of sbatch for this job."""
@@ -84,31 +91,33 @@ class SlurmScheduler:
 
     def look(self, job: JobFolder) -> Outcome:
         """State from the job's folder; where that is silent or not final, from squeue."""
-        ended = job.read("exit")
-        if ended is not None and not ended["is_provisional"]:
-            return _outcome(ended)
+        ended = job.ended
+        if ended is not None and not ended.is_provisional:
+            return Outcome.recorded(ended)
         try:
             word, reason = self._ask(job)
-        except ControllerDown as error:
-            seen = State.RUNNING if job.read("runner") else State.PENDING
+        except DamagedRecord:
+            raise
+        except (ControllerDown, InputError) as error:
+            seen = State.RUNNING if job.runner else State.PENDING
             return Outcome(seen, f"{error.message} This is what was last known.", error.remedy)
-        ended = job.read("exit")
-        if ended is not None and (not ended["is_provisional"] or STATE_OF_SLURM.get(word, State.LOST).is_final):
-            return _outcome(ended)
+        ended = job.ended
+        if ended is not None and (not ended.is_provisional or STATE_OF_SLURM.get(word, State.LOST).is_final):
+            return Outcome.recorded(ended)
         return self._silent(job, word, reason)
 
     def stop(self, job: JobFolder) -> None:
         """Ask a running job to stop, take a waiting one out of the queue; scancel ends what does not stop in time."""
         job.ask_to_stop()
-        deadline = time.monotonic() + job.description["grace_s"] + SECONDS_SPARE
+        deadline = time.monotonic() + job.description.grace_s + SECONDS_SPARE
         while self.look(job).state is State.RUNNING and time.monotonic() < deadline:
             time.sleep(0.5)
-        number = self._number(job)
-        if number is not None and not self._is_over(job):
-            run_slurm(["scancel", number])
+        queued = self._queued(job)
+        if queued is not None and not self._is_over(job):
+            run_slurm(["scancel", *_cluster(queued), queued.job])
             self._wait_until_over(job)
-        ended = job.read("exit")
-        if ended is None or ended["is_provisional"]:
+        ended = job.ended
+        if ended is None or ended.is_provisional:
             job.write("exit", STOPPED.ended_now())
 
     @property
@@ -121,30 +130,38 @@ class SlurmScheduler:
         return STATE_OF_SLURM.get(self._ask(job)[0], State.LOST).is_final
 
     def _wait_until_over(self, job: JobFolder) -> None:
-        deadline = time.monotonic() + 2 * SECONDS_SPARE + job.description["grace_s"]
+        deadline = time.monotonic() + 2 * SECONDS_SPARE + job.description.grace_s
         while not self._is_over(job) and time.monotonic() < deadline:
             time.sleep(0.5)
 
-    def _number(self, job: JobFolder) -> str | None:
+    def _queued(self, job: JobFolder) -> QueueRecord | None:
         """The cluster's number of the job; looked for where the submitter died before writing it down."""
-        known = job.read("slurm")
-        return known["job"] if known is not None else _find(job, "-t", "all")
+        known = job.read("slurm", QueueRecord)
+        return known if known is not None else _find(job, "-t", "all")
 
     def _ask(self, job: JobFolder) -> tuple[str, str]:
         """The cluster's word for the job's state, and its reason; empty if it does not know the job."""
-        number = self._number(job)
-        if number is None:
+        queued = self._queued(job)
+        if queued is None:
             return "", ""
         try:
-            answer = run_slurm(["squeue", "-h", "-t", "all", "-j", number, "-o", "%T|%r"]).strip()
-        except InputError:  # squeue's way to say that the job has left its memory
-            return "", ""
-        word, _, reason = answer.splitlines()[-1].partition("|") if answer else ("", "", "")
-        return word, reason
+            answer = run_slurm(["squeue", *_cluster(queued), "-h", "-t", "all", "-j", queued.job, "-o", "%i|%T|%r"])
+        except InputError as error:
+            if any(words in error.message for words in FORGOTTEN):
+                return "", ""
+            raise
+        found = [match for line in answer.splitlines() if (match := STATE_LINE.fullmatch(line.strip()))]
+        return next(
+            ((word, reason) for number, word, reason in map(re.Match.groups, found) if number == queued.job), ("", "")
+        )
 
     def _silent(self, job: JobFolder, word: str, reason: str) -> Outcome:
         """State by the cluster's word alone."""
-        if not word and job.read("slurm") is None and time.time() - job.path.stat().st_mtime < SECONDS_TO_SUBMIT:
+        if (
+            not word
+            and job.read("slurm", QueueRecord) is None
+            and time.time() - job.path.stat().st_mtime < SECONDS_TO_SUBMIT
+        ):
             return Outcome(State.PENDING)
         state = STATE_OF_SLURM.get(word, State.LOST)
         if state is State.PENDING:
@@ -158,14 +175,39 @@ class SlurmScheduler:
         return Outcome(state, REASON_OF_SLURM.get(word, f"SLURM says: {word.lower()}."), "Go on with: jobs resume")
 
 
-def _find(job: JobFolder, *options: str) -> str | None:
+def _submitted(job: JobFolder, text: str) -> QueueRecord:
+    """The job's number among what sbatch printed; plug-ins and wrappers of a site print lines of their own.
+
+    Raises
+    ------
+    InputError
+        If none of the lines can be it, or several can and the queue does not know the job.
+    """
+    matches = [match for line in text.splitlines() if (match := NUMBER_LINE.fullmatch(line.strip()))]
+    found = {QueueRecord(match["job"], match["cluster"] or "") for match in matches}
+    likely = {record for record in found if record.cluster} or found
+    if len(likely) == 1:
+        return likely.pop()
+    queued = _find(job, "-t", "all")
+    if queued is not None:
+        return next((record for record in found if record.job == queued.job), queued)
+    with suppress(MgImplantSegError):
+        run_slurm(["scancel", f"--name={NAME_PREFIX}{job.path.name}"])
+    raise InputError(
+        f"Expected a job's number from sbatch, got: {tail(text) or 'nothing'}.",
+        "Ask your cluster what adds lines to: sbatch --parsable",
+    )
+
+
+def _find(job: JobFolder, *options: str) -> QueueRecord | None:
     """The number of the job in the queue, by its name and folder; those of earlier attempts do not count."""
     text = run_slurm(["squeue", "-h", *options, "-n", NAME_PREFIX + job.path.name, "-o", "%i|%Z"])
-    pairs = [line.partition("|")[::2] for line in text.splitlines()]
+    pairs = [match.groups() for line in text.splitlines() if (match := FOLDER_LINE.fullmatch(line))]
     earlier = job.earlier_slurm_numbers()
     found = [number for number, folder in pairs if folder == str(job.path) and number not in earlier]
-    return found[-1] if found else None
+    return QueueRecord(found[-1]) if found else None
 
 
-def _outcome(ended: dict[str, Any]) -> Outcome:
-    return Outcome(State(ended["state"]), ended["reason"], ended["remedy"])
+def _cluster(queued: QueueRecord) -> list[str]:
+    """The option that names the cluster of a job, where sbatch named it."""
+    return [f"--clusters={queued.cluster}"] if queued.cluster else []

@@ -28,4 +28,4 @@ def write_start_script(job: JobFolder, setup: Sequence[str]) -> Path:
 def runner_words(job: JobFolder) -> list[str]:
     """The words that start the job's runner, from the engine sent along."""
     description = job.description
-    return [description["python"], str(Path(description["engine"]) / START_RUNNER), str(job.path)]
+    return [description.python, str(Path(description.engine) / START_RUNNER), str(job.path)]

@@ -1,0 +1,59 @@
+"""What is said of a job: its state with reason and remedy, also where its records cannot be read."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from typing import Any
+
+from MgImplantSegLib.errors import MgImplantSegError
+from MgImplantSegLib.jobs.agent.job_folder import JobFolder, QueueRecord, State
+from MgImplantSegLib.jobs.agent.records import END_OF_TIME, DamagedRecord
+from MgImplantSegLib.jobs.agent.schedulers import Scheduler
+
+
+def known_status(folder: JobFolder, scheduler: Scheduler) -> dict[str, Any]:
+    """The status of a job whose records can be read.
+
+    Raises
+    ------
+    MgImplantSegError
+        If one cannot be read.
+    """
+    description, outcome = folder.description, scheduler.look(folder)
+    ended, queued = folder.ended, folder.read("slurm", QueueRecord)
+    return {
+        "job": folder.path.name,
+        "name": description.name,
+        "state": outcome.state.value,
+        "reason": outcome.reason,
+        "remedy": outcome.remedy,
+        "created": description.created,
+        "ended": ended.ended if ended and outcome.state.is_final else None,
+        "slurm_job": queued.job if queued else None,
+        "folder": str(folder.path),
+        "command": description.shown,
+        "submitted_as": description.environment,
+        "submission": description.submission,
+    }
+
+
+def unreadable_status(folder: JobFolder, error: MgImplantSegError) -> dict[str, Any]:
+    """The status of a job whose records cannot be read: damaged, or of a version or scheduler not known here."""
+    created = time.time()
+    with suppress(OSError):
+        created = folder.path.lstat().st_mtime
+    return {
+        "job": folder.path.name,
+        "name": folder.path.name,
+        "state": (State.DAMAGED if isinstance(error, DamagedRecord) else State.UNKNOWN).value,
+        "reason": error.message,
+        "remedy": error.remedy,
+        "created": min(max(0.0, created), END_OF_TIME),
+        "ended": None,
+        "slurm_job": None,
+        "folder": str(folder.path),
+        "command": "",
+        "submitted_as": "",
+        "submission": "",
+    }

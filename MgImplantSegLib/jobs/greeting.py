@@ -1,0 +1,74 @@
+"""What a host prints before the agent answers: skipped if the agent does, told if it never does."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from io import BufferedReader
+
+MARK = re.compile(rb"MGIMPLANTSEG-AGENT 2 (\d+)\.(\d+)(\S*)\r?\n")
+LONGEST_MARK = 100
+MOST_BYTES = 256 << 20
+PART_BYTES = 64 << 10
+KEPT_BYTES = 4096
+LONGEST_SHOWN = 300
+SECONDS_BETWEEN_LOOKS = 0.2
+CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+class Greeting:
+    """Reads a stream up to the agent's mark, in a thread of its own: a host that never gets there blocks nobody.
+
+    Parameters
+    ----------
+    stream : BufferedReader
+        What the host prints. Until `is_over` nobody else may read it or close it.
+    """
+
+    def __init__(self, stream: BufferedReader) -> None:
+        self._stream = stream
+        self._tail = b""
+        self._mark: re.Match[bytes] | None = None
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the mark has come, or will not come any more."""
+        return not self._thread.is_alive()
+
+    @property
+    def python(self) -> tuple[int, int, str] | None:
+        """Version of the Python that answers, with what follows the two numbers; None if there was no answer."""
+        return None if self._mark is None else (int(self._mark[1]), int(self._mark[2]), self._mark[3].decode("ascii"))
+
+    @property
+    def said(self) -> str:
+        """The end of what was printed."""
+        return shown(self._tail.decode("utf-8", "replace"))
+
+    def wait(self, seconds: float) -> None:
+        """Return when it is over, after `seconds` at the latest."""
+        end = time.monotonic() + seconds
+        while not self.is_over and time.monotonic() < end:
+            self._thread.join(SECONDS_BETWEEN_LOOKS)  # Windows hears Ctrl-C only in between
+
+    def _read(self) -> None:
+        left = MOST_BYTES
+        while left > 0 and self._mark is None:
+            try:
+                part = self._stream.read1(PART_BYTES)  # not by lines: a question has no end of line
+            except (OSError, ValueError):
+                return
+            if not part:
+                return
+            left -= len(part)
+            self._mark = MARK.search(self._tail[-LONGEST_MARK:] + part)
+            self._tail = (self._tail + part)[-KEPT_BYTES:]
+
+
+def shown(text: str) -> str:
+    """The end of a text in one line, without control characters."""
+    words = " ".join(CONTROL.sub(" ", text).split())
+    return words if len(words) <= LONGEST_SHOWN else "…" + words[-LONGEST_SHOWN:].lstrip()
