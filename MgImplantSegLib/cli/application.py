@@ -16,7 +16,7 @@ from typing import IO, Any
 import MgImplantSegLib
 from MgImplantSegLib.cli.console import Console
 from MgImplantSegLib.cli.log import log_to_user
-from MgImplantSegLib.cli.parser import Parser
+from MgImplantSegLib.cli.parser import Parser, flag_of
 from MgImplantSegLib.cli.registry import PROGRAM, Command, command, overview
 from MgImplantSegLib.cli.result_paths import require_separate_files
 from MgImplantSegLib.cli.stop_signals import stop_signals
@@ -93,7 +93,7 @@ def _run(chosen: Command, arguments: argparse.Namespace) -> int:
                 _hand_over(chosen, arguments, {**result, **({"warnings": warnings} if warnings else {})}, events)
             return DONE
         except (Cancelled, KeyboardInterrupt, BrokenPipeError):
-            console.line(f"{prefix}: cancelled, nothing was left half-written.")
+            console.line(f"{prefix}: cancelled; no partial files were left.")
             events.emit("cancelled")
             return CANCELLED
         except Exception as error:
@@ -184,17 +184,17 @@ def as_user_error(error: Exception) -> MgImplantSegError | None:
     ):
         return ResourceError(
             f"Expected enough free memory, got: {' '.join(str(error).split())[:200] or 'memory exhausted'}.",
-            "Close other programs, work on a region (--roi), or use a machine with more memory.",
+            "Close other programs, work on a region [[roi]], or use a machine with more memory.",
         )
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return OutputError(f"Expected free disk space, got: {error}.", "Free disk space or choose another disk.")
     if isinstance(error, OSError) and error.filename is not None:
         return InputError(
-            f"Expected to read or write {error.filename}, got: {error.strerror}.", "Check the path and your rights."
+            f"Expected to read or write {error.filename}, got: {error.strerror}.", "Check the path and its permissions."
         )
     return None
 
 
 def _say_error(prefix: str, error: MgImplantSegError) -> None:
-    sys.stderr.write(f"{prefix}: error: {error}\n")
+    sys.stderr.write(f"{prefix}: error: {error.message} {error.advice(flag_of)}".rstrip() + "\n")
     sys.stderr.flush()

@@ -6,7 +6,7 @@ import argparse
 import hashlib
 import json
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,16 +14,19 @@ from MgImplantSegLib.cli.batch_samples import Sample, samples_of
 from MgImplantSegLib.cli.batch_table import DONE, FAILED, WAITING, Row, table_text, write_table
 from MgImplantSegLib.cli.measure_options import (
     add_measure_arguments,
+    measure_declarations,
     measure_options,
     require_measure_files,
     with_field_of_view,
 )
 from MgImplantSegLib.cli.pictures import draw_measures, draw_pictures
-from MgImplantSegLib.cli.segment_options import add_segment_arguments, read_scan, segment_options
+from MgImplantSegLib.cli.segment_options import ScanOptions, add_segment_arguments, read_scan, segment_options
 from MgImplantSegLib.errors import InputError, MgImplantSegError
 from MgImplantSegLib.events import Events, json_ready
 from MgImplantSegLib.files import atomic_folder, output_folder, require_writable_folder
-from MgImplantSegLib.resources import find_model
+from MgImplantSegLib.model_file import read_card
+from MgImplantSegLib.option_kinds import Yes
+from MgImplantSegLib.options import add_options, option, record
 
 if TYPE_CHECKING:
     from MgImplantSegLib.quantification import QuantificationReport
@@ -31,7 +34,15 @@ if TYPE_CHECKING:
 NAME = "batch"
 HELP = "segment and measure all scans of a folder or manifest; resumable"
 RECORD, SEGMENTATION = "sample.json", "segmentation.seg.nrrd"
-NOT_PART_OF_THE_WORK = {"source", "outdir", "events", "json", "debug", "device", "memory_gb", "stop_at_error"}
+
+
+@dataclass(frozen=True)
+class BatchOptions:
+    """What is made of each sample, and when a batch stops."""
+
+    pictures: bool = option("draw view_3d.png and slices.png of each sample", Yes(), False)
+    ranges: bool = option("ranges beside values, from the disagreement of the planes", Yes(), False)
+    stop_at_error: bool = option("stop at the first sample that fails", Yes(), False, changes_result=False)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,9 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "initial, initial_volume_mm3, initial_area_mm2, roi (several with |) as needed",
     )
     parser.add_argument("outdir", type=Path, metavar="OUTDIR", help="folder for the results, one folder a sample")
-    parser.add_argument("--pictures", action="store_true", help="draw view_3d.png and slices.png of each sample")
-    parser.add_argument("--ranges", action="store_true", help="ranges beside values, from the planes' disagreement")
-    parser.add_argument("--stop-at-error", action="store_true", help="stop at the first sample that fails")
+    add_options(parser, BatchOptions)
     add_segment_arguments(parser)
     add_measure_arguments(parser, of_one_scan=False)
 
@@ -116,15 +125,17 @@ def _work(sample: Sample, arguments: argparse.Namespace, folder: Path, events: E
 
 def work_key(sample: Sample, arguments: argparse.Namespace) -> str:
     """Changes with the image, the model and every option that the result depends on."""
-    chosen = {name: str(value) for name, value in vars(arguments).items() if name not in NOT_PART_OF_THE_WORK}
+    options = segment_options(arguments)
+    chosen = record(arguments, BatchOptions, ScanOptions, *measure_declarations())
+    chosen |= record(options.with_defaults_of(read_card(options.model)))
     files = [
         sample.image,
-        find_model(arguments.model),
+        options.model,
         *arguments.roi,
         *filter(None, [arguments.initial, arguments.transform]),
     ]
     states = [_state_of(path) for path in files]
-    text = json.dumps([chosen, states], sort_keys=True)
+    text = json.dumps([{name: str(value) for name, value in chosen.items()}, states], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

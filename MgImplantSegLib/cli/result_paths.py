@@ -6,8 +6,10 @@ import argparse
 import os
 from pathlib import Path
 
-from MgImplantSegLib.cli.parser import output_path
 from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.option_kinds import ResultPath
+
+COMMON_RESULTS = ("json", "events")
 
 
 def require_separate_files(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
@@ -18,18 +20,18 @@ def require_separate_files(parser: argparse.ArgumentParser, arguments: argparse.
     InputError
         If a path of a result is also that of an input or of another result.
     """
-    written = {action.dest: action for action in parser._actions if action.type is output_path}
-    written |= {action.dest: action for action in parser._actions if action.dest in ("json", "events")}
-    taken = {}
+    written, taken = {}, {}
     for name, value in vars(arguments).items():
-        if name not in written:
+        if isinstance(value, ResultPath) or name in COMMON_RESULTS:
+            written[name] = value
+        else:
             paths = value if isinstance(value, (list, tuple)) else [value]
             taken |= {_identity(path): "an input" for path in paths if isinstance(path, Path)}
-    for name, action in written.items():
-        value = getattr(arguments, name)
+    for name, value in written.items():
         if value in (None, "-") or (os.path.exists(value) and not os.path.isfile(value)):
             continue  # a device, or a folder that is told when it is written to
-        shown = action.option_strings[0] if action.option_strings else str(action.metavar)
+        flag = "--" + name.replace("_", "-")
+        shown = flag if flag in parser.format_help() else name.upper()
         if _identity(value) in taken:
             raise InputError(
                 f"Expected a file of its own for {shown}, got {value}, which is {taken[_identity(value)]} too.",

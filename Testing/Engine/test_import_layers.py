@@ -15,7 +15,9 @@ LIBRARY = CHECKOUT / "MgImplantSegLib"
 
 LAYERS = (
     ("errors", "machine", "slabs"),
-    ("events", "files", "resources"),
+    ("choices",),
+    ("option_kinds",),
+    ("events", "files", "options", "resources"),
     ("labels",),
     ("volume", "regions"),
     ("io", "percentiles", "resample", "diagonal_plane", "networks"),
