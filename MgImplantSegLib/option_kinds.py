@@ -212,12 +212,16 @@ class SomeOf(OneOf):
 
     def is_valid(self, value: Any) -> bool:
         """Whether they are keys, one or more."""
-        return isinstance(value, (tuple, list)) and len(value) > 0 and all(entry in self.choices for entry in value)
+        return (
+            isinstance(value, (tuple, list))
+            and len(value) > 0
+            and all(super(SomeOf, self).is_valid(key) for key in value)
+        )
 
     def nearest(self, wrong: Any) -> str:
         """The key nearest to the first that is none."""
-        wrong = self.read(wrong) if isinstance(wrong, str) else wrong
-        return next((nearest(entry, self.choices) for entry in wrong if entry not in self.choices), "")
+        keys = self.read(wrong) if isinstance(wrong, str) else wrong if isinstance(wrong, (tuple, list)) else ()
+        return next((nearest(key, self.choices) for key in keys if not super(SomeOf, self).is_valid(key)), "")
 
     def word(self, value: Any) -> str:
         """The keys, separated by commas."""

@@ -86,6 +86,6 @@ def read_scan(path: Path, arguments: argparse.Namespace) -> Volume:
     if not volume.spacing_is_known:
         raise InputError(
             f"Expected a scan with its voxel size, got {path} with 1 mm or none.",
-            "Give the voxel size in µm with --spacing-um (1000 if it really is 1 mm).",
+            "Set the voxel size in µm [[spacing_um]]; it is 1000 if the voxels really are 1 mm.",
         )
     return volume

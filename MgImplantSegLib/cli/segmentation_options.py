@@ -67,7 +67,7 @@ def read_segmentation(path: str | Path, arguments: argparse.Namespace, scheme: L
     if arguments.spacing_um is None and has_no_voxel_size(label_map.geometry):
         raise InputError(
             f"Expected a segmentation with its voxel size, got {path} with 1 mm or none.",
-            "Give the voxel size in µm with --spacing-um (1000 if it really is 1 mm).",
+            "Set the voxel size in µm [[spacing_um]]; it is 1000 if the voxels really are 1 mm.",
         )
     return label_map
 
