@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
+
+SETTING = re.compile(r" ?\[\[(\w+)\]\]")
+
 
 class MgImplantSegError(Exception):
     """Base of all errors that a user can do something about.
@@ -11,18 +16,34 @@ class MgImplantSegError(Exception):
     message : str
         What was expected and what came, in one line.
     remedy : str
-        What to do about it, in one line; may be empty.
+        What to do about it, in one line; may be empty. ``[[spacing_um]]`` behind a word stands for the place where the
+        user sets that option; each way to use the engine fills it in by `advice`, and `remedy` is without it.
     """
 
     kind = "error"
 
     def __init__(self, message: str, remedy: str = "") -> None:
         self.message = " ".join(str(message).split())
-        self.remedy = " ".join(str(remedy).split())
+        self._template = " ".join(str(remedy).split())
+        self.remedy = worded(self._template)
         super().__init__(f"{self.message} {self.remedy}".strip())
 
     def __reduce__(self):
-        return type(self), (self.message, self.remedy)
+        return type(self), (self.message, self._template)
+
+    @property
+    def template(self) -> str:
+        """The remedy with ``[[option]]`` where the place of an option belongs."""
+        return self._template
+
+    def advice(self, place_of: Callable[[str], str]) -> str:
+        """The remedy with the place of each option that it speaks of, for example its flag, in brackets."""
+        return worded(self._template, place_of)
+
+
+def worded(template: str, place_of: Callable[[str], str] = lambda option: "") -> str:
+    """A text with the place of an option in brackets for each ``[[option]]``; nothing where it has no place."""
+    return SETTING.sub(lambda match: f" ({place})" if (place := place_of(match[1])) else "", template)
 
 
 class InputError(MgImplantSegError):

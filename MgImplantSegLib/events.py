@@ -61,7 +61,7 @@ class Events:
 
     def error(self, error: MgImplantSegError) -> None:
         """The work has failed; says why and what to do."""
-        self.emit("error", kind=error.kind, message=error.message, remedy=error.remedy)
+        self.emit("error", kind=error.kind, message=error.message, remedy=error.remedy, template=error.template)
 
     def check_cancelled(self) -> None:
         """Raise `Cancelled` if the user has asked to stop."""

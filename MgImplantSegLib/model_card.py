@@ -12,6 +12,8 @@ from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.events import json_ready
 from MgImplantSegLib.labels import LabelScheme
 from MgImplantSegLib.networks import network_spec
+from MgImplantSegLib.option_kinds import OneOf
+from MgImplantSegLib.options import option, require_valid
 from MgImplantSegLib.planes import PLANE_SETS
 from MgImplantSegLib.preprocess import Preprocessing
 
@@ -55,9 +57,9 @@ class ModelCard:
     preprocessing: Preprocessing
     label_scheme: LabelScheme = field(default_factory=LabelScheme)
     training_planes: tuple[str, ...] = ("rc", "cp", "pr")
-    default_planes: str = "3"
-    default_fusion: str = "soft"
-    default_postprocessing: str = "none"
+    default_planes: str = option("", OneOf(PLANE_SETS), "3")
+    default_fusion: str = option("", OneOf("MgImplantSegLib.inference.fusion:FUSIONS"), "soft")
+    default_postprocessing: str = option("", OneOf("MgImplantSegLib.inference.postprocess:POSTPROCESSING"), "none")
     metrics: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     weights_dtype: str = "float32"
@@ -72,8 +74,7 @@ class ModelCard:
         self._check_types()
         if self.format_version != FORMAT_VERSION:
             raise InputError(f"Expected format version {FORMAT_VERSION}, got {self.format_version!r}.")
-        if self.default_planes not in PLANE_SETS:
-            raise InputError(f"Expected default planes of {', '.join(PLANE_SETS)}, got {self.default_planes!r}.")
+        require_valid(self)
         if self.weights_dtype not in WEIGHT_DTYPES:
             raise InputError(f"Expected a weights_dtype of {', '.join(WEIGHT_DTYPES)}, got {self.weights_dtype!r}.")
         classes = network_spec(self.network).classes

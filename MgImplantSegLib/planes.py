@@ -23,7 +23,9 @@ from typing import Protocol
 
 import numpy as np
 
+from MgImplantSegLib.choices import Registry
 from MgImplantSegLib.diagonal_plane import DiagonalPlane, Place, Shape
+from MgImplantSegLib.errors import InputError
 
 AXIS_NAMES = "prc"
 
@@ -119,11 +121,43 @@ DIAGONALS = (
     DiagonalPlane("rc@c45", rotation_axis=2, sign=-1),
     DiagonalPlane("cp@c45", rotation_axis=2, sign=+1),
 )
-PLANE_SETS: dict[str, tuple[SlicingPlane, ...]] = {
-    "1": (RC,),
-    "3": (RC, CP, PR),
-    "9": (RC, CP, PR, *DIAGONALS),
-    "rc": (RC,),
-    "cp": (CP,),
-    "pr": (PR,),
-}
+
+
+class PlaneSet(tuple[SlicingPlane, ...]):
+    """Slicing planes that are used together, with a name and a definition."""
+
+    name: str
+    definition: str
+
+    def __new__(cls, name: str, definition: str, planes: Sequence[SlicingPlane]) -> PlaneSet:
+        """The planes in this order."""
+        made = super().__new__(cls, planes)
+        made.name, made.definition = name, definition
+        return made
+
+
+PLANE_SETS: Registry[PlaneSet] = Registry(
+    "a plane set",
+    {
+        "1": PlaneSet("1 plane (preview)", "slices along the first axis only", (RC,)),
+        "3": PlaneSet("3 planes", "slices along each axis", (RC, CP, PR)),
+        "9": PlaneSet("9 planes (best)", "slices along each axis and the six diagonals", (RC, CP, PR, *DIAGONALS)),
+        "rc": PlaneSet("rc: slices along the first axis", "the slices of the scan", (RC,)),
+        "cp": PlaneSet("cp: slices along the second axis", "slices that hold the first axis and the third", (CP,)),
+        "pr": PlaneSet("pr: slices along the third axis", "slices that hold the first axis and the second", (PR,)),
+    },
+)
+
+
+def plane_set(planes: str | Sequence[SlicingPlane]) -> tuple[SlicingPlane, ...]:
+    """The planes of a key of `PLANE_SETS`, or the planes themselves.
+
+    Raises
+    ------
+    InputError
+        If the key is unknown or there is no plane.
+    """
+    planes = PLANE_SETS.find(planes) if isinstance(planes, str) else tuple(planes)
+    if not planes:
+        raise InputError("Expected at least one slicing plane, got none.")
+    return planes

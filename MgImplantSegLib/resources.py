@@ -54,5 +54,5 @@ def find_model(name_or_path: str | Path | None = None) -> Path:
     guess = f" Did you mean {near[0]}?" if near else ""
     raise InputError(
         f"Expected a model file or one of the bundled models ({', '.join(bundled) or 'none here'}), got {wanted!r}.",
-        f"Give the path of a {MODEL_SUFFIX} file with --model.{guess}",
+        f"Give the path of a {MODEL_SUFFIX} file [[model]].{guess}",
     )

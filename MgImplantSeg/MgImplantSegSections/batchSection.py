@@ -8,6 +8,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from MgImplantSegLib.errors import MgImplantSegError
+from MgImplantSegLib.options import words
 from MgImplantSegSections import pythons
 from MgImplantSegSections.measureWork import knownWords
 from MgImplantSegSections.workbench import ProgressView, errorText, setEnabled
@@ -68,19 +69,11 @@ class BatchSection:
 
     def arguments(self):
         """Words of the engine's command line."""
-        chosen = self.workbench.parameters
         return [
             "batch",
             self.ui.batchFolderEdit.currentPath,
             self.ui.batchOutputEdit.currentPath,
-            "--model",
-            str(self._models.path()),
-            "--planes",
-            chosen.planes.value,
-            "--fusion",
-            chosen.fusion.value,
-            "--device",
-            self._segmentation.device(),
+            *words(self._segmentation.options()),
             *knownWords(self._measurements.request()),
         ]
 

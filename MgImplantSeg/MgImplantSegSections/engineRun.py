@@ -110,7 +110,8 @@ def _outcome(process, result, failure, token):
         return {key: value for key, value in result.items() if key not in ("event", "version", "time")}
     log = process.logPath.read_text("utf-8", errors="replace")[-LOG_TAIL_CHARACTERS:]
     if failure is not None:
-        raise EngineError(failure.get("message", ""), failure.get("remedy", ""), failure.get("kind", "error"), log)
+        remedy = failure.get("template") or failure.get("remedy", "")
+        raise EngineError(failure.get("message", ""), remedy, failure.get("kind", "error"), log)
     raise EngineError(
         _("Expected the engine to end with a result, got exit code {code}.").format(code=code),
         _("The log below says more; please report it if it does not help."),

@@ -6,6 +6,8 @@ import slicer
 from slicer.i18n import tr as _
 
 from MgImplantSegLib.errors import DependencyError, InputError, MgImplantSegError
+from MgImplantSegLib.inference.options import SegmentOptions
+from MgImplantSegLib.quantification.options import QuantifyOptions
 from MgImplantSegLib.resources import find_model
 from MgImplantSegLib.scene.plots import add_chart
 from MgImplantSegSections import display3D, layouts, pythons, sampleData
@@ -25,17 +27,27 @@ class LogicCalls:
     """Mixed into `MgImplantSegLogic`. Calls that wait keep the application alive meanwhile."""
 
     def segment(
-        self, volumeNode, modelPath=None, planes="9", fusion="soft", device="auto", environment=None, roiNode=None
+        self,
+        volumeNode,
+        modelPath=None,
+        planes="9",
+        fusion="soft",
+        device="auto",
+        environment=None,
+        roiNode=None,
+        **further,
     ):
         """Segment a volume and wait; returns the new segmentation node.
 
-        :param modelPath: a model file, or the name of a bundled model; the default model without it.
+        :param modelPath: a model file, or the name of a bundled model (default: the default model).
         :param planes: key of the engine's plane sets, ``"1"``, ``"3"``, ``"9"``, ``"rc"``, ``"cp"`` or ``"pr"``.
-        :param environment: name of an environment of section 8; Slicer's own Python without it.
+        :param environment: name of an environment of section 8 (default: Slicer's own Python).
+        :param further: other fields of the engine's `SegmentOptions`: ``precision``, ``postprocessing``, ``memory_gb``.
         :raises InputError, EngineError: with what was expected, what came and what to do.
         """
         self.requirePackages(environment)
-        request = SegmentRequest(find_model(modelPath), planes, fusion, device, roiNode)
+        options = SegmentOptions(find_model(modelPath), planes, fusion, device, **further)
+        request = SegmentRequest(options, roiNode)
         return _wait(self.segmentSteps(volumeNode, request, environment, CancelToken()))
 
     def quantify(
@@ -47,20 +59,21 @@ class LogicCalls:
         days=None,
         roiNodes=(),
         distanceMm=0.5,
+        **further,
     ):
         """Measure a segmentation and wait; returns the table node and the list of measures.
 
         :param initialNode: segmentation (or closed surface model) of the screw before implantation.
+        :param further: other fields of the engine's `QuantifyOptions`, for example ``contact`` or ``measures``.
         """
         isModel = initialNode is not None and initialNode.IsA("vtkMRMLModelNode")
         request = QuantifyRequest(
+            QuantifyOptions(time_days=days, distance_mm=distanceMm, **further),
             None if isModel else initialNode,
             initialNode if isModel else None,
             initialVolumeMm3,
             initialAreaMm2,
-            days,
             tuple(roiNodes),
-            distanceMm,
         )
         tableNode, report = _wait(self.quantifySteps(segmentationNode, request, CancelToken()))
         return tableNode, list(report.measures)

@@ -3,13 +3,14 @@
 import functools
 import json
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from slicer.i18n import tr as _
 
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.labels import Role
+from MgImplantSegLib.options import words
 from MgImplantSegLib.quantification.options import QuantifyOptions
 from MgImplantSegLib.quantification.results import Measure, QuantificationReport, Series
 from MgImplantSegLib.regions import write_roi_markups
@@ -32,22 +33,17 @@ STATE_COLUMN, CURRENT, STALE = "State", "current", "stale"
 class QuantifyRequest:
     """How to measure; what is None or empty is not known.
 
+    :param options: the engine's `QuantifyOptions`, screw and regions apart.
     :param initialNode: segmentation of the screw before implantation.
     :param initialModelNode: closed surface of it, in place of a segmentation.
     """
 
+    options: QuantifyOptions = field(default_factory=QuantifyOptions)
     initialNode: Any = None
     initialModelNode: Any = None
     initialVolumeMm3: float | None = None
     initialAreaMm2: float | None = None
-    days: float | None = None
     roiNodes: tuple = ()
-    distanceMm: float = QuantifyOptions.distance_mm
-    surface: str = QuantifyOptions.surface
-    rateForm: str = QuantifyOptions.rate_form
-    contact: str = QuantifyOptions.contact
-    closeCracksMm: float = 0.0
-    allMeasures: bool = False
 
     def boxes(self):
         """The ROI boxes in the world, in LPS."""
@@ -134,31 +130,20 @@ def measureArguments(request, folder):
     if request.initialModelNode is not None:
         volume, area = _volumeAndArea(request.initialModelNode)
         request = replace(request, initialVolumeMm3=volume, initialAreaMm2=area)
-    words = knownWords(request)
+    found = knownWords(request)
     if request.roiNodes:
         write_roi_markups(request.boxes(), folder / "rois.mrk.json")
-        words += ["--roi", folder / "rois.mrk.json"]
-    return words
+        found += ["--roi", folder / "rois.mrk.json"]
+    return found
 
 
 def knownWords(request):
     """Words of the command line for what is typed and how to measure: all that holds for any scan."""
-    words = ["--distance-mm", f"{request.distanceMm:.10g}", *methodWords(request)]
-    typed = {
-        "--days": request.days,
-        "--initial-volume-mm3": request.initialVolumeMm3,
-        "--initial-area-mm2": request.initialAreaMm2,
-    }
+    found = words(request.options)
+    typed = {"--initial-volume-mm3": request.initialVolumeMm3, "--initial-area-mm2": request.initialAreaMm2}
     for option, value in typed.items():
-        words += [] if value is None else [option, f"{value:.10g}"]
-    return words
-
-
-def methodWords(request):
-    """Words of the command line that say how to measure."""
-    words = ["--surface", request.surface, "--rate-form", request.rateForm, "--contact", request.contact]
-    words += ["--close-cracks-mm", f"{request.closeCracksMm:.10g}"] if request.closeCracksMm else []
-    return [*words, "--measures", "all"] if request.allMeasures else words
+        found += [] if value is None else [option, f"{value:.10g}"]
+    return found
 
 
 def _volumeAndArea(modelNode):

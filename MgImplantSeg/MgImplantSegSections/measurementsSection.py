@@ -5,9 +5,11 @@ import slicer
 from slicer.i18n import tr as _
 
 from MgImplantSegLib.errors import MgImplantSegError
+from MgImplantSegLib.quantification import MEASURES, QuantifyOptions
 from MgImplantSegLib.scene.tables import save_table
 from MgImplantSegSections import staleness
 from MgImplantSegSections.backgroundTask import weakly
+from MgImplantSegSections.engineOptions import optionsFrom
 from MgImplantSegSections.measuresTable import arrangeColumns, tableText, undefinedTexts
 from MgImplantSegSections.measureWork import QuantifyRequest
 from MgImplantSegSections.parameters import InitialKind, roiNodes, shownNodes
@@ -48,18 +50,12 @@ class MeasurementsSection:
         chosen, kind = self.workbench.parameters, self.workbench.parameters.initialKind
         typed = kind == InitialKind("typed")
         return QuantifyRequest(
-            chosen.initialSegmentation if kind == InitialKind("segmentation") else None,
-            chosen.initialModel if kind == InitialKind("model") else None,
-            (chosen.initialVolumeMm3 or None) if typed else None,
-            (chosen.initialAreaMm2 or None) if typed else None,
-            chosen.days or None,
-            tuple(roiNodes(chosen)),
-            chosen.distanceMm,
-            chosen.surfaceArea.value,
-            chosen.rateForm.value,
-            chosen.contactMethod.value,
-            chosen.closeCracksMm,
-            chosen.allMeasures,
+            optionsFrom(chosen, QuantifyOptions, measures=tuple(MEASURES) if chosen.allMeasures else None),
+            initialNode=chosen.initialSegmentation if kind == InitialKind("segmentation") else None,
+            initialModelNode=chosen.initialModel if kind == InitialKind("model") else None,
+            initialVolumeMm3=(chosen.initialVolumeMm3 or None) if typed else None,
+            initialAreaMm2=(chosen.initialAreaMm2 or None) if typed else None,
+            roiNodes=tuple(roiNodes(chosen)),
         )
 
     def isRunning(self):

@@ -8,6 +8,7 @@ from MgImplantSegSections.batchSection import BatchSection
 from MgImplantSegSections.classMapping import ClassMapping
 from MgImplantSegSections.compareSection import CompareSection
 from MgImplantSegSections.display3DSection import Display3DSection
+from MgImplantSegSections.engineOptions import describeOptions
 from MgImplantSegSections.environmentsSection import EnvironmentsSection
 from MgImplantSegSections.inputSection import InputSection
 from MgImplantSegSections.measurementsSection import MeasurementsSection
@@ -30,6 +31,7 @@ class Panel:
 
     def __init__(self, widgets, logic):
         self.workbench = workbench = Workbench(namedWidgets(widgets), logic)
+        describeOptions(vars(workbench.ui).values())
         self._observations = Observations()
         self.models = ModelSection(workbench)
         self.input = InputSection(workbench, self.models)

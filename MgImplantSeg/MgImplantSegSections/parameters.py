@@ -1,9 +1,9 @@
-"""The choices that are saved with the scene, and the texts of their combo boxes.
+"""The choices that are saved with the scene.
 
-What belongs to this computer (device, environment, model folder) is in QSettings instead, see `settings.py`.
+Options of the engine come from its declarations (`engineOptions.py`); a widget is bound to one by its name.
+What belongs to this computer (device, memory, environment, model folder) is in QSettings instead, see `settings.py`.
 """
 
-from enum import Enum
 from typing import Annotated
 
 import slicer
@@ -17,88 +17,35 @@ from slicer import (
 from slicer.i18n import tr as _
 from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 
-from MgImplantSegLib.planes import PLANE_SETS
-from MgImplantSegLib.quantification.contact_methods import CONTACT_METHODS
-from MgImplantSegLib.quantification.degradation import RATE_FORMS
+from MgImplantSegLib.inference.options import SegmentOptions
 from MgImplantSegLib.quantification.options import QuantifyOptions
-from MgImplantSegLib.quantification.surface import SURFACE_METHODS
-from MgImplantSegLib.scene.closed_surfaces import SurfaceMethod
+from MgImplantSegSections.engineOptions import choice, withOptions
 
 ROI_REFERENCE = "roi"
 Opacity = Annotated[float, WithinRange(0, 1)]
 
-
-class LabelledChoice(Enum):
-    """A choice whose members carry the engine's value and have a text for people."""
-
-    def label(self):
-        """The text in the combo box."""
-        return TEXT_OF_CHOICE.get((type(self).__name__, self.value), str(self.value))
-
-
-def fusionNames():
-    """The keys of the engine's fusion rules; their file needs NumPy only."""
-    from MgImplantSegLib.inference.fusion import FUSIONS
-
-    return tuple(FUSIONS)
-
-
-TEXT_OF_CHOICE = {
-    ("Planes", "1"): _("1 plane (preview)"),
-    ("Planes", "3"): _("3 planes"),
-    ("Planes", "9"): _("9 planes (best)"),
-    ("Planes", "rc"): _("rc: slices along the first axis"),
-    ("Planes", "cp"): _("cp: slices along the second axis"),
-    ("Planes", "pr"): _("pr: slices along the third axis"),
-    ("Fusion", "soft"): _("Soft voting"),
-    ("Fusion", "majority"): _("Majority voting"),
-    ("SurfaceArea", "smoothed-mesh"): _("Smoothed mesh"),
-    ("SurfaceArea", "crofton"): _("Crofton"),
-    ("SurfaceArea", "voxel-faces"): _("Voxel faces"),
-    ("SurfaceArea", "raw-mesh"): _("Raw mesh"),
-    ("RateForm", "initial-area"): _("Initial area"),
-    ("RateForm", "mean-area"): _("Mean of initial and residual area"),
-    ("ContactMethod", "faces"): _("Voxel faces (6 neighbours)"),
-    ("ContactMethod", "mesh"): _("Smoothed mesh"),
-    ("ContactMethod", "18-neighbours"): _("18 neighbours"),
-    ("ContactMethod", "26-neighbours"): _("26 neighbours"),
-    ("ContactMethod", "crofton"): _("Crofton"),
-    ("ContactMethod", "distance"): _("Bone within a distance"),
-    ("InitialKind", "none"): _("Not known"),
-    ("InitialKind", "segmentation"): _("Segmentation"),
-    ("InitialKind", "model"): _("Surface model"),
-    ("InitialKind", "typed"): _("Typed volume and area"),
-    ("SurfaceKind", "0"): _("Flying edges"),
-    ("SurfaceKind", "1"): _("Surface nets (faster)"),
-    ("SurfaceColor", "plain"): _("By class"),
-    ("SurfaceColor", "contact"): _("Contact with bone"),
-    ("SurfaceColor", "depth"): _("Depth of degradation"),
-}
-
-
-def choice(name, values):
-    """An enumeration of the engine's keys, in their order."""
-    return LabelledChoice(name, {f"choice_{value}".replace("-", "_"): value for value in values})
-
-
-Planes = choice("Planes", ("3", *(name for name in PLANE_SETS if name != "3")))
-Fusion = choice("Fusion", fusionNames())
-SurfaceArea = choice("SurfaceArea", SURFACE_METHODS)
-RateForm = choice("RateForm", RATE_FORMS)
-ContactMethod = choice("ContactMethod", CONTACT_METHODS)
-InitialKind = choice("InitialKind", ("none", "segmentation", "model", "typed"))
-SurfaceKind = choice("SurfaceKind", tuple(method.value for method in SurfaceMethod))
-SurfaceColor = choice("SurfaceColor", ("plain", "contact", "depth"))
+InitialKind = choice(
+    "InitialKind",
+    {
+        "none": _("Not known"),
+        "segmentation": _("Segmentation"),
+        "model": _("Surface model"),
+        "typed": _("Typed volume and area"),
+    },
+)
+SurfaceKind = choice("SurfaceKind", {"0": _("Flying edges"), "1": _("Surface nets (faster)")})
+SurfaceColor = choice(
+    "SurfaceColor", {"plain": _("By class"), "contact": _("Contact with bone"), "depth": _("Depth of degradation")}
+)
 
 
 @parameterNodeWrapper
+@withOptions(SegmentOptions, QuantifyOptions)
 class MgImplantSegParameterNode:
     """All choices of the panel; see the tooltips of the .ui files for what each means."""
 
     inputVolume: vtkMRMLScalarVolumeNode
     limitRoi: vtkMRMLMarkupsROINode
-    planes: Planes
-    fusion: Fusion
     outputSegmentation: vtkMRMLSegmentationNode
 
     boneOpacity: Opacity = 0.25
@@ -115,12 +62,6 @@ class MgImplantSegParameterNode:
     initialModel: vtkMRMLModelNode
     initialVolumeMm3: Annotated[float, WithinRange(0, 1e6)] = 0.0
     initialAreaMm2: Annotated[float, WithinRange(0, 1e6)] = 0.0
-    days: Annotated[float, WithinRange(0, 36500)] = 0.0
-    distanceMm: Annotated[float, WithinRange(0.001, 100)] = QuantifyOptions.distance_mm
-    surfaceArea: SurfaceArea
-    rateForm: RateForm
-    contactMethod: ContactMethod
-    closeCracksMm: Annotated[float, WithinRange(0, 1)] = 0.0
     allMeasures: bool = False
     autoCompute: bool = False
     measuresTable: vtkMRMLTableNode

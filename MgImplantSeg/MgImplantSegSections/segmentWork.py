@@ -10,6 +10,8 @@ from slicer.i18n import tr as _
 
 import MgImplantSegLib
 from MgImplantSegLib.errors import Cancelled, InputError
+from MgImplantSegLib.inference.options import SegmentOptions
+from MgImplantSegLib.options import values_of, words
 from MgImplantSegLib.preprocess import SMALLEST_EDGE_VOXELS
 from MgImplantSegLib.regions import write_roi_markups
 from MgImplantSegLib.scene.markups import box_of_roi_node
@@ -29,17 +31,14 @@ SECONDS_TO_STOP_ELSEWHERE = 60.0  # a host or cluster has to be asked, which tak
 class SegmentRequest:
     """How to segment.
 
-    :param modelPath: the model file.
+    :param options: the engine's `SegmentOptions`, the region apart.
     :param roiNode: only what lies in this ROI is segmented.
     :param rows: first and last index along the array's first axis, for a preview; None for all.
     :param outputNode: a segmentation that gets the result; None makes a new one.
     :param farEnvironment: name of a host or cluster that does the work; the files go there and come back.
     """
 
-    modelPath: Path
-    planes: str = "9"
-    fusion: str = "soft"
-    device: str = "auto"
+    options: SegmentOptions
     roiNode: Any = None
     rows: tuple | None = None
     outputNode: Any = None
@@ -101,19 +100,7 @@ def _wantedRows(volumeNode, rows):
 
 
 def _arguments(request, geometry, folder):
-    arguments = [
-        "segment",
-        folder / "image.mha",
-        folder / "result.nrrd",
-        "--model",
-        request.modelPath,
-        "--planes",
-        request.planes,
-        "--fusion",
-        request.fusion,
-        "--device",
-        request.device,
-    ]
+    arguments = ["segment", folder / "image.mha", folder / "result.nrrd", *words(request.options)]
     if all(abs(spacing - 1) < 1e-6 for spacing in geometry.spacing_zyx_mm):
         arguments += ["--spacing-um", "1000"]  # the user has seen the warning about it
     if request.farEnvironment:
@@ -125,13 +112,15 @@ def _arguments(request, geometry, folder):
 
 
 def _provenance(volumeNode, request, result):
-    options = {"planes": request.planes, "fusion": request.fusion, "device": request.device}
+    ran = result.get("provenance", {})
+    options = {entry.name: ran.get(entry.name, value) for entry, value in values_of(request.options)}
+    options["model"] = request.options.model
     return {
-        **result.get("provenance", {}),
+        **ran,
         **request.provenance,
         "input": volumeNode.GetName(),
+        "model": Path(options.pop("model")).stem,
         "options": options,
-        "model": Path(request.modelPath).stem,
         "software": f"MgImplantSeg {MgImplantSegLib.__version__}",
         "created": time.strftime("%Y-%m-%dT%H:%M:%S"),
         "seconds": result.get("seconds"),
@@ -148,10 +137,7 @@ def previewRequest(volumeNode, request, modelSpacingUm, index):
     first = max(0, min(index - rows // 2, geometry.shape_zyx[0] - rows))
     name = _("{volume} preview").format(volume=volumeNode.GetName())
     return SegmentRequest(
-        request.modelPath,
-        "rc",
-        "soft",
-        request.device,
+        replace(request.options, planes="rc", fusion="soft"),
         rows=(first, first + rows - 1),
         name=name,
         outputNode=_lastPreview(volumeNode.GetScene(), name),

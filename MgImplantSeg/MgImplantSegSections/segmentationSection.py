@@ -6,17 +6,21 @@ import slicer
 from slicer.i18n import tr as _
 
 from MgImplantSegLib.errors import MgImplantSegError
+from MgImplantSegLib.inference.device import DEVICES
 from MgImplantSegLib.inference.estimate import estimate
+from MgImplantSegLib.inference.options import SegmentOptions
 from MgImplantSegLib.scene.markups import box_of_roi_node
 from MgImplantSegLib.scene.volumes import geometry_of_node
 from MgImplantSegSections import pythons, settings
+from MgImplantSegSections.engineOptions import optionsFrom, optionTooltip
 from MgImplantSegSections.engineRun import EngineError
 from MgImplantSegSections.estimate import estimateText, rememberSpeed
 from MgImplantSegSections.installing import installMissing
 from MgImplantSegSections.segmentWork import SegmentRequest, previewRequest
 from MgImplantSegSections.workbench import ProgressView, errorText, setEnabled
 
-DEVICES = ("auto", "cpu", "cuda", "cuda:0", "cuda:1", "cuda:2", "cuda:3")
+GPUS_OFFERED = 4
+DEVICES_OFFERED = (*DEVICES, *(f"cuda:{number}" for number in range(GPUS_OFFERED)))
 
 
 class SegmentationSection:
@@ -36,13 +40,17 @@ class SegmentationSection:
         self.ui.installPackagesButton.connect("clicked(bool)", self.onInstall)
         self.ui.chooseEnvironmentButton.connect("clicked(bool)", self._openEnvironments)
         self.ui.deviceSelector.connect("currentIndexChanged(int)", self.onDevice)
+        self.ui.memorySpinBox.connect("valueChanged(double)", self.onMemory)
         self.ui.runInSelector.connect("currentIndexChanged(int)", self.onRunIn)
         workbench.onChange(self.refresh)
 
     def _fillChoices(self):
-        self.ui.deviceSelector.addItems(list(DEVICES))
-        wanted = settings.read(settings.DEVICE, DEVICES[0])
-        self.ui.deviceSelector.setCurrentIndex(DEVICES.index(wanted) if wanted in DEVICES else 0)
+        self.ui.deviceSelector.addItems(list(DEVICES_OFFERED))
+        wanted = settings.read(settings.DEVICE)
+        self.ui.deviceSelector.setCurrentIndex(DEVICES_OFFERED.index(wanted) if wanted in DEVICES_OFFERED else 0)
+        self.ui.deviceSelector.toolTip = optionTooltip("device")
+        self.ui.memorySpinBox.value = settings.readNumber(settings.MEMORY)
+        self.ui.memorySpinBox.toolTip = optionTooltip("memory_gb")
         self.refillEnvironments()
 
     def refillEnvironments(self):
@@ -60,6 +68,11 @@ class SegmentationSection:
         settings.write(settings.DEVICE, self.device())
         self.workbench.changed()
 
+    def onMemory(self):
+        """Keep the memory limit on this computer."""
+        settings.write(settings.MEMORY, self.ui.memorySpinBox.value)
+        self.workbench.changed()
+
     def onRunIn(self):
         """Keep the environment on this computer."""
         settings.write(settings.RUN_IN, self.runIn())
@@ -68,7 +81,7 @@ class SegmentationSection:
 
     def device(self):
         """The chosen device."""
-        return DEVICES[max(0, self.ui.deviceSelector.currentIndex)]
+        return DEVICES_OFFERED[max(0, self.ui.deviceSelector.currentIndex)]
 
     def runIn(self):
         """The name of the chosen environment."""
@@ -101,13 +114,16 @@ class SegmentationSection:
 
     def _request(self):
         chosen = self.workbench.parameters
-        return SegmentRequest(
-            self._models.path(),
-            chosen.planes.value,
-            chosen.fusion.value,
-            self.device(),
-            chosen.limitRoi,
-            outputNode=chosen.outputSegmentation,
+        return SegmentRequest(self.options(), chosen.limitRoi, outputNode=chosen.outputSegmentation)
+
+    def options(self):
+        """The engine's options as chosen, the region apart."""
+        return optionsFrom(
+            self.workbench.parameters,
+            SegmentOptions,
+            model=self._models.path(),
+            device=self.device(),
+            memory_gb=self.ui.memorySpinBox.value or None,
         )
 
     def _start(self, volume, request, onDone):
@@ -182,8 +198,8 @@ class SegmentationSection:
         missing = self.missing()
         if self.isRunning():
             self.ui.segmentButton.text = _("Cancel")
-            setEnabled(self.ui.segmentButton, [], _("Stop; nothing half-done stays."))
-            setEnabled(self.ui.previewButton, [_("the end of what runs now")], "")
+            setEnabled(self.ui.segmentButton, [], _("Stop; no partial results are left."))
+            setEnabled(self.ui.previewButton, [_("wait for the current task to finish")], "")
         else:
             self.ui.segmentButton.text = _("Segment")
             setEnabled(self.ui.segmentButton, missing, _("Segment the whole volume in a process of its own."))
@@ -200,7 +216,8 @@ class SegmentationSection:
         chosen = self.workbench.parameters
         box = None if chosen.limitRoi is None else box_of_roi_node(chosen.limitRoi)
         geometry = geometry_of_node(chosen.inputVolume)
-        return estimate(geometry, self._models.card(), chosen.planes.value, chosen.fusion.value, roi=box)
+        options = self.options().with_defaults_of(self._models.card())
+        return estimate(geometry, self._models.card(), options.planes, options.fusion, roi=box)
 
     def _showMissing(self, packages):
         size = pythons.downloadMb(packages)

@@ -5,7 +5,7 @@ import json
 import qt
 
 PREFIX = "MgImplantSeg/"
-DEVICE, RUN_IN, MODEL, MODEL_FOLDER = "Device", "RunIn", "Model", "ModelFolder"
+DEVICE, MEMORY, RUN_IN, MODEL, MODEL_FOLDER = "Device", "MemoryGb", "RunIn", "Model", "ModelFolder"
 SPEEDS, LAST_TRAINING = "Speeds", "LastTraining"
 
 
@@ -18,6 +18,14 @@ def read(name, default=""):
 def write(name, value):
     """Keep a text under a name."""
     qt.QSettings().setValue(PREFIX + name, str(value))
+
+
+def readNumber(name):
+    """The number kept under a name; 0 if there is none or it is damaged."""
+    try:
+        return float(read(name, "0"))
+    except ValueError:
+        return 0.0
 
 
 def readTable(name):

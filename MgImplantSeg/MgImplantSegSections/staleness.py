@@ -4,12 +4,12 @@ import json
 
 import vtk
 
+from MgImplantSegLib.options import record
 from MgImplantSegSections.measureWork import (
     CURRENT,
     REPORT_ATTRIBUTE,
     STALE,
     STATE_COLUMN,
-    methodWords,
     reportOfTable,
     rolesOf,
 )
@@ -31,9 +31,7 @@ def fingerprint(segmentationNode, request, edits):
         "roles": {key: role.value for key, role in rolesOf(segmentationNode).items()},
         "initial": [node.GetID() for node in (request.initialNode, request.initialModelNode) if node is not None],
         "typed": [request.initialVolumeMm3, request.initialAreaMm2],
-        "days": request.days,
-        "distanceMm": request.distanceMm,
-        "methods": methodWords(request),
+        "options": record(request.options),
         "place": _place(segmentationNode),
     }
     return {"whole": whole, "rois": {box.name: _boxNumbers(box) for box in request.boxes()}}

@@ -76,10 +76,26 @@ def _begun(makeSteps, token):
     return (yield from makeSteps(token))
 
 
+PLACES = {
+    "model": _("section 2"),
+    "spacing_um": _("Voxel size in section 1"),
+    "roi": _("ROI in section 1"),
+    "device": _("Device in section 3"),
+    "precision": _("Precision in section 3, Advanced"),
+    "memory_gb": _("Memory limit in section 3, Advanced"),
+    "roles": _("Classes in section 4"),
+}
+
+
+def placeOf(option):
+    """Where a user of the panel sets an option of the engine, for the advice of an error; empty if nowhere."""
+    return PLACES.get(option, "")
+
+
 def errorText(error):
     """An exception as one line for people: what happened, and what to do."""
     if isinstance(error, MgImplantSegError):
-        return f"{error.message} {error.remedy}".strip()
+        return f"{error.message} {error.advice(placeOf)}".strip()
     return _("Internal error: {kind}: {text}").format(kind=type(error).__name__, text=error)
 
 

@@ -12,7 +12,7 @@ from types import FrameType
 __all__ = ["main"]
 
 CANCELLED = 130
-CANCELLED_AT_START = b"mgimplantseg: cancelled, nothing was left half-written.\n"
+CANCELLED_AT_START = b"mgimplantseg: cancelled; no partial files were left.\n"
 
 
 def main(argv: Sequence[str] | None = None) -> int:

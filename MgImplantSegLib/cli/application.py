@@ -14,7 +14,7 @@ from typing import IO, Any
 import MgImplantSegLib
 from MgImplantSegLib.cli.console import Console
 from MgImplantSegLib.cli.log import log_to_user
-from MgImplantSegLib.cli.parser import Parser
+from MgImplantSegLib.cli.parser import Parser, flag_of
 from MgImplantSegLib.cli.registry import PROGRAM, Command, command, overview
 from MgImplantSegLib.cli.result_paths import (
     STANDARD_OUTPUT,
@@ -31,7 +31,7 @@ from MgImplantSegLib.plain_text import one_line, terminal_text
 from MgImplantSegLib.protected_files import protected_files
 
 DONE, INTERNAL_ERROR, BAD_INPUT, CANCELLED = 0, 1, 2, 130
-CANCELLED_LINE = "cancelled, nothing was left half-written."
+CANCELLED_LINE = "cancelled; no partial files were left."
 
 logger = logging.getLogger(__name__)
 
@@ -92,8 +92,8 @@ def _run(chosen: Command, parser: argparse.ArgumentParser, arguments: argparse.N
         events = Events(*sinks, is_cancelled=stack.enter_context(stop_signals(arguments.stop_file)))
         stack.enter_context(log_to_user(events, arguments.debug))
         try:
-            require_places(parser, arguments)
-            stack.enter_context(protected_files(input_files(parser, arguments)))
+            require_places(arguments)
+            stack.enter_context(protected_files(input_files(arguments)))
             events.started(chosen.name, software_version=MgImplantSegLib.__version__)
             result = chosen.run(arguments, events) or {}
             events.check_cancelled()
@@ -180,5 +180,5 @@ def _fail(prefix: str, error: Exception, events: Events, debug: bool) -> int:
 
 
 def _say_error(prefix: str, error: MgImplantSegError) -> None:
-    sys.stderr.write(one_line(f"{prefix}: error: {error}") + "\n")
+    sys.stderr.write(one_line(f"{prefix}: error: {error.message} {error.advice(flag_of)}".rstrip()) + "\n")
     sys.stderr.flush()

@@ -6,7 +6,7 @@ import argparse
 import hashlib
 import json
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,19 +16,24 @@ from MgImplantSegLib.cli.batch_samples import Sample, samples_of
 from MgImplantSegLib.cli.batch_table import DONE, FAILED, TABLE, WAITING, Row, table_text, write_table
 from MgImplantSegLib.cli.measure_options import (
     add_measure_arguments,
+    measure_declarations,
     measure_options,
     require_measure_files,
     with_field_of_view,
 )
+from MgImplantSegLib.cli.parser import folder_path
 from MgImplantSegLib.cli.pictures import draw_measures, draw_pictures
-from MgImplantSegLib.cli.result_paths import COMMON_RESULTS, STANDARD_OUTPUT, folder_path, require_separate
-from MgImplantSegLib.cli.segment_options import add_segment_arguments, read_scan, segment_options
+from MgImplantSegLib.cli.result_paths import COMMON_RESULTS, STANDARD_OUTPUT, require_separate
+from MgImplantSegLib.cli.segment_options import ScanOptions, add_segment_arguments, read_scan, segment_options
 from MgImplantSegLib.cli.user_errors import as_user_error
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.events import Events
 from MgImplantSegLib.file_digests import FileDigests
 from MgImplantSegLib.files import atomic_folder, output_folder, require_writable_folder
 from MgImplantSegLib.io.companions import files_behind
+from MgImplantSegLib.model_file import read_card
+from MgImplantSegLib.option_kinds import Yes
+from MgImplantSegLib.options import add_options, option, record
 from MgImplantSegLib.protected_files import protected_files
 from MgImplantSegLib.resources import find_model
 
@@ -38,18 +43,16 @@ if TYPE_CHECKING:
 NAME = "batch"
 HELP = "segment and measure all scans of a folder or manifest; resumable"
 SEGMENTATION = "segmentation.seg.nrrd"
-NOT_PART_OF_THE_WORK = {
-    "source",
-    "outdir",
-    "events",
-    "json",
-    "stop_file",
-    "debug",
-    "device",
-    "memory_gb",
-    "stop_at_error",
-}
 INPUTS = ("model", "initial", "transform", "roi")
+
+
+@dataclass(frozen=True)
+class BatchOptions:
+    """What is made of each sample, and when a batch stops."""
+
+    pictures: bool = option("draw view_3d.png and slices.png of each sample", Yes(), False)
+    ranges: bool = option("ranges beside values, from the disagreement of the planes", Yes(), False)
+    stop_at_error: bool = option("stop at the first sample that fails", Yes(), False, changes_result=False)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -64,9 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "outdir", type=folder_path, metavar="OUTDIR", help="folder for the results, one folder a sample"
     )
-    parser.add_argument("--pictures", action="store_true", help="draw view_3d.png and slices.png of each sample")
-    parser.add_argument("--ranges", action="store_true", help="ranges beside values, from the planes' disagreement")
-    parser.add_argument("--stop-at-error", action="store_true", help="stop at the first sample that fails")
+    add_options(parser, BatchOptions)
     add_segment_arguments(parser)
     add_measure_arguments(parser, of_one_scan=False)
 
@@ -151,12 +152,14 @@ def _work(sample: Sample, arguments: argparse.Namespace, folder: Path, events: E
 
 def work_key(sample: Sample, arguments: argparse.Namespace, digests: FileDigests) -> str:
     """Changes with every option that the result depends on, with the contents of all files, and with the version."""
-    left_out = {*NOT_PART_OF_THE_WORK, *INPUTS}
-    chosen = {name: str(value) for name, value in vars(arguments).items() if name not in left_out}
+    options = segment_options(arguments)
+    chosen = record(arguments, BatchOptions, ScanOptions, *measure_declarations())
+    chosen |= record(options.with_defaults_of(read_card(options.model)))
     contents = {"image": [digests.of_all(files_behind(sample.image))]}
     for name in INPUTS:
         contents[name] = [digests.of_all(files_behind(path)) for path in _paths(name, getattr(arguments, name))]
-    text = json.dumps([__version__, chosen, contents], sort_keys=True)
+    texts = {name: str(value) for name, value in chosen.items() if name not in INPUTS}
+    text = json.dumps([__version__, texts, contents], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -15,18 +15,19 @@ from MgImplantSegLib.cli.demo_case import (
     simulated_case,
 )
 from MgImplantSegLib.cli.demo_report import report_page, report_text, summary
-from MgImplantSegLib.cli.parser import option, whole_number
+from MgImplantSegLib.cli.parser import folder_path, option, whole_number
 from MgImplantSegLib.cli.pictures import draw_pictures
-from MgImplantSegLib.cli.result_paths import folder_path, require_separate
+from MgImplantSegLib.cli.result_paths import require_separate
 from MgImplantSegLib.cli.segment_options import add_segment_arguments, read_scan, segment_options
 from MgImplantSegLib.cli.staging import staged_files
 from MgImplantSegLib.events import Events
 from MgImplantSegLib.files import output_folder, require_writable_folder
+from MgImplantSegLib.option_kinds import ResultFolderPath
 
 NAME = "demo"
 HELP = "simulate an explant (or take a scan), segment, measure, render, report"
 IMAGE, SEGMENTATION = "image.nrrd", "segmentation.seg.nrrd"
-DEFAULT_FOLDER = Path("mgimplantseg_demo")
+DEFAULT_FOLDER = ResultFolderPath("mgimplantseg_demo")
 BYTES_PER_VOXEL = 12
 
 

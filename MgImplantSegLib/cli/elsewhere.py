@@ -3,32 +3,38 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from MgImplantSegLib.cli.parser import Parser, option, output_path
+from MgImplantSegLib.cli.parser import option
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.events import Events
 from MgImplantSegLib.files import require_writable_folder
 from MgImplantSegLib.jobs.environment_file import find_environment
 from MgImplantSegLib.jobs.request import InputPath, JobRequest, Word, default_name, is_path
 from MgImplantSegLib.jobs.watch import run_job
-
-OPTION = "environment"
+from MgImplantSegLib.option_kinds import ResultPath
+from MgImplantSegLib.options import Declared, given_values
 
 
 def add_environment_option(parser: argparse.ArgumentParser) -> None:
     """The option that names where a command runs."""
     option(
-        parser, f"--{OPTION}", str, "NAME", "run in this environment (jobs environments list) and bring the result back"
+        parser,
+        "--environment",
+        str,
+        "NAME",
+        "run in this environment (see jobs environments list) and copy the results back",
     )
 
 
 def run_elsewhere(
-    name: str, add_arguments: Callable[[argparse.ArgumentParser], None], arguments: argparse.Namespace, events: Events
+    name: str, declarations: Iterable[type], arguments: argparse.Namespace, events: Events
 ) -> dict[str, Any]:
-    """Run the command with these arguments in the environment they name; returns its result, with the files here.
+    """Run a command with the options of `declarations` in the environment that is named; returns its result.
+
+    The files are here afterwards.
 
     Raises
     ------
@@ -37,45 +43,25 @@ def run_elsewhere(
     MgImplantSegError
         If the environment cannot be reached or the command fails there.
     """
-    parser = Parser()
-    add_arguments(parser)
-    words, outputs = (name, *_words(parser, arguments)), _outputs(parser, arguments)
-    folders = {path.absolute().parent for path in outputs}
+    given = sorted(given_values(arguments, *declarations), key=lambda pair: not pair[0].option.is_positional)
+    folders = {value.absolute().parent for _, value in given if isinstance(value, ResultPath)}
     if len(folders) != 1:
         raise InputError("Expected all outputs in one folder when a command runs elsewhere.", "Correct the paths.")
     folder = require_writable_folder(folders.pop())
+    words = (name, *(_word(entry, value) for entry, value in given))
     shown = [str(word.path) if isinstance(word, InputPath) else word for word in words]
     request = JobRequest(words, default_name(shown))
     done = run_job(find_environment(arguments.environment), request, folder, events)
     return {**done.result, "files": [str(path) for path in done.files], "job": done.reference}
 
 
-def _words(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> Iterator[Word]:
-    """The arguments as words again: positional ones, then options that differ from their default."""
-    actions = [action for action in parser._actions if action.dest not in ("help", OPTION)]
-    for action in sorted(actions, key=lambda action: bool(action.option_strings)):
-        value = getattr(arguments, action.dest)
-        if not action.option_strings:
-            yield from (_word(action, entry, "") for entry in _entries(value))
-        elif value is True:
-            yield action.option_strings[0]
-        elif value != action.default:
-            yield from (_word(action, entry, f"{action.option_strings[0]}=") for entry in _entries(value))
-
-
-def _word(action: argparse.Action, value: Any, before: str) -> Word:
-    if action.type is output_path:
-        name = Path(value).name
-        return before + (f"./{name}" if name.startswith("-") else name)
+def _word(entry: Declared, value: Any) -> Word:
+    """One word for an option with its value; inputs go along, results get their name alone."""
+    if value is True:
+        return entry.flag
+    before = f"{entry.flag}=" if entry.flag else ""
+    if isinstance(value, ResultPath):
+        return before + (f"./{value.name}" if value.name.startswith("-") else value.name)
     if isinstance(value, Path) or (isinstance(value, str) and is_path(value)):
         return InputPath(Path(value), before)
-    return f"{before}{value}"
-
-
-def _outputs(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> list[Path]:
-    values = (getattr(arguments, action.dest) for action in parser._actions if action.type is output_path)
-    return [Path(value) for value in values if value is not None]
-
-
-def _entries(value: Any) -> list[Any]:
-    return list(value) if isinstance(value, (list, tuple)) else [value]
+    return before + entry.option.kind.word(value)

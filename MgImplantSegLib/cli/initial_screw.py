@@ -3,32 +3,40 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from MgImplantSegLib.cli.parser import number, option
-from MgImplantSegLib.cli.segmentation_options import ROLES_HELP, has_no_voxel_size, roles
+from MgImplantSegLib.cli.segmentation_options import ROLES_HELP, Roles, has_no_voxel_size
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.events import Events
 from MgImplantSegLib.labels import LabelScheme
+from MgImplantSegLib.option_kinds import File, Number, Yes
+from MgImplantSegLib.options import option
 
 if TYPE_CHECKING:
     from MgImplantSegLib.quantification import InitialScrew
     from MgImplantSegLib.volume import LabelMap
 
 
-def add_initial_screw_arguments(group: argparse.ArgumentParser) -> None:
+@dataclass(frozen=True)
+class InitialOptions:
     """What is known of the screw, and how it comes to lie on the explant."""
-    option(
-        group, "--initial", Path, "FILE", "screw before implantation: segmentation, or mesh in mm (STL, PLY, OBJ, VTK)"
+
+    initial: Path | None = option(
+        "screw before implantation: segmentation, or mesh in mm (STL, PLY, OBJ, VTK)", File("FILE"), None
     )
-    option(group, "--initial-roles", roles, "V=ROLE,...", f"{ROLES_HELP}, in --initial")
-    option(group, "--initial-volume-mm3", number("mm³"), "V", "volume of the screw before implantation in mm³")
-    option(group, "--initial-area-mm2", number("mm²"), "A", "surface area of the screw before implantation in mm²")
-    group.add_argument(
-        "--register", action="store_true", help="first move --initial onto the implant (rotation, shift)"
+    initial_roles: LabelScheme | None = option(f"{ROLES_HELP}, in --initial", Roles("V=ROLE,..."), None)
+    initial_volume_mm3: float | None = option(
+        "volume of the screw before implantation in mm³", Number("mm³", metavar="V"), None
     )
-    option(group, "--transform", Path, "FILE", "how --initial is moved onto the explant: ITK transform, as of register")
+    initial_area_mm2: float | None = option(
+        "surface area of the screw before implantation in mm²", Number("mm²", metavar="A"), None
+    )
+    register: bool = option("first move --initial onto the implant (rotation, shift)", Yes(), False)
+    transform: Path | None = option(
+        "how --initial is moved onto the explant: ITK transform, as written by register", File("FILE"), None
+    )
 
 
 def initial_screw(arguments: argparse.Namespace, explant: LabelMap, events: Events) -> InitialScrew | None:

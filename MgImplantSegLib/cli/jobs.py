@@ -6,8 +6,7 @@ import argparse
 from typing import Any
 
 from MgImplantSegLib.cli import job_actions, job_environments
-from MgImplantSegLib.cli.parser import whole_number
-from MgImplantSegLib.cli.result_paths import folder_path
+from MgImplantSegLib.cli.parser import folder_path, whole_number
 from MgImplantSegLib.events import Events
 
 NAME = "jobs"

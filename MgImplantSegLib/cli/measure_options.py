@@ -3,124 +3,61 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from MgImplantSegLib.cli.initial_screw import add_initial_screw_arguments, initial_screw, read_initial_screw
-from MgImplantSegLib.cli.parser import choice_option, nearest, number, option
+from MgImplantSegLib.cli.initial_screw import InitialOptions, initial_screw, read_initial_screw
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.events import Events
+from MgImplantSegLib.option_kinds import File
+from MgImplantSegLib.options import add_options, option, values_of
 
 if TYPE_CHECKING:
     from MgImplantSegLib.quantification import QuantifyOptions
     from MgImplantSegLib.volume import LabelMap, Volume
 
-ALL = "all"
+KNOWN = ("time_days",)
+
+
+@dataclass(frozen=True)
+class RegionOptions:
+    """Where it is measured."""
+
+    roi: tuple[Path, ...] = option(
+        "Slicer's markups ROI: further regions for BV/TV and BIC", File("R.mrk.json"), (), many=True
+    )
+
+
+@dataclass(frozen=True)
+class OneScanOptions:
+    """What belongs to a single scan."""
+
+    image: Path | None = option("the scan: what lies outside its round field of view is ignored", File("SCAN"), None)
+    disagreement: Path | None = option(
+        "disagreement of the planes, as written by segment, for ranges beside values", File("FILE"), None
+    )
+
+
+def measure_declarations() -> tuple[type, ...]:
+    """The dataclasses whose options say what is known of any explant, what is measured, and how."""
+    from MgImplantSegLib.quantification import QuantifyOptions
+
+    return InitialOptions, RegionOptions, QuantifyOptions
 
 
 def add_measure_arguments(parser: argparse.ArgumentParser, of_one_scan: bool = True) -> None:
-    """All options of `quantify` that say what is measured and how, filled from the registries.
+    """All options of `quantify` that say what is measured and how.
 
     Without `of_one_scan` those are left out that belong to a single scan: its image and disagreement.
     """
-    from MgImplantSegLib.quantification import SURFACE_METHODS, QuantifyOptions
-    from MgImplantSegLib.quantification.common_part import CommonLength
-    from MgImplantSegLib.quantification.contact_methods import CONTACT_METHODS
-    from MgImplantSegLib.quantification.degradation import RATE_FORMS
-    from MgImplantSegLib.quantification.measures import DEFAULT_MEASURES, MEASURES
+    from MgImplantSegLib.quantification import QuantifyOptions
 
-    default = QuantifyOptions
-    known = parser.add_argument_group("what is known besides")
-    add_initial_screw_arguments(known)
-    option(known, "--days", number("days", zero=True), "T", "days between implantation and explantation")
-    known.add_argument(
-        "--roi",
-        type=Path,
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="R.mrk.json",
-        help="Slicer's markups ROI: further regions for BV/TV and BIC",
-    )
-    if of_one_scan:
-        option(known, "--image", Path, "SCAN", "the scan: what lies outside its round field of view does not count")
-        option(
-            known, "--disagreement", Path, "FILE", "disagreement of the planes (of segment), for ranges beside values"
-        )
-
-    group = parser.add_argument_group("what is measured, and how")
-    choices = {key: entry.help for key, entry in MEASURES.items()}
-    option(
-        group,
-        "--measures",
-        names_of(choices),
-        "NAME,...|all",
-        "of "
-        + "; ".join(f"{key} ({text})" for key, text in choices.items())
-        + f"; without it {', '.join(DEFAULT_MEASURES)}",
-    )
-    option(
-        group,
-        "--distance-mm",
-        number("mm"),
-        "D",
-        "thickness of the shell around the implant in mm",
-        default.distance_mm,
-    )
-    choice_option(group, "--surface", SURFACE_METHODS, "how surfaces are measured", default.surface)
-    choice_option(group, "--rate-form", RATE_FORMS, "the area that DR divides by", default.rate_form)
-    choice_option(group, "--contact", CONTACT_METHODS, "how contact is measured", default.contact)
-    option(
-        group,
-        "--contact-distance-mm",
-        number("mm", zero=True),
-        "D",
-        "for contact by distance: how far bone may be",
-        default.contact_distance_mm,
-    )
-    option(
-        group,
-        "--close-cracks-mm",
-        number("mm", zero=True),
-        "W",
-        "close cracks up to this width in mm before BIC",
-        default.close_cracks_mm,
-    )
-    option(
-        group,
-        "--profile-step-mm",
-        number("mm"),
-        "D",
-        "width of the shells of the profile in mm",
-        default.profile_step_mm,
-    )
-    option(group, "--slice-mm", number("mm"), "D", "width of the slices along the screw axis in mm", default.slice_mm)
-    choice_option(
-        group,
-        "--common-length",
-        [rule.value for rule in CommonLength],
-        "which length of the screw V_i, A_i and V_r are of",
-        default.common_length,
-    )
-
-
-def names_of(choices: Iterable[str]) -> Callable[[str], tuple[str, ...]]:
-    """A type for options with several names of a registry, separated by commas, or ``all``."""
-    choices = list(choices)
-
-    def parse(text: str) -> tuple[str, ...]:
-        names = choices if text == ALL else [name.strip() for name in text.split(",") if name.strip()]
-        for name in names:
-            if name not in choices:
-                hint = nearest(name, choices)
-                raise argparse.ArgumentTypeError(f"expected names of {', '.join(choices)}, got {name!r}.{hint}")
-        if not names:
-            raise argparse.ArgumentTypeError(f"expected names of {', '.join(choices)}, got nothing")
-        return tuple(names)
-
-    return parse
+    known = parser.add_argument_group("additional information")
+    add_options(known, InitialOptions)
+    add_options(known, QuantifyOptions, only=KNOWN)
+    add_options(known, RegionOptions, *([OneScanOptions] if of_one_scan else []))
+    add_options(parser.add_argument_group("measures and methods"), QuantifyOptions, without=KNOWN)
 
 
 def measure_options(arguments: argparse.Namespace, explant: LabelMap, events: Events) -> QuantifyOptions:
@@ -135,22 +72,13 @@ def measure_options(arguments: argparse.Namespace, explant: LabelMap, events: Ev
     from MgImplantSegLib.quantification import QuantifyOptions
     from MgImplantSegLib.regions import read_roi_markups
 
+    chosen = {entry.name: value for entry, value in values_of(arguments, QuantifyOptions)}
     disagreement = getattr(arguments, "disagreement", None)
     return QuantifyOptions(
         initial=initial_screw(arguments, explant, events),
-        time_days=arguments.days,
-        distance_mm=arguments.distance_mm,
         rois=tuple(roi for path in arguments.roi for roi in read_roi_markups(path)),
-        measures=arguments.measures,
-        surface=arguments.surface,
-        rate_form=arguments.rate_form,
-        contact=arguments.contact,
-        contact_distance_mm=arguments.contact_distance_mm,
-        close_cracks_mm=arguments.close_cracks_mm,
-        profile_step_mm=arguments.profile_step_mm,
-        slice_mm=arguments.slice_mm,
-        common_length=arguments.common_length,
         disagreement=None if disagreement is None else read_volume(disagreement),
+        **chosen,
     )
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import difflib
-import math
 import re
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Any, NoReturn
 
+from MgImplantSegLib import choices
 from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.option_kinds import Number, OneOf, ResultFile, ResultFolder
 
 
 class Parser(argparse.ArgumentParser):
@@ -37,22 +36,20 @@ class Parser(argparse.ArgumentParser):
         )
 
 
+def flag_of(option: str) -> str:
+    """Where a user of the command line sets an option, for the advice of an error."""
+    return "--" + option.replace("_", "-")
+
+
 def nearest(wrong: str, names: Iterable[str]) -> str:
     """`` Did you mean NAME?`` for the name that is nearest to the wrong one, or an empty text."""
-    near = difflib.get_close_matches(wrong, list(names), n=1, cutoff=0.5)
-    return f" Did you mean {near[0]}?" if near else ""
+    near = choices.nearest(wrong, names)
+    return f" Did you mean {near}?" if near else ""
 
 
 def one_of(names: Iterable[str]) -> Callable[[str], str]:
     """A type for options with a choice; its error names all choices and the nearest."""
-    names = [str(name) for name in names]
-
-    def parse(text: str) -> str:
-        if text in names:
-            return text
-        raise argparse.ArgumentTypeError(f"expected one of {', '.join(names)}, got {text!r}.{nearest(text, names)}")
-
-    return parse
+    return OneOf(dict.fromkeys(str(name) for name in names)).parse
 
 
 def option(
@@ -97,22 +94,8 @@ def whole_number(lowest: int) -> Callable[[str], int]:
 
 def number(unit: str, *, zero: bool = False) -> Callable[[str], float]:
     """A type for finite numbers above zero, or from zero on, in a unit that its error names."""
-
-    def parse(text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
-        if not math.isfinite(value) or value < 0 or (value == 0 and not zero):
-            wanted = "of 0 or more" if zero else "above 0"
-            raise argparse.ArgumentTypeError(f"expected a number {wanted} in {unit}, got {text!r}")
-        return value
-
-    return parse
+    return Number(unit, zero=zero).parse
 
 
-def output_path(text: str) -> Path:
-    """A type for files to write."""
-    if not text.strip():
-        raise argparse.ArgumentTypeError("expected the path of a file to write, got nothing")
-    return Path(text)
+output_path = ResultFile("FILE").parse  # a type for files to write
+folder_path = ResultFolder("DIR").parse  # a type for folders that results go into

@@ -13,9 +13,8 @@ from MgImplantSegLib.cli.measure_options import (
     read_scan_of,
     with_field_of_view,
 )
-from MgImplantSegLib.cli.parser import option, output_path
+from MgImplantSegLib.cli.parser import folder_path, option, output_path
 from MgImplantSegLib.cli.pictures import draw_measures, draw_pictures
-from MgImplantSegLib.cli.result_paths import folder_path
 from MgImplantSegLib.cli.segmentation_options import add_reading_arguments, read_segmentation
 from MgImplantSegLib.cli.staging import staged_files
 from MgImplantSegLib.cli.tables import text_table, value_text

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from MgImplantSegLib.cli.parser import output_path
+from MgImplantSegLib.cli.parser import flag_of
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.files import require_file_place, require_folder_place, require_writable_folder
+from MgImplantSegLib.option_kinds import ResultFolderPath, ResultPath
 from MgImplantSegLib.protected_files import file_identity
 
 STANDARD_OUTPUT = "-"
@@ -20,13 +22,6 @@ COMMON_RESULTS = ("json", "events")
 APPENDED_TO = ("events",)
 NO_INPUTS = ("stop_file", "resume", "run")
 NAMES_OR_FILES = ("model",)
-
-
-def folder_path(text: str) -> Path:
-    """A type for folders that results go into."""
-    if not text.strip():
-        raise argparse.ArgumentTypeError("expected the path of a folder for the results, got nothing")
-    return Path(text)
 
 
 def require_separate_files(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
@@ -37,9 +32,9 @@ def require_separate_files(parser: argparse.ArgumentParser, arguments: argparse.
     InputError
         If a path of a result is also that of an input or of another result.
     """
-    files = [(shown, path) for shown, path, kind in _results(parser, arguments) if kind is not folder_path]
+    files = [(_shown(parser, name), path) for name, path in _results(arguments) if not _is_folder(path)]
     if files:
-        require_separate(input_files(parser, arguments), files)
+        require_separate(input_files(arguments), files)
 
 
 def require_separate(inputs: Iterable[Path], results: Iterable[tuple[str, Path]]) -> None:
@@ -62,7 +57,7 @@ def require_separate(inputs: Iterable[Path], results: Iterable[tuple[str, Path]]
         taken |= dict.fromkeys(_identities(path), f"the file for {shown}")
 
 
-def require_places(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
+def require_places(arguments: argparse.Namespace) -> None:
     """Check that every file and folder for results can be made: nothing of another kind is there.
 
     Raises
@@ -70,18 +65,18 @@ def require_places(parser: argparse.ArgumentParser, arguments: argparse.Namespac
     OutputError
         If a folder is in the place of a file or the other way round, or a folder is missing or not writable.
     """
-    for _shown, path, kind in _results(parser, arguments):
-        if kind is folder_path:
+    for name, path in _results(arguments):
+        if _is_folder(path):
             require_folder_place(path)
-        elif kind not in APPENDED_TO:
+        elif name not in APPENDED_TO:
             require_writable_folder(require_file_place(path).parent)
 
 
-def input_files(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> list[Path]:
+def input_files(arguments: argparse.Namespace) -> list[Path]:
     """All files that the arguments name for reading, and the files behind them."""
     from MgImplantSegLib.io.companions import files_behind
 
-    results = {name for name, _action in _actions(parser)}
+    results = {name for name, _path in _results(arguments)}
     named = [path for name, value in vars(arguments).items() if name not in results for path in _paths(name, value)]
     return [file for path in named for file in files_behind(path)]
 
@@ -94,23 +89,23 @@ def _paths(name: str, value: object) -> Iterator[Path]:
             yield Path(entry)
 
 
-def _results(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> Iterator[tuple[str, Path, object]]:
-    """What each result is called, its path, and its kind: a type, or the name of a common option."""
-    for name, action in _actions(parser):
-        value = getattr(arguments, name, None)
-        if value not in (None, STANDARD_OUTPUT):
-            shown = action.option_strings[0] if action.option_strings else str(action.metavar)
-            yield shown, Path(value), action.type if action.type in (output_path, folder_path) else name
+def _results(arguments: argparse.Namespace) -> Iterator[tuple[str, Path]]:
+    """The names of all results that are asked for, with their paths."""
+    for name, value in vars(arguments).items():
+        if isinstance(value, (ResultPath, ResultFolderPath)):
+            yield name, value
+        elif name in COMMON_RESULTS and value not in (None, STANDARD_OUTPUT):
+            yield name, Path(value)
 
 
-def _actions(parser: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.Action]]:
-    """The options for results, of a command inside the command too."""
-    for action in parser._actions:
-        if isinstance(action.choices, Mapping):
-            for inner in action.choices.values():
-                yield from _actions(inner)
-        elif action.type in (output_path, folder_path) or action.dest in COMMON_RESULTS:
-            yield action.dest, action
+def _is_folder(path: Path) -> bool:
+    return isinstance(path, ResultFolderPath)
+
+
+def _shown(parser: argparse.ArgumentParser, name: str) -> str:
+    """What an option is called in messages: its flag, or the name of a positional argument."""
+    flag, text = flag_of(name), parser.format_help()
+    return name.upper() if flag not in text and re.search(rf"\b{name.upper()}\b", text) else flag
 
 
 def _identities(path: str | Path) -> Iterator[object]:

@@ -6,17 +6,24 @@ import argparse
 import re
 import time
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from MgImplantSegLib.cli.elsewhere import add_environment_option, run_elsewhere
-from MgImplantSegLib.cli.parser import option, output_path
 from MgImplantSegLib.cli.result_paths import require_separate
-from MgImplantSegLib.cli.segment_options import add_segment_arguments, read_scan, segment_options
+from MgImplantSegLib.cli.segment_options import (
+    add_segment_arguments,
+    read_scan,
+    segment_declarations,
+    segment_options,
+)
 from MgImplantSegLib.cli.tables import text_table, value_text
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.events import Events
 from MgImplantSegLib.files import atomic_output, require_file_place, require_writable_folder
+from MgImplantSegLib.option_kinds import File, ResultFile
+from MgImplantSegLib.options import add_options, option
 from MgImplantSegLib.resources import find_model
 
 if TYPE_CHECKING:
@@ -28,19 +35,24 @@ PART_OF_A_FILE_NAME = re.compile(r"[\w .+-]{1,100}")
 HELP = "segment a scan into bone, degradation layer and residual material"
 
 
+@dataclass(frozen=True)
+class SegmentFiles:
+    """The scan, the region, and what is written."""
+
+    image: Path = option("scan: image file, or folder of TIFF slices", File("IMAGE"), is_positional=True)
+    out: Path = option("segmentation to write, .seg.nrrd or label image", ResultFile("OUT"), is_positional=True)
+    roi: Path | None = option("Slicer's markups ROI: segment inside it, unknown elsewhere", File("R.mrk.json"), None)
+    probabilities: Path | None = option(
+        "write the probabilities, a file for each class: FILE_bone.nrrd, ...", ResultFile("FILE"), None
+    )
+    disagreement: Path | None = option(
+        "write the fraction of the planes that disagree, 0 to 1", ResultFile("FILE"), None
+    )
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The scan, the segmentation, what else is written, and how it is segmented."""
-    parser.add_argument("image", type=Path, metavar="IMAGE", help="scan: image file, or folder of TIFF slices")
-    parser.add_argument("out", type=output_path, metavar="OUT", help="segmentation to write, .seg.nrrd or label image")
-    option(parser, "--roi", Path, "R.mrk.json", "Slicer's markups ROI: segment inside it, unknown elsewhere")
-    option(
-        parser,
-        "--probabilities",
-        output_path,
-        "FILE",
-        "write the probabilities, a file for each class: FILE_bone.nrrd, ...",
-    )
-    option(parser, "--disagreement", output_path, "FILE", "write the part of the planes that disagree, 0 to 1")
+    add_options(parser, SegmentFiles)
     add_segment_arguments(parser)
     add_environment_option(parser)
 
@@ -48,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
     """Segment; all files appear together, each whole, or none."""
     if arguments.environment:
-        return run_elsewhere(NAME, add_arguments, arguments, events)
+        return run_elsewhere(NAME, (SegmentFiles, *segment_declarations()), arguments, events)
     from MgImplantSegLib.inference.segmenter import segment_volume
 
     start = time.monotonic()

@@ -1,37 +1,42 @@
-"""Options of commands that segment: the model, the planes, the device; and reading the scan."""
+"""Options of commands that segment, and reading the scan."""
 
 from __future__ import annotations
 
 import argparse
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from MgImplantSegLib.cli.parser import choice_option, number, option
 from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.resources import DEFAULT_MODEL, find_model
+from MgImplantSegLib.option_kinds import Kind, Number
+from MgImplantSegLib.options import add_options, option, values_of
+from MgImplantSegLib.resources import find_model
 
 if TYPE_CHECKING:
-    from MgImplantSegLib.inference.segmenter import SegmentOptions
+    from MgImplantSegLib.inference.options import SegmentOptions
     from MgImplantSegLib.volume import Volume
 
 
-def add_segment_arguments(parser: argparse.ArgumentParser) -> None:
-    """All options of `segment` that say how, filled from the registries."""
-    from MgImplantSegLib.inference.device import PRECISIONS
-    from MgImplantSegLib.inference.fusion import FUSIONS
-    from MgImplantSegLib.inference.postprocess import POSTPROCESSING
-    from MgImplantSegLib.planes import PLANE_SETS
+@dataclass(frozen=True)
+class ScanOptions:
+    """How a scan is read."""
 
-    group = parser.add_argument_group("segmentation")
-    option(group, "--model", str, "M", f"model file, or name of a bundled model; without it {DEFAULT_MODEL}")
-    choice_option(group, "--planes", PLANE_SETS, "slicing planes", "3")
-    choice_option(group, "--fusion", FUSIONS, "how the planes are put together", "soft")
-    option(group, "--device", str, "auto|cpu|cuda[:N]", "where the network runs", "auto")
-    choice_option(group, "--precision", PRECISIONS, "numbers that the network computes with", "auto")
-    choice_option(group, "--postprocessing", POSTPROCESSING, "what is tidied up; without it what the model's card says")
-    option(group, "--memory-gb", number("GB"), "G", "memory to keep within in GB; without it what is free")
-    option(group, "--spacing-um", number("µm"), "X", "voxel size of the scan in µm, in place of the file's")
-    option(group, "--dataset", str, "PATH", "dataset inside an HDF5 file")
+    spacing_um: float | None = option(
+        "voxel size of the scan in µm", Number("µm"), None, default_help="as stored in the file"
+    )
+    dataset: str | None = option("dataset inside an HDF5 file", Kind("PATH"), None)
+
+
+def segment_declarations() -> tuple[type, ...]:
+    """The dataclasses whose options say how a scan is read and segmented."""
+    from MgImplantSegLib.inference.options import SegmentOptions
+
+    return SegmentOptions, ScanOptions
+
+
+def add_segment_arguments(parser: argparse.ArgumentParser) -> None:
+    """All options of `segment` that say how."""
+    add_options(parser.add_argument_group("segmentation"), *segment_declarations())
 
 
 def segment_options(arguments: argparse.Namespace, roi: Path | None = None, **wanted: bool) -> SegmentOptions:
@@ -49,22 +54,13 @@ def segment_options(arguments: argparse.Namespace, roi: Path | None = None, **wa
     InputError
         If the model or the region cannot be used.
     """
-    from MgImplantSegLib.inference.segmenter import SegmentOptions
+    from MgImplantSegLib.inference.options import SegmentOptions
     from MgImplantSegLib.model_file import read_card
 
-    model = find_model(arguments.model)
-    read_card(model)
-    return SegmentOptions(
-        model=model,
-        planes=arguments.planes,
-        fusion=arguments.fusion,
-        device=arguments.device,
-        precision=arguments.precision,
-        postprocessing=arguments.postprocessing,
-        memory_gb=arguments.memory_gb,
-        roi=_single_roi(roi) if roi else None,
-        **wanted,
-    )
+    chosen = {entry.name: value for entry, value in values_of(arguments, SegmentOptions)}
+    chosen |= {"model": find_model(arguments.model), "roi": _single_roi(roi) if roi else None, **wanted}
+    read_card(chosen["model"])
+    return SegmentOptions(**chosen)
 
 
 def _single_roi(path: Path):
@@ -90,6 +86,6 @@ def read_scan(path: Path, arguments: argparse.Namespace) -> Volume:
     if not volume.spacing_is_known:
         raise InputError(
             f"Expected a scan with its voxel size, got {path} with 1 mm or none.",
-            "Give the voxel size in µm with --spacing-um (1000 if it really is 1 mm).",
+            "Set the voxel size in µm [[spacing_um]]; it is 1000 if the voxels really are 1 mm.",
         )
     return volume

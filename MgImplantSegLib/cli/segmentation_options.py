@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import dataclass
 from pathlib import Path
 
-from MgImplantSegLib.cli.parser import number, option
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.labels import LabelScheme, parse_roles
+from MgImplantSegLib.option_kinds import Kind, Number
+from MgImplantSegLib.options import add_options, option
 from MgImplantSegLib.volume import Geometry, LabelMap
 
-ROLES_HELP = "what the label values mean, for example 1=bone,2=degradation_layer,3=residual_material,255=ignore"
+EXAMPLE = "1=bone,2=degradation_layer,3=residual_material,255=ignore"
+ROLES_HELP = f"what the label values mean, for example {EXAMPLE}"
 
 
 def roles(text: str) -> LabelScheme:
@@ -21,11 +24,31 @@ def roles(text: str) -> LabelScheme:
         raise argparse.ArgumentTypeError(f"{error.message[:1].lower()}{error.message[1:]}") from error
 
 
+class Roles(Kind):
+    """What label values mean."""
+
+    parse = staticmethod(roles)
+
+    def word(self, value: LabelScheme) -> str:
+        """``VALUE=ROLE,...``."""
+        ignored = [] if value.ignore_value is None else [f"{value.ignore_value}=ignore"]
+        return ",".join([*(f"{label.value}={label.role.value}" for label in value.labels), *ignored])
+
+
+@dataclass(frozen=True)
+class ReadingOptions:
+    """How a segmentation is read."""
+
+    roles: LabelScheme | None = option(
+        "what the label values mean", Roles("V=ROLE,..."), None, default_help=f"as stored in the file, or {EXAMPLE}"
+    )
+    spacing_um: float | None = option("voxel size in µm", Number("µm"), None, default_help="as stored in the file")
+    dataset: str | None = option("dataset inside an HDF5 file", Kind("PATH"), None)
+
+
 def add_reading_arguments(parser: argparse.ArgumentParser) -> None:
     """``--roles``, ``--spacing-um`` and ``--dataset``."""
-    option(parser, "--roles", roles, "V=ROLE,...", f"{ROLES_HELP}; without it what the file says, else as here")
-    option(parser, "--spacing-um", number("µm"), "X", "voxel size in µm, in place of the file's")
-    option(parser, "--dataset", str, "PATH", "dataset inside an HDF5 file")
+    add_options(parser, ReadingOptions)
 
 
 def read_segmentation(path: str | Path, arguments: argparse.Namespace, scheme: LabelScheme | None = None) -> LabelMap:
@@ -44,7 +67,7 @@ def read_segmentation(path: str | Path, arguments: argparse.Namespace, scheme: L
     if arguments.spacing_um is None and has_no_voxel_size(label_map.geometry):
         raise InputError(
             f"Expected a segmentation with its voxel size, got {path} with 1 mm or none.",
-            "Give the voxel size in µm with --spacing-um (1000 if it really is 1 mm).",
+            "Set the voxel size in µm [[spacing_um]]; it is 1000 if the voxels really are 1 mm.",
         )
     return label_map
 

@@ -8,8 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from MgImplantSegLib.cli.parser import choice_option, number, option, whole_number
-from MgImplantSegLib.cli.result_paths import folder_path
+from MgImplantSegLib.cli.parser import choice_option, folder_path, number, option, whole_number
 from MgImplantSegLib.events import Events, json_ready
 from MgImplantSegLib.files import atomic_folder, output_folder, require_writable_folder
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from MgImplantSegLib.cli.parser import choice_option, number, option
-from MgImplantSegLib.cli.result_paths import folder_path, require_separate
+from MgImplantSegLib.cli.parser import choice_option, folder_path, number, option
+from MgImplantSegLib.cli.result_paths import require_separate
 from MgImplantSegLib.cli.segmentation_options import ROLES_HELP, add_reading_arguments, read_segmentation, roles
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.events import Events

@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from MgImplantSegLib.cli.result_paths import folder_path, require_separate
+from MgImplantSegLib.cli.parser import folder_path
+from MgImplantSegLib.cli.result_paths import require_separate
 from MgImplantSegLib.cli.segmentation_options import add_reading_arguments, read_segmentation
 from MgImplantSegLib.cli.staging import staged_files
 from MgImplantSegLib.errors import InputError

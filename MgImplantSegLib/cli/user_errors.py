@@ -18,7 +18,7 @@ def as_user_error(error: Exception) -> MgImplantSegError | None:
     ):
         return ResourceError(
             f"Expected enough free memory, got: {' '.join(str(error).split())[:200] or 'memory exhausted'}.",
-            "Close other programs, work on a region (--roi), or use a machine with more memory.",
+            "Close other programs, work on a region [[roi]], or use a machine with more memory.",
         )
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return OutputError(f"Expected free disk space, got: {error}.", "Free disk space or choose another disk.")

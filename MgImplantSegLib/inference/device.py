@@ -3,22 +3,59 @@
 from __future__ import annotations
 
 import ctypes
+import re
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from MgImplantSegLib.choices import Choice, Registry
 from MgImplantSegLib.errors import InputError, ResourceError
+from MgImplantSegLib.option_kinds import OneOf
 
 if TYPE_CHECKING:
     import torch
 
-PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+PRECISIONS = Registry(
+    "a precision",
+    {
+        "auto": Choice(
+            "automatic", "bf16 where the device computes with it, otherwise fp16 on a GPU and fp32 on a CPU"
+        ),
+        "fp32": Choice("32 bits", "32-bit floating point"),
+        "bf16": Choice("16 bits (bfloat16)", "16-bit floating point with the range of 32 bits"),
+        "fp16": Choice("16 bits (half)", "16-bit floating point, on a GPU only"),
+    },
+)
+DEVICES = Registry(
+    "a device",
+    {
+        "auto": Choice("automatic", "the first GPU, or the CPU where there is none"),
+        "cpu": Choice("CPU", "the processor"),
+        "cuda": Choice("GPU", "the first GPU; cuda:N is GPU number N, counted from 0"),
+    },
+)
 TORCH_NAMES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 CPU_FLAGS_FOR_BF16 = {"avx512_bf16", "amx_bf16"}
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
 TRIM_BYTES, TOP_PAD_BYTES = 2**31 - 1, 256 << 20
+
+
+class Device(OneOf):
+    """A key of `DEVICES`, or ``cuda:N``."""
+
+    def __init__(self) -> None:
+        super().__init__(DEVICES, "auto|cpu|cuda[:N]")
+
+    @property
+    def expected(self) -> str:
+        """What a value has to be."""
+        return "the device auto, cpu, cuda or cuda:N"
+
+    def is_valid(self, value: object) -> bool:
+        """Whether it is the word for a device, which this machine need not have."""
+        return isinstance(value, str) and (value in DEVICES or re.fullmatch(r"cuda:[0-9]+", value) is not None)
 
 
 @dataclass(frozen=True)
@@ -60,27 +97,25 @@ def choose_compute(device: str = "auto", precision: str = "auto") -> Compute:
     ResourceError
         If this machine does not have the device.
     """
-    if precision not in PRECISIONS:
-        raise InputError(f"Expected a precision of {', '.join(PRECISIONS)}, got {precision!r}.")
+    PRECISIONS.find(precision)
     device = _device(device)
     if device == "cpu" and precision == "fp16":
-        raise InputError("Expected bf16 or fp32 on a CPU, got fp16.", "Choose --precision auto.")
+        raise InputError("Expected bf16 or fp32 on a CPU, got fp16.", "Choose the precision auto [[precision]].")
     return Compute(device, _automatic_precision(device) if precision == "auto" else precision)
 
 
 def _device(device: str) -> str:
     import torch
 
+    Device().check("the network", device)
     kind, _, number = device.partition(":")
-    if kind not in ("auto", "cpu", "cuda") or (number and (kind != "cuda" or not number.isdecimal())):
-        raise InputError(f"Expected the device auto, cpu, cuda or cuda:N, got {device!r}.")
     available = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if kind == "cpu" or (kind == "auto" and not available):
         return "cpu"
     if int(number or 0) >= available:
         raise ResourceError(
             f"Expected the GPU {device}, got a machine where torch sees {available}.",
-            "Choose --device auto or cpu, or install the GPU's driver and a torch build for it.",
+            "Choose the device auto or cpu [[device]], or install the GPU's driver and a torch build for it.",
         )
     return f"cuda:{int(number or 0)}"
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from MgImplantSegLib.diagonal_plane import Shape
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.inference.accumulator import bytes_per_voxel
-from MgImplantSegLib.inference.fused import SLICES_PER_BLOCK, plane_set
-from MgImplantSegLib.inference.fusion import fusion_rule
+from MgImplantSegLib.inference.fused import SLICES_PER_BLOCK
+from MgImplantSegLib.inference.fusion import FUSIONS
 from MgImplantSegLib.inference.tiles import halo
 from MgImplantSegLib.model_card import ModelCard
 from MgImplantSegLib.networks import network_spec
-from MgImplantSegLib.planes import SlicingPlane
+from MgImplantSegLib.planes import SlicingPlane, plane_set
 from MgImplantSegLib.preprocess import model_grid
 from MgImplantSegLib.regions import OrientedBox
 from MgImplantSegLib.volume import Geometry
@@ -84,7 +84,7 @@ def estimate(
     InputError
         If a choice is unknown or the volume does not fit the model, see `MgImplantSegLib.preprocess.model_grid`.
     """
-    spec, planes, rule = network_spec(card.network), plane_set(planes), fusion_rule(fusion)
+    spec, planes, rule = network_spec(card.network), plane_set(planes), FUSIONS.find(fusion)
     grid = model_grid(geometry, card.preprocessing)
     shape = grid.shape_zyx if roi is None else box_shape(roi_box(roi, grid))
     evaluations, pixels, largest = _count_slices(planes, shape, spec.size_multiple)

@@ -9,12 +9,12 @@ from itertools import takewhile
 
 import numpy as np
 
-from MgImplantSegLib.diagonal_plane import Place
+from MgImplantSegLib.diagonal_plane import Place, Shape
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.events import Events, Task
 from MgImplantSegLib.inference.accumulator import VOXELS_PER_SLAB, Accumulator, Allocate, largest_class
-from MgImplantSegLib.inference.fusion import FusionRule, fusion_rule
-from MgImplantSegLib.planes import PLANE_SETS, SlicingPlane
+from MgImplantSegLib.inference.fusion import FUSIONS, FusionRule
+from MgImplantSegLib.planes import SlicingPlane, plane_set
 from MgImplantSegLib.slabs import slabs
 
 Predict = Callable[[np.ndarray], np.ndarray]
@@ -59,30 +59,12 @@ class FusedPrediction:
         return result
 
 
-def predict_fused(
-    array_zyx: np.ndarray,
-    predict: Predict,
-    planes: str | Sequence[SlicingPlane] = "3",
-    fusion: str = "soft",
-    classes: int = 4,
-    *,
-    batch_size: int = 1,
-    size_multiple: int = 1,
-    sum_bits: int = 32,
-    with_votes: bool = False,
-    allocate: Allocate = np.zeros,
-    side_by_side: bool = False,
-    events: Events | None = None,
-) -> FusedPrediction:
-    """Predict a volume from the slices of several planes.
+@dataclass(frozen=True)
+class FusedPlan:
+    """How a volume is predicted from the slices of several planes.
 
     Parameters
     ----------
-    array_zyx : array
-        The preprocessed volume, any real dtype.
-    predict : callable
-        Gets slices, float32 of shape (batch, 1, rows, columns); gives the probabilities of the classes, which sum
-        to 1, float32 of shape (batch, classes, rows, columns).
     planes : str or sequence of SlicingPlane
         A key of `PLANE_SETS` or the planes themselves.
     fusion : str
@@ -100,6 +82,41 @@ def predict_fused(
     side_by_side : bool
         Predict in a thread of its own while other slices are read and settled. Pays where `predict` waits for a GPU;
         where it keeps all cores busy itself, they would get into each other's way.
+    """
+
+    planes: str | Sequence[SlicingPlane] = "3"
+    fusion: str = "soft"
+    classes: int = 4
+    batch_size: int = 1
+    size_multiple: int = 1
+    sum_bits: int = 32
+    with_votes: bool = False
+    allocate: Allocate = np.zeros
+    side_by_side: bool = False
+
+    def accumulator(self, shape_zyx: Shape) -> Accumulator:
+        """An accumulator of zeros for a volume of that shape."""
+        with_votes = self.with_votes or FUSIONS.find(self.fusion).needs_votes
+        count = len(plane_set(self.planes))
+        return Accumulator(
+            shape_zyx, self.classes, count, sum_bits=self.sum_bits, with_votes=with_votes, allocate=self.allocate
+        )
+
+
+def predict_fused(
+    array_zyx: np.ndarray, predict: Predict, plan: FusedPlan | None = None, events: Events | None = None
+) -> FusedPrediction:
+    """Predict a volume from the slices of several planes.
+
+    Parameters
+    ----------
+    array_zyx : array
+        The preprocessed volume, any real dtype.
+    predict : callable
+        Gets slices, float32 of shape (batch, 1, rows, columns); gives the probabilities of the classes, which sum
+        to 1, float32 of shape (batch, classes, rows, columns).
+    plan : FusedPlan
+        Planes, fusion rule and how the work is divided.
     events : Events
         Progress by slices.
 
@@ -110,48 +127,25 @@ def predict_fused(
     Cancelled
         If the user asks to stop.
     """
-    planes, rule = plane_set(planes), fusion_rule(fusion)
-    accumulator = Accumulator(
-        array_zyx.shape,
-        classes,
-        len(planes),
-        sum_bits=sum_bits,
-        with_votes=with_votes or rule.needs_votes,
-        allocate=allocate,
-    )
+    plan = plan or FusedPlan()
+    planes, accumulator = plane_set(plan.planes), plan.accumulator(array_zyx.shape)
     total = sum(plane.slice_count(array_zyx.shape) for plane in planes)
     with (events or Events()).task("slices", total) as task:
-        predict_slices = _SlicePredictor(predict, classes, batch_size, size_multiple, task)
+        predict_slices = _SlicePredictor(predict, plan, task)
         for number, plane in enumerate(planes, start=1):
             task.advance(0, f"plane {number}/{len(planes)} ({plane.name})")
-            for places, values in _settled(array_zyx, plane, predict_slices, side_by_side):
+            for places, values in _settled(array_zyx, plane, predict_slices):
                 accumulator.add(plane, places, values)
-    return FusedPrediction(accumulator, rule)
-
-
-def plane_set(planes: str | Sequence[SlicingPlane]) -> tuple[SlicingPlane, ...]:
-    """The planes of a key of `PLANE_SETS`, or the planes themselves.
-
-    Raises
-    ------
-    InputError
-        If the key is unknown or there is no plane.
-    """
-    if isinstance(planes, str) and planes not in PLANE_SETS:
-        raise InputError(f"Expected a plane set of {', '.join(PLANE_SETS)}, got {planes!r}.")
-    planes = PLANE_SETS[planes] if isinstance(planes, str) else tuple(planes)
-    if not planes:
-        raise InputError("Expected at least one slicing plane, got none.")
-    return planes
+    return FusedPrediction(accumulator, FUSIONS.find(plan.fusion))
 
 
 def _settled(
-    array_zyx: np.ndarray, plane: SlicingPlane, predict: _SlicePredictor, side_by_side: bool
+    array_zyx: np.ndarray, plane: SlicingPlane, predict: _SlicePredictor
 ) -> Iterator[tuple[list[Place], np.ndarray]]:
     """Voxels and their probabilities of the classes 1 and up, in the order in which a plane finishes them."""
     kept: list[np.ndarray] = []
     start = 0
-    for predicted in _predicted_blocks(_blocks(array_zyx, plane), predict, side_by_side):
+    for predicted in _predicted_blocks(_blocks(array_zyx, plane), predict):
         block = kept + predicted
         yield plane.settle(array_zyx.shape, start - len(kept), block)
         kept = [values.copy() for values in block[-plane.overlap :]] if plane.overlap else []
@@ -164,11 +158,9 @@ def _blocks(array_zyx: np.ndarray, plane: SlicingPlane) -> Iterator[list[np.ndar
         yield plane.read_block(array_zyx, start, min(start + SLICES_PER_BLOCK, count))
 
 
-def _predicted_blocks(
-    blocks: Iterator[list[np.ndarray]], predict: _SlicePredictor, side_by_side: bool
-) -> Iterator[list[np.ndarray]]:
+def _predicted_blocks(blocks: Iterator[list[np.ndarray]], predict: _SlicePredictor) -> Iterator[list[np.ndarray]]:
     """The predictions of all blocks; side by side, a block is predicted while its neighbours are read and settled."""
-    if not side_by_side:
+    if not predict.plan.side_by_side:
         yield from map(predict, blocks)
         return
     with ThreadPoolExecutor(1) as thread:
@@ -188,9 +180,7 @@ class _SlicePredictor:
     """
 
     predict: Predict
-    classes: int
-    batch_size: int
-    size_multiple: int
+    plan: FusedPlan
     task: Task
 
     def __call__(self, slices: list[np.ndarray]) -> list[np.ndarray]:
@@ -198,7 +188,7 @@ class _SlicePredictor:
         results: list[np.ndarray] = []
         while len(results) < len(slices):
             batch = self._next_batch(slices[len(results) :])
-            probabilities = _checked(self.predict(batch), batch, self.classes)
+            probabilities = _checked(self.predict(batch), batch, self.plan.classes)
             for values in probabilities:
                 rows, columns = slices[len(results)].shape
                 results.append(values[1:, :rows, :columns])
@@ -208,14 +198,15 @@ class _SlicePredictor:
     def _next_batch(self, slices: list[np.ndarray]) -> np.ndarray:
         """As many of the first slices as have the same padded shape, (batch, 1, rows, columns)."""
         shape = self._padded(slices[0].shape)
-        same = list(takewhile(lambda values: self._padded(values.shape) == shape, slices[: self.batch_size]))
+        same = list(takewhile(lambda values: self._padded(values.shape) == shape, slices[: self.plan.batch_size]))
         batch = np.zeros((len(same), 1, *shape), np.float32)
         for target, values in zip(batch, same, strict=True):
             target[0, : values.shape[0], : values.shape[1]] = values
         return batch
 
     def _padded(self, shape: tuple[int, int]) -> tuple[int, ...]:
-        return tuple(-(-edge // self.size_multiple) * self.size_multiple for edge in shape)
+        multiple = self.plan.size_multiple
+        return tuple(-(-edge // multiple) * multiple for edge in shape)
 
 
 def _checked(probabilities: np.ndarray, slices: np.ndarray, classes: int) -> np.ndarray:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.choices import Registry
 from MgImplantSegLib.inference.accumulator import Accumulator
 
 
@@ -43,31 +43,21 @@ def _votes_then_mean_probability(accumulator: Accumulator, slab: slice) -> np.nd
     return accumulator.votes(slab) * more_than_any_sum + _mean_probability(accumulator, slab)
 
 
-FUSIONS: dict[str, FusionRule] = {
-    "soft": FusionRule(
-        "soft voting",
-        "mean of the probabilities of all planes, then the most probable class; the lower value if two are the same",
-        False,
-        _mean_probability,
-    ),
-    "majority": FusionRule(
-        "majority voting",
-        "the label that most planes give; a tie goes to the tied class with the larger mean probability, and to the "
-        "lower value if that ties too",
-        True,
-        _votes_then_mean_probability,
-    ),
-}
-
-
-def fusion_rule(name: str) -> FusionRule:
-    """The registered rule of that name.
-
-    Raises
-    ------
-    InputError
-        If there is none.
-    """
-    if name not in FUSIONS:
-        raise InputError(f"Expected a fusion rule of {', '.join(FUSIONS)}, got {name!r}.")
-    return FUSIONS[name]
+FUSIONS: Registry[FusionRule] = Registry(
+    "a fusion rule",
+    {
+        "soft": FusionRule(
+            "soft voting",
+            "mean of the probabilities of all planes, then the most probable class; the lower value if two are equal",
+            False,
+            _mean_probability,
+        ),
+        "majority": FusionRule(
+            "majority voting",
+            "the label that most planes give; a tie goes to the tied class with the larger mean probability, and to "
+            "the lower value if that ties too",
+            True,
+            _votes_then_mean_probability,
+        ),
+    },
+)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.choices import Registry
 from MgImplantSegLib.inference.accumulator import VOXELS_PER_SLAB
 from MgImplantSegLib.inference.fused import FusedPrediction
 from MgImplantSegLib.labels import IMPLANT_ROLES, LabelScheme, Role
@@ -89,52 +89,44 @@ def _remove_specks(classes_zyx: np.ndarray, prediction: FusedPrediction, scheme:
     _drop_parts(classes_zyx, prediction, bone, lambda parts, count: _sizes(parts, count) < SMALLEST_BONE_VOXELS)
 
 
-POSTPROCESSING: dict[str, Postprocessing] = {
-    "none": Postprocessing("none", "labels stay as predicted", _keep_all),
-    "largest_implant": Postprocessing(
-        "largest implant",
-        "of the connected parts (26 neighbours) of the implant, layer and metal together, only those with at least "
-        f"{100 * SMALLEST_PART_OF_LARGEST:g} % of the largest one's voxels stay",
-        _keep_largest_implant,
-    ),
-    "solid_implant": Postprocessing(
-        "solid implant",
-        "as largest_implant, and connected parts of the implant into which no ball with a radius of "
-        f"{LEAST_BALL_RADIUS_VOXELS} voxels of the model's grid fits go too: a scan of bone alone has no implant",
-        _keep_solid_implant,
-    ),
-    "no_bone_skin": Postprocessing(
-        "no skin of bone",
-        f"as solid_implant, and bone within {SKIN_VOXELS:g} voxels of the model's grid from the implant goes unless "
-        f"{FOOT_VOXELS} steps through bone lead farther than {FOOT_VOXELS} voxels away: the layer's blurred surface "
-        "looks like a skin of bone, which would raise bone-to-implant contact; the foot of a trabecula stays",
-        _take_skin_off,
-    ),
-    "clean_contact": Postprocessing(
-        "clean contact",
-        "as no_bone_skin, and background of one voxel of the model's grid between implant and bone, on opposite sides "
-        "along an axis, becomes what is most probable of the rest: a gap that thin cannot be told from a blurred edge",
-        _clean_contact,
-    ),
-    "no_specks": Postprocessing(
-        "no specks",
-        f"as largest_implant, and connected parts of bone with fewer than {SMALLEST_BONE_VOXELS} voxels go too",
-        _remove_specks,
-    ),
-}
-
-
-def postprocessing(name: str) -> Postprocessing:
-    """The registered way of that name.
-
-    Raises
-    ------
-    InputError
-        If there is none.
-    """
-    if name not in POSTPROCESSING:
-        raise InputError(f"Expected a post-processing of {', '.join(POSTPROCESSING)}, got {name!r}.")
-    return POSTPROCESSING[name]
+POSTPROCESSING: Registry[Postprocessing] = Registry(
+    "a post-processing",
+    {
+        "none": Postprocessing("none", "labels stay as predicted", _keep_all),
+        "largest_implant": Postprocessing(
+            "largest implant",
+            "of the connected parts (26 neighbours) of the implant, layer and metal together, only those with at least "
+            f"{100 * SMALLEST_PART_OF_LARGEST:g} % of the largest one's voxels stay",
+            _keep_largest_implant,
+        ),
+        "solid_implant": Postprocessing(
+            "solid implant",
+            "as largest_implant, and connected parts of the implant into which no ball with a radius of "
+            f"{LEAST_BALL_RADIUS_VOXELS} voxels of the model's grid fits go too: a scan of bone alone has no implant",
+            _keep_solid_implant,
+        ),
+        "no_bone_skin": Postprocessing(
+            "no skin of bone",
+            f"as solid_implant, and bone within {SKIN_VOXELS:g} voxels of the model's grid from the implant goes "
+            f"unless {FOOT_VOXELS} steps through bone lead farther than {FOOT_VOXELS} voxels away: the layer's blurred "
+            "surface looks like a skin of bone, which would raise bone-to-implant contact; the foot of a trabecula "
+            "stays",
+            _take_skin_off,
+        ),
+        "clean_contact": Postprocessing(
+            "clean contact",
+            "as no_bone_skin, and background of one voxel of the model's grid between implant and bone, on opposite "
+            "sides along an axis, becomes what is most probable of the rest: a gap that thin cannot be told from a "
+            "blurred edge",
+            _clean_contact,
+        ),
+        "no_specks": Postprocessing(
+            "no specks",
+            f"as largest_implant, and connected parts of bone with fewer than {SMALLEST_BONE_VOXELS} voxels go too",
+            _remove_specks,
+        ),
+    },
+)
 
 
 def _classes_of(scheme: LabelScheme, roles: Sequence[Role]) -> list[int]:

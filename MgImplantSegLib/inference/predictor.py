@@ -103,7 +103,7 @@ class NetworkPredictor:
         else:
             raise ResourceError(
                 f"Expected memory for a tile of {edge} pixels on {self.compute.device}, got: {reason}.",
-                "Close other programs that use the GPU, or choose --device cpu.",
+                "Close other programs that use the GPU, or choose the device cpu [[device]].",
             )
         if self.compute.device.startswith("cuda"):
             torch.cuda.empty_cache()

@@ -7,7 +7,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -18,71 +17,23 @@ from MgImplantSegLib.events import Events
 from MgImplantSegLib.inference.accumulator import VOXELS_PER_SLAB
 from MgImplantSegLib.inference.device import Compute, choose_compute, keep_freed_memory
 from MgImplantSegLib.inference.estimate import SUM_BITS, Estimate, box_shape, estimate, roi_box
-from MgImplantSegLib.inference.fused import FusedPrediction, plane_set, predict_fused
-from MgImplantSegLib.inference.fusion import fusion_rule
+from MgImplantSegLib.inference.fused import FusedPlan, FusedPrediction, predict_fused
 from MgImplantSegLib.inference.memory import MemoryPlan, plan_memory
+from MgImplantSegLib.inference.options import SegmentOptions
 from MgImplantSegLib.inference.output_grid import labels_on_grid
-from MgImplantSegLib.inference.postprocess import Postprocessing, postprocessing
+from MgImplantSegLib.inference.postprocess import POSTPROCESSING
 from MgImplantSegLib.labels import LabelScheme
 from MgImplantSegLib.model_card import ModelCard
 from MgImplantSegLib.model_file import load_model
+from MgImplantSegLib.options import record
 from MgImplantSegLib.preprocess import preprocess
-from MgImplantSegLib.regions import OrientedBox
 from MgImplantSegLib.slabs import slabs
 from MgImplantSegLib.volume import Geometry, LabelMap, Volume
 
 if TYPE_CHECKING:
-    import torch
+    from MgImplantSegLib.inference.predictor import NetworkPredictor
 
 PIXELS_PER_BATCH = {"cpu": 1 << 16, "cuda": 1 << 21}
-
-
-@dataclass(frozen=True)
-class SegmentOptions:
-    """How to segment.
-
-    Parameters
-    ----------
-    model : Path
-        The model file.
-    planes : str
-        A key of `PLANE_SETS`.
-    fusion : str
-        A key of `FUSIONS`.
-    device, precision : str
-        See `MgImplantSegLib.inference.device.choose_compute`.
-    postprocessing : str or None
-        A key of `POSTPROCESSING`; None takes the default in the model's card.
-    roi : OrientedBox or None
-        Only this region is segmented. The label map still has the input's grid; outside the region it has the
-        scheme's ignore value, because nothing is known there.
-    memory_gb : float or None
-        What may be used besides the input, in 1e9 bytes; None takes what the machine has free.
-    want_probabilities, want_disagreement : bool
-        Whether the result has them.
-
-    Raises
-    ------
-    InputError
-        If a choice is unknown.
-    """
-
-    model: Path
-    planes: str = "3"
-    fusion: str = "soft"
-    device: str = "auto"
-    precision: str = "auto"
-    postprocessing: str | None = None
-    roi: OrientedBox | None = None
-    memory_gb: float | None = None
-    want_probabilities: bool = False
-    want_disagreement: bool = False
-
-    def __post_init__(self) -> None:
-        plane_set(self.planes)
-        fusion_rule(self.fusion)
-        if self.postprocessing is not None:
-            postprocessing(self.postprocessing)
 
 
 @dataclass(frozen=True)
@@ -127,77 +78,73 @@ def segment_volume(volume: Volume, options: SegmentOptions, events: Events | Non
     ResourceError
         If the device is not there, or memory or disk do not suffice.
     """
+    from MgImplantSegLib.inference.predictor import NetworkPredictor
+
     events, start = events or Events(), time.monotonic()
-    job = _set_up(volume.geometry, options, events)
-    prediction, grid, clipped_to = _predict(volume, job, options, events)
+    keep_freed_memory()
+    card, weights = load_model(options.model)
+    options = options.with_defaults_of(card)
+    compute = choose_compute(options.device, options.precision)
+    sizes, memory = _sizes(volume.geometry, card, options, compute, events)
+    array, grid, clipped_to = _prepared(volume, card, options, events)
+    predictor = NetworkPredictor(card, weights, compute, tile_edge=memory.tile_edge)
+    prediction = predict_fused(array, predictor, _plan(predictor, options, sizes, memory), events)
     classes = prediction.labels()
-    job.tidy.tidy(classes, prediction, job.card.label_scheme)
-    values, scheme = labels_on_grid(
-        prediction, classes, grid, volume.geometry, job.card.label_scheme, options.roi, events
-    )
-    provenance = _provenance(job, options, clipped_to, time.monotonic() - start)
+    POSTPROCESSING.find(options.postprocessing).tidy(classes, prediction, card.label_scheme)
+    values, scheme = labels_on_grid(prediction, classes, grid, volume.geometry, card.label_scheme, options.roi, events)
+    provenance = _provenance(card, options, compute) | {
+        "clipped_to": list(clipped_to),
+        "evaluations": sizes.evaluations,
+        "seconds": round(time.monotonic() - start, 1),
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
     return SegmentationResult(
         LabelMap(values, volume.geometry, scheme, provenance),
-        _probabilities(prediction, grid, job.card.label_scheme) if options.want_probabilities else None,
+        _probabilities(prediction, grid, card.label_scheme) if options.want_probabilities else None,
         Volume(prediction.disagreement(), grid) if options.want_disagreement else None,
         MappingProxyType(provenance),
     )
 
 
-@dataclass(frozen=True)
-class _Job:
-    """What is known before the first voxel is touched."""
-
-    card: ModelCard
-    weights: dict[str, torch.Tensor]
-    compute: Compute
-    tidy: Postprocessing
-    sizes: Estimate
-    plan: MemoryPlan
-
-
-def _set_up(geometry: Geometry, options: SegmentOptions, events: Events) -> _Job:
-    keep_freed_memory()
-    card, weights = load_model(options.model)
-    compute = choose_compute(options.device, options.precision)
+def _sizes(
+    geometry: Geometry, card: ModelCard, options: SegmentOptions, compute: Compute, events: Events
+) -> tuple[Estimate, MemoryPlan]:
+    """What the work takes, and how it keeps within the memory."""
     sizes = estimate(
         geometry, card, options.planes, options.fusion, roi=options.roi, with_votes=options.want_disagreement
     )
-    plan = plan_memory(sizes, card, options.memory_gb, network_on_gpu=compute.device != "cpu")
-    if plan.accumulator_on_disk:
+    memory = plan_memory(sizes, card, options.memory_gb, network_on_gpu=compute.device != "cpu")
+    if memory.accumulator_on_disk:
         events.warning("Memory is short: the accumulator is kept on disk, which is slower.", kind="memory")
-    tidy = postprocessing(options.postprocessing or card.default_postprocessing)
-    return _Job(card, weights, compute, tidy, sizes, plan)
+    return sizes, memory
 
 
-def _predict(
-    volume: Volume, job: _Job, options: SegmentOptions, events: Events
-) -> tuple[FusedPrediction, Geometry, tuple[float, float]]:
-    """The prediction, its grid, and the grey values that became 0 and 1."""
-    from MgImplantSegLib.inference.predictor import NetworkPredictor
-
-    prepared = preprocess(volume, job.card.preprocessing, events)
+def _prepared(
+    volume: Volume, card: ModelCard, options: SegmentOptions, events: Events
+) -> tuple[np.ndarray, Geometry, tuple[float, float]]:
+    """What the network sees, its grid, and the grey values that became 0 and 1."""
+    prepared = preprocess(volume, card.preprocessing, events)
     array, grid = prepared.array, prepared.geometry
     if options.roi is not None:
         box = roi_box(options.roi, grid)
         array, grid = array[box], grid.cropped([part.start for part in box], box_shape(box))
-    predictor = NetworkPredictor(job.card, job.weights, job.compute, tile_edge=job.plan.tile_edge)
-    pixels_per_batch = PIXELS_PER_BATCH["cpu" if job.compute.device == "cpu" else "cuda"]
-    prediction = predict_fused(
-        array,
-        predictor,
+    return array, grid, prepared.provenance["clipped_to"]
+
+
+def _plan(predictor: NetworkPredictor, options: SegmentOptions, sizes: Estimate, memory: MemoryPlan) -> FusedPlan:
+    on_cpu = predictor.compute.device == "cpu"
+    pixels_per_batch = PIXELS_PER_BATCH["cpu" if on_cpu else "cuda"]
+    return FusedPlan(
         options.planes,
         options.fusion,
         predictor.spec.classes,
-        batch_size=max(1, pixels_per_batch // math.prod(job.sizes.largest_slice)),
-        size_multiple=predictor.spec.size_multiple,
+        max(1, pixels_per_batch // math.prod(sizes.largest_slice)),
+        predictor.spec.size_multiple,
         sum_bits=SUM_BITS,
         with_votes=options.want_disagreement,
-        allocate=job.plan.allocate,
-        side_by_side=job.compute.device != "cpu",
-        events=events,
+        allocate=memory.allocate,
+        side_by_side=not on_cpu,
     )
-    return prediction, grid, prepared.provenance["clipped_to"]
 
 
 def _probabilities(prediction: FusedPrediction, grid: Geometry, scheme: LabelScheme) -> Mapping[str, Volume]:
@@ -208,21 +155,16 @@ def _probabilities(prediction: FusedPrediction, grid: Geometry, scheme: LabelSch
     return MappingProxyType({name: Volume(array, grid) for name, array in result.items()})
 
 
-def _provenance(job: _Job, options: SegmentOptions, clipped_to: tuple[float, float], seconds: float) -> dict[str, Any]:
+def _provenance(card: ModelCard, options: SegmentOptions, compute: Compute) -> dict[str, Any]:
     return {
-        "model": job.card.name,
-        "model_hash": job.card.hash,
-        "model_software_version": job.card.software_version,
+        **record(options),
+        "model": card.name,
+        "model_hash": card.hash,
+        "model_software_version": card.software_version,
         "software_version": __version__,
-        "planes": options.planes,
-        "fusion": options.fusion,
-        "postprocessing": job.tidy.name,
-        "spacing_um": job.card.preprocessing.spacing_um,
-        "clipped_to": list(clipped_to),
+        "postprocessing": POSTPROCESSING.find(options.postprocessing).name,
+        "spacing_um": card.preprocessing.spacing_um,
         "roi": None if options.roi is None else options.roi.name,
-        "device": job.compute.device,
-        "precision": job.compute.precision,
-        "evaluations": job.sizes.evaluations,
-        "seconds": round(seconds, 1),
-        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "device": compute.device,
+        "precision": compute.precision,
     }

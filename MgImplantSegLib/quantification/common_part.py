@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from MgImplantSegLib.choices import Choice, Registry
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.quantification.axis import ScrewAxis, screw_axis
 from MgImplantSegLib.quantification.boxes import Box, intersection, relative_to, shape_of, start_of, whole
@@ -26,17 +27,26 @@ LARGEST_GROWTH = 27
 
 
 class CommonLength(str, Enum):
-    """Which length of the screw counts.
-
-    ``scan``: all that both scans have seen. ``implant``: from end to end of what is left of the implant.
-    ``auto``: as ``scan``, but an end that is missing in one of both, sawn off for example, is left out of the other
-    too. It is missing, and not degraded, where more than 5 % of the length are gone and more than three times what is
-    gone from the sides.
-    """
+    """Which length of the screw counts; `COMMON_LENGTHS` says what each means."""
 
     AUTO = "auto"
     SCAN = "scan"
     IMPLANT = "implant"
+
+
+COMMON_LENGTHS = Registry(
+    "a common length",
+    {
+        CommonLength.AUTO.value: Choice(
+            "automatic",
+            "as scan, but an end that is missing in one of both, sawn off for example, is left out of the other too; "
+            "it is missing, and not degraded, where more than 5 % of the length are gone and more than three times "
+            "what is gone from the sides",
+        ),
+        CommonLength.SCAN.value: Choice("both scans", "all that both scans have seen"),
+        CommonLength.IMPLANT.value: Choice("implant", "from end to end of what is left of the implant"),
+    },
+)
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@ import numpy as np
 
 from MgImplantSegLib.quantification.boxes import shape_of, start_of
 from MgImplantSegLib.quantification.codes import BONE
-from MgImplantSegLib.quantification.contact_methods import contact_method
+from MgImplantSegLib.quantification.contact_methods import CONTACT_METHODS
 from MgImplantSegLib.quantification.context import MeasureContext
 from MgImplantSegLib.quantification.region_masks import Region
 from MgImplantSegLib.quantification.results import UNDEFINED, Measure, Series, notes
@@ -25,7 +25,7 @@ def _in_region(context: MeasureContext, region: Region | None) -> Measure:
     where = "implant" if region is None else region.name
     if context.implant_box is None:
         return _measure(context, where, UNDEFINED, NO_IMPLANT, {})
-    method = contact_method(context.options.contact)
+    method = CONTACT_METHODS.find(context.options.contact)
     surface, touching = method.measure(
         context.surface_codes,
         None if region is None else region.mask(context.surface_box),
@@ -46,7 +46,7 @@ def _in_region(context: MeasureContext, region: Region | None) -> Measure:
 
 def _measure(context: MeasureContext, region: str, value: float, note: str, counts: dict[str, float]) -> Measure:
     options = context.options
-    method = contact_method(options.contact).name
+    method = CONTACT_METHODS.find(options.contact).name
     if options.contact == "distance":
         method += f" ({options.contact_distance_mm:g} mm)"
     if options.close_cracks_mm > 0:

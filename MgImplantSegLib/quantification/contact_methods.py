@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.choices import Registry
 from MgImplantSegLib.quantification.codes import BACKGROUND, BONE, IMPLANT, UNKNOWN, implant_in
 from MgImplantSegLib.quantification.crofton import crossing_areas_mm2, half_neighbourhood
 from MgImplantSegLib.quantification.distance import distance_to_mm
@@ -34,6 +34,7 @@ class ContactMethod:
     name: str
     unit: str
     measure: Callable[[np.ndarray, np.ndarray | None, Spacing, float], tuple[float, float]]
+    definition: str
 
 
 def pairs(weights: Callable[[Spacing], dict[tuple[int, int, int], float]]) -> Callable:
@@ -106,24 +107,35 @@ def _smoothed(mask: np.ndarray) -> np.ndarray:
     return ndimage.gaussian_filter(mask.astype(np.float32), SMOOTHING_VOXELS, mode="nearest", radius=HALO_LAYERS - 1)
 
 
-CONTACT_METHODS = {
-    "faces": ContactMethod("face pairs (6 neighbours)", "mm2", pairs(_face_weights)),
-    "18-neighbours": ContactMethod("pairs of 18 neighbours", "pairs", pairs(_neighbour_weights(18))),
-    "26-neighbours": ContactMethod("pairs of 26 neighbours", "pairs", pairs(_neighbour_weights(26))),
-    "crofton": ContactMethod("Crofton, 13 directions", "mm2", pairs(crossing_areas_mm2)),
-    "mesh": ContactMethod("smoothed mesh", "mm2", mesh_contact),
-    "distance": ContactMethod("bone within a distance of the voxel faces", "mm2", within_distance),
-}
-
-
-def contact_method(key: str) -> ContactMethod:
-    """The method with that key.
-
-    Raises
-    ------
-    InputError
-        If there is none.
-    """
-    if key not in CONTACT_METHODS:
-        raise InputError(f"Expected a contact method of {', '.join(CONTACT_METHODS)}, got {key!r}.")
-    return CONTACT_METHODS[key]
+CONTACT_METHODS: Registry[ContactMethod] = Registry(
+    "a contact method",
+    {
+        "faces": ContactMethod(
+            "face pairs (6 neighbours)", "mm2", pairs(_face_weights), "area of the voxel faces between both"
+        ),
+        "18-neighbours": ContactMethod(
+            "pairs of 18 neighbours",
+            "pairs",
+            pairs(_neighbour_weights(18)),
+            "pairs of voxels that share a face or an edge",
+        ),
+        "26-neighbours": ContactMethod(
+            "pairs of 26 neighbours",
+            "pairs",
+            pairs(_neighbour_weights(26)),
+            "pairs of voxels that share a face, edge or corner",
+        ),
+        "crofton": ContactMethod(
+            "Crofton, 13 directions", "mm2", pairs(crossing_areas_mm2), "area from crossings along 13 directions"
+        ),
+        "mesh": ContactMethod(
+            "smoothed mesh", "mm2", mesh_contact, "area of the implant's smoothed surface with bone beside it"
+        ),
+        "distance": ContactMethod(
+            "bone within a distance of the voxel faces",
+            "mm2",
+            within_distance,
+            "area of the voxel faces that have bone within the contact distance",
+        ),
+    },
+)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
-from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.quantification.boxes import intersection, relative_to, shape_of, whole
 from MgImplantSegLib.quantification.codes import LAYER, METAL, UNKNOWN
 from MgImplantSegLib.quantification.context import MeasureContext
+from MgImplantSegLib.quantification.rate_forms import RATE_FORMS
 from MgImplantSegLib.quantification.results import NOT_GIVEN, UNDEFINED, Measure, notes
 from MgImplantSegLib.quantification.surface import surface_area_mm2
 
@@ -25,29 +23,6 @@ GROWN = (
     "The residual volume is larger than the initial one: check registration, voxel size, and that both are of one part."
 )
 CUT = "The implant touches the border of the volume: what lies beyond is missing."
-
-
-@dataclass(frozen=True)
-class RateForm:
-    """Which area a degradation rate divides by; `area_mm2` gets the initial and the residual area."""
-
-    name: str
-    definition: str
-    area_mm2: Callable[[float, float], float]
-    needs_residual_area: bool = False
-
-
-RATE_FORMS = {
-    "initial-area": RateForm(
-        "initial area", "(V_i − V_r) / (A_i · t), t in years of 365.25 days", lambda initial, residual: initial
-    ),
-    "mean-area": RateForm(
-        "mean of initial and residual area",
-        "(V_i − V_r) / (½ (A_i + A_r) · t), t in years of 365.25 days",
-        lambda initial, residual: (initial + residual) / 2,
-        needs_residual_area=True,
-    ),
-}
 
 
 def volumes(context: MeasureContext) -> tuple[Measure, ...]:
@@ -183,7 +158,7 @@ def _volume_loss(context: MeasureContext, initial: Measure, residual_mm3: float)
 
 
 def _degradation_rate(context: MeasureContext, volume: Measure, area: Measure, residual_mm3: float) -> Measure:
-    form = rate_form(context.options.rate_form)
+    form = RATE_FORMS.find(context.options.rate_form)
     years, time_note = _years(context.options.time_days)
     residual_area_mm2 = _residual_area_mm2(context) if form.needs_residual_area else UNDEFINED
     area_mm2 = form.area_mm2(area.value, residual_area_mm2)
@@ -233,16 +208,3 @@ def _residual_area_mm2(context: MeasureContext) -> float:
             inside[box] = common.counted[relative_to(box, common.box)]
         counted = inside
     return surface_area_mm2(context.codes == METAL, context.spacing_zyx_mm, context.options.surface, counted=counted)
-
-
-def rate_form(key: str) -> RateForm:
-    """The form with that key.
-
-    Raises
-    ------
-    InputError
-        If there is none.
-    """
-    if key not in RATE_FORMS:
-        raise InputError(f"Expected a form of the degradation rate of {', '.join(RATE_FORMS)}, got {key!r}.")
-    return RATE_FORMS[key]

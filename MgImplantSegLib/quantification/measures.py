@@ -16,13 +16,12 @@ import numpy as np
 import MgImplantSegLib
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.events import Events
+from MgImplantSegLib.options import record
 from MgImplantSegLib.quantification.bone_volume import bone_volume, bone_volume_profile
-from MgImplantSegLib.quantification.common_part import CommonLength
 from MgImplantSegLib.quantification.contact import contact, contact_along_axis
-from MgImplantSegLib.quantification.contact_methods import contact_method
 from MgImplantSegLib.quantification.context import MeasureContext
 from MgImplantSegLib.quantification.cross_section import cross_section
-from MgImplantSegLib.quantification.degradation import degradation, rate_form, volumes
+from MgImplantSegLib.quantification.degradation import degradation, volumes
 from MgImplantSegLib.quantification.depth import degradation_depth, layer_thickness
 from MgImplantSegLib.quantification.morphometry import morphometry
 from MgImplantSegLib.quantification.options import QuantifyOptions
@@ -40,6 +39,16 @@ class MeasureGroup:
     help: str
     compute: Callable[[MeasureContext], Iterable[Measure | Series]]
     by_default: bool = True
+
+    @property
+    def name(self) -> str:
+        """The symbols."""
+        return self.help
+
+    @property
+    def definition(self) -> str:
+        """The symbols, and whether they have to be asked for."""
+        return self.help if self.by_default else f"{self.help}, on request"
 
 
 MEASURES = {
@@ -108,16 +117,8 @@ def _require_countable_steps(label_map: LabelMap, options: QuantifyOptions) -> N
 
 
 def _chosen_groups(options: QuantifyOptions) -> dict[str, MeasureGroup]:
-    """The groups in the order of `MEASURES`; raises InputError for an unknown key anywhere in the options."""
-    contact_method(options.contact)
-    rate_form(options.rate_form)
-    lengths = [rule.value for rule in CommonLength]
-    if options.common_length not in lengths:
-        raise InputError(f"Expected a common length of {', '.join(lengths)}, got {options.common_length!r}.")
+    """The groups in the order of `MEASURES`."""
     keys = DEFAULT_MEASURES if options.measures is None else options.measures
-    unknown = [key for key in keys if key not in MEASURES]
-    if unknown or not keys:
-        raise InputError(f"Expected measures of {', '.join(MEASURES)}, got {', '.join(unknown) or 'none'}.")
     return {key: group for key, group in MEASURES.items() if key in keys}
 
 
@@ -143,19 +144,12 @@ def _inputs(label_map: LabelMap, options: QuantifyOptions, measures: tuple[str, 
         "initial": None
         if initial is None
         else {"source": initial.source, "volume_mm3": initial.volume_mm3, "area_mm2": initial.area_mm2},
-        "time_days": options.time_days,
-        "distance_mm": options.distance_mm,
+        **record(options),
         "rois": [
             {"name": roi.name, "centre_lps_mm": roi.centre_lps_mm, "axes_lps": roi.axes_lps, "size_mm": roi.size_mm}
             for roi in options.rois
         ],
         "measures": list(measures),
-        "surface": options.surface,
-        "rate_form": options.rate_form,
-        "contact": options.contact,
-        "contact_distance_mm": options.contact_distance_mm,
-        "close_cracks_mm": options.close_cracks_mm,
-        "common_length": options.common_length,
         "ranges": None if options.disagreement is None else "disagreement of planes",
         "field_of_view": "given" if options.field_of_view is not None else "whole volume",
     }

@@ -2,88 +2,105 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
 from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.option_kinds import Number, OneOf, SomeOf
+from MgImplantSegLib.options import option, require_valid
+from MgImplantSegLib.quantification.common_part import COMMON_LENGTHS, CommonLength
+from MgImplantSegLib.quantification.contact_methods import CONTACT_METHODS
 from MgImplantSegLib.quantification.initial import InitialScrew
-from MgImplantSegLib.quantification.surface import DEFAULT_SURFACE_METHOD, surface_method
+from MgImplantSegLib.quantification.rate_forms import RATE_FORMS
+from MgImplantSegLib.quantification.surface import DEFAULT_SURFACE_METHOD, SURFACE_METHODS
 from MgImplantSegLib.regions import OrientedBox
 from MgImplantSegLib.volume import Volume
+
+
+class Days(Number):
+    """A time in days; one that cannot be is no error of the options, but the reason for an undefined measure."""
+
+    def __init__(self) -> None:
+        super().__init__("days", zero=True, metavar="T", offered_up_to=36500)
+
+    def check(self, name: str, value: Any) -> None:
+        """Nothing is refused."""
 
 
 @dataclass(frozen=True)
 class QuantifyOptions:
     """What is known besides the segmentation, and how to measure. Lengths in mm.
 
+    The fields made by `option` say themselves what they are.
+
     Parameters
     ----------
     initial : InitialScrew, optional
         The screw before implantation.
-    time_days : float, optional
-        Days between implantation and explantation.
-    distance_mm : float
-        Thickness of the shell around the implant.
     rois : tuple of OrientedBox
         Further regions; equal names get a number.
-    measures : tuple of str, optional
-        Keys of `MEASURES`; by default those marked as default there.
-    surface : str
-        Key of `SURFACE_METHODS`.
-    rate_form : str
-        Key of `RATE_FORMS`: which area the degradation rate divides by.
-    contact : str
-        Key of `CONTACT_METHODS`.
-    contact_distance_mm : float
-        For the method ``distance``: how far bone may be from the implant.
-    close_cracks_mm : float
-        Cracks and gaps of the implant up to this width are closed before the contact is measured; 0 leaves them.
-    profile_step_mm, slice_mm : float
-        Width of the shells of the profile, and of the slices along the screw axis.
     axis_lps : tuple of float, optional
         Direction of the screw axis; by default the implant's own long axis.
-    common_length : str
-        ``auto``, ``scan`` or ``implant``; see `common_part`.
     field_of_view : bool array (z, y, x), optional
         True where the scanner has seen something.
     disagreement : Volume, optional
         Disagreement of the slicing planes, for ranges beside the values.
+
+    Raises
+    ------
+    InputError
+        If a value is not valid.
     """
 
     initial: InitialScrew | None = None
-    time_days: float | None = None
-    distance_mm: float = 0.5
+    time_days: float | None = option(
+        "days between implantation and explantation", Days(), None, argument="days", default_help="not known"
+    )
+    distance_mm: float = option(
+        "thickness of the shell around the implant in mm", Number("mm", metavar="D", offered_up_to=100), 0.5
+    )
     rois: tuple[OrientedBox, ...] = ()
-    measures: tuple[str, ...] | None = None
-    surface: str = DEFAULT_SURFACE_METHOD
-    rate_form: str = "initial-area"
-    contact: str = "faces"
-    contact_distance_mm: float = 0.02
-    close_cracks_mm: float = 0.0
-    profile_step_mm: float = 0.05
-    slice_mm: float = 0.05
+    measures: tuple[str, ...] | None = option(
+        "what is measured",
+        SomeOf("MgImplantSegLib.quantification.measures:MEASURES"),
+        None,
+        default_help="all but those on request",
+    )
+    surface: str = option("how surface areas are measured", OneOf(SURFACE_METHODS), DEFAULT_SURFACE_METHOD)
+    rate_form: str = option("area that DR divides by", OneOf(RATE_FORMS), "initial-area")
+    contact: str = option("how bone contact is measured", OneOf(CONTACT_METHODS), "faces")
+    contact_distance_mm: float = option(
+        "for contact by distance: largest gap between bone and implant in mm",
+        Number("mm", zero=True, metavar="D", offered_up_to=1),
+        0.02,
+    )
+    close_cracks_mm: float = option(
+        "close cracks of the implant up to this width in mm before contact is measured; 0 closes none",
+        Number("mm", zero=True, metavar="W", offered_up_to=1),
+        0.0,
+    )
+    profile_step_mm: float = option(
+        "width of the shells of the profile in mm", Number("mm", metavar="D", offered_up_to=1), 0.05
+    )
+    slice_mm: float = option(
+        "width of the slices along the screw axis in mm", Number("mm", metavar="D", offered_up_to=1), 0.05
+    )
     axis_lps: tuple[float, float, float] | None = None
-    common_length: str = "auto"
+    common_length: str = option(
+        "length of the screw that V_i, A_i and V_r refer to", OneOf(COMMON_LENGTHS), CommonLength.AUTO.value
+    )
     field_of_view: np.ndarray | None = field(default=None, compare=False)
     disagreement: Volume | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rois", _with_unique_names(tuple(self.rois)))
-        for name in ("distance_mm", "profile_step_mm", "slice_mm"):
-            _require(getattr(self, name) > 0, name, "a positive length in mm", getattr(self, name))
-        for name in ("contact_distance_mm", "close_cracks_mm"):
-            _require(getattr(self, name) >= 0, name, "a length of 0 mm or more", getattr(self, name))
+        require_valid(self)
         if self.axis_lps is not None:
             usable = len(self.axis_lps) == 3 and np.isfinite(self.axis_lps).all() and np.linalg.norm(self.axis_lps) > 0
-            _require(usable, "axis_lps", "a direction of three numbers", self.axis_lps)
-        surface_method(self.surface)
-
-
-def _require(holds: bool, name: str, expected: str, value: object) -> None:
-    if not holds or (isinstance(value, float) and not math.isfinite(value)):
-        raise InputError(f"Expected {expected} for {name}, got {value}.")
+            if not usable:
+                raise InputError(f"Expected a direction of three numbers for axis_lps, got {self.axis_lps}.")
 
 
 def _with_unique_names(rois: tuple[OrientedBox, ...]) -> tuple[OrientedBox, ...]:

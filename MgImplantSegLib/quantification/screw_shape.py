@@ -11,7 +11,7 @@ from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.io.itk_image import itk_image
 from MgImplantSegLib.quantification.boxes import bounding_box, shape_of, start_of
 from MgImplantSegLib.quantification.codes import implant_in, role_codes
-from MgImplantSegLib.quantification.surface import surface_area_mm2, surface_method
+from MgImplantSegLib.quantification.surface import SURFACE_METHODS, surface_area_mm2
 from MgImplantSegLib.quantification.triangle_mesh import (
     mesh_area_mm2,
     mesh_area_within_mm2,
@@ -91,7 +91,7 @@ class LabelMapShape:
         mask = np.pad(self.array, pad)
         geometry = self.geometry.cropped((-pad,) * 3, mask.shape)
         counted = self.known_on(geometry)
-        return surface_area_mm2(mask, self.geometry.spacing_zyx_mm, method, counted=counted), surface_method(
+        return surface_area_mm2(mask, self.geometry.spacing_zyx_mm, method, counted=counted), SURFACE_METHODS.find(
             method
         ).name
 
@@ -100,7 +100,7 @@ class LabelMapShape:
     ) -> tuple[float, str]:
         """Surface in mm² of the part in counted voxels of a grid, where the screw's mask is `mask`, and the method."""
         area_mm2 = surface_area_mm2(mask, geometry.spacing_zyx_mm, method, counted=counted)
-        return area_mm2, surface_method(method).name
+        return area_mm2, SURFACE_METHODS.find(method).name
 
     def mask_on(self, geometry: Geometry) -> np.ndarray:
         """Boolean array (z, y, x): the screw on another grid, linearly interpolated where the grids differ."""
@@ -179,14 +179,14 @@ class MeshShape:
 
     def area_mm2(self, method: str) -> tuple[float, str]:
         """Area of the triangles in mm², whatever the method for masks is, and the name of how it was measured."""
-        surface_method(method)
+        SURFACE_METHODS.find(method)
         return mesh_area_mm2(self.points_lps_mm, self.triangles), "triangles of the mesh"
 
     def area_within_mm2(
         self, mask: np.ndarray, counted: np.ndarray, geometry: Geometry, method: str
     ) -> tuple[float, str]:
         """Area in mm² of the triangles in counted voxels of a grid, and how it was measured; `mask` is not needed."""
-        surface_method(method)
+        SURFACE_METHODS.find(method)
         area_mm2 = mesh_area_within_mm2(self.points_lps_mm, self.triangles, geometry, counted)
         return area_mm2, "triangles of the mesh"
 

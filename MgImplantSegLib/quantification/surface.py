@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.choices import Registry
 from MgImplantSegLib.quantification.boxes import bounding_box, grown
 from MgImplantSegLib.quantification.crofton import crofton_area_mm2
 from MgImplantSegLib.quantification.mesh import mesh_area_mm2, raw_triangles, smoothed_triangles
@@ -21,43 +21,34 @@ PAD_VOXELS = 6
 class SurfaceMethod:
     """A way to measure a surface; ``area_mm2(mask, counted, spacing_zyx_mm)`` takes masks with a margin.
 
-    `errors` says in a line what to expect of it.
+    `definition` says in a line how exact it is.
     """
 
     name: str
     area_mm2: Callable[[np.ndarray, np.ndarray, tuple[float, float, float]], float]
-    errors: str
+    definition: str
 
 
-SURFACE_METHODS = {
-    "smoothed-mesh": SurfaceMethod(
-        "smoothed mesh (surface nets, windowed sinc)",
-        mesh_area_mm2(smoothed_triangles),
-        "within 1.5 % on smooth shapes of 10 (widest) voxels radius and more, up to 3 % low on boxes of 24 and more",
-    ),
-    "raw-mesh": SurfaceMethod(
-        "raw mesh (marching cubes)", mesh_area_mm2(raw_triangles), "6 to 10 % high on smooth shapes"
-    ),
-    "crofton": SurfaceMethod(
-        "Crofton, 13 directions", crofton_area_mm2, "within 0.5 % on balls, up to 15 % low on faces along the grid"
-    ),
-    "voxel-faces": SurfaceMethod(
-        "voxel faces", voxel_face_area_mm2, "exact on faces along the grid, 50 % high on balls"
-    ),
-}
-
-
-def surface_method(key: str) -> SurfaceMethod:
-    """The method with that key.
-
-    Raises
-    ------
-    InputError
-        If there is none.
-    """
-    if key not in SURFACE_METHODS:
-        raise InputError(f"Expected a surface method of {', '.join(SURFACE_METHODS)}, got {key!r}.")
-    return SURFACE_METHODS[key]
+SURFACE_METHODS: Registry[SurfaceMethod] = Registry(
+    "a surface method",
+    {
+        "smoothed-mesh": SurfaceMethod(
+            "smoothed mesh (surface nets, windowed sinc)",
+            mesh_area_mm2(smoothed_triangles),
+            "within 1.5 % on smooth shapes of 10 (widest) voxels radius and more, up to 3 % low on boxes of 24 and "
+            "more",
+        ),
+        "raw-mesh": SurfaceMethod(
+            "raw mesh (marching cubes)", mesh_area_mm2(raw_triangles), "6 to 10 % high on smooth shapes"
+        ),
+        "crofton": SurfaceMethod(
+            "Crofton, 13 directions", crofton_area_mm2, "within 0.5 % on balls, up to 15 % low on faces along the grid"
+        ),
+        "voxel-faces": SurfaceMethod(
+            "voxel faces", voxel_face_area_mm2, "exact on faces along the grid, 50 % high on balls"
+        ),
+    },
+)
 
 
 def surface_area_mm2(
@@ -89,7 +80,7 @@ def surface_area_mm2(
     InputError
         If there is no such method.
     """
-    area_mm2 = surface_method(method).area_mm2
+    area_mm2 = SURFACE_METHODS.find(method).area_mm2
     box = bounding_box(mask)
     if box is None:
         return 0.0

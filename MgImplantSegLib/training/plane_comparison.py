@@ -11,7 +11,7 @@ import torch
 
 from MgImplantSegLib.events import Events
 from MgImplantSegLib.inference.accumulator import VOXELS_PER_SLAB, Accumulator, Allocate, bytes_per_voxel
-from MgImplantSegLib.inference.fused import FusedPrediction, predict_fused
+from MgImplantSegLib.inference.fused import FusedPlan, FusedPrediction, predict_fused
 from MgImplantSegLib.inference.fusion import FUSIONS
 from MgImplantSegLib.inference.memory import zeros_on_disk
 from MgImplantSegLib.machine import available_memory_bytes
@@ -108,18 +108,10 @@ def compare_planes(
     with events.task("planes", len(needed)) as task:
         for plane in needed:
             task.advance(0, f"plane {plane.name}")
-            single = predict_fused(
-                image,
-                predict,
-                (plane,),
-                "soft",
-                classes,
-                batch_size=_batch_size(image),
-                size_multiple=size_multiple,
-                with_votes=True,
-                allocate=allocate,
-                events=silent(events),
+            plan = FusedPlan(
+                (plane,), "soft", classes, _batch_size(image), size_multiple, with_votes=True, allocate=allocate
             )
+            single = predict_fused(image, predict, plan, silent(events))
             for name in several:
                 if plane in PLANE_SETS[name]:
                     totals[name].include(single.accumulator)

@@ -25,7 +25,7 @@ import torch
 from scipy import ndimage
 
 from MgImplantSegLib.inference.device import choose_compute, keep_freed_memory
-from MgImplantSegLib.inference.fused import predict_fused
+from MgImplantSegLib.inference.fused import FusedPlan, predict_fused
 from MgImplantSegLib.inference.predictor import NetworkPredictor
 from MgImplantSegLib.model_card import ModelCard
 from MgImplantSegLib.networks import build_network
@@ -48,7 +48,7 @@ def random_predictor(width: int, depth: int, precision: str) -> NetworkPredictor
     return NetworkPredictor(card, build_network(card.network).state_dict(), choose_compute("cpu", precision))
 
 
-def batch_shapes(volume: np.ndarray, planes: str, options: dict[str, int]) -> list[tuple[int, ...]]:
+def batch_shapes(volume: np.ndarray, plan: FusedPlan) -> list[tuple[int, ...]]:
     """Shapes of the batches that the predictor gets."""
     shapes = []
 
@@ -56,7 +56,7 @@ def batch_shapes(volume: np.ndarray, planes: str, options: dict[str, int]) -> li
         shapes.append(slices.shape)
         return np.full((len(slices), 4, *slices.shape[2:]), 0.25, np.float32)
 
-    predict_fused(volume, predict, planes, **options)
+    predict_fused(volume, predict, plan)
     return shapes
 
 
@@ -64,8 +64,9 @@ def measure(predictor: NetworkPredictor, size: int, planes: str, fusion: str, re
     """Ratio of CPU times, and memory beside the network in bytes a voxel."""
     volume = ndimage.gaussian_filter(np.random.default_rng(0).random((size,) * 3), 2).astype(np.float32)
     multiple = predictor.spec.size_multiple
-    options = {"batch_size": max(1, PIXELS_PER_BATCH // size**2), "size_multiple": multiple, "sum_bits": 16}
-    shapes = batch_shapes(volume, planes, options)
+    batch_size = max(1, PIXELS_PER_BATCH // size**2)
+    plan = FusedPlan(planes, fusion, batch_size=batch_size, size_multiple=multiple, sum_bits=16)
+    shapes = batch_shapes(volume, plan)
     inputs = {shape: torch.rand(shape).to(memory_format=torch.channels_last) for shape in shapes}
 
     def bare() -> None:
@@ -74,7 +75,7 @@ def measure(predictor: NetworkPredictor, size: int, planes: str, fusion: str, re
                 predictor._network(inputs[shape])
 
     def fused() -> None:
-        predict_fused(volume, predictor, planes, fusion, **options).labels()
+        predict_fused(volume, predictor, plan).labels()
 
     bare()
     ratios = [cpu_seconds(fused) / cpu_seconds(bare) for _ in range(repeats)]

@@ -235,7 +235,7 @@ def test_a_polite_signal_or_a_stop_file_cancels_with_130_and_leaves_nothing_behi
     process.send_signal(number) if number else (tmp_path / "stop").touch()
     _, error = process.communicate(timeout=600)
     assert process.returncode == 130
-    assert error.splitlines()[-1] == "mgimplantseg simulate: cancelled, nothing was left half-written."
+    assert error.splitlines()[-1] == "mgimplantseg simulate: cancelled; no partial files were left."
     assert json.loads(text_of(tmp_path).splitlines()[-1])["event"] == "cancelled"
     assert [path for path in (tmp_path / "out").glob("*") if not path.name.startswith("explant_")] == []
 

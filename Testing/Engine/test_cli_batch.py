@@ -92,6 +92,16 @@ def test_other_options_make_the_work_again(scans):
     assert "BV/TV [%], shell 0–0.1 mm" in table(scans / "out")["first"]
 
 
+def test_what_does_not_change_the_result_leaves_the_work_done(scans):
+    assert main(["batch", ".", "out", *MODEL, "--stop-file", "first.stop"]) == 0
+    before = segmentation_times(scans / "out")
+    other = ("--stop-file", "second.stop", "--device", "cpu", "--memory-gb", "1", "--fusion", "soft", "--stop-at-error")
+    assert main(["batch", ".", "out", *MODEL, *other]) == 0
+    assert segmentation_times(scans / "out") == before
+    assert main(["batch", ".", "out", *MODEL, "--precision", "fp32"]) == 0
+    assert all(segmentation_times(scans / "out")[name] != time for name, time in before.items())
+
+
 def test_a_sample_that_fails_is_noted_and_the_others_are_done(scans, capsys):
     (scans / "broken.nrrd").write_text("no image")
     assert main(["batch", ".", "out", *MODEL]) == 2

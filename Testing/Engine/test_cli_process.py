@@ -66,7 +66,7 @@ def test_ctrl_c_while_a_command_starts_is_one_line(words, name, scan, tmp_path):
     done = run_code(INTERRUPTED_AT_IMPORT.format(name=name, words=words), tmp_path)
     lines = done.stderr.splitlines()
     assert done.returncode == 130 and len(lines) == 1, done.stderr
-    assert lines[0].startswith("mgimplantseg") and lines[0].endswith("cancelled, nothing was left half-written.")
+    assert lines[0].startswith("mgimplantseg") and lines[0].endswith("cancelled; no partial files were left.")
     assert done.stdout == "" and set(tmp_path.iterdir()) == before
 
 

@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from MgImplantSegLib.cli.registry import COMMANDS, command
 from MgImplantSegLib.errors import OutputError
 from MgImplantSegLib.io import read_label_map, read_volume, write_label_map, write_volume
 from MgImplantSegLib.labels import Role
+from MgImplantSegLib.option_kinds import ResultFolderPath, ResultPath
 from MgImplantSegLib.regions import OrientedBox, read_roi_markups, write_roi_markups
 from MgImplantSegLib.volume import Geometry, LabelMap, Volume
 
@@ -450,14 +452,33 @@ def test_results_never_take_the_place_of_an_input_or_of_each_other(folder, words
     assert {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
 
 
-def results_of_all_commands() -> dict[str, tuple[str, argparse.ArgumentParser, argparse.Action]]:
+RESULT_TYPES = (ResultPath, ResultFolderPath)
+
+
+def results_of_all_commands() -> dict[str, argparse.Action]:
     found = {}
     for name in COMMANDS:
         parser = Parser()
         command(name).add_arguments(parser)
-        for result, action in result_paths._actions(parser):
-            found[f"{name} {result}"] = (name, parser, action)
+        found |= {f"{name} {action.dest}": action for action in actions_with_results(parser)}
     return found
+
+
+def actions_with_results(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
+    """The options for files and folders that are written, of commands inside the command too."""
+    for action in parser._actions:
+        if isinstance(action.choices, Mapping):
+            for inner in action.choices.values():
+                yield from actions_with_results(inner)
+        elif action.dest in result_paths.COMMON_RESULTS or isinstance(value_of(action), RESULT_TYPES):
+            yield action
+
+
+def value_of(action: argparse.Action) -> object:
+    try:
+        return action.type("x") if action.type else None
+    except (argparse.ArgumentTypeError, ValueError):
+        return None
 
 
 RESULTS = {name: result for name, result in results_of_all_commands().items() if not name.endswith(" events")}
@@ -469,8 +490,8 @@ def test_all_commands_with_results_are_known():
 
 @pytest.mark.parametrize("result", RESULTS)
 def test_a_file_in_the_place_of_a_folder_and_the_other_way_round_is_told_before_the_work(result, tmp_path):
-    _, parser, action = RESULTS[result]
-    is_folder = action.type is result_paths.folder_path
+    action = RESULTS[result]
+    is_folder = isinstance(value_of(action), ResultFolderPath)
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").touch()
     wrong = (
@@ -478,10 +499,14 @@ def test_a_file_in_the_place_of_a_folder_and_the_other_way_round_is_told_before_
     )
     for path in wrong:
         with pytest.raises(OutputError, match=re.escape(str(path))):
-            result_paths.require_places(parser, argparse.Namespace(**{action.dest: path}))
+            result_paths.require_places(arguments_with(action, path))
     for path in [tmp_path / "folder", tmp_path / "new" / "x"] if is_folder else [tmp_path / "file", tmp_path / "new"]:
-        result_paths.require_places(parser, argparse.Namespace(**{action.dest: path}))
+        result_paths.require_places(arguments_with(action, path))
     assert {path.name for path in tmp_path.iterdir()} == {"folder", "file"}
+
+
+def arguments_with(action: argparse.Action, path: Path) -> argparse.Namespace:
+    return argparse.Namespace(**{action.dest: action.type(str(path)) if action.type else path})
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device that is always full is Linux's")

@@ -15,8 +15,9 @@ LIBRARY = CHECKOUT / "MgImplantSegLib"
 
 LAYERS = (
     ("errors", "machine", "slabs", "plain_text", "text_files"),
-    ("leftovers", "protected_files"),
-    ("events", "files", "resources", "toml_writer"),
+    ("choices", "leftovers", "protected_files"),
+    ("option_kinds",),
+    ("events", "files", "options", "resources", "toml_writer"),
     ("labels", "file_digests"),
     ("volume", "regions"),
     ("io", "percentiles", "resample", "diagonal_plane", "networks"),

@@ -7,7 +7,7 @@ from scipy import ndimage
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.events import Cancelled, Events
 from MgImplantSegLib.inference.accumulator import bytes_per_voxel
-from MgImplantSegLib.inference.fused import predict_fused
+from MgImplantSegLib.inference.fused import FusedPlan, predict_fused
 from MgImplantSegLib.inference.fusion import FUSIONS
 from MgImplantSegLib.planes import PLANE_SETS
 
@@ -68,14 +68,14 @@ def test_each_diagonal_plane_equals_the_rotated_volume(axis, axes, shape):
     volume = smooth_volume(shape)
     expected = through_rotation(volume, axes)
     for plane in (plane for name, plane in PLANES.items() if name.endswith(f"{axis}45")):
-        probabilities = predict_fused(volume, by_grey_value, (plane,)).probabilities()
+        probabilities = predict_fused(volume, by_grey_value, FusedPlan((plane,))).probabilities()
         np.testing.assert_allclose(probabilities[:, *INNER], expected[:, *INNER], atol=1e-5, err_msg=plane.name)
 
 
 def test_soft_voting_is_the_mean_of_nine_volumes():
     volume = smooth_volume()
     expected = nine_predictions(volume).mean(axis=0)
-    fused = predict_fused(volume, by_grey_value, "9", "soft")
+    fused = predict_fused(volume, by_grey_value, FusedPlan("9", "soft"))
     np.testing.assert_allclose(fused.probabilities()[:, *INNER], expected[:, *INNER], atol=1e-5)
     margin = np.diff(np.sort(expected, axis=0)[-2:], axis=0)[0]
     clear = (margin > 1e-5)[INNER]
@@ -95,7 +95,7 @@ def test_majority_voting_is_the_mode_of_nine_label_maps():
     labels = predictions.argmax(axis=1).reshape(9, -1)
     means = predictions.mean(axis=0).reshape(4, -1)
     expected = np.array([_mode(labels[:, n], means[:, n]) for n in range(labels.shape[1])])
-    fused = predict_fused(volume, by_grey_value, "9", "majority").labels()[INNER].ravel()
+    fused = predict_fused(volume, by_grey_value, FusedPlan("9", "majority")).labels()[INNER].ravel()
     sorted_predictions = np.sort(predictions, axis=1)
     clear = ((sorted_predictions[:, -1] - sorted_predictions[:, -2]) > 1e-5).all(axis=0).ravel()
     assert clear.mean() > 0.98
@@ -131,7 +131,7 @@ def by_plane(**probabilities_of_plane):
 def test_fusion_rules_on_probabilities_written_out(rc, cp, pr, soft, majority, sum_bits):
     volume = np.zeros((2, 3, 4), np.float32)
     for rule, expected in (("soft", soft), ("majority", majority)):
-        fused = predict_fused(volume, by_plane(rc=rc, cp=cp, pr=pr), "3", rule, classes=3, sum_bits=sum_bits)
+        fused = predict_fused(volume, by_plane(rc=rc, cp=cp, pr=pr), FusedPlan("3", rule, classes=3, sum_bits=sum_bits))
         assert (fused.labels() == expected).all(), rule
         mean = np.mean([rc, cp, pr], axis=0)
         np.testing.assert_allclose(fused.probabilities()[:, 1, 1, 1], mean, atol=1e-4)
@@ -140,7 +140,7 @@ def test_fusion_rules_on_probabilities_written_out(rc, cp, pr, soft, majority, s
 def test_disagreement_is_the_part_of_the_planes_with_another_label():
     predict = by_plane(rc=(0, 0.9, 0.1), cp=(0, 0.6, 0.4), pr=(0, 0.4, 0.6))
     for rule in FUSIONS:
-        fused = predict_fused(np.zeros((2, 3, 4)), predict, "3", rule, classes=3, with_votes=True)
+        fused = predict_fused(np.zeros((2, 3, 4)), predict, FusedPlan("3", rule, classes=3, with_votes=True))
         np.testing.assert_allclose(fused.disagreement(), 1 / 3, atol=1e-6)
 
 
@@ -153,7 +153,7 @@ def first_row_is_class_one(slices):
 
 @pytest.mark.parametrize(("plane", "axis"), [("rc", 1), ("cp", 2), ("pr", 0)])
 def test_rows_of_a_plane_come_back_along_their_own_axis(plane, axis):
-    labels = predict_fused(np.zeros((3, 4, 5)), first_row_is_class_one, plane, classes=2).labels()
+    labels = predict_fused(np.zeros((3, 4, 5)), first_row_is_class_one, FusedPlan(plane, classes=2)).labels()
     expected = np.zeros((3, 4, 5))
     expected.swapaxes(0, axis)[0] = 1
     np.testing.assert_array_equal(labels, expected)
@@ -169,16 +169,16 @@ def by_padded_shape(slices):
 @pytest.mark.parametrize("batch_size", [2, 5, 1000])
 def test_result_does_not_depend_on_the_batch_size(batch_size):
     volume = smooth_volume((9, 14, 11))
-    one = predict_fused(volume, by_padded_shape, "9", classes=2, size_multiple=4).probabilities()
-    other = predict_fused(volume, by_padded_shape, "9", classes=2, size_multiple=4, batch_size=batch_size)
+    one = predict_fused(volume, by_padded_shape, FusedPlan("9", classes=2, size_multiple=4)).probabilities()
+    other = predict_fused(volume, by_padded_shape, FusedPlan("9", classes=2, size_multiple=4, batch_size=batch_size))
     np.testing.assert_array_equal(other.probabilities(), one)
 
 
 @pytest.mark.parametrize("planes", ["3", "9"])
 def test_a_thread_of_its_own_for_the_predictor_changes_nothing(planes):
     volume = smooth_volume()
-    expected = predict_fused(volume, by_grey_value, planes).probabilities()
-    other = predict_fused(volume, by_grey_value, planes, side_by_side=True, batch_size=3)
+    expected = predict_fused(volume, by_grey_value, FusedPlan(planes)).probabilities()
+    other = predict_fused(volume, by_grey_value, FusedPlan(planes, side_by_side=True, batch_size=3))
     np.testing.assert_array_equal(other.probabilities(), expected)
 
 
@@ -189,14 +189,14 @@ def test_slices_reach_the_predictor_padded_with_zeros_to_the_multiple_in_batches
         seen.append(slices.copy())
         return by_padded_shape(slices)
 
-    predict_fused(np.ones((5, 6, 7)), predict, "rc", classes=2, size_multiple=4, batch_size=3)
+    predict_fused(np.ones((5, 6, 7)), predict, FusedPlan("rc", classes=2, size_multiple=4, batch_size=3))
     assert [batch.shape for batch in seen] == [(3, 1, 8, 8), (2, 1, 8, 8)]
     assert (seen[0][:, 0, :6, :7] == 1).all()
     assert seen[0].sum() == 3 * 6 * 7
 
 
 def test_one_class_of_two_and_a_volume_of_one_voxel():
-    fused = predict_fused(np.full((1, 1, 1), 0.3), by_padded_shape, "9", "majority", classes=2)
+    fused = predict_fused(np.full((1, 1, 1), 0.3), by_padded_shape, FusedPlan("9", "majority", classes=2))
     assert fused.labels().shape == (1, 1, 1)
 
 
@@ -207,13 +207,15 @@ def test_takes_volumes_in_any_memory_order(change):
     volume = change(smooth_volume())
     same = np.array(volume, np.float32, order="C")
     for planes in ("3", "9"):
-        one, other = (predict_fused(v, by_grey_value, planes).labels() for v in (volume, same))
+        one, other = (predict_fused(v, by_grey_value, FusedPlan(planes)).labels() for v in (volume, same))
         np.testing.assert_array_equal(one, other)
 
 
 def test_sixteen_bits_stay_within_their_documented_accuracy():
     volume = smooth_volume()
-    exact, compact = (predict_fused(volume, by_grey_value, "9", sum_bits=bits).probabilities() for bits in (32, 16))
+    exact, compact = (
+        predict_fused(volume, by_grey_value, FusedPlan("9", sum_bits=bits)).probabilities() for bits in (32, 16)
+    )
     assert abs(compact[1:] - exact[1:]).max() < 7e-5
 
 
@@ -224,7 +226,7 @@ def test_memory_is_bounded_by_the_accumulator():
 
     def peak(planes):
         tracemalloc.start()
-        predict_fused(volume, first_row_is_class_one, planes, "majority", classes=2, sum_bits=16).labels()
+        predict_fused(volume, first_row_is_class_one, FusedPlan(planes, "majority", classes=2, sum_bits=16)).labels()
         result = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return result
@@ -252,12 +254,12 @@ def test_refuses_what_is_no_probability(predict, words):
 @pytest.mark.parametrize("options", [{"planes": "7"}, {"planes": ()}, {"fusion": "loudest"}])
 def test_refuses_unknown_choices(options):
     with pytest.raises(InputError, match="Expected"):
-        predict_fused(np.zeros((4, 4, 4)), by_grey_value, **options)
+        predict_fused(np.zeros((4, 4, 4)), by_grey_value, FusedPlan(**options))
 
 
 def test_reports_every_slice_and_the_plane_it_is_at():
     records = []
-    predict_fused(smooth_volume((5, 6, 7)), by_grey_value, "9", events=Events(records.append))
+    predict_fused(smooth_volume((5, 6, 7)), by_grey_value, FusedPlan("9"), Events(records.append))
     assert records[-1]["done"] == records[-1]["total"] > 9 * 5
     stages = list(dict.fromkeys(record["stage"] for record in records))
     assert stages[1] == "plane 1/9 (rc)"
@@ -274,7 +276,7 @@ def test_stops_when_the_user_cancels(side_by_side):
 
     events = Events(is_cancelled=lambda: len(calls) >= 3)
     with pytest.raises(Cancelled):
-        predict_fused(smooth_volume(), predict, events=events, side_by_side=side_by_side)
+        predict_fused(smooth_volume(), predict, FusedPlan(side_by_side=side_by_side), events)
     assert len(calls) == 3
 
 
@@ -283,4 +285,4 @@ def test_an_error_in_the_predictors_thread_reaches_the_caller():
         raise InputError("Expected this.")
 
     with pytest.raises(InputError, match="this"):
-        predict_fused(smooth_volume(), predict, side_by_side=True)
+        predict_fused(smooth_volume(), predict, FusedPlan(side_by_side=True))

@@ -134,7 +134,7 @@ def test_names_the_folder_when_the_disk_is_too_full():
 
 @pytest.mark.parametrize("planes", PLANE_SETS)
 def test_evaluations_are_those_that_are_made(planes):
-    from MgImplantSegLib.inference.fused import predict_fused
+    from MgImplantSegLib.inference.fused import FusedPlan, predict_fused
 
     seen = []
 
@@ -143,7 +143,7 @@ def test_evaluations_are_those_that_are_made(planes):
         return np.full((len(slices), 4, *slices.shape[2:]), 0.25, np.float32)
 
     geometry = Geometry((9, 14, 11), (0.005,) * 3)
-    predict_fused(np.zeros(geometry.shape_zyx), predict, planes, size_multiple=4)
+    predict_fused(np.zeros(geometry.shape_zyx), predict, FusedPlan(planes, size_multiple=4))
     sizes = estimate(geometry, SMALL, planes)
     assert sizes.evaluations == len(seen)
     assert sizes.pixels == sum(shape[2] * shape[3] for shape in seen)

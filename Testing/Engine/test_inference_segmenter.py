@@ -11,7 +11,7 @@ from threshold_model import save_threshold_model
 from MgImplantSegLib.errors import InputError, ResourceError
 from MgImplantSegLib.events import Cancelled, Events
 from MgImplantSegLib.inference import postprocess
-from MgImplantSegLib.inference.fused import predict_fused
+from MgImplantSegLib.inference.fused import FusedPlan, predict_fused
 from MgImplantSegLib.inference.output_grid import classes_on_grid
 from MgImplantSegLib.inference.segmenter import SegmentOptions, segment_volume
 from MgImplantSegLib.labels import parse_roles
@@ -232,7 +232,7 @@ def test_a_class_that_has_no_voxel_on_the_models_grid_has_none_on_the_inputs():
     # Class 2 is the second choice of both voxels; half-way between them it would have the largest mean.
     probabilities = np.array([[0.0, 0.55], [0.55, 0.0], [0.45, 0.45]], np.float32)  # (classes, x)
     prediction = predict_fused(
-        np.zeros((1, 1, 2), np.float32), lambda batch: probabilities[None, :, None], "rc", classes=3
+        np.zeros((1, 1, 2), np.float32), lambda batch: probabilities[None, :, None], FusedPlan("rc", classes=3)
     )
     source = Geometry((1, 1, 2), (1.0, 1.0, 1.0))
     classes = prediction.labels()
@@ -307,7 +307,7 @@ def test_short_memory_moves_the_accumulator_to_disk_and_changes_nothing(model):
     assert [record["kind"] for record in records if record["event"] == "warning"] == ["memory"]
     with pytest.raises(ResourceError, match="GB of memory"):
         segment_volume(volume, replace(options, memory_gb=FIXED_BYTES / 1e9))
-    with pytest.raises(InputError, match="positive"):
+    with pytest.raises(InputError, match="above 0 in GB"):
         segment_volume(volume, replace(options, memory_gb=-1))
 
 

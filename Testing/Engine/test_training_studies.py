@@ -16,7 +16,7 @@ from training_cases import small_config, small_data, write_samples
 from MgImplantSegLib.cli import main
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.events import Events
-from MgImplantSegLib.inference.fused import predict_fused
+from MgImplantSegLib.inference.fused import FusedPlan, predict_fused
 from MgImplantSegLib.training.configuration import TrainingConfig
 from MgImplantSegLib.training.crossvalidation import crossvalidate, fold_configs, table_of
 from MgImplantSegLib.training.losses import IGNORE
@@ -61,7 +61,7 @@ def test_every_scheme_counts_what_a_prediction_with_its_planes_and_fusion_gives(
     confusions = compare_planes(image, truth, predict, 3, 4, PAPER_SCHEMES, Events())
     assert list(confusions) == list(PAPER_SCHEMES)
     for scheme, confusion in confusions.items():
-        labels = predict_fused(image, predict, scheme.planes, scheme.fusion, 3, size_multiple=4).labels()
+        labels = predict_fused(image, predict, FusedPlan(scheme.planes, scheme.fusion, 3, size_multiple=4)).labels()
         expected = confusion_matrix(torch.from_numpy(labels), torch.from_numpy(truth), 3)
         assert torch.equal(confusion, expected), scheme.name
     assert not torch.equal(confusions[PlaneScheme("9", "soft")], confusions[PlaneScheme("9", "majority")])

@@ -216,7 +216,7 @@ def test_unfolding_a_section_does_not_show_what_is_hidden(measurable):
 
 def test_methods_are_the_engines_and_all_measures_can_be_asked_for(measurable, widget, no_process):
     from MgImplantSegLib.quantification.contact_methods import CONTACT_METHODS
-    from MgImplantSegLib.quantification.degradation import RATE_FORMS
+    from MgImplantSegLib.quantification.rate_forms import RATE_FORMS
     from MgImplantSegLib.quantification.surface import SURFACE_METHODS
 
     methods = {

@@ -6,6 +6,7 @@ import slicer
 from module_cases import add_volume, geometry
 
 from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.inference.options import SegmentOptions
 from MgImplantSegLib.io import write_label_map
 from MgImplantSegLib.scene.frames import vtk_matrix
 from MgImplantSegLib.scene.segmentation_reading import label_map_of_node
@@ -32,7 +33,7 @@ def segment_while(module, monkeypatch):
             return {}
 
         monkeypatch.setattr(segmentWork, "runEngine", engine)
-        request = segmentWork.SegmentRequest("model.mgmodel", rows=rows)
+        request = segmentWork.SegmentRequest(SegmentOptions("model.mgmodel"), rows=rows)
         steps = segmentWork.segmentSteps(volume, request, None, slicer.app.temporaryPath, engineRun.CancelToken())
         return volume, engineRun.runToEnd(steps)
 

@@ -3,6 +3,7 @@
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -164,6 +165,75 @@ def test_device_and_environment_are_kept_on_this_computer_not_in_the_scene(ready
     from MgImplantSegSections import settings
 
     assert settings.read(settings.DEVICE) == "cpu"
+
+
+def test_all_options_of_the_engine_are_chosen_in_the_panel_and_reach_it(ready, widget):
+    from MgImplantSegLib.inference.options import SegmentOptions
+    from MgImplantSegLib.options import options_of
+
+    ready.advancedGroup.collapsed = False
+    person.choose(ready.planesSelector, "1 plane")
+    person.choose(ready.fusionSelector, "Majority")
+    person.choose(ready.deviceSelector, "cpu")
+    person.choose(ready.precisionSelector, "32 bits")
+    person.choose(ready.postprocessingSelector, "Largest implant")
+    ready.memorySpinBox.value = 6
+    options = widget.panel.segmentation.options()
+    chosen = {entry.name: getattr(options, entry.name) for entry in options_of(SegmentOptions)}
+    assert chosen.pop("model").name == "tiny.mgmodel"
+    assert chosen == {
+        "planes": "1",
+        "fusion": "majority",
+        "device": "cpu",
+        "precision": "fp32",
+        "postprocessing": "largest_implant",
+        "memory_gb": 6,
+    }
+    person.click(ready.segmentButton)
+    person.wait_until(lambda: not widget.panel.segmentation.isRunning())
+    provenance = provenance_of_node(segmentations()[0])
+    assert provenance["postprocessing"] == "largest implant" and provenance["precision"] == "fp32"
+    assert provenance["options"]["memory_gb"] == 6
+
+
+def test_without_a_choice_the_models_card_decides(ready, widget):
+    options = widget.panel.segmentation.options()
+    assert (options.planes, options.fusion, options.postprocessing, options.memory_gb) == (None, None, None, None)
+    assert person.texts_of(ready.planesSelector)[0] == "Model's default"
+
+
+def test_widgets_show_the_name_and_the_definition_of_each_choice(ready):
+    assert "Soft voting" in person.texts_of(ready.fusionSelector)
+    assert "• Soft voting: mean of the probabilities of all planes" in ready.fusionSelector.toolTip
+    assert ready.memorySpinBox.toolTip.startswith("Memory limit in GB")
+
+
+def test_a_new_option_of_the_engine_needs_only_its_field_and_a_widget(slicer_app, module):
+    from dataclasses import dataclass
+
+    import qt
+    from MgImplantSegSections.engineOptions import optionsFrom, withOptions
+    from slicer.parameterNodeWrapper import parameterNodeWrapper
+
+    from MgImplantSegLib.inference.options import SegmentOptions
+    from MgImplantSegLib.option_kinds import Number
+    from MgImplantSegLib.options import option
+
+    @dataclass(frozen=True)
+    class More(SegmentOptions):
+        sharpening_um: float = option("sharpen edges of this width in µm", Number("µm", zero=True), 0.0)
+
+    @parameterNodeWrapper
+    @withOptions(More)
+    class Parameters:
+        shown: bool = True
+
+    box = qt.QDoubleSpinBox()
+    box.setProperty("SlicerParameterName", "sharpeningUm")
+    parameters = Parameters(slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScriptedModuleNode"))
+    parameters.connectGui(SimpleNamespace(box=box))
+    box.value = 2.5
+    assert optionsFrom(parameters, More, model="m").sharpening_um == 2.5
 
 
 def test_the_estimate_grows_with_the_planes(ready):

@@ -173,13 +173,9 @@ def test_every_control_is_bound_to_a_parameter_or_used_by_a_section():
     assert not controls - bound - used
 
 
-def test_every_control_has_a_tooltip():
-    silent = []
-    for path in UI_FILES:
-        for widget in ElementTree.parse(path).getroot().iter("widget"):
-            names = {entry.get("name") for entry in widget.findall("property")}
-            if widget.get("class") not in PASSIVE and "toolTip" not in names:
-                silent.append(widget.get("name"))
+def test_every_control_has_a_tooltip(ui):
+    controls = [name for name, kind in class_of_widget().items() if kind not in PASSIVE]
+    silent = [name for name in controls if not getattr(ui, name).toolTip]
     assert not silent
 
 
