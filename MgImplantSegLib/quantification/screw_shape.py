@@ -11,13 +11,13 @@ from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.io.itk_image import itk_image
 from MgImplantSegLib.quantification.boxes import bounding_box, shape_of, start_of
 from MgImplantSegLib.quantification.codes import implant_in, role_codes
-from MgImplantSegLib.quantification.surface import surface_area_mm2, surface_method
-from MgImplantSegLib.quantification.triangle_mesh import (
+from MgImplantSegLib.quantification.mesh_measures import (
     mesh_area_mm2,
     mesh_area_within_mm2,
     mesh_mask,
     mesh_volume_mm3,
 )
+from MgImplantSegLib.quantification.surface import surface_area_mm2, surface_method
 from MgImplantSegLib.regions import OrientedBox
 from MgImplantSegLib.volume import Geometry, LabelMap
 
