@@ -13,10 +13,11 @@ from MgImplantSegLib.volume import Geometry
 
 @dataclass(frozen=True)
 class ScrewAxis:
-    """A line in LPS space: a point in mm and a unit direction."""
+    """A line in LPS space: a point in mm and a unit direction; `sizes_mm` are those of the body it was found for."""
 
     centre_lps_mm: tuple[float, float, float]
     direction_lps: tuple[float, float, float]
+    sizes_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
     def position_mm(self, position_lps_mm: np.ndarray) -> np.ndarray:
         """How far along the axis positions (..., 3) in LPS mm lie; 0 at the centre."""
@@ -81,9 +82,15 @@ def screw_axis(
     direction_lps : tuple of float, optional
         Given direction of any length; then only the centre is computed.
     """
-    centre_lps, covariance = _moments_lps(mask, geometry)
+    centre_lps, covariance = moments_lps(mask, geometry)
     direction = _distinct_axis(covariance) if direction_lps is None else np.array(direction_lps, dtype=float)
-    return ScrewAxis(tuple(centre_lps), tuple(direction / np.linalg.norm(direction)))
+    return ScrewAxis(tuple(centre_lps), tuple(direction / np.linalg.norm(direction)), principal_sizes_mm(covariance))
+
+
+def principal_sizes_mm(covariance_mm2: np.ndarray) -> tuple[float, float, float]:
+    """Edges, largest first, of the box that has this covariance (3, 3) of its points."""
+    variances = np.maximum(np.linalg.eigvalsh(covariance_mm2)[::-1], 0.0)
+    return tuple(float(edge) for edge in np.sqrt(12 * variances))
 
 
 def _distinct_axis(covariance: np.ndarray) -> np.ndarray:
@@ -93,8 +100,8 @@ def _distinct_axis(covariance: np.ndarray) -> np.ndarray:
     return direction * np.sign(direction[np.abs(direction).argmax()])
 
 
-def _moments_lps(mask: np.ndarray, geometry: Geometry) -> tuple[np.ndarray, np.ndarray]:
-    """Centre of mass in LPS mm and covariance in mm² of a mask's voxel centres."""
+def moments_lps(mask: np.ndarray, geometry: Geometry) -> tuple[np.ndarray, np.ndarray]:
+    """Centre of mass in LPS mm and covariance in mm² of a mask's voxels."""
     middle = (np.array(mask.shape) - 1) / 2
     index = [np.arange(n) - half for n, half in zip(mask.shape, middle, strict=True)]
     count, first, second = np.count_nonzero(mask), np.zeros(3), np.zeros((3, 3))
@@ -105,6 +112,6 @@ def _moments_lps(mask: np.ndarray, geometry: Geometry) -> tuple[np.ndarray, np.n
         second[one, one] = index[one] ** 2 @ projection.sum(axis=1)
         second[one, other] = second[other, one] = index[one] @ projection @ index[other]
     mean = first / count
-    covariance_zyx = second / count - np.outer(mean, mean)
+    covariance_zyx = second / count - np.outer(mean, mean) + np.eye(3) / 12  # a voxel is no point
     to_lps = geometry.index_xyz_to_lps_mm[:3, :3][:, ::-1]
     return geometry.lps_from_index_zyx(mean + middle), to_lps @ covariance_zyx @ to_lps.T

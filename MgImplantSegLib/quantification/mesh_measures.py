@@ -21,6 +21,16 @@ def signed_volume_mm3(points_lps_mm: np.ndarray, triangles: np.ndarray) -> float
     return float(np.einsum("ij,ij->", a, np.cross(b, c)) / 6)
 
 
+def mesh_covariance_mm2(points_lps_mm: np.ndarray, triangles: np.ndarray) -> np.ndarray:
+    """Covariance (3, 3) in mm² of the points inside a closed mesh, from the tetrahedra of its triangles."""
+    corners = (points_lps_mm - points_lps_mm.mean(axis=0))[triangles]
+    volumes = np.einsum("ij,ij->i", corners[:, 0], np.cross(corners[:, 1], corners[:, 2])) / 6
+    sums = corners.sum(axis=1)
+    second = np.einsum("n,nki,nkj->ij", volumes, corners, corners) + np.einsum("n,ni,nj->ij", volumes, sums, sums)
+    mean = volumes @ sums / 4 / volumes.sum()
+    return second / 20 / volumes.sum() - np.outer(mean, mean)
+
+
 def mesh_area_mm2(points_lps_mm: np.ndarray, triangles: np.ndarray) -> float:
     """Area of a mesh's triangles."""
     a, b, c = np.moveaxis(points_lps_mm[triangles], 1, 0)
