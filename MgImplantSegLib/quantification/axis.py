@@ -10,6 +10,8 @@ import numpy as np
 from MgImplantSegLib.slabs import slabs
 from MgImplantSegLib.volume import Geometry
 
+STEP_ROUNDING = 1e-6
+
 
 @dataclass(frozen=True)
 class ScrewAxis:
@@ -51,18 +53,35 @@ class ScrewAxis:
     def profile(self, mask: np.ndarray, geometry: Geometry, step_mm: float) -> tuple[float, np.ndarray]:
         """Voxels of a mask (z, y, x) in each step along the axis: where the first step begins in mm, and the counts.
 
-        A voxel is shared by the two steps whose middles it lies between, so that steps of about a voxel are smooth.
+        A voxel is shared by the two steps whose middles it lies between, so that steps of about a voxel are smooth. The
+        steps lie symmetrically about the middle of the grid, so that it does not matter which end is the first.
         """
-        ends = np.array(np.meshgrid(*[(0, n - 1) for n in mask.shape], indexing="ij")).reshape(3, -1).T
-        corners_mm = self.position_mm(geometry.lps_from_index_zyx(ends))
-        start_mm = float(corners_mm.min()) - step_mm
-        counts = np.zeros(int((corners_mm.max() - start_mm) / step_mm) + 3)
+        low_mm, high_mm = self._range_mm(geometry)
+        steps = int(np.ceil((high_mm - low_mm) / step_mm - STEP_ROUNDING)) + 2
+        start_mm = (low_mm + high_mm - steps * step_mm) / 2
+        counts = np.zeros(steps)
         for part, along_mm in self.slab_positions_mm(geometry):
-            steps = (along_mm[mask[part]] - start_mm) / step_mm - 0.5
-            low = np.floor(steps).astype(np.int64)
-            counts += np.bincount(low, low + 1 - steps, minlength=counts.size)
-            counts += np.bincount(low + 1, steps - low, minlength=counts.size)
+            position = (along_mm[mask[part]] - start_mm) / step_mm - 0.5
+            low = np.floor(position).astype(np.int64)
+            counts += np.bincount(low, low + 1 - position, minlength=counts.size)
+            counts += np.bincount(low + 1, position - low, minlength=counts.size)
         return start_mm, counts
+
+    def ends_mm(self, mask: np.ndarray, geometry: Geometry) -> tuple[float, float]:
+        """Where a mask (z, y, x) with at least one voxel begins and ends along the axis, half a voxel included."""
+        low_mm, high_mm = np.inf, -np.inf
+        for part, along_mm in self.slab_positions_mm(geometry):
+            found = along_mm[mask[part]]
+            if found.size:
+                low_mm, high_mm = min(low_mm, float(found.min())), max(high_mm, float(found.max()))
+        half_mm = float(np.abs(self.ramp(geometry)[0]).max()) / 2
+        return low_mm - half_mm, high_mm + half_mm
+
+    def _range_mm(self, geometry: Geometry) -> tuple[float, float]:
+        """Least and greatest position of the voxel centres of a grid."""
+        ends = np.array(np.meshgrid(*[(0, n - 1) for n in geometry.shape_zyx], indexing="ij")).reshape(3, -1).T
+        corners_mm = self.position_mm(geometry.lps_from_index_zyx(ends))
+        return float(corners_mm.min()), float(corners_mm.max())
 
 
 def screw_axis(
