@@ -26,6 +26,9 @@ IDENTITY_AXES = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 MM_OF_UNIT = {"mm": 1.0, "um": 1e-3, "µm": 1e-3, "cm": 10.0, "m": 1000.0}
 FACE_TOLERANCE = 1e-6
 VOXELS_PER_SLAB = 1 << 22
+LARGEST_MM = 1e7
+MOST_BYTES = 1 << 26
+MOST_CHARACTERS = 80
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,16 @@ class OrientedBox:
                 "Give the ROI a size along all three axes.",
             )
         if not np.allclose(axes.T @ axes, np.eye(3), atol=1e-3):
-            raise InputError(f"Expected perpendicular unit vectors as axes of the ROI {self.name!r}, got {axes}.")
+            raise InputError(
+                f"Expected perpendicular unit vectors as axes of the ROI {self.name!r}, got {axes.tolist()}.",
+                "Save the ROI in Slicer again, without shearing transforms.",
+            )
+        if max(map(abs, (*self.centre_lps_mm, *self.size_mm))) > LARGEST_MM:
+            raise InputError(
+                f"Expected an ROI within {LARGEST_MM:g} mm, got the centre {self.centre_lps_mm} and the size "
+                f"{self.size_mm} of {self.name!r}.",
+                "Check the unit of the ROI file.",
+            )
 
     @classmethod
     def from_matrix(cls, object_to_lps: np.ndarray, size_mm: Iterable[float], name: str = "ROI") -> OrientedBox:
@@ -150,22 +162,29 @@ def read_roi_markups(path: str | Path) -> tuple[OrientedBox, ...]:
         If the file is missing, no markups file, or holds no usable ROI.
     """
     path = Path(path)
-    try:
-        markups = read_json(path)["markups"]
-        rois = [markup for markup in markups if markup.get("type") == "ROI"]
-    except OSError as error:
-        raise InputError(
-            f"Expected a Slicer markups file, could not read {path}: {error.strerror}.", "Check the path."
-        ) from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(
-            f"Expected a Slicer markups file, got other contents in {path}.", "Save the ROI in Slicer as .mrk.json."
-        ) from error
+    rois = [markup for markup in _markups_of(path) if isinstance(markup, dict) and markup.get("type") == "ROI"]
     if not rois:
         raise InputError(f"Expected a markups file with an ROI, found none in {path}.", "Save an ROI node from Slicer.")
     name = path.name.removesuffix(MARKUPS_SUFFIX).removesuffix(".json")
     names = [name] if len(rois) == 1 else [f"{name} {number}" for number in range(1, len(rois) + 1)]
     return tuple(_box_of(roi, label, path) for roi, label in zip(rois, names, strict=True))
+
+
+def _markups_of(path: Path) -> list[Any]:
+    remedy = "Save the ROI in Slicer as .mrk.json."
+    try:
+        if path.stat().st_size > MOST_BYTES:
+            raise InputError(f"Expected a Slicer markups file, got more than {MOST_BYTES >> 20} MB in {path}.", remedy)
+        markups = read_json(path)["markups"]
+    except OSError as error:
+        raise InputError(
+            f"Expected a Slicer markups file, could not read {path}: {error.strerror}.", "Check the path."
+        ) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"Expected a Slicer markups file, got other contents in {path}.", remedy) from error
+    if not isinstance(markups, list):
+        raise InputError(f"Expected a Slicer markups file, got other contents in {path}.", remedy)
+    return markups
 
 
 def _box_of(roi: dict[str, Any], name: str, path: Path) -> OrientedBox:
@@ -176,12 +195,29 @@ def _box_of(roi: dict[str, Any], name: str, path: Path) -> OrientedBox:
     try:
         to_lps = _file_to_lps(roi)
         with np.errstate(invalid="ignore"):  # infinity is refused below
-            centre = to_lps @ np.array(roi["center"], dtype=float)
-        axes = np.sign(np.diag(to_lps))[:, None] * np.array(roi.get("orientation", IDENTITY_AXES), float).reshape(3, 3)
-        size = abs(to_lps[0, 0]) * np.array(roi["size"], dtype=float)
+            centre = to_lps @ _numbers(roi["center"], 3)
+        axes = np.sign(np.diag(to_lps))[:, None] * _numbers(roi.get("orientation", IDENTITY_AXES), 9).reshape(3, 3)
+        size = abs(to_lps[0, 0]) * _numbers(roi["size"], 3)
     except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
-        raise InputError(f"Expected centre, orientation and size of an ROI in {path}, got {error!r}.") from error
-    return OrientedBox(tuple(centre), axes, tuple(size), str(roi.get("name") or name))
+        raise InputError(
+            f"Expected centre, orientation and size of an ROI in {path}, got {str(error)[:MOST_CHARACTERS]!r}.",
+            "Save the ROI in Slicer again.",
+        ) from error
+    return OrientedBox(tuple(centre), axes, tuple(size), _name_of(roi.get("name")) or name)
+
+
+def _numbers(values: Any, count: int) -> np.ndarray:
+    """`count` numbers of a file, nested or not; raises ValueError, TypeError or OverflowError for anything else."""
+    found = np.array(values, dtype=float).ravel()
+    if found.size != count:
+        raise ValueError(f"{found.size} numbers instead of {count}")
+    return found
+
+
+def _name_of(value: Any) -> str:
+    """A name of a file as one short line; empty if it is no text."""
+    printable = "".join(c if c.isprintable() else " " for c in value) if isinstance(value, str) else ""
+    return " ".join(printable.split())[:MOST_CHARACTERS]
 
 
 def _file_to_lps(roi: dict[str, Any]) -> np.ndarray:

@@ -85,11 +85,19 @@ def read_initial_screw(path: Path, scheme: LabelScheme | None = None) -> Initial
         If there is no screw in it, or its voxel size is unset.
     """
     from MgImplantSegLib.io import read_label_map
+    from MgImplantSegLib.io.foreign_formats import how_to_convert
+    from MgImplantSegLib.io.formats import known_suffixes
     from MgImplantSegLib.quantification import InitialScrew
     from MgImplantSegLib.quantification.triangle_mesh import MESH_SUFFIXES
 
     if path.suffix.lower() in MESH_SUFFIXES:
         return InitialScrew.from_mesh(path)
+    if not path.is_dir() and not path.name.lower().endswith(tuple(known_suffixes())):
+        raise InputError(
+            f"Expected the initial screw as a mesh ({' '.join(MESH_SUFFIXES)}) or a segmentation "
+            f"({' '.join(known_suffixes())}), got {path}.",
+            how_to_convert(path),
+        )
     label_map = read_label_map(path, scheme)
     if has_no_voxel_size(label_map.geometry):
         raise InputError(

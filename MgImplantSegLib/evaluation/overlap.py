@@ -94,7 +94,7 @@ def evaluate(prediction: LabelMap, reference: LabelMap, *, surface_distances: bo
             "Resample one of them to the other's grid, or crop both to what they have in common.",
         )
     predicted, referenced = role_codes(prediction), role_codes(reference)
-    confusion = confusion_matrix(predicted, referenced)
+    confusion = voxels_of_codes(referenced, predicted)
     known = confusion[:UNKNOWN, :UNKNOWN]
     scores = tuple(_class_score(role, code, known) for role, code in CODE_OF_ROLE.items())
     if surface_distances:
@@ -109,19 +109,19 @@ def evaluate(prediction: LabelMap, reference: LabelMap, *, surface_distances: bo
     )
 
 
-def confusion_matrix(prediction_codes: np.ndarray, reference_codes: np.ndarray) -> np.ndarray:
-    """5×5 numbers of voxels; rows are the prediction's codes, columns the reference's."""
+def voxels_of_codes(reference_codes: np.ndarray, prediction_codes: np.ndarray) -> np.ndarray:
+    """5×5 numbers of voxels; rows are the reference's codes, columns the prediction's, as in training."""
     size = UNKNOWN + 1
     pairs = np.zeros(size * size, dtype=np.int64)
-    for part in slabs(prediction_codes.shape):
-        pair = prediction_codes[part] * np.uint8(size) + reference_codes[part]
+    for part in slabs(reference_codes.shape):
+        pair = reference_codes[part] * np.uint8(size) + prediction_codes[part]
         pairs += np.bincount(pair.ravel(), minlength=size * size)
     return pairs.reshape(size, size)
 
 
 def _class_score(role: Role, code: int, confusion: np.ndarray) -> ClassScore:
     common = int(confusion[code, code])
-    predicted, referenced = int(confusion[code].sum()), int(confusion[:, code].sum())
+    predicted, referenced = int(confusion[:, code].sum()), int(confusion[code].sum())
     union = predicted + referenced - common
     name = CLASS_OF_ROLE[role].name
     if union == 0:

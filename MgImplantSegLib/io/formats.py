@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.io.foreign_formats import how_to_convert
 from MgImplantSegLib.io.hdf5_file import read_hdf5
 from MgImplantSegLib.io.image_data import ImageData, ReadOptions
 from MgImplantSegLib.io.metaimage_file import read_metaimage, write_metaimage
@@ -92,6 +93,6 @@ def format_of(path: Path) -> FileFormat:
     if not fitting:
         raise InputError(
             f"Expected a file with one of the suffixes {' '.join(known_suffixes())}, got {path}.",
-            "Convert it, for example by saving it as .nrrd in 3D Slicer.",
+            how_to_convert(path),
         )
     return max(fitting, key=lambda pair: pair[0])[1]

@@ -10,13 +10,16 @@ import numpy as np
 from MgImplantSegLib.slabs import slabs
 from MgImplantSegLib.volume import Geometry
 
+STEP_ROUNDING = 1e-6
+
 
 @dataclass(frozen=True)
 class ScrewAxis:
-    """A line in LPS space: a point in mm and a unit direction."""
+    """A line in LPS space: a point in mm and a unit direction; `sizes_mm` are those of the body it was found for."""
 
     centre_lps_mm: tuple[float, float, float]
     direction_lps: tuple[float, float, float]
+    sizes_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
     def position_mm(self, position_lps_mm: np.ndarray) -> np.ndarray:
         """How far along the axis positions (..., 3) in LPS mm lie; 0 at the centre."""
@@ -50,18 +53,35 @@ class ScrewAxis:
     def profile(self, mask: np.ndarray, geometry: Geometry, step_mm: float) -> tuple[float, np.ndarray]:
         """Voxels of a mask (z, y, x) in each step along the axis: where the first step begins in mm, and the counts.
 
-        A voxel is shared by the two steps whose middles it lies between, so that steps of about a voxel are smooth.
+        A voxel is shared by the two steps whose middles it lies between, so that steps of about a voxel are smooth. The
+        steps lie symmetrically about the middle of the grid, so that it does not matter which end is the first.
         """
-        ends = np.array(np.meshgrid(*[(0, n - 1) for n in mask.shape], indexing="ij")).reshape(3, -1).T
-        corners_mm = self.position_mm(geometry.lps_from_index_zyx(ends))
-        start_mm = float(corners_mm.min()) - step_mm
-        counts = np.zeros(int((corners_mm.max() - start_mm) / step_mm) + 3)
+        low_mm, high_mm = self._range_mm(geometry)
+        steps = int(np.ceil((high_mm - low_mm) / step_mm - STEP_ROUNDING)) + 2
+        start_mm = (low_mm + high_mm - steps * step_mm) / 2
+        counts = np.zeros(steps)
         for part, along_mm in self.slab_positions_mm(geometry):
-            steps = (along_mm[mask[part]] - start_mm) / step_mm - 0.5
-            low = np.floor(steps).astype(np.int64)
-            counts += np.bincount(low, low + 1 - steps, minlength=counts.size)
-            counts += np.bincount(low + 1, steps - low, minlength=counts.size)
+            position = (along_mm[mask[part]] - start_mm) / step_mm - 0.5
+            low = np.floor(position).astype(np.int64)
+            counts += np.bincount(low, low + 1 - position, minlength=counts.size)
+            counts += np.bincount(low + 1, position - low, minlength=counts.size)
         return start_mm, counts
+
+    def ends_mm(self, mask: np.ndarray, geometry: Geometry) -> tuple[float, float]:
+        """Where a mask (z, y, x) with at least one voxel begins and ends along the axis, half a voxel included."""
+        low_mm, high_mm = np.inf, -np.inf
+        for part, along_mm in self.slab_positions_mm(geometry):
+            found = along_mm[mask[part]]
+            if found.size:
+                low_mm, high_mm = min(low_mm, float(found.min())), max(high_mm, float(found.max()))
+        half_mm = float(np.abs(self.ramp(geometry)[0]).max()) / 2
+        return low_mm - half_mm, high_mm + half_mm
+
+    def _range_mm(self, geometry: Geometry) -> tuple[float, float]:
+        """Least and greatest position of the voxel centres of a grid."""
+        ends = np.array(np.meshgrid(*[(0, n - 1) for n in geometry.shape_zyx], indexing="ij")).reshape(3, -1).T
+        corners_mm = self.position_mm(geometry.lps_from_index_zyx(ends))
+        return float(corners_mm.min()), float(corners_mm.max())
 
 
 def screw_axis(
@@ -81,9 +101,15 @@ def screw_axis(
     direction_lps : tuple of float, optional
         Given direction of any length; then only the centre is computed.
     """
-    centre_lps, covariance = _moments_lps(mask, geometry)
+    centre_lps, covariance = moments_lps(mask, geometry)
     direction = _distinct_axis(covariance) if direction_lps is None else np.array(direction_lps, dtype=float)
-    return ScrewAxis(tuple(centre_lps), tuple(direction / np.linalg.norm(direction)))
+    return ScrewAxis(tuple(centre_lps), tuple(direction / np.linalg.norm(direction)), principal_sizes_mm(covariance))
+
+
+def principal_sizes_mm(covariance_mm2: np.ndarray) -> tuple[float, float, float]:
+    """Edges, largest first, of the box that has this covariance (3, 3) of its points."""
+    variances = np.maximum(np.linalg.eigvalsh(covariance_mm2)[::-1], 0.0)
+    return tuple(float(edge) for edge in np.sqrt(12 * variances))
 
 
 def _distinct_axis(covariance: np.ndarray) -> np.ndarray:
@@ -93,8 +119,8 @@ def _distinct_axis(covariance: np.ndarray) -> np.ndarray:
     return direction * np.sign(direction[np.abs(direction).argmax()])
 
 
-def _moments_lps(mask: np.ndarray, geometry: Geometry) -> tuple[np.ndarray, np.ndarray]:
-    """Centre of mass in LPS mm and covariance in mm² of a mask's voxel centres."""
+def moments_lps(mask: np.ndarray, geometry: Geometry) -> tuple[np.ndarray, np.ndarray]:
+    """Centre of mass in LPS mm and covariance in mm² of a mask's voxels."""
     middle = (np.array(mask.shape) - 1) / 2
     index = [np.arange(n) - half for n, half in zip(mask.shape, middle, strict=True)]
     count, first, second = np.count_nonzero(mask), np.zeros(3), np.zeros((3, 3))
@@ -105,6 +131,6 @@ def _moments_lps(mask: np.ndarray, geometry: Geometry) -> tuple[np.ndarray, np.n
         second[one, one] = index[one] ** 2 @ projection.sum(axis=1)
         second[one, other] = second[other, one] = index[one] @ projection @ index[other]
     mean = first / count
-    covariance_zyx = second / count - np.outer(mean, mean)
+    covariance_zyx = second / count - np.outer(mean, mean) + np.eye(3) / 12  # a voxel is no point
     to_lps = geometry.index_xyz_to_lps_mm[:3, :3][:, ::-1]
     return geometry.lps_from_index_zyx(mean + middle), to_lps @ covariance_zyx @ to_lps.T

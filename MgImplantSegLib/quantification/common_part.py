@@ -14,6 +14,7 @@ from MgImplantSegLib.quantification.axis import ScrewAxis, screw_axis
 from MgImplantSegLib.quantification.boxes import Box, intersection, relative_to, shape_of, start_of, whole
 from MgImplantSegLib.quantification.codes import METAL, UNKNOWN, implant_in
 from MgImplantSegLib.quantification.cut_ends import box_without_cut_ends
+from MgImplantSegLib.quantification.screw_size import require_plausible_size
 from MgImplantSegLib.volume import Geometry
 
 if TYPE_CHECKING:
@@ -102,6 +103,7 @@ def common_part(context: MeasureContext) -> CommonPart | None:
     if options.initial is None or options.initial.shape is None or context.implant_box is None:
         return None
     shape = options.initial.shape
+    require_plausible_size(shape, context.axis, context.geometry)
     box = box_around(shape.corners_lps_mm, context.geometry)
     geometry = context.geometry.cropped(start_of(box), shape_of(box))
     initial = shape.mask_on(geometry)

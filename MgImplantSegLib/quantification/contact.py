@@ -14,6 +14,7 @@ from MgImplantSegLib.quantification.results import UNDEFINED, Measure, Series, n
 DEFINITION = "100 · b / a; a: surface of the implant (DL ∪ RM), b: the part of it that touches bone"
 BORDER_NOTE = "The implant touches the border of the volume, which does not count as surface."
 NO_IMPLANT = "There is no implant in the segmentation."
+ROUNDING = 1e-6
 
 
 def contact(context: MeasureContext) -> tuple[Measure, ...]:
@@ -60,8 +61,7 @@ def contact_along_axis(context: MeasureContext) -> tuple[Measure | Series, ...]:
     definition = "mean over slices perpendicular to the screw axis of 100 · b / a, by voxel faces"
     if context.implant_box is None:
         return (Measure(symbol, name, UNDEFINED, "%", "implant", "face pairs", definition, NO_IMPLANT),)
-    low_mm, percent = _percent_of_slices(context)
-    step_mm = context.options.slice_mm
+    low_mm, step_mm, percent = _percent_of_slices(context)
     series = Series(
         "BIC",
         "bone-to-implant contact",
@@ -72,7 +72,7 @@ def contact_along_axis(context: MeasureContext) -> tuple[Measure | Series, ...]:
         tuple((low_mm + step_mm).tolist()),
         tuple(percent.tolist()),
         "%",
-        f"face pairs in slices of {step_mm:g} mm",
+        f"face pairs in slices of {step_mm:.3g} mm, shared between neighbouring slices",
     )
     defined = percent[np.isfinite(percent)]
     value = float(defined.mean()) if defined.size else UNDEFINED
@@ -82,16 +82,30 @@ def contact_along_axis(context: MeasureContext) -> tuple[Measure | Series, ...]:
     return Measure(symbol, name, value, "%", "implant", series.method, definition, note, counts), series
 
 
-def _percent_of_slices(context: MeasureContext) -> tuple[np.ndarray, np.ndarray]:
-    """Lower ends of the slices on the axis in mm, from the implant's lower end, and BIC in % of each."""
-    faces, shape = context.implant_faces, shape_of(context.surface_box)
+def _percent_of_slices(context: MeasureContext) -> tuple[np.ndarray, float, np.ndarray]:
+    """Lower ends of the slices on the axis in mm, from the implant's lower end, their width, and BIC in % of each.
+
+    The slices are equally wide from end to end, at most as wide as asked for, and a face is shared by the two slices
+    whose middles it lies between: so it matters neither which end is the first nor how positions are rounded.
+    """
+    faces, shape, width_mm = context.implant_faces, shape_of(context.surface_box), context.options.slice_mm
     if faces.inner.size == 0:
-        return np.zeros(0), np.zeros(0)
+        return np.zeros(0), width_mm, np.zeros(0)
     centres_zyx = faces.centres_zyx(shape) + start_of(context.surface_box)
     along_mm = context.axis.position_mm(context.geometry.lps_from_index_zyx(centres_zyx))
-    slices = ((along_mm - along_mm.min()) / context.options.slice_mm).astype(np.int64)
+    low_mm, length_mm = along_mm.min(), np.ptp(along_mm)
+    count = max(1, int(np.ceil(length_mm / width_mm - ROUNDING)))
+    width_mm = length_mm / count if length_mm > 0 else width_mm
+    position = np.clip((along_mm - low_mm) / width_mm - 0.5, 0, count - 1)
     bone = context.surface_codes.ravel()[faces.outer] == BONE
-    surface = np.bincount(slices, faces.area_mm2)
-    touching = np.bincount(slices, faces.area_mm2 * bone)
-    percent = 100 * np.divide(touching, surface, out=np.full(surface.shape, np.nan), where=surface > 0)
-    return np.arange(percent.size) * context.options.slice_mm, percent
+    surface, touching = (_shared(position, area, count) for area in (faces.area_mm2, faces.area_mm2 * bone))
+    is_filled = surface > ROUNDING * surface.mean()
+    percent = 100 * np.divide(touching, surface, out=np.full(surface.shape, np.nan), where=is_filled)
+    return np.arange(count) * width_mm, float(width_mm), percent
+
+
+def _shared(position: np.ndarray, weights: np.ndarray, count: int) -> np.ndarray:
+    """Sums of weights in `count` bins, each shared by the two bins that its position, in bins, lies between."""
+    low = np.minimum(position.astype(np.int64), max(0, count - 2))
+    part = position - low
+    return np.bincount(low, weights * (1 - part), count) + np.bincount(low + 1, weights * part, count + 1)[:count]

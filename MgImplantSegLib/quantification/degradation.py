@@ -10,18 +10,21 @@ from MgImplantSegLib.quantification.boxes import intersection, relative_to, shap
 from MgImplantSegLib.quantification.codes import LAYER, METAL, UNKNOWN
 from MgImplantSegLib.quantification.context import MeasureContext
 from MgImplantSegLib.quantification.rate_forms import RATE_FORMS
-from MgImplantSegLib.quantification.results import NOT_GIVEN, UNDEFINED, Measure, notes
+from MgImplantSegLib.quantification.results import UNDEFINED, Measure, Missing, notes
 from MgImplantSegLib.quantification.surface import surface_area_mm2
+from MgImplantSegLib.quantification.typed_values import typed_area_note, typed_volume_note
 
 DAYS_PER_YEAR = 365.25
 OUTSIDE_TOLERANCE = 0.05
 LEAST_PERCENT_TOLD = 0.1
-NO_INITIAL = f"{NOT_GIVEN} initial screw was given."
-NO_TIME = f"{NOT_GIVEN} time between implantation and explantation was given."
+LONGEST_DAYS = 100 * DAYS_PER_YEAR
+NO_INITIAL = "No initial screw was given."
+NO_TIME = "No time between implantation and explantation was given."
 NO_IMPLANT = "There is no implant in the segmentation."
 GROWN = (
     "The residual volume is larger than the initial one: check registration, voxel size, and that both are of one part."
 )
+TYPED = "typed in"
 CUT = "The implant touches the border of the volume: what lies beyond is missing."
 
 
@@ -74,34 +77,33 @@ def _initial_and_residual(context: MeasureContext) -> tuple[Measure, Measure, fl
         area_mm2, area_method = initial.shape.area_mm2(context.options.surface)
         note = notes(initial.shape.note, _outside_note(context))
     if initial is not None and initial.volume_mm3 is not None:
-        volume_mm3, volume_method = initial.volume_mm3, "typed in"
+        volume_mm3, volume_method = initial.volume_mm3, TYPED
     if initial is not None and initial.area_mm2 is not None:
-        area_mm2, area_method = initial.area_mm2, "typed in"
-    missing = "" if initial is None else f"{NOT_GIVEN} initial {{}} was given."
+        area_mm2, area_method = initial.area_mm2, TYPED
+    volume_note = notes(note, typed_volume_note(volume_mm3, residual_mm3) if volume_method == TYPED else "")
+    area_note = notes(note, typed_area_note(area_mm2, volume_mm3) if area_method == TYPED else "")
     return (
-        Measure(
-            "V_i",
-            "initial volume",
-            volume_mm3,
-            "mm³",
-            "implant",
-            volume_method,
-            "volume of the new screw",
-            note or ("" if math.isfinite(volume_mm3) else missing.format("volume")),
-            counts,
-        ),
-        Measure(
-            "A_i",
-            "initial surface area",
-            area_mm2,
-            "mm²",
-            "implant",
-            area_method,
-            "surface area of the new screw",
-            note or ("" if math.isfinite(area_mm2) else missing.format("surface area")),
-            counts,
-        ),
+        _of_initial("V_i", "volume", "mm³", volume_mm3, volume_method, volume_note, counts),
+        _of_initial("A_i", "surface area", "mm²", area_mm2, area_method, area_note, counts),
         residual_mm3,
+    )
+
+
+def _of_initial(
+    symbol: str, what: str, unit: str, value: float, method: str, note: str, counts: dict[str, float]
+) -> Measure:
+    not_given = not math.isfinite(value) and note in ("", NO_INITIAL)
+    return Measure(
+        symbol,
+        f"initial {what}",
+        value,
+        unit,
+        "implant",
+        method,
+        f"{what} of the new screw",
+        note or (f"No initial {what} was given." if not_given else ""),
+        counts,
+        missing=Missing.NOT_GIVEN if not_given else None,
     )
 
 
@@ -152,8 +154,9 @@ def _volume_loss(context: MeasureContext, initial: Measure, residual_mm3: float)
         "implant",
         "from V_i and V_r",
         "100 · (V_i − V_r) / V_i",
-        notes(GROWN if value < 0 else "", note),
+        notes(GROWN if value < 0 and initial.method != TYPED else "", note),
         {"V_i_mm3": initial.value, "V_r_mm3": residual_mm3},
+        missing=initial.missing if context.implant_box is not None else None,
     )
 
 
@@ -164,9 +167,10 @@ def _degradation_rate(context: MeasureContext, volume: Measure, area: Measure, r
     area_mm2 = form.area_mm2(area.value, residual_area_mm2)
     rate = _ratio(volume.value - residual_mm3, area_mm2 * years)
     no_surface = "The initial screw has no surface in its scan." if area_mm2 == 0 else ""
-    note = notes(time_note, no_surface, volume.note, area.note, GROWN if rate < 0 else "")
+    note = notes(time_note, no_surface, volume.note, area.note, GROWN if rate < 0 and volume.method != TYPED else "")
+    not_given = context.options.time_days is None or Missing.NOT_GIVEN in (volume.missing, area.missing)
     if context.implant_box is None:
-        rate, note = UNDEFINED, NO_IMPLANT
+        rate, note, not_given = UNDEFINED, NO_IMPLANT, False
     elif residual_mm3 == 0 and rate > 0:
         note = notes("No residual material is left: the rate is a lower bound.", note)
     counts = {"V_i_mm3": volume.value, "A_i_mm2": area.value, "V_r_mm3": residual_mm3, "time_years": years}
@@ -182,6 +186,7 @@ def _degradation_rate(context: MeasureContext, volume: Measure, area: Measure, r
         form.definition,
         note,
         counts,
+        missing=Missing.NOT_GIVEN if not_given else None,
     )
 
 
@@ -194,7 +199,8 @@ def _years(time_days: float | None) -> tuple[float, str]:
         return UNDEFINED, NO_TIME
     if not (math.isfinite(time_days) and time_days > 0):
         return UNDEFINED, f"The time between implantation and explantation must be positive, got {time_days:g} days."
-    return time_days / DAYS_PER_YEAR, ""
+    too_long = f"{time_days:.4g} days are more than 100 years: check the time, in days."
+    return time_days / DAYS_PER_YEAR, too_long if time_days > LONGEST_DAYS else ""
 
 
 def _residual_area_mm2(context: MeasureContext) -> float:

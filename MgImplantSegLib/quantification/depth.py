@@ -8,12 +8,12 @@ from MgImplantSegLib.quantification.codes import LAYER, METAL
 from MgImplantSegLib.quantification.common_part import codes_in
 from MgImplantSegLib.quantification.context import MeasureContext
 from MgImplantSegLib.quantification.distance import distance_to_mm
-from MgImplantSegLib.quantification.results import NOT_GIVEN, UNDEFINED, Measure
+from MgImplantSegLib.quantification.results import UNDEFINED, Measure, Missing
 from MgImplantSegLib.quantification.voxel_faces import boundary_faces
 
 DEPTH = "distance of the surface of the residual material from the initial surface, inside the initial screw"
 THICKNESS = "distance of the outer surface of the degradation layer from the residual material"
-NO_SHAPE = f"{NOT_GIVEN} shape of the initial screw was given."
+NO_SHAPE = "No shape of the initial screw was given."
 NO_METAL = "There is no residual material."
 NO_LAYER = "There is no degradation layer on the implant's surface."
 
@@ -25,9 +25,19 @@ def degradation_depth(context: MeasureContext) -> tuple[Measure, ...]:
     counts = {"surface_mm2": float(area_mm2.sum(dtype=float)), "faces": depth_mm.size}
     method = "Euclidean distance at the voxel faces of the residual material"
     factor_note = note or ("" if mean > 0 else "The mean depth is 0.")
+    missing = Missing.NOT_GIVEN if note == NO_SHAPE else None
     return (
         Measure(
-            "depth_mean", "mean degradation depth", mean, "mm", "implant", method, f"mean of the {DEPTH}", note, counts
+            "depth_mean",
+            "mean degradation depth",
+            mean,
+            "mm",
+            "implant",
+            method,
+            f"mean of the {DEPTH}",
+            note,
+            counts,
+            missing=missing,
         ),
         Measure(
             "depth_P95",
@@ -39,6 +49,7 @@ def degradation_depth(context: MeasureContext) -> tuple[Measure, ...]:
             f"95th percentile, by area, of the {DEPTH}",
             note,
             counts,
+            missing=missing,
         ),
         Measure(
             "depth_max",
@@ -50,6 +61,7 @@ def degradation_depth(context: MeasureContext) -> tuple[Measure, ...]:
             f"maximum of the {DEPTH}",
             note,
             counts,
+            missing=missing,
         ),
         Measure(
             "PF",
@@ -61,6 +73,7 @@ def degradation_depth(context: MeasureContext) -> tuple[Measure, ...]:
             "greatest / mean degradation depth",
             factor_note,
             {"depth_max_mm": deepest, "depth_mean_mm": mean},
+            missing=missing,
         ),
     )
 

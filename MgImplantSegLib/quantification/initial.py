@@ -73,8 +73,8 @@ class InitialScrew:
         InputError
             If the file cannot be read or the mesh is not closed.
         """
-        points_lps_mm, triangles = read_mesh(path, unit_mm)
-        return cls(shape=MeshShape(points_lps_mm, triangles), source=str(path))
+        solid = read_mesh(path, unit_mm)
+        return cls(shape=MeshShape(solid.points_lps_mm, solid.triangles, solid.note), source=str(path))
 
     @classmethod
     def read(cls, path: str | Path) -> InitialScrew:

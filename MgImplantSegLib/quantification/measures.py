@@ -6,7 +6,6 @@ A new measure is a function that takes the `MeasureContext` and returns `Measure
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -25,7 +24,7 @@ from MgImplantSegLib.quantification.degradation import degradation, volumes
 from MgImplantSegLib.quantification.depth import degradation_depth, layer_thickness
 from MgImplantSegLib.quantification.morphometry import morphometry
 from MgImplantSegLib.quantification.options import QuantifyOptions
-from MgImplantSegLib.quantification.results import NOT_GIVEN, Measure, QuantificationReport, Series
+from MgImplantSegLib.quantification.results import Measure, Missing, QuantificationReport, Series
 from MgImplantSegLib.quantification.uncertainty import with_ranges
 from MgImplantSegLib.volume import LabelMap
 
@@ -126,8 +125,7 @@ def _warn(measures: Iterable[Measure], events: Events) -> None:
     """Tell each note once, with all symbols it belongs to; what was not given is no surprise."""
     symbols_of: dict[str, list[str]] = {}
     for measure in measures:
-        given = not measure.note.startswith(NOT_GIVEN) or math.isfinite(measure.value)
-        if measure.note and given:
+        if measure.note and measure.missing is not Missing.NOT_GIVEN:
             symbols_of.setdefault(measure.note, []).append(measure.symbol)
     for note, symbols in symbols_of.items():
         events.warning(f"{', '.join(dict.fromkeys(symbols))}: {note}", kind="measure")

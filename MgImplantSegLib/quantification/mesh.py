@@ -52,7 +52,7 @@ def raw_triangles(mask: np.ndarray, spacing_zyx_mm: Spacing) -> Iterator[np.ndar
             yield _marching_cubes(block) + np.array([part.start, 0, 0])
 
 
-def mesh_area_mm2(
+def area_of_triangles(
     triangles: Callable[[np.ndarray, Spacing], Iterator[np.ndarray]],
 ) -> Callable[[np.ndarray, np.ndarray, Spacing], float]:
     """A function that measures the area of those triangles which have counted voxels on both sides."""

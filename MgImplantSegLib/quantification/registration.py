@@ -22,6 +22,7 @@ from MgImplantSegLib.quantification.registration_steps import (
 from MgImplantSegLib.quantification.rigid_transform import require_rigid
 from MgImplantSegLib.quantification.screw_body import ScrewBody, body_of_mask, body_of_shape
 from MgImplantSegLib.quantification.screw_shape import LabelMapShape, MeshShape
+from MgImplantSegLib.quantification.screw_size import require_plausible_size
 from MgImplantSegLib.volume import Geometry, LabelMap, Volume
 
 STARTS_REFINED = 4
@@ -85,6 +86,7 @@ def register_screw(
         raise InputError("Expected a screw with a shape to register, got typed numbers only.", "Give a file of it.")
     codes = role_codes(explant)
     fixed = _implant_body(codes, explant.geometry)
+    require_plausible_size(initial.shape, fixed.axis, explant.geometry)
     moving = body_of_shape(initial.shape, fixed.size_mm / FINE_VOXELS)
     with (events or Events()).task("register", STARTS_REFINED + 3) as task:
         coarse = distance_pair(fixed, moving, fixed.size_mm / COARSE_VOXELS, COARSE_SAMPLES)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -18,7 +19,13 @@ CSV_COLUMNS = ("symbol", "name", "region", "value", "unit", "low", "high", "meth
 INPUT_COLUMNS = ("segmentation", "voxel_size_um", "model", "software_version")
 SERIES_COLUMNS = ("symbol", "region", "x_name", "x_low", "x_high", "x_unit", "value", "unit", "method")
 UNDEFINED = float("nan")
-NOT_GIVEN = "No"
+
+
+class Missing(str, Enum):
+    """Why a value is not defined: what it needs was not given, which is no surprise, or cannot be had from the data."""
+
+    NOT_GIVEN = "not given"
+    UNDEFINED = "undefined"
 
 
 def notes(*parts: str) -> str:
@@ -44,6 +51,8 @@ class Measure:
         Numbers behind the value: voxels, areas, times; names carry the unit.
     low, high : float
         Range of the value from the disagreement of planes; NaN where it was not asked for.
+    missing : Missing, optional
+        Of a NaN: why. None for a value.
     """
 
     symbol: str
@@ -57,11 +66,14 @@ class Measure:
     counts: Mapping[str, float] = field(default_factory=dict)
     low: float = UNDEFINED
     high: float = UNDEFINED
+    missing: Missing | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "value", float(self.value))
         object.__setattr__(self, "counts", MappingProxyType(dict(self.counts)))
-        if not math.isfinite(self.value):
+        is_defined = math.isfinite(self.value)
+        object.__setattr__(self, "missing", None if is_defined else self.missing or Missing.UNDEFINED)
+        if not is_defined:
             object.__setattr__(self, "value", UNDEFINED)
             if not self.note:
                 raise ValueError(f"An undefined {self.symbol} needs a note that says why.")

@@ -16,6 +16,7 @@ from MgImplantSegLib.volume import Geometry
 
 FULL = 255
 PAD_VOXELS = 2
+MOST_VOXELS = 1 << 25
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +66,7 @@ def body_of_shape(shape: LabelMapShape | MeshShape, spacing_mm: float) -> ScrewB
         mask = np.pad(shape.array, PAD_VOXELS)
         geometry = shape.geometry.cropped((-PAD_VOXELS,) * 3, mask.shape)
         return _require_solid(ScrewBody(mask, shape.known_on(geometry), geometry).reduced(spacing_mm))
+    spacing_mm = max(spacing_mm, float((np.prod(high - low) / MOST_VOXELS) ** (1 / 3)))
     count_xyz = np.ceil((high - low) / spacing_mm).astype(int) + 2 * PAD_VOXELS
     origin = low - (PAD_VOXELS - 0.5) * spacing_mm
     geometry = Geometry(tuple(count_xyz[::-1]), (spacing_mm,) * 3, tuple(origin))

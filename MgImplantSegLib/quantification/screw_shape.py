@@ -9,15 +9,17 @@ import SimpleITK as sitk
 
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.io.itk_image import itk_image
+from MgImplantSegLib.quantification.axis import moments_lps, principal_sizes_mm
 from MgImplantSegLib.quantification.boxes import bounding_box, shape_of, start_of
 from MgImplantSegLib.quantification.codes import implant_in, role_codes
-from MgImplantSegLib.quantification.surface import SURFACE_METHODS, surface_area_mm2
-from MgImplantSegLib.quantification.triangle_mesh import (
+from MgImplantSegLib.quantification.mesh_measures import (
     mesh_area_mm2,
     mesh_area_within_mm2,
+    mesh_covariance_mm2,
     mesh_mask,
     mesh_volume_mm3,
 )
+from MgImplantSegLib.quantification.surface import SURFACE_METHODS, surface_area_mm2
 from MgImplantSegLib.regions import OrientedBox
 from MgImplantSegLib.volume import Geometry, LabelMap
 
@@ -78,6 +80,11 @@ class LabelMapShape:
     def spacing_mm(self) -> float:
         """The smallest voxel spacing in mm."""
         return min(self.geometry.spacing_zyx_mm)
+
+    @property
+    def sizes_mm(self) -> tuple[float, float, float]:
+        """Edges, largest first, of the box that has the screw's principal moments."""
+        return principal_sizes_mm(moments_lps(self.array, self.geometry)[1])
 
     @property
     def corners_lps_mm(self) -> np.ndarray:
@@ -171,6 +178,11 @@ class MeshShape:
     def spacing_mm(self) -> float:
         """A voxel size that shows the mesh well: a hundredth of its size."""
         return float(np.ptp(self.points_lps_mm, axis=0).max()) / 100
+
+    @property
+    def sizes_mm(self) -> tuple[float, float, float]:
+        """Edges, largest first, of the box that has the screw's principal moments."""
+        return principal_sizes_mm(mesh_covariance_mm2(self.points_lps_mm, self.triangles))
 
     @property
     def corners_lps_mm(self) -> np.ndarray:

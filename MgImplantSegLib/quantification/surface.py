@@ -10,7 +10,7 @@ import numpy as np
 from MgImplantSegLib.choices import Registry
 from MgImplantSegLib.quantification.boxes import bounding_box, grown
 from MgImplantSegLib.quantification.crofton import crofton_area_mm2
-from MgImplantSegLib.quantification.mesh import mesh_area_mm2, raw_triangles, smoothed_triangles
+from MgImplantSegLib.quantification.mesh import area_of_triangles, raw_triangles, smoothed_triangles
 from MgImplantSegLib.quantification.voxel_faces import voxel_face_area_mm2
 
 DEFAULT_SURFACE_METHOD = "smoothed-mesh"
@@ -34,12 +34,12 @@ SURFACE_METHODS: Registry[SurfaceMethod] = Registry(
     {
         "smoothed-mesh": SurfaceMethod(
             "smoothed mesh (surface nets, windowed sinc)",
-            mesh_area_mm2(smoothed_triangles),
+            area_of_triangles(smoothed_triangles),
             "within 1.5 % on smooth shapes of 10 (widest) voxels radius and more, up to 3 % low on boxes of 24 and "
             "more",
         ),
         "raw-mesh": SurfaceMethod(
-            "raw mesh (marching cubes)", mesh_area_mm2(raw_triangles), "6 to 10 % high on smooth shapes"
+            "raw mesh (marching cubes)", area_of_triangles(raw_triangles), "6 to 10 % high on smooth shapes"
         ),
         "crofton": SurfaceMethod(
             "Crofton, 13 directions", crofton_area_mm2, "within 0.5 % on balls, up to 15 % low on faces along the grid"

@@ -21,11 +21,13 @@ from measured_shapes import (
 from scipy import ndimage
 
 from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.events import Events
 from MgImplantSegLib.io import read_volume
 from MgImplantSegLib.labels import LabelScheme
 from MgImplantSegLib.quantification import QuantifyOptions, quantify
 from MgImplantSegLib.quantification.distance import distance_to_mm
 from MgImplantSegLib.quantification.distance_map import implant_distance_map
+from MgImplantSegLib.quantification.results import Missing
 from MgImplantSegLib.regions import OrientedBox
 from MgImplantSegLib.volume import Geometry, LabelMap
 
@@ -150,6 +152,18 @@ def test_a_box_inside_the_implant_is_undefined_and_says_why():
     )
     assert math.isnan(report.value("BV/TV", "ROI"))
     assert report.find("BV/TV", "ROI").note
+
+
+def test_a_box_inside_the_metal_is_undefined_with_a_warning():
+    grid = plain_grid(9, 9, 9)
+    label_map = labelled(grid, (np.ones(grid.shape_zyx, bool), METAL), (ball(grid, 1), BONE))
+    box = OrientedBox((1.0, 1.0, 1.0), size_mm=(2, 2, 2), name="metal")
+    said = []
+    options = QuantifyOptions(rois=(box,), measures=("bone-volume",), distance_mm=1.0)
+    report = quantify(label_map, options, Events(said.append))
+    assert np.isnan(report.value("BV/TV", "metal"))
+    assert report.find("BV/TV", "metal").missing is Missing.UNDEFINED
+    assert any("No voxel of the region" in e["message"] for e in said if e["event"] == "warning")
 
 
 def test_ignored_voxels_do_not_count():

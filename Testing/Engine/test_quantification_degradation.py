@@ -27,6 +27,7 @@ from MgImplantSegLib.events import Events
 from MgImplantSegLib.labels import LabelScheme, Role
 from MgImplantSegLib.quantification import InitialScrew, QuantifyOptions, quantify
 from MgImplantSegLib.quantification.field_of_view import field_of_view_of
+from MgImplantSegLib.quantification.results import Missing
 from MgImplantSegLib.simulation import SimulationSettings, simulate_explant
 from MgImplantSegLib.volume import LabelMap
 
@@ -100,6 +101,55 @@ def test_a_screw_of_known_volume_only_gives_a_loss_but_no_rate():
     assert math.isfinite(report.value("VL"))
     assert math.isnan(report.value("DR"))
     assert "surface area" in report.find("DR").note
+
+
+def warnings_of(label_map, **options) -> list[str]:
+    said = []
+    quantify(label_map, QuantifyOptions(measures=("degradation",), **options), Events(said.append))
+    return [event["message"] for event in said if event["event"] == "warning"]
+
+
+def test_a_typed_volume_below_the_residual_volume_is_told_with_every_number_that_it_enters(tmp_path):
+    explant, _ = corroded_cylinder(plain_grid(30, 30, 30, spacing_zyx_mm=(0.05,) * 3))
+    residual = measured(explant).find("VL").counts["V_r_mm3"]
+    screw = InitialScrew.from_values(0.9 * residual, 10.0)
+    report = measured(explant, initial=screw, time_days=84)
+    for symbol in ("V_i", "VL", "DR"):
+        assert "smaller than the residual volume" in report.find(symbol).note
+    assert "typed in" not in report.find("A_i").note
+    (warning,) = warnings_of(explant, initial=screw, time_days=84)
+    assert warning.startswith("V_i, VL, DR:")
+    report.write_csv(tmp_path / "m.csv")
+    report.write_json(tmp_path / "m.json")
+    for file in ("m.csv", "m.json"):
+        assert (tmp_path / file).read_text(encoding="utf-8").count("smaller than the residual volume") == 3
+
+
+@pytest.mark.parametrize(("part", "told"), [(1.02, False), (0.9, True)])
+def test_a_typed_surface_below_that_of_a_ball_of_the_typed_volume_is_told(part, told):
+    explant, _ = corroded_cylinder(plain_grid(30, 30, 30, spacing_zyx_mm=(0.05,) * 3))
+    volume = 4 / 3 * math.pi  # of a ball of radius 1, whose surface is 4 π
+    report = measured(explant, initial=InitialScrew.from_values(volume, part * 4 * math.pi), time_days=84)
+    assert ["too small" in report.find(symbol).note for symbol in ("A_i", "DR")] == [told, told]
+
+
+@pytest.mark.parametrize(("days", "told"), [(84, False), (20 * 365, False), (84e6, True)])
+def test_a_time_of_more_than_a_century_is_told(days, told):
+    explant, before = corroded_cylinder(plain_grid(30, 30, 30, spacing_zyx_mm=(0.05,) * 3))
+    report = measured(explant, initial=InitialScrew.from_label_map(before), time_days=days)
+    assert ("100 years" in report.find("DR").note) == told
+
+
+def test_what_was_not_given_is_no_warning_and_what_cannot_be_had_is_one():
+    explant, before = corroded_cylinder(plain_grid(30, 30, 30, spacing_zyx_mm=(0.05,) * 3))
+    assert warnings_of(explant) == []
+    assert warnings_of(explant, initial=InitialScrew.from_values(9.0, None)) == []
+    report = quantify(explant, QuantifyOptions(measures=("degradation",)))
+    assert {m.missing for m in report.measures} == {Missing.NOT_GIVEN}
+    (warning,) = warnings_of(explant, initial=InitialScrew.from_label_map(before), time_days=0.0)
+    assert "must be positive" in warning
+    report = measured(explant, initial=InitialScrew.from_label_map(before), time_days=0.0)
+    assert [report.find(s).missing for s in ("V_i", "VL", "DR")] == [None, None, Missing.UNDEFINED]
 
 
 @pytest.mark.parametrize("values", [(0.0, 1.0), (-1.0, 1.0), (1.0, 0.0), (float("nan"), 1.0), (None, None)])

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from measured_shapes import (
     BONE,
+    IGNORED,
     LAYER,
     METAL,
     ball,
@@ -19,6 +21,7 @@ from measured_shapes import (
     turned_grid,
 )
 
+from MgImplantSegLib.labels import DEFAULT_SCHEME
 from MgImplantSegLib.quantification import InitialScrew, QuantifyOptions, quantify
 from MgImplantSegLib.quantification.local_thickness import local_thickness_mm
 from MgImplantSegLib.regions import OrientedBox
@@ -139,11 +142,12 @@ def test_the_least_cross_section_of_a_turned_waisted_rod_is_found_with_its_posit
     rod = (across <= 0.3) & (np.abs(along) <= 0.5)
     report = measured(labelled(grid, (rod, LAYER), (rod & ~waist, METAL)), "cross-section", slice_mm=0.05)
     assert report.value("A_RM_min") == pytest.approx(math.pi * 0.2**2, rel=0.05)
-    position_mm = report.value("A_RM_min_position")
-    assert min(abs(position_mm - 0.7), abs(position_mm - 0.3)) < 0.1  # from either end
+    assert report.value("A_RM_min_position") == pytest.approx(0.3, abs=0.1)
+    assert report.find("A_RM_min_position").counts["from_farther_end_mm"] == pytest.approx(0.7, abs=0.1)
     (series,) = report.series
-    middle = np.array(series.values)[3:8]
-    assert max(middle.max(), np.array(series.values)[12:17].max()) == pytest.approx(math.pi * 0.09, rel=0.05)
+    values, middles = np.array(series.values), (np.array(series.x_low) + series.x_high) / 2
+    for full in (np.abs(middles - 0.5) < 0.06, np.abs(middles - 0.85) < 0.06, np.abs(middles - 0.15) < 0.06):
+        assert np.median(values[full]) == pytest.approx(math.pi * 0.09, rel=0.05)
 
 
 def test_a_rod_that_is_broken_has_a_cross_section_of_0():
@@ -224,10 +228,66 @@ def test_a_region_of_one_class_or_outside_has_no_morphometry_and_says_why():
 
 def test_without_rois_the_shell_is_measured():
     grid = plain_grid(40, 40, 40, spacing_zyx_mm=(0.02,) * 3)
-    label_map = labelled(grid, (positions_mm(grid)[..., 0] > 0.1, BONE), (ball(grid, 0.15), METAL))
-    report = measured(label_map, "morphometry", distance_mm=0.1)
+    plate = np.abs(positions_mm(grid)[..., 0] - 0.15) < 0.05
+    report = measured(labelled(grid, (plate, BONE), (ball(grid, 0.15), METAL)), "morphometry", distance_mm=0.1)
     assert report.find("Tb.Th").region == "shell 0–0.1 mm"
-    assert report.value("Tb.Th") > 0
+    assert report.value("Tb.Th") == pytest.approx(0.1, abs=0.0201)
+
+
+def morphometry_of_plates(first: int, thick: int, gap: int, count: int, length: int = 48, **options):
+    """Plates of 20 µm voxels across z, the first at layer `first`, the ROI around the middle."""
+    layers = count * (thick + gap) + gap
+    labels = np.zeros((layers, length, length), np.uint8)
+    labels[(np.arange(layers) - first) % (thick + gap) < thick] = BONE
+    grid = plain_grid(*labels.shape, spacing_zyx_mm=(0.02,) * 3)
+    middle = grid.lps_from_index_zyx((np.array(grid.shape_zyx) - 1) / 2)
+    roi = OrientedBox(tuple(middle), size_mm=(0.4, 0.4, 0.02 * (thick + gap)), name="R")
+    return measured(LabelMap(labels, grid), "morphometry", rois=(roi,), **options)
+
+
+@pytest.mark.parametrize("gap", [10, 26])
+def test_gaps_wider_than_the_surroundings_of_a_region_have_their_width(gap):
+    report = morphometry_of_plates(first=gap, thick=6, gap=gap, count=4)
+    assert report.value("Tb.Sp") == pytest.approx(0.02 * gap)
+    assert report.value("Tb.Th") == pytest.approx(0.12)
+    assert report.value("Tb.N") == pytest.approx(1 / (0.12 + 0.02 * gap))
+    assert not report.find("Tb.Sp").note
+
+
+def plate_at(layer: int, unknown: tuple[int, ...] = ()) -> LabelMap:
+    labels = np.zeros((48, 48, 48), np.uint8)
+    labels[layer : layer + 8] = BONE
+    labels[list(unknown)] = IGNORED
+    scheme = replace(DEFAULT_SCHEME, ignore_value=IGNORED)
+    return LabelMap(labels, plain_grid(48, 48, 48, spacing_zyx_mm=(0.02,) * 3), scheme)
+
+
+WHOLE = OrientedBox((0.47,) * 3, size_mm=(0.96,) * 3, name="all")
+
+
+@pytest.mark.parametrize(
+    ("layer", "unknown", "cut"), [(20, (), False), (0, (), True), (40, (), True), (20, (19,), True), (20, (28,), True)]
+)
+def test_a_plate_that_may_go_on_beyond_what_is_known_has_no_thickness(layer, unknown, cut):
+    report = measured(plate_at(layer, unknown), "morphometry", rois=(WHOLE,))
+    thickness = report.find("Tb.Th")
+    if cut:
+        assert math.isnan(thickness.value)
+        assert "border" in thickness.note
+        assert thickness.counts["Tb.Th_cut_voxels"] == 8 * 48 * 48
+    else:
+        assert thickness.value == pytest.approx(0.16)
+
+
+def test_bone_at_the_border_does_not_count_beside_bone_within():
+    labels = plate_at(20).array.copy()
+    labels[:6] = BONE
+    report = measured(LabelMap(labels, plate_at(20).geometry), "morphometry", rois=(WHOLE,))
+    assert report.value("Tb.Th") == pytest.approx(0.16)
+    cut = report.find("Tb.Th").counts["Tb.Th_cut_voxels"]
+    assert 6 * 48 * 48 <= cut < 7 * 48 * 48  # six layers, and a little at the sides of the plate within
+    assert "border" in report.find("Tb.Th").note
+    assert math.isnan(report.value("Tb.Sp")) or report.value("Tb.Sp") == pytest.approx(0.28)
 
 
 def test_depth_and_thickness_do_not_depend_on_the_order_or_sense_of_the_axes():

@@ -24,7 +24,9 @@ from measured_shapes import (
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
+from MgImplantSegLib.cli.initial_screw import read_initial_screw
 from MgImplantSegLib.errors import InputError, OutputError
+from MgImplantSegLib.io import read_label_map
 from MgImplantSegLib.quantification import InitialScrew, QuantifyOptions, quantify
 from MgImplantSegLib.quantification.axis import screw_axis
 from MgImplantSegLib.quantification.registration import register_screw
@@ -351,3 +353,67 @@ def test_grey_values_are_turned_with_the_labels():
 def test_nothing_to_turn_upright_is_an_error():
     with pytest.raises(InputError, match="implant"):
         upright_matrix(labelled(plain_grid(4, 4, 4)))
+
+
+UNITS = [(1000.0, "µm"), (1 / 10, "cm"), (1 / 25.4, "inch"), (1 / 1000, "m"), (100.0, "")]
+
+
+@pytest.mark.parametrize(("scale", "unit"), UNITS)
+@pytest.mark.parametrize("kind", ["mesh", "segmentation"])
+def test_a_screw_in_another_unit_is_refused_with_the_unit_before_memory_is_taken(tmp_path, scale, unit, kind):
+    grid = turned_grid(1.4, (0.05, 0.04, 0.04))
+    middle = grid.lps_from_index_zyx((np.array(grid.shape_zyx) - 1) / 2) + OFF_GRID_MM
+    explant = labelled(grid, (cylinder(grid, 0.3, 1.0), LAYER), (cylinder(grid, 0.2, 0.8), METAL))
+    if kind == "mesh":
+        write_mesh(tmp_path / "screw.stl", rod(middle, 0.3, 1.0))
+        screw = InitialScrew.from_mesh(tmp_path / "screw.stl", unit_mm=scale)
+    else:
+        other = Geometry(grid.shape_zyx, tuple(scale * s for s in grid.spacing_zyx_mm))
+        screw = InitialScrew.from_label_map(LabelMap(np.where(explant.array > 0, METAL, 0), other))
+    for measure in (lambda: register_screw(screw, explant), lambda: quantify(explant, QuantifyOptions(screw))):
+        with pytest.raises(InputError, match=r"Check the unit \(mm\)") as refusal:
+            measure()
+        assert ("seems to be in" in refusal.value.remedy) == bool(unit)
+        assert f"in {unit}." in refusal.value.remedy or not unit
+
+
+def test_the_screw_of_a_remnant_or_of_a_small_part_of_it_is_not_refused():
+    grid = turned_grid(1.4, (0.05, 0.04, 0.04))
+    before = labelled(grid, (cylinder(grid, 0.4, 1.2), METAL))
+    remnant = labelled(grid, (ball(grid, 0.06), METAL))
+    slice_of_it = LabelMap(before.array[12:15].copy(), grid.cropped((12, 0, 0), (3, *grid.shape_zyx[1:])))
+    for explant, screw in ((remnant, before), (slice_of_it, before), (before, slice_of_it)):
+        assert quantify(explant, QuantifyOptions(InitialScrew.from_label_map(screw))).value("V_i") > 0
+
+
+def test_the_sizes_of_a_screw_are_the_same_as_mesh_and_as_segmentation(tmp_path):
+    grid = turned_grid(3.0, (0.05, 0.04, 0.04))
+    middle = grid.lps_from_index_zyx((np.array(grid.shape_zyx) - 1) / 2) + OFF_GRID_MM
+    write_mesh(tmp_path / "screw.stl", cube(centre=tuple(middle), size=(1.0, 1.5, 2.0)))
+    assert InitialScrew.read(tmp_path / "screw.stl").shape.sizes_mm == pytest.approx((2, 1.5, 1), rel=1e-5)
+    mask = (np.abs(positions_mm(grid)) < np.array((0.5, 0.75, 1.0))).all(axis=-1)
+    segmentation = InitialScrew.from_label_map(labelled(grid, (mask, METAL)))
+    assert segmentation.shape.sizes_mm == pytest.approx((2, 1.5, 1), rel=0.03)
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("screw.step", "as STL in mm"),
+        ("SCREW.STP", "as STL in mm"),
+        ("screw.3mf", "as STL in mm"),
+        ("C0001.ISQ", "Scanco"),
+        ("C0001.AIM;1", "Scanco"),
+        ("labels.am", "Amira"),
+        ("scan.vol", "nhdr"),
+        ("screw.xyz", "Convert"),
+    ],
+)
+def test_a_foreign_format_is_refused_with_the_way_to_convert_it(tmp_path, name, advice):
+    (tmp_path / name).write_bytes(b"ISO-10303-21;")
+    with pytest.raises(InputError, match=r"mesh \(.stl .ply .obj .vtk .vtp\)") as refusal:
+        read_initial_screw(tmp_path / name)
+    assert advice in refusal.value.remedy
+    with pytest.raises(InputError, match=r"\.nrrd") as refusal:
+        read_label_map(tmp_path / name)
+    assert advice in refusal.value.remedy

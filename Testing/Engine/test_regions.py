@@ -138,14 +138,58 @@ def test_other_units_become_millimetres(tmp_path):
         {"insideOut": True},
         {"type": "Fiducial"},
         {"center": [1, 2, float("nan")]},
+        {"center": [1, 2, 10**400]},
+        {"center": [1, 2, 1e300]},
+        {"size": [1, 2, 10**4000]},
+        {"center": [1, 2, None]},
+        {"center": [[1, 2], 3]},
+        {"center": {"x": 1}},
+        {"orientation": "none"},
+        {"orientation": [1, 0, 0]},
+        {"coordinateUnits": []},
+        {"coordinateUnits": {"unit": "mm"}},
+        {"coordinateSystem": ["LPS"]},
     ],
 )
-def test_an_unusable_roi_is_refused(tmp_path, changes):
-    with pytest.raises(InputError):
+def test_an_unusable_roi_is_refused_in_one_line(tmp_path, changes):
+    with pytest.raises(InputError) as refusal:
         read_roi_markups(markups_file(tmp_path, **changes))
+    assert len(refusal.value.message) < 600
+    assert "\n" not in refusal.value.message
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"markups": 3}', '{"markups": [1]}', "\x00\xff"])
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [
+        ("head", "head"),
+        ("two\nlines\tand \x1b[31mred", "two lines and [31mred"),
+        ("x" * 1000, "x" * 80),
+        ("", "head of screw"),
+        (" \n", "head of screw"),
+        (None, "head of screw"),
+        (["a"], "head of screw"),
+    ],
+)
+def test_the_name_of_an_roi_is_one_short_line(tmp_path, name, read):
+    (box,) = read_roi_markups(markups_file(tmp_path, name=name))
+    assert box.name == read
+
+
+def test_a_byte_order_mark_does_not_matter(tmp_path):
+    path = markups_file(tmp_path)
+    path.write_text(path.read_text(encoding="utf-8"), encoding="utf-8-sig")
+    assert read_roi_markups(path)[0].centre_lps_mm == (1, 2, 3)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "[]", "{}", '{"markups": 3}', '{"markups": [1]}', "\x00\xff", "null", '{"markups": {"type": "ROI"}}'),
+        '{"markups":' + "[" * 100_000,
+        '{"markups": ' + '{"a":' * 100_000,
+        '{"markups": [' + "9" * 100_000 + "]}",
+    ],
+)
 def test_a_file_that_is_no_markups_file_is_refused(tmp_path, text):
     path = tmp_path / "broken.mrk.json"
     path.write_text(text, encoding="latin-1")
