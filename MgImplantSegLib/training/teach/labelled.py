@@ -1,0 +1,136 @@
+"""What of a label map counts as labelled: done slices, regions, painted voxels; all else is not known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.events import Events
+from MgImplantSegLib.labels import Role
+from MgImplantSegLib.regions import read_roi_markups
+from MgImplantSegLib.training.losses import IGNORE
+from MgImplantSegLib.training.teach.settings import Pair
+from MgImplantSegLib.training.teach.slices import SliceName, painted_slices, parse_slices, require_inside
+from MgImplantSegLib.volume import LabelMap
+
+ONE_CLASS_SHARE = 0.98
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Channel numbers with `IGNORE` where nothing is labelled, and the slices that are labelled wholly.
+
+    Attributes
+    ----------
+    channels : array
+        (z, y, x), uint8.
+    slices : tuple of SliceName
+        In the order of axis and index; empty where labels are no slices.
+    """
+
+    channels: np.ndarray
+    slices: tuple[SliceName, ...]
+
+
+def labelled_part(channels: np.ndarray, label_map: LabelMap, pair: Pair, events: Events) -> Labelled:
+    """Keep the channels where somebody has labelled, and ignore the rest.
+
+    1. What has the ignore value (`Pair.unlabelled`, a segment "not labelled") is never labelled.
+    2. With done slices or a ROI, all in them is labelled; what is in no segment is background.
+    3. Besides, `Pair.labelled` says what is: "slices": the slices on which something is painted, wholly; "painted":
+       painted voxels alone (scribbles); "all": everything. "auto" is nothing besides done slices and ROI; without them
+       "all" if the label map has its ignore value somewhere, else "slices".
+
+    Parameters
+    ----------
+    channels : array
+        (z, y, x), uint8: channel of every voxel, `IGNORE` where the label map has its ignore value.
+    label_map : LabelMap
+        The same voxels as values.
+
+    Raises
+    ------
+    InputError
+        If a slice lies outside, a whole volume is painted and nothing says which slices are done, or nothing is
+        labelled.
+    """
+    done = parse_slices(pair.done_slices)
+    require_inside(done, channels.shape, pair.name)
+    mask = np.zeros(channels.shape, dtype=bool)
+    for entry in done:
+        mask[entry.place] = True
+    for box in read_roi_markups(pair.roi) if pair.roi else ():
+        mask |= box.mask(label_map.geometry)
+    known = channels != IGNORE
+    rest = _kind_of_rest(pair, has_parts=bool(done) or pair.roi is not None, all_known=bool(known.all()))
+    if rest == "slices":
+        done = _painted(label_map, pair)
+        for entry in done:
+            mask[entry.place] = True
+    elif rest == "painted":
+        mask |= painted_mask(label_map)
+    elif rest == "all":
+        mask[:] = True
+    mask &= known
+    if not mask.any():
+        raise InputError(
+            f"Expected labels in {pair.name!r}, got none: {_where_nothing_is(pair)}",
+            "Paint slices, name those that are done (--done-slices z:40), or check the ignore value and the ROI.",
+        )
+    result = np.where(mask, channels, np.uint8(IGNORE))
+    for entry in done:
+        _check_slice(result[entry.place], entry, pair, events)
+    return Labelled(result, done)
+
+
+def painted_mask(label_map: LabelMap) -> np.ndarray:
+    """Voxels (z, y, x) that somebody has painted: all but 0 where that is background, and but the ignore value."""
+    painted = ~label_map.ignore_mask()
+    zero = [label.role for label in label_map.scheme.labels if label.value == 0]
+    return painted & (label_map.array != 0) if zero in ([], [Role.BACKGROUND]) else painted
+
+
+def _kind_of_rest(pair: Pair, *, has_parts: bool, all_known: bool) -> str:
+    if pair.labelled != "auto":
+        return pair.labelled
+    if has_parts:
+        return "none"
+    return "slices" if all_known else "all"
+
+
+def _painted(label_map: LabelMap, pair: Pair) -> tuple[SliceName, ...]:
+    painted = painted_mask(label_map)
+    if not painted.any():
+        raise InputError(
+            f"Expected something painted in {pair.labels}, got no voxel of any class but background.",
+            "Paint slices and save the segmentation again.",
+        )
+    found = painted_slices(painted)
+    if found is None:
+        raise InputError(
+            f"Expected single painted slices in {pair.labels}, got labels all over the volume.",
+            "Name the slices that are done (--done-slices z:40,y:12), or give --labelled all if all of it is labelled.",
+        )
+    return found
+
+
+def _where_nothing_is(pair: Pair) -> str:
+    if pair.done_slices or pair.roi:
+        return "the done slices and the ROI hold not-labelled voxels alone."
+    return "every voxel is marked as not labelled." if pair.labelled != "painted" else "nothing is painted."
+
+
+def _check_slice(channels: np.ndarray, entry: SliceName, pair: Pair, events: Events) -> None:
+    """Warn of a slice that holds nothing, or one class from edge to edge as after filling by mistake."""
+    known = channels[channels != IGNORE]
+    if known.size == 0:
+        events.warning(f"The slice {entry} of {pair.name!r} counts as done, but nothing in it is labelled.", "labels")
+        return
+    counts = np.bincount(known)
+    largest = int(counts.argmax())
+    if counts[largest] < ONE_CLASS_SHARE * known.size:
+        return
+    what = "nothing is painted on it; all of it counts as background" if largest == 0 else "one class covers it all"
+    events.warning(f"The slice {entry} of {pair.name!r} counts as done, but {what}.", "labels")
