@@ -51,10 +51,10 @@ def own_cases(first_seed: int, count: int, size: int) -> Iterator[Case]:
 
 def other_cases(count: int) -> Iterator[Case]:
     """Explants of the other generator; the truth of the measures is that of its label maps."""
-    from other_explants import make_explant
+    from other_explants import explant
 
     for seed in range(count):
-        volume, labels = make_explant(seed)
+        volume, labels = explant(seed)
         options = QuantifyOptions()
         report = quantify(labels, options)
         yield f"other {seed}", volume, labels, options, {key: _value(report, key) for key in ("BV/TV", "BIC")}
@@ -92,7 +92,7 @@ def main() -> int:
     parser.add_argument("--first-seed", type=int, default=FIRST_UNSEEN_SEED, help="of the own simulation")
     parser.add_argument("--count", type=int, default=12, help="explants of the own simulation")
     parser.add_argument("--size", type=int, default=160, help="their edge in voxels")
-    parser.add_argument("--other", type=int, default=0, help="explants of the other generator; needs scikit-image")
+    parser.add_argument("--other", type=int, default=0, help="explants of the other generator")
     parser.add_argument("--json", type=Path, help="file for all rows and means")
     parser.add_argument("--card", action="store_true", help="write the means into the model's card")
     arguments = parser.parse_args()
