@@ -16,6 +16,7 @@ from MgImplantSegLib.training.teach.slices import SliceName, painted_slices, par
 from MgImplantSegLib.volume import LabelMap
 
 ONE_CLASS_SHARE = 0.98
+STRAY_SHARE = 1e-3  # of a slice: fewer painted voxels look like a slip of the brush
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def labelled_part(channels: np.ndarray, label_map: LabelMap, pair: Pair, events:
     known = channels != IGNORE
     rest = _kind_of_rest(pair, has_parts=bool(done) or pair.roi is not None, all_known=bool(known.all()))
     if rest == "slices":
-        done = _painted(label_map, pair)
+        done = tuple(dict.fromkeys((*done, *_painted(label_map, pair, events))))
         for entry in done:
             mask[entry.place] = True
     elif rest == "painted":
@@ -79,9 +80,11 @@ def labelled_part(channels: np.ndarray, label_map: LabelMap, pair: Pair, events:
             f"Expected labels in {pair.name!r}, got none: {_where_nothing_is(pair)}",
             "Paint slices, name those that are done (--done-slices z:40), or check the ignore value and the ROI.",
         )
+    painted = painted_mask(label_map)
     result = np.where(mask, channels, np.uint8(IGNORE))
     for entry in done:
-        _check_slice(result[entry.place], entry, pair, events)
+        what = f"The slice {entry} of {pair.name!r}"
+        _check_slice(result[entry.place], painted[entry.place], what, events)
     return Labelled(result, done)
 
 
@@ -100,7 +103,7 @@ def _kind_of_rest(pair: Pair, *, has_parts: bool, all_known: bool) -> str:
     return "slices" if all_known else "all"
 
 
-def _painted(label_map: LabelMap, pair: Pair) -> tuple[SliceName, ...]:
+def _painted(label_map: LabelMap, pair: Pair, events: Events) -> tuple[SliceName, ...]:
     painted = painted_mask(label_map)
     if not painted.any():
         raise InputError(
@@ -113,6 +116,14 @@ def _painted(label_map: LabelMap, pair: Pair) -> tuple[SliceName, ...]:
             f"Expected single painted slices in {pair.labels}, got labels all over the volume.",
             "Name the slices that are done (--done-slices z:40,y:12), or give --labelled all if all of it is labelled.",
         )
+    for entry in found:
+        count, area = int(painted[entry.place].sum()), painted[entry.place].size
+        if count < STRAY_SHARE * area:
+            events.warning(
+                f"The slice {entry} of {pair.name!r} counts as done, but {count} voxels alone are painted on it: if "
+                "that was by mistake, erase them, or name the slices that are done.",
+                "labels",
+            )
     return found
 
 
@@ -122,15 +133,15 @@ def _where_nothing_is(pair: Pair) -> str:
     return "every voxel is marked as not labelled." if pair.labelled != "painted" else "nothing is painted."
 
 
-def _check_slice(channels: np.ndarray, entry: SliceName, pair: Pair, events: Events) -> None:
+def _check_slice(channels: np.ndarray, painted: np.ndarray, what: str, events: Events) -> None:
     """Warn of a slice that holds nothing, or one class from edge to edge as after filling by mistake."""
-    known = channels[channels != IGNORE]
-    if known.size == 0:
-        events.warning(f"The slice {entry} of {pair.name!r} counts as done, but nothing in it is labelled.", "labels")
-        return
-    counts = np.bincount(known)
-    largest = int(counts.argmax())
-    if counts[largest] < ONE_CLASS_SHARE * known.size:
-        return
-    what = "nothing is painted on it; all of it counts as background" if largest == 0 else "one class covers it all"
-    events.warning(f"The slice {entry} of {pair.name!r} counts as done, but {what}.", "labels")
+    known = channels != IGNORE
+    fault = ""
+    if not known.any():
+        fault = "nothing in it is labelled"
+    elif not painted.any():
+        fault = "nothing is painted on it; all of it counts as background"
+    elif np.bincount(channels[known & painted], minlength=1).max() >= ONE_CLASS_SHARE * known.sum():
+        fault = "one class covers it all"
+    if fault:
+        events.warning(f"{what} counts as done, but {fault}.", "labels")

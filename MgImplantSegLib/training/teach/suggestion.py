@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from scipy.ndimage import uniform_filter1d
+from scipy.ndimage import convolve1d
 
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.labels import Role
@@ -16,7 +16,7 @@ from MgImplantSegLib.training.teach.slices import AXES, SliceName, require_insid
 from MgImplantSegLib.volume import Geometry, LabelMap, Volume
 
 MARGIN_SHARE = 0.2  # of a part, at each of its ends: neighbours of two parts would show much the same
-SMOOTHED_SLICES = 3
+NEIGHBOURS = (0.25, 0.5, 0.25)  # weights of a slice and the two beside it
 DIRECTION_TOLERANCE = 1e-3
 
 
@@ -130,7 +130,7 @@ def _profile(disagreement: Volume, geometry: Geometry, box: tuple[slice, ...], a
     points = np.zeros((geometry.shape_zyx[axis], 3))
     points[:, axis] = np.arange(len(points))
     places = grid.index_zyx_from_lps(geometry.lps_from_index_zyx(points))[:, axis]
-    return np.interp(places, np.arange(len(means)), uniform_filter1d(means, SMOOTHED_SLICES), left=0, right=0)
+    return np.interp(places, np.arange(len(means)), convolve1d(means, NEIGHBOURS), left=0, right=0)
 
 
 def _of_axis(profile: np.ndarray, part: slice, number: int, busy: Sequence[int]) -> list[int]:
