@@ -7,13 +7,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from MgImplantSegLib.cli.job_pairs import with_scans_of_pairs
 from MgImplantSegLib.cli.parser import Parser, option, output_path
+from MgImplantSegLib.cli.segmentation_options import roles_text
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.events import Events
 from MgImplantSegLib.files import require_writable_folder
 from MgImplantSegLib.jobs.environment_file import find_environment
 from MgImplantSegLib.jobs.request import InputPath, JobRequest, Word, default_name, is_path
 from MgImplantSegLib.jobs.watch import run_job
+from MgImplantSegLib.labels import LabelScheme
 
 OPTION = "environment"
 
@@ -45,7 +48,7 @@ def run_elsewhere(
         raise InputError("Expected all outputs in one folder when a command runs elsewhere.", "Correct the paths.")
     folder = require_writable_folder(folders.pop())
     shown = [str(word.path) if isinstance(word, InputPath) else word for word in words]
-    request = JobRequest(words, default_name(shown))
+    request = with_scans_of_pairs(JobRequest(words, default_name(shown)))
     done = run_job(find_environment(arguments.environment), request, folder, events)
     return {**done.result, "files": [str(path) for path in done.files], "job": done.reference}
 
@@ -69,7 +72,7 @@ def _word(action: argparse.Action, value: Any, before: str) -> Word:
         return before + (f"./{name}" if name.startswith("-") else name)
     if isinstance(value, Path) or (isinstance(value, str) and is_path(value)):
         return InputPath(Path(value), before)
-    return f"{before}{value}"
+    return before + (roles_text(value) if isinstance(value, LabelScheme) else str(value))
 
 
 def _outputs(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> list[Path]:

@@ -21,6 +21,12 @@ def roles(text: str) -> LabelScheme:
         raise argparse.ArgumentTypeError(f"{error.message[:1].lower()}{error.message[1:]}") from error
 
 
+def roles_text(scheme: LabelScheme) -> str:
+    """The text of which `roles` makes this scheme."""
+    parts = [f"{label.value}={label.role.value}" for label in scheme.labels]
+    return ",".join(parts if scheme.ignore_value is None else [*parts, f"{scheme.ignore_value}=ignore"])
+
+
 def add_reading_arguments(parser: argparse.ArgumentParser) -> None:
     """``--roles``, ``--spacing-um`` and ``--dataset``."""
     option(parser, "--roles", roles, "V=ROLE,...", f"{ROLES_HELP}; without it what the file says, else as here")

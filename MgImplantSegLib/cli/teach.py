@@ -87,7 +87,7 @@ def run(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
     """Teach; the result names the model file, what was labelled, and what was measured on held-out slices."""
     started = time.monotonic()
     if arguments.environment:
-        return run_elsewhere(NAME, add_arguments, arguments, events)
+        return {**run_elsewhere(NAME, add_arguments, arguments, events), "model": str(arguments.out)}
     from MgImplantSegLib.training.teach.run import teach
 
     parent = find_model(getattr(arguments, "from"))

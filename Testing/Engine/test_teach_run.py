@@ -13,6 +13,7 @@ from training_cases import labelled_scan
 from MgImplantSegLib.cli import main
 from MgImplantSegLib.errors import Cancelled, InputError
 from MgImplantSegLib.events import Events
+from MgImplantSegLib.io import write_label_map, write_volume
 from MgImplantSegLib.labels import LabelScheme
 from MgImplantSegLib.model_file import load_model, read_card
 from MgImplantSegLib.planes import PLANE_SETS
@@ -26,8 +27,10 @@ from MgImplantSegLib.training.teach.held_out import HeldOut, choose_held_out, me
 from MgImplantSegLib.training.teach.patches import SparsePatches
 from MgImplantSegLib.training.teach.replay import replay_scan
 from MgImplantSegLib.training.teach.run import teach
+from MgImplantSegLib.training.teach.scan import read_scan
 from MgImplantSegLib.training.teach.settings import Pair, TeachSettings
 from MgImplantSegLib.training.teach.slices import SliceName, parse_slices
+from MgImplantSegLib.volume import Geometry, LabelMap, Volume
 
 LABELS = labelled_scan(0)[1]
 SLICES = "z:4,z:13,z:20,y:12"
@@ -320,12 +323,32 @@ def test_a_class_that_is_not_labelled_is_warned_of(place, tmp_path):
 
 
 def _write_labels(folder, labels, spacing_mm=0.02, origin=(0.0, 0.0, 0.0)):
-    from MgImplantSegLib.io import write_label_map
-    from MgImplantSegLib.volume import Geometry, LabelMap
-
     write_label_map(
         LabelMap(labels.astype(np.uint8), Geometry(labels.shape, (spacing_mm,) * 3, origin)), folder / "labels.nrrd"
     )
+
+
+def test_the_value_for_not_labelled_leaves_the_files_own_meaning_of_the_others(tmp_path):
+    """Segments of other values than 0–3, painted where they are known; 0 says not labelled."""
+    scheme = LabelScheme.from_roles({5: "bone", 8: "residual_material", 9: "background", 0: "degradation_layer"})
+    grey, labels = labelled_scan(0)
+    values = np.array([9, 5, 0, 8], np.uint8)[labels]
+    grid = Geometry(labels.shape, (0.02,) * 3)
+    write_volume(Volume(grey.astype(np.float32), grid), tmp_path / "scan.nrrd")
+    write_label_map(LabelMap(values, grid, scheme), tmp_path / "labels.nrrd")
+    pair = Pair(tmp_path / "scan.nrrd", tmp_path / "labels.nrrd", unlabelled=0)
+    scan = read_scan(pair, Preprocessing(20.0), LabelScheme(), tmp_path / "m.mgmodel", Events())
+    assert (scan.channels == np.array([0, 1, IGNORE, 3], np.uint8)[labels]).all()
+
+
+def test_a_plain_label_map_with_a_value_for_not_labelled_is_read(tmp_path):
+    _, labels = labelled_scan(0)
+    write_pair(tmp_path)
+    labels[:20] = 255
+    write_label_map(LabelMap(labels, Geometry(labels.shape, (0.02,) * 3)), tmp_path / "labels.nii.gz")
+    pair = Pair(tmp_path / "scan.nrrd", tmp_path / "labels.nii.gz", unlabelled=255)
+    scan = read_scan(pair, Preprocessing(20.0), LabelScheme(), tmp_path / "m.mgmodel", Events())
+    assert (scan.channels == labels).all()
 
 
 BAD = {

@@ -135,15 +135,27 @@ def read_scan(
 
 def _labels_of(pair: Pair, volume: Volume) -> LabelMap:
     """The label map on the voxels of the scan."""
-    label_map = read_label_map(
-        pair.labels, pair.as_sample().scheme(), dataset=pair.labels_dataset, spacing_um=pair.spacing_um
-    )
+    label_map = _read_labels(pair)
     if pair.unlabelled is not None and label_map.scheme.ignore_value != pair.unlabelled:
         label_map = replace(label_map, scheme=_with_ignore_value(label_map.scheme, pair.unlabelled))
     try:
         return on_grid_of(label_map, volume.geometry)
     except InputError as error:
         raise InputError(f"Of {pair.name!r}: {error.message}", error.remedy) from error
+
+
+def _read_labels(pair: Pair) -> LabelMap:
+    """The label map of the file; its own meaning of the values counts where it has one and no roles are given."""
+
+    def read(scheme: LabelScheme | None) -> LabelMap:
+        return read_label_map(pair.labels, scheme, dataset=pair.labels_dataset, spacing_um=pair.spacing_um)
+
+    if pair.roles or pair.unlabelled is None:
+        return read(pair.as_sample().scheme())
+    try:
+        return read(None)
+    except InputError:  # the value for "not labelled" is none that the file explains
+        return read(_with_ignore_value(LabelScheme(), pair.unlabelled))
 
 
 def _with_ignore_value(scheme: LabelScheme, value: int) -> LabelScheme:
