@@ -11,6 +11,8 @@ from training_cases import labelled_scan
 
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.events import Events
+from MgImplantSegLib.io.image_data import Segment
+from MgImplantSegLib.io.terminology import is_ignored
 from MgImplantSegLib.labels import LabelScheme
 from MgImplantSegLib.regions import OrientedBox, write_roi_markups
 from MgImplantSegLib.training.losses import IGNORE
@@ -196,3 +198,8 @@ def test_paths_in_a_file_of_pairs_start_from_its_folder(tmp_path):
     (pair,) = read_pairs(tmp_path / "pairs.toml")
     assert (pair.image, pair.labels, pair.roi) == tuple(tmp_path / name for name in ("a.nrrd", "b.nrrd", "c.mrk.json"))
     assert pair.name == "a"
+
+
+@pytest.mark.parametrize("name", ["Not labelled", "not_labeled", "ignore", "Unlabelled"])
+def test_a_segment_of_that_name_says_that_nothing_is_labelled_there(name):
+    assert is_ignored(Segment(7, "Segment_7", name, (0.5, 0.5, 0.5), None))
