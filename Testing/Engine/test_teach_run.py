@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import torch
 from teach_cases import SMALL, painted_on, scan_of, write_model, write_pair
 from training_cases import labelled_scan
 
+from MgImplantSegLib import files
 from MgImplantSegLib.cli import main
 from MgImplantSegLib.errors import Cancelled, InputError
 from MgImplantSegLib.events import Events
@@ -413,3 +415,19 @@ def test_the_command_teaches_and_its_json_names_the_model(place, tmp_path, capsy
     assert "out.mgmodel" in text
     assert "fewer than 3 labelled slices" in text
     assert read_card(tmp_path / "out.mgmodel").training["lineage"][0]["scans"][0]["slices"] == "z:4,y:12"
+
+
+def test_a_disk_that_is_full_at_the_end_is_told_in_one_line_and_an_older_model_stays(
+    place, tmp_path, monkeypatch, capsys
+):
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full here")
+    old = write_model(tmp_path / "out.mgmodel", seed=1).read_bytes()
+    monkeypatch.setattr(files, "_temporary_name", lambda _path: "full.mgmodel")
+    (tmp_path / "full.mgmodel").symlink_to("/dev/full")
+    words = ["teach", str(place / "scan.nrrd"), str(place / "labels.nrrd"), str(tmp_path / "out.mgmodel")]
+    assert main([*words, "--from", str(place / "parent.mgmodel"), "--iterations", "1", "--device", "cpu"]) == 2
+    said = capsys.readouterr().err
+    assert said.count("error:") == 1
+    assert "No space left on device" in said
+    assert (tmp_path / "out.mgmodel").read_bytes() == old
