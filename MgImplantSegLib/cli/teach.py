@@ -25,9 +25,9 @@ What counts as labelled:
   - The slices named by --done-slices and what lies in --roi are labelled wholly: what is in no segment there is
     background. All else is not labelled, whatever is painted there, such as a prediction that is being corrected.
   - Without these options --labelled says it. auto: if the labels mark voxels as not labelled (--unlabelled V, a role
-    "ignore", a segment named "not labelled", "unlabelled" or "ignore"), all others are labelled; else every slice on which something is
-    painted is a done slice, found in any orientation. painted: painted voxels alone (scribbles; paint background as
-    a segment of its own). slices: as auto finds them. all: every voxel.
+    "ignore", a segment named "not labelled" or "ignore"), all others are labelled; else every slice on which something
+    is painted is a done slice, found in any orientation. painted: painted voxels alone (scribbles; paint background
+    as a segment of its own). slices: as auto finds them. all: every voxel.
   - Voxels marked as not labelled never count, in done slices neither.
 With three or more done slices one in four is kept from learning for the first half of the time, and the result says
 what the model reaches on it; another one in each further round of teaching.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -27,10 +28,10 @@ GRID = Geometry(LABELS.shape, (0.02,) * 3)
 
 
 def part(labels, events=None, scheme=None, **said):
+    """Labels with `IGNORE` where they do not count, and the done slices."""
     label_map = LabelMap(labels, GRID, scheme or LabelScheme())
-    channels = np.where(label_map.ignore_mask(), IGNORE, labels).astype(np.uint8)
-    pair = Pair(Path("scan.nrrd"), Path("labels.nrrd"), **said)
-    return labelled_part(channels, label_map, pair, events or Events())
+    found = labelled_part(label_map, Pair(Path("scan.nrrd"), Path("labels.nrrd"), **said), events or Events())
+    return SimpleNamespace(channels=np.where(found.mask, labels, np.uint8(IGNORE)), slices=found.slices)
 
 
 def warnings_of(labels, **said):
@@ -147,7 +148,7 @@ def test_a_slip_of_the_brush_is_warned_of_where_it_would_make_a_done_slice():
     labels[30, 5, 5] = 1
     grid, found = Geometry(labels.shape, (0.02,) * 3), []
     events = Events(lambda record: found.append(record["message"]))
-    labelled_part(labels, LabelMap(labels, grid), Pair(Path("scan.nrrd"), Path("labels.nrrd")), events)
+    labelled_part(LabelMap(labels, grid), Pair(Path("scan.nrrd"), Path("labels.nrrd")), events)
     assert [message[:14] for message in found] == ["The slice z:30"]
 
 

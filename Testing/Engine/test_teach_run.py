@@ -314,6 +314,28 @@ def test_a_model_without_the_painted_class_is_refused(place, tmp_path):
         teach([pair_of(place)], tmp_path / "t.mgmodel", tmp_path / "three.mgmodel", SMALL)
 
 
+def test_a_class_that_the_model_lacks_does_not_matter_where_nothing_counts_as_labelled(place, tmp_path):
+    _, labels = labelled_scan(0)
+    labels[5][labels[5] == 3] = 2
+    write_pair(tmp_path)
+    _write_labels(tmp_path, labels)
+    write_model(tmp_path / "three.mgmodel", classes=3)
+    outcome = teach(
+        [pair_of(tmp_path, done_slices="z:5")],
+        tmp_path / "t.mgmodel",
+        tmp_path / "three.mgmodel",
+        replace(SMALL, iterations=1),
+    )
+    assert outcome.labelled[0]["voxels_per_class"]["degradation_layer"] == int((labels[5] == 2).sum())
+
+
+def test_the_model_that_teaching_starts_from_is_not_written_over(place):
+    before = (place / "parent.mgmodel").read_bytes()
+    with pytest.raises(InputError, match="which teaching starts from"):
+        teach([pair_of(place)], place / "parent.mgmodel", place / "parent.mgmodel", SMALL)
+    assert (place / "parent.mgmodel").read_bytes() == before
+
+
 def test_a_class_that_is_not_labelled_is_warned_of(place, tmp_path):
     grid_labels = np.where(painted_on(LABELS, "z:4") == 2, 0, painted_on(LABELS, "z:4"))
     write_pair(tmp_path)

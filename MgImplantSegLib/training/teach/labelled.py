@@ -10,7 +10,6 @@ from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.events import Events
 from MgImplantSegLib.labels import Role
 from MgImplantSegLib.regions import read_roi_markups
-from MgImplantSegLib.training.losses import IGNORE
 from MgImplantSegLib.training.teach.settings import Pair
 from MgImplantSegLib.training.teach.slices import SliceName, painted_slices, parse_slices, require_inside
 from MgImplantSegLib.volume import LabelMap
@@ -21,22 +20,22 @@ STRAY_SHARE = 1e-3  # of a slice: fewer painted voxels look like a slip of the b
 
 @dataclass(frozen=True)
 class Labelled:
-    """Channel numbers with `IGNORE` where nothing is labelled, and the slices that are labelled wholly.
+    """Where a scan is labelled, and the slices that are labelled wholly.
 
     Attributes
     ----------
-    channels : array
-        (z, y, x), uint8.
+    mask : array
+        (z, y, x), bool.
     slices : tuple of SliceName
         In the order of axis and index; empty where labels are no slices.
     """
 
-    channels: np.ndarray
+    mask: np.ndarray
     slices: tuple[SliceName, ...]
 
 
-def labelled_part(channels: np.ndarray, label_map: LabelMap, pair: Pair, events: Events) -> Labelled:
-    """Keep the channels where somebody has labelled, and ignore the rest.
+def labelled_part(label_map: LabelMap, pair: Pair, events: Events) -> Labelled:
+    """Where somebody has labelled.
 
     1. What has the ignore value (`Pair.unlabelled`, a segment "not labelled") is never labelled.
     2. With done slices or a ROI, all in them is labelled; what is in no segment is background.
@@ -46,10 +45,10 @@ def labelled_part(channels: np.ndarray, label_map: LabelMap, pair: Pair, events:
 
     Parameters
     ----------
-    channels : array
-        (z, y, x), uint8: channel of every voxel, `IGNORE` where the label map has its ignore value.
     label_map : LabelMap
-        The same voxels as values.
+        On the scan's grid.
+    pair : Pair
+        What is said of it.
 
     Raises
     ------
@@ -57,35 +56,32 @@ def labelled_part(channels: np.ndarray, label_map: LabelMap, pair: Pair, events:
         If a slice lies outside, a whole volume is painted and nothing says which slices are done, or nothing is
         labelled.
     """
+    shape = label_map.array.shape
     done = parse_slices(pair.done_slices)
-    require_inside(done, channels.shape, pair.name)
-    mask = np.zeros(channels.shape, dtype=bool)
-    for entry in done:
-        mask[entry.place] = True
+    require_inside(done, shape, pair.name)
+    known, painted = ~label_map.ignore_mask(), painted_mask(label_map)
+    mask = np.zeros(shape, dtype=bool)
     for box in read_roi_markups(pair.roi) if pair.roi else ():
         mask |= box.mask(label_map.geometry)
-    known = channels != IGNORE
     rest = _kind_of_rest(pair, has_parts=bool(done) or pair.roi is not None, all_known=bool(known.all()))
     if rest == "slices":
-        done = tuple(dict.fromkeys((*done, *_painted(label_map, pair, events))))
-        for entry in done:
-            mask[entry.place] = True
+        done = tuple(dict.fromkeys((*done, *_painted_slices(painted, pair, events))))
     elif rest == "painted":
-        mask |= painted_mask(label_map)
+        mask |= painted
     elif rest == "all":
         mask[:] = True
+    for entry in done:
+        mask[entry.place] = True
     mask &= known
     if not mask.any():
         raise InputError(
             f"Expected labels in {pair.name!r}, got none: {_where_nothing_is(pair)}",
             "Paint slices, name those that are done (--done-slices z:40), or check the ignore value and the ROI.",
         )
-    painted = painted_mask(label_map)
-    result = np.where(mask, channels, np.uint8(IGNORE))
     for entry in done:
         what = f"The slice {entry} of {pair.name!r}"
-        _check_slice(result[entry.place], painted[entry.place], what, events)
-    return Labelled(result, done)
+        _check_slice(label_map.array[entry.place], known[entry.place], painted[entry.place], what, events)
+    return Labelled(mask, done)
 
 
 def painted_mask(label_map: LabelMap) -> np.ndarray:
@@ -103,8 +99,7 @@ def _kind_of_rest(pair: Pair, *, has_parts: bool, all_known: bool) -> str:
     return "slices" if all_known else "all"
 
 
-def _painted(label_map: LabelMap, pair: Pair, events: Events) -> tuple[SliceName, ...]:
-    painted = painted_mask(label_map)
+def _painted_slices(painted: np.ndarray, pair: Pair, events: Events) -> tuple[SliceName, ...]:
     if not painted.any():
         raise InputError(
             f"Expected something painted in {pair.labels}, got no voxel of any class but background.",
@@ -133,15 +128,14 @@ def _where_nothing_is(pair: Pair) -> str:
     return "every voxel is marked as not labelled." if pair.labelled != "painted" else "nothing is painted."
 
 
-def _check_slice(channels: np.ndarray, painted: np.ndarray, what: str, events: Events) -> None:
+def _check_slice(values: np.ndarray, known: np.ndarray, painted: np.ndarray, what: str, events: Events) -> None:
     """Warn of a slice that holds nothing, or one class from edge to edge as after filling by mistake."""
-    known = channels != IGNORE
     fault = ""
     if not known.any():
         fault = "nothing in it is labelled"
     elif not painted.any():
         fault = "nothing is painted on it; all of it counts as background"
-    elif np.bincount(channels[known & painted], minlength=1).max() >= ONE_CLASS_SHARE * known.sum():
+    elif np.unique(values[painted], return_counts=True)[1].max() >= ONE_CLASS_SHARE * known.sum():
         fault = "one class covers it all"
     if fault:
         events.warning(f"{what} counts as done, but {fault}.", "labels")

@@ -107,12 +107,14 @@ class Teaching:
                 self._report_now_and_then(loss, share)
                 self._go_on(share, is_settled)
                 self._advance(task)
+        if self._is_holding:
+            self._measure_held_out()
         return self._reason()
 
     def _go_on(self, share: float, is_settled: bool) -> None:
         """End the held-out part, or begin the last one, when it is time."""
         if self._is_holding and (is_settled or share >= self.settings.held_out_share):
-            self._measure_held_out(is_last=True)
+            self._measure_held_out()
             self._is_holding = False
             self._patches = self._patches_of(self.scans)
             self.course.forget_losses()
@@ -121,10 +123,10 @@ class Teaching:
 
     def _measure_now_and_then(self, share: float) -> None:
         if self._is_holding and share >= self._next_measurement:
-            self._measure_held_out(is_last=False)
+            self._measure_held_out()
             self._next_measurement += self.settings.held_out_share / HELD_OUT_MEASUREMENTS
 
-    def _measure_held_out(self, *, is_last: bool) -> None:
+    def _measure_held_out(self) -> None:
         multiple = self.learner.network.spec.size_multiple
         device = self.learner.arithmetic.device
         iou = named(measure(self.learner.predict, self.scans, self.held_out.measured, multiple, device), self._roles)

@@ -16,7 +16,6 @@ from MgImplantSegLib.labels import LabelScheme
 from MgImplantSegLib.preprocess import Preprocessing, preprocess
 from MgImplantSegLib.training.losses import IGNORE
 from MgImplantSegLib.training.process import warnings_only
-from MgImplantSegLib.training.samples import channels_of
 from MgImplantSegLib.training.teach.grid import labelled_on_grid
 from MgImplantSegLib.training.teach.labelled import labelled_part
 from MgImplantSegLib.training.teach.settings import Pair
@@ -123,11 +122,10 @@ def read_scan(
             "Give the voxel size in µm (--spacing-um, or spacing_um in the file of pairs).",
         )
     label_map = _labels_of(pair, volume)
-    _require_classes(label_map, scheme, model)
-    channels = channels_of(label_map, scheme, pair.as_sample())
-    labelled = labelled_part(channels, label_map, pair, events)
+    labelled = labelled_part(label_map, pair, events)
+    channels = channels_of(label_map, labelled.mask, scheme, model)
     prepared = preprocess(volume, preprocessing, warnings_only(events, f"Scan {pair.name!r}"))
-    on_grid = labelled_on_grid(labelled.channels, volume.geometry, prepared.geometry)
+    on_grid = labelled_on_grid(channels, volume.geometry, prepared.geometry)
     slices = tuple(_on_grid(entry, volume.geometry, prepared.geometry) for entry in labelled.slices)
     grey = np.rint(prepared.array * GREY_LEVELS).astype(np.uint8)
     return LabelledScan(pair.name, grey, on_grid, len(scheme.labels), slices, labelled.slices)
@@ -162,16 +160,27 @@ def _with_ignore_value(scheme: LabelScheme, value: int) -> LabelScheme:
     return LabelScheme(tuple(label for label in scheme.labels if label.value != value), value)
 
 
-def _require_classes(label_map: LabelMap, scheme: LabelScheme, model: Path) -> None:
-    """Raise InputError unless the model has a channel for every class that is painted."""
-    known = {label.role for label in scheme.labels}
-    present = {label.role for label in label_map.scheme.labels if (label_map.array == label.value).any()}
-    if missing := sorted(role.value for role in present - known):
-        raise InputError(
-            f"Expected a model with the classes that are painted, got {model.name} without {', '.join(missing)}; "
-            f"it has {', '.join(label.role.value for label in scheme.labels)}.",
-            "Start from another model (--from), or give the class another role (--roles).",
-        )
+def channels_of(label_map: LabelMap, mask: np.ndarray, scheme: LabelScheme, model: Path) -> np.ndarray:
+    """The model's channel (uint8) of every voxel within the mask; `IGNORE` elsewhere.
+
+    Raises
+    ------
+    InputError
+        If the model has no channel for a class within the mask.
+    """
+    channel_of_role = {label.role: channel for channel, label in reversed(list(enumerate(scheme.labels)))}
+    channels = np.full(mask.shape, IGNORE, dtype=np.uint8)
+    for label in label_map.scheme.labels:
+        places = mask & (label_map.array == label.value)
+        if label.role in channel_of_role:
+            channels[places] = channel_of_role[label.role]
+        elif places.any():
+            raise InputError(
+                f"Expected a model with the classes that are labelled, got {model.name} without {label.role.value}; "
+                f"it has {', '.join(entry.role.value for entry in scheme.labels)}.",
+                "Start from another model (--from), or give the class another role (--roles).",
+            )
+    return channels
 
 
 def _on_grid(entry: SliceName, grid: Geometry, target: Geometry) -> SliceName:
