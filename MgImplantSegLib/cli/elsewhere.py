@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -44,13 +46,25 @@ def run_elsewhere(
     add_arguments(parser)
     words, outputs = (name, *_words(parser, arguments)), _outputs(parser, arguments)
     folders = {path.absolute().parent for path in outputs}
-    if len(folders) != 1:
+    if len(folders) > 1:
         raise InputError("Expected all outputs in one folder when a command runs elsewhere.", "Correct the paths.")
-    folder = require_writable_folder(folders.pop())
     shown = [str(word.path) if isinstance(word, InputPath) else word for word in words]
     request = with_scans_of_pairs(JobRequest(words, default_name(shown)))
-    done = run_job(find_environment(arguments.environment), request, folder, events)
-    return {**done.result, "files": [str(path) for path in done.files], "job": done.reference}
+    environment = find_environment(arguments.environment)
+    with _place_for_files(folders) as folder:
+        done = run_job(environment, request, folder, events)
+    files = [str(path) for path in done.files] if outputs else []
+    return {**done.result, "files": files, "job": done.reference}
+
+
+@contextmanager
+def _place_for_files(folders: set[Path]) -> Iterator[Path]:
+    """The folder of the outputs; of a command that has none one for a while."""
+    if folders:
+        yield require_writable_folder(folders.pop())
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            yield Path(folder)
 
 
 def _words(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> Iterator[Word]:

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from MgImplantSegLib.cli.elsewhere import add_environment_option, run_elsewhere
 from MgImplantSegLib.cli.parser import option, whole_number
 from MgImplantSegLib.cli.segment_options import add_segment_arguments, read_scan, segment_options
 from MgImplantSegLib.cli.segmentation_options import ROLES_HELP, roles
@@ -37,10 +38,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     option(parser, "--done-slices", str, "z:40,y:12,...", "slices that are labelled already: axis and index of IMAGE")
     option(parser, "--roles", roles, "V=ROLE,...", f"{ROLES_HELP}; without it what the file says, else as here")
     add_segment_arguments(parser)
+    add_environment_option(parser)
 
 
 def run(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
     """The slices, by axis and index of the image's array."""
+    if arguments.environment:
+        return run_elsewhere(NAME, add_arguments, arguments, events)
     from MgImplantSegLib.io import on_grid_of, read_label_map
     from MgImplantSegLib.training.teach.slices import parse_slices, slices_text
     from MgImplantSegLib.training.teach.suggestion import suggest_slices

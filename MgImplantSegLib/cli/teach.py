@@ -11,6 +11,7 @@ from MgImplantSegLib.cli.elsewhere import add_environment_option, run_elsewhere
 from MgImplantSegLib.cli.parser import choice_option, number, option, output_path, whole_number
 from MgImplantSegLib.cli.segmentation_options import ROLES_HELP, roles
 from MgImplantSegLib.cli.tables import text_table
+from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.events import Events
 from MgImplantSegLib.resources import DEFAULT_MODEL, find_model
 
@@ -90,8 +91,16 @@ def run(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
         return {**run_elsewhere(NAME, add_arguments, arguments, events), "model": str(arguments.out)}
     from MgImplantSegLib.training.teach.run import teach
 
-    parent = find_model(getattr(arguments, "from"))
-    return teach(pairs_of(arguments), arguments.out, parent, settings_of(arguments), events, started).to_dict()
+    pairs, settings = pairs_of(arguments), settings_of(arguments)
+    return teach(pairs, arguments.out, parent_of(arguments), settings, events, started).to_dict()
+
+
+def parent_of(arguments: argparse.Namespace) -> Path:
+    """The model to start from."""
+    try:
+        return find_model(getattr(arguments, "from"))
+    except InputError as error:
+        raise InputError(error.message, error.remedy.replace("--model", "--from")) from error
 
 
 def settings_of(arguments: argparse.Namespace) -> TeachSettings:

@@ -215,6 +215,31 @@ def summary(row: dict[str, Any]) -> str:
     )
 
 
+METHODS = {"bundled": "bundled model", "otsu": "multi-Otsu + watershed", "forest": "random forest", "teach": "teach"}
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """Rows with default settings as Markdown: mean IoU (that of the layer), means over the test explants."""
+    found: dict[tuple, dict[str, str]] = {}
+    for row in rows:
+        if not row["changed"]:
+            means = [np.mean([score[role] for score in row["scores"]]) for role in ("mean", "degradation_layer")]
+            cells = found.setdefault((row["look"], row["slices"], row["scans"]), {})
+            cells[row["method"]] = f"{means[0]:.3f} ({means[1]:.3f})"
+            if row["method"] == "teach":
+                cells["steps"] = f"{row['iterations']}"
+                cells["minutes"] = f"{row['minutes_on_2_cores']:.1f}"
+                cells["held out"] = f"{row['held_out']['after']:.3f}" if "held_out" in row else "–"
+    columns = [*METHODS, "steps", "minutes", "held out"]
+    names = ["look", "slices", "explants", *(METHODS.get(column, column) for column in columns)]
+    lines = [names, ["---"] * len(names)]
+    for (look, slices, scans), cells in found.items():
+        bundled = found.get((look, 5, 1), {}).get("bundled", "–")
+        cells = {"bundled": bundled} | cells
+        lines.append([look, str(slices), str(scans), *(cells.get(column, "–") for column in columns)])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
 def settings_of(arguments: argparse.Namespace) -> tuple[TeachSettings, dict[str, Any]]:
     """The settings with those of ``--set``; ``augmentation.KEY`` changes augmentation."""
     changed = {key: json.loads(value) for key, _, value in (text.partition("=") for text in arguments.set)}
@@ -251,7 +276,11 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE")
     parser.add_argument("--results", type=Path)
+    parser.add_argument("--table", action="store_true", help="print the rows of --results as Markdown, run nothing")
     arguments = parser.parse_args()
+    if arguments.table:
+        sys.stdout.write(table(json.loads(arguments.results.read_text("utf-8"))) + "\n")
+        return 0
     folder = arguments.folder
     folder.mkdir(parents=True, exist_ok=True)
     settings, changed = settings_of(arguments)

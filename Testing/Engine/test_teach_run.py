@@ -295,6 +295,15 @@ def test_scans_of_different_voxel_sizes_are_taught_together(place, tmp_path):
     assert "scans that were taught" in outcome.held_out["words"]
 
 
+def test_a_done_slice_of_fine_voxels_is_labelled_wholly_on_the_models_grid(tmp_path):
+    write_pair(tmp_path, spacing_mm=0.01, slices="z:7,z:20,x:9")
+    pair = Pair(tmp_path / "scan.nrrd", tmp_path / "labels.nrrd")
+    scan = read_scan(pair, Preprocessing(20.0), LabelScheme(), tmp_path / "m.mgmodel", Events())
+    assert scan.shape_zyx == (13, 12, 11)
+    assert scan.slices == parse_slices("z:3,z:10,x:4")
+    assert all((scan.channels[entry.place] != IGNORE).all() for entry in scan.slices)
+
+
 def test_a_round_with_a_time_limit_ends_by_it(place, tmp_path):
     settings = replace(SMALL, minutes=0.05, iterations=0)
     assert teach([pair_of(place)], tmp_path / "t.mgmodel", place / "parent.mgmodel", settings).reason == "time is up"
@@ -414,7 +423,12 @@ def test_bad_input_is_one_line_and_exit_code_2(case, tmp_path, monkeypatch, caps
 
 
 def test_another_suffix_and_a_missing_folder_are_refused_before_the_work(place, capsys):
-    for out, expected in (("out.zip", ".mgmodel"), ("absent/out.mgmodel", "absent")):
+    (place / "folder.mgmodel").mkdir()
+    for out, expected in (
+        ("out.zip", ".mgmodel"),
+        ("absent/out.mgmodel", "absent"),
+        ("folder.mgmodel", "got the folder"),
+    ):
         words = ["teach", str(place / "scan.nrrd"), str(place / "labels.nrrd"), str(place / out)]
         assert main([*words, "--from", str(place / "parent.mgmodel"), "--iterations", "1"]) == 2
         assert expected in capsys.readouterr().err

@@ -35,6 +35,19 @@ def test_a_model_taught_elsewhere_on_two_scans_comes_back(make_environment, tmp_
     assert json.loads(Path("result.json").read_text("utf-8"))["model"] == "out.mgmodel"
 
 
+def test_slices_suggested_elsewhere_are_those_suggested_here(make_environment, tmp_path, monkeypatch):
+    monkeypatch.setenv("MGIMPLANTSEG_CONFIG", str(tmp_path / "configuration"))
+    monkeypatch.chdir(tmp_path)
+    save_environment(make_environment("this"))
+    write_pair(tmp_path)
+    words = ["suggest", "scan.nrrd", "labels.nrrd", "--disagreement", "scan.nrrd", "--count", "3", "--json"]
+    assert main([*words, "here.json"]) == 0
+    assert main([*words, "there.json", "--environment", "test this"]) == 0
+    here, there = (json.loads(Path(name).read_text("utf-8")) for name in ("here.json", "there.json"))
+    assert there["slices"] == here["slices"]
+    assert there["files"] == []
+
+
 def test_the_scans_that_a_file_of_pairs_names_go_along(tmp_path):
     (tmp_path / "pairs.toml").write_text(PAIRS, encoding="utf-8")
     for words in (("--pairs", InputPath(tmp_path / "pairs.toml")), (InputPath(tmp_path / "pairs.toml", "--pairs="),)):

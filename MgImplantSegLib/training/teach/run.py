@@ -139,6 +139,8 @@ def teach(
 def _require_out(out: Path, parent: Path) -> None:
     if out.suffix != ".mgmodel":
         raise InputError(f"Expected a model file name that ends with .mgmodel, got {out.name}.")
+    if out.is_dir():
+        raise InputError(f"Expected the name of a model file, got the folder {out}.", "Choose another name.")
     if out.exists() and out.samefile(parent):
         raise InputError(f"Expected a new model file, got {out}, which teaching starts from.", "Choose another name.")
     require_writable_folder(out.absolute().parent, parent.stat().st_size)
