@@ -169,6 +169,27 @@ class Number(Kind):
         return f"{value:.10g}"
 
 
+class WholeNumber(Kind):
+    """A whole number from `lowest` on."""
+
+    def __init__(self, lowest: int, metavar: str = "N") -> None:
+        super().__init__(metavar)
+        self.lowest = lowest
+
+    @property
+    def expected(self) -> str:
+        """What a value has to be."""
+        return f"a whole number of {self.lowest} or more"
+
+    def read(self, text: str) -> int:
+        """The number."""
+        return int(text)
+
+    def is_valid(self, value: Any) -> bool:
+        """Whether it is a whole number in range."""
+        return isinstance(value, int) and not isinstance(value, bool) and value >= self.lowest
+
+
 class OneOf(Kind):
     """A key of a registry, or of any table.
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from MgImplantSegLib.cli.job_pairs import with_scans_of_pairs
 from MgImplantSegLib.cli.parser import option
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.events import Events
@@ -45,14 +48,26 @@ def run_elsewhere(
     """
     given = sorted(given_values(arguments, *declarations), key=lambda pair: not pair[0].option.is_positional)
     folders = {value.absolute().parent for _, value in given if isinstance(value, ResultPath)}
-    if len(folders) != 1:
+    if len(folders) > 1:
         raise InputError("Expected all outputs in one folder when a command runs elsewhere.", "Correct the paths.")
-    folder = require_writable_folder(folders.pop())
-    words = (name, *(_word(entry, value) for entry, value in given))
+    words, has_outputs = (name, *(_word(entry, value) for entry, value in given)), bool(folders)
     shown = [str(word.path) if isinstance(word, InputPath) else word for word in words]
-    request = JobRequest(words, default_name(shown))
-    done = run_job(find_environment(arguments.environment), request, folder, events)
-    return {**done.result, "files": [str(path) for path in done.files], "job": done.reference}
+    request = with_scans_of_pairs(JobRequest(words, default_name(shown)))
+    environment = find_environment(arguments.environment)
+    with _place_for_files(folders) as folder:
+        done = run_job(environment, request, folder, events)
+    files = [str(path) for path in done.files] if has_outputs else []
+    return {**done.result, "files": files, "job": done.reference}
+
+
+@contextmanager
+def _place_for_files(folders: set[Path]) -> Iterator[Path]:
+    """The folder of the outputs; of a command that has none one for a while."""
+    if folders:
+        yield require_writable_folder(folders.pop())
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            yield Path(folder)
 
 
 def _word(entry: Declared, value: Any) -> Word:

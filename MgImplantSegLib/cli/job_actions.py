@@ -10,6 +10,7 @@ from typing import Any
 
 from MgImplantSegLib.cli import job_environments
 from MgImplantSegLib.cli.job_manifest import with_files_of_manifest
+from MgImplantSegLib.cli.job_pairs import with_scans_of_pairs
 from MgImplantSegLib.cli.parser import Parser
 from MgImplantSegLib.cli.registry import PROGRAM, command
 from MgImplantSegLib.errors import Cancelled, InputError, MgImplantSegError
@@ -41,7 +42,7 @@ def request_of(words: list[str], name: str, again: str) -> JobRequest:
     if words:
         require_arguments(words)
     if not words or words[0] not in TRAINING_COMMANDS:
-        return with_files_of_manifest(engine_request(words, name=name, again=again))
+        return with_scans_of_pairs(with_files_of_manifest(engine_request(words, name=name, again=again)))
     if len(words) < 2 or words[1].startswith("-") or "--resume" in words:
         raise InputError(
             f"Expected {words[0]} CONFIG.toml and no --resume, got {' '.join(words)!r}.",

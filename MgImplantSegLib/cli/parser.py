@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 from MgImplantSegLib import choices
 from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.option_kinds import Number, OneOf, ResultFile, ResultFolder
+from MgImplantSegLib.option_kinds import Number, OneOf, ResultFile, ResultFolder, WholeNumber
 
 
 class Parser(argparse.ArgumentParser):
@@ -79,17 +79,7 @@ def choice_option(
 
 def whole_number(lowest: int) -> Callable[[str], int]:
     """A type for whole numbers from `lowest` on."""
-
-    def parse(text: str) -> int:
-        try:
-            number = int(text)
-        except ValueError:
-            number = lowest - 1
-        if number < lowest:
-            raise argparse.ArgumentTypeError(f"expected a whole number of {lowest} or more, got {text!r}")
-        return number
-
-    return parse
+    return WholeNumber(lowest).parse
 
 
 def number(unit: str, *, zero: bool = False) -> Callable[[str], float]:

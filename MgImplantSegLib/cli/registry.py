@@ -24,6 +24,8 @@ COMMANDS = (
     "surfaces",
     "batch",
     "simulate",
+    "teach",
+    "suggest",
     "train",
     "crossvalidate",
     "scale",

@@ -43,7 +43,7 @@ ROLE_OF_NAME = {
     }.items()
     for name in names
 }
-IGNORE_NAMES = {"ignore", "ignored", "unlabelled", "unlabeled"}
+IGNORE_NAMES = {"ignore", "ignored", "unlabelled", "unlabeled", "not labelled", "not labeled"}
 
 
 def terminology_tag(label: Label) -> str:

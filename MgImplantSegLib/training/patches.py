@@ -133,7 +133,7 @@ class PatchBatches(Dataset):
         """The patch at `position` of the global batch of `iteration`."""
         random = np.random.default_rng([self._settings.seed, iteration, position])
         balanced = random.random() < self._settings.balanced_share
-        sample, plane, index, point_xy = self._choose_point(random) if balanced else self._choose_slice(random)
+        sample, plane, index, point_xy = self.choose_place(random, balanced)
         rows, columns = plane.slice_shape(sample.shape_zyx, index)
         resampled = random.random() >= self._settings.augmentation.unresampled_share
         linear = self._choose_linear(random, rows * columns, resampled)  # (2, 2)
@@ -154,6 +154,12 @@ class PatchBatches(Dataset):
             resampled,
             int(random.integers(2**62)),
         )
+
+    def choose_place(
+        self, random: np.random.Generator, balanced: bool
+    ) -> tuple[CachedSample, AxisPlane, int, np.ndarray | None]:
+        """A sample, a slice of it, and with `balanced` the place (x, y) of a voxel of a class drawn at random."""
+        return self._choose_point(random) if balanced else self._choose_slice(random)
 
     def _choose_slice(self, random: np.random.Generator) -> tuple[CachedSample, AxisPlane, int, None]:
         """A slice, all with known voxels alike."""

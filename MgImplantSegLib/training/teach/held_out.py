@@ -1,0 +1,129 @@
+"""Labelled slices that are kept from learning for a while, so that what is measured on them is honest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from MgImplantSegLib.training.losses import IGNORE
+from MgImplantSegLib.training.score import confusion_matrix, iou_per_class, mean_defined
+from MgImplantSegLib.training.teach.scan import GREY_LEVELS, LabelledScan
+from MgImplantSegLib.training.teach.slices import SliceName
+
+FEWEST_SLICES, SLICES_PER_HELD_OUT = 3, 4
+NEAR_VOXELS = 4  # a slice so near another one of its orientation shows much the same
+TOO_FEW = f"fewer than {FEWEST_SLICES} labelled slices: nothing can be kept apart to measure on"
+TOO_NEAR = "no slice can be kept apart: the labelled slices are neighbours, or a class lies on one of them alone"
+Predict = Callable[[torch.Tensor], torch.Tensor]
+Held = tuple[int, SliceName]  # number of the scan, slice on the model's grid
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """The slices that are measured on, the neighbours kept away with them, and why there are none.
+
+    Attributes
+    ----------
+    measured, kept_away : tuple of (int, SliceName)
+        Number of the scan and slice.
+    reason : str
+        Why nothing is held out; empty if something is.
+    """
+
+    measured: tuple[Held, ...] = ()
+    kept_away: tuple[Held, ...] = ()
+    reason: str = ""
+
+    def removed_from(self, scans: Sequence[LabelledScan]) -> list[LabelledScan]:
+        """The scans as they are learned from while the slices are held out; a scan without labels left is left out."""
+        away = (*self.measured, *self.kept_away)
+        rest = [scan.without([entry for n, entry in away if n == number]) for number, scan in enumerate(scans)]
+        return [scan for scan in rest if sum(scan.voxels_per_class)]
+
+    def names(self, scans: Sequence[LabelledScan]) -> list[str]:
+        """``scan z:40`` for every measured slice, as it was painted."""
+        return [
+            f"{scans[number].name} {scans[number].painted_as[scans[number].slices.index(entry)]}"
+            for number, entry in self.measured
+        ]
+
+
+def choose_held_out(scans: Sequence[LabelledScan], rounds_before: int) -> HeldOut:
+    """One labelled slice in four, another one in every round; those with most classes first.
+
+    No class loses its last labels by it. Without three slices, or where that is impossible, there is none.
+
+    Parameters
+    ----------
+    scans : sequence of LabelledScan
+        All that is labelled.
+    rounds_before : int
+        How often the model has been taught before.
+    """
+    slices = [(number, entry) for number, scan in enumerate(scans) for entry in dict.fromkeys(scan.slices)]
+    if len(slices) < FEWEST_SLICES:
+        return HeldOut(reason=TOO_FEW)
+    order = sorted(slices, key=lambda held: -_classes_on(scans, held))
+    start = rounds_before % len(order)
+    wanted, chosen = max(1, len(slices) // SLICES_PER_HELD_OUT), HeldOut(reason=TOO_NEAR)
+    for candidate in order[start:] + order[:start]:
+        measured = (*chosen.measured, candidate)
+        near = tuple(held for held in slices if held not in measured and any(_is_near(held, m) for m in measured))
+        tried = HeldOut(measured, near)
+        if len(slices) - len(measured) - len(near) >= 2 and _same_classes(scans, tried):
+            chosen = tried
+        if len(chosen.measured) == wanted:
+            break
+    return chosen
+
+
+def _is_near(held: Held, other: Held) -> bool:
+    (scan, entry), (other_scan, other_entry) = held, other
+    same = scan == other_scan and entry.axis == other_entry.axis
+    return same and abs(entry.index - other_entry.index) <= NEAR_VOXELS
+
+
+def _classes_on(scans: Sequence[LabelledScan], held: Held) -> int:
+    number, entry = held
+    return len(np.setdiff1d(scans[number].channels[entry.place], [IGNORE]))
+
+
+def _same_classes(scans: Sequence[LabelledScan], held_out: HeldOut) -> bool:
+    return _classes(held_out.removed_from(scans)) == _classes(scans)
+
+
+def _classes(scans: Sequence[LabelledScan]) -> set[int]:
+    return {channel for scan in scans for channel, count in enumerate(scan.voxels_per_class) if count}
+
+
+def measure(
+    predict: Predict, scans: Sequence[LabelledScan], slices: Sequence[Held], multiple: int, device: torch.device
+) -> list[float]:
+    """IoU of every class over the labelled pixels of slices, each predicted in its own plane.
+
+    Parameters
+    ----------
+    predict : callable
+        Images (1, 1, rows, columns) → logits.
+    multiple : int
+        Slices are padded with zeros to multiples of this.
+    """
+    classes = scans[0].classes
+    confusion = torch.zeros((classes, classes), dtype=torch.int64)
+    for number, entry in slices:
+        grey, truth = scans[number].image[entry.place], scans[number].channels[entry.place]
+        rows, columns = grey.shape
+        padded = np.pad(grey.astype(np.float32) / GREY_LEVELS, [(0, -size % multiple) for size in grey.shape])
+        logits = predict(torch.from_numpy(padded)[None, None].to(device))
+        found = logits.argmax(1)[0, :rows, :columns].cpu()
+        confusion += confusion_matrix(found, torch.from_numpy(np.ascontiguousarray(truth)), classes)
+    return iou_per_class(confusion)
+
+
+def named(iou: Sequence[float], roles: Sequence[str]) -> dict[str, Any]:
+    """IoU by role, and the mean of those that are defined."""
+    return {**dict(zip(roles, iou, strict=True)), "mean": mean_defined(list(iou))}

@@ -1,0 +1,192 @@
+"""The loop: patches, steps, the held-out part, the settled end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from MgImplantSegLib.events import Events, Task
+from MgImplantSegLib.labels import LabelScheme, Role
+from MgImplantSegLib.planes import PLANE_SETS
+from MgImplantSegLib.preprocess import Preprocessing
+from MgImplantSegLib.training.augmentation import Augmentation
+from MgImplantSegLib.training.learner import Learner
+from MgImplantSegLib.training.patches import PatchSettings
+from MgImplantSegLib.training.teach.course import Course
+from MgImplantSegLib.training.teach.held_out import HeldOut, measure, named
+from MgImplantSegLib.training.teach.patches import SparsePatches
+from MgImplantSegLib.training.teach.replay import (
+    ITERATIONS_BETWEEN,
+    MOST_EXPLANTS,
+    can_replay,
+    replay_scan,
+    replay_size,
+)
+from MgImplantSegLib.training.teach.scan import LabelledScan
+from MgImplantSegLib.training.teach.settings import TeachSettings
+
+PLANES = PLANE_SETS["3"]
+SECONDS_BETWEEN_METRICS = 2.0
+HELD_OUT_MEASUREMENTS = 8
+
+
+@dataclass
+class HeldOutResult:
+    """What was measured on the held-out slices: before the round, and when they were about to be learned from too."""
+
+    before: dict[str, Any]
+    after: dict[str, Any]
+    iteration: int = 0
+    slices_learned: int = 0
+
+
+class Teaching:
+    """One round of learning; `run` is the loop.
+
+    Parameters
+    ----------
+    settings : TeachSettings
+        How.
+    scans : sequence of LabelledScan
+        All that is labelled.
+    held_out : HeldOut
+        What is kept from learning in the first part.
+    learner : Learner
+        The network and what a step is.
+    preprocessing, scheme : Preprocessing, LabelScheme
+        Of the model, for simulated explants.
+    course : Course
+        How long.
+    events : Events
+        Progress with the time left, and metrics: ``loss``, ``held_out_mean_iou``.
+    """
+
+    def __init__(
+        self,
+        settings: TeachSettings,
+        scans: Sequence[LabelledScan],
+        held_out: HeldOut,
+        learner: Learner,
+        preprocessing: Preprocessing,
+        scheme: LabelScheme,
+        course: Course,
+        events: Events,
+    ) -> None:
+        self.settings, self.scans, self.held_out = settings, list(scans), held_out
+        self.learner, self.course, self.events = learner, course, events
+        self._preprocessing, self._scheme = preprocessing, scheme
+        self._roles = [label.role.value for label in scheme.labels]
+        self._replay: list[LabelledScan] = []
+        can = can_replay(scheme) and replay_size(preprocessing) and settings.replay_share
+        self._replay_wanted = MOST_EXPLANTS if can else 0
+        self._patches = self._patches_of(held_out.removed_from(scans) if held_out.measured else self.scans)
+        self._is_holding = bool(held_out.measured)
+        self.held_out_result: HeldOutResult | None = None
+        self._reported_at, self._losses = time.monotonic(), []
+        self._next_measurement = 0.0
+
+    def run(self) -> str:
+        """Learn to the end; returns why it ended.
+
+        Raises
+        ------
+        Cancelled
+            If the user has asked to stop.
+        """
+        with self.events.task("teaching", 100) as task:
+            while True:
+                share = self.course.share()
+                self._measure_now_and_then(share)
+                if self.course.is_over(share):
+                    break
+                self._add_replay_now_and_then()
+                loss = self.learner.step(self._patches[self.course.iteration], self.course.rate(share))
+                is_settled = self.course.note(loss)
+                self._report_now_and_then(loss, share)
+                self._go_on(share, is_settled)
+                self._advance(task)
+        if self._is_holding:
+            self._measure_held_out()
+        return self._reason()
+
+    def _go_on(self, share: float, is_settled: bool) -> None:
+        """End the held-out part, or begin the last one, when it is time."""
+        if self._is_holding and (is_settled or share >= self.settings.held_out_share):
+            self._measure_held_out()
+            self._is_holding = False
+            self._patches = self._patches_of(self.scans)
+            self.course.forget_losses()
+        elif is_settled:
+            self.course.settle(share)
+
+    def _measure_now_and_then(self, share: float) -> None:
+        if self._is_holding and share >= self._next_measurement:
+            self._measure_held_out()
+            self._next_measurement += self.settings.held_out_share / HELD_OUT_MEASUREMENTS
+
+    def _measure_held_out(self) -> None:
+        multiple = self.learner.network.spec.size_multiple
+        device = self.learner.arithmetic.device
+        iou = named(measure(self.learner.predict, self.scans, self.held_out.measured, multiple, device), self._roles)
+        if self.held_out_result is None:
+            self.held_out_result = HeldOutResult(iou, iou)
+        self.held_out_result.after = iou
+        self.held_out_result.iteration = self.course.iteration
+        self.held_out_result.slices_learned = sum(len(scan.slices) for scan in self.held_out.removed_from(self.scans))
+        self.events.metric(
+            iteration=self.course.iteration,
+            elapsed_s=round(self.course.elapsed_s, 1),
+            held_out_mean_iou=iou["mean"],
+            **{f"held_out_iou_{role}": iou[role] for role in self._roles},
+        )
+
+    def _add_replay_now_and_then(self) -> None:
+        made = len(self._replay)
+        if made < self._replay_wanted and self.course.iteration >= ITERATIONS_BETWEEN * (made + 1):
+            scan = replay_scan(made, self.settings.seed, self._preprocessing, self._scheme, self.events)
+            self._replay.append(scan)
+            self._patches.add_replay(scan)
+
+    def _patches_of(self, scans: Sequence[LabelledScan]) -> SparsePatches:
+        settings = self.settings
+        chosen = PatchSettings(
+            settings.patch_px, settings.batch_size, settings.balanced_share, settings.augmentation, settings.seed
+        )
+        return SparsePatches(scans, self._replay, PLANES, chosen, settings.replay_share, settings.slice_exponent)
+
+    def _report_now_and_then(self, loss: float, share: float) -> None:
+        self._losses.append(loss)
+        if time.monotonic() - self._reported_at < SECONDS_BETWEEN_METRICS and self.course.iteration > 1:
+            return
+        self._reported_at = time.monotonic()
+        self.events.metric(
+            iteration=self.course.iteration,
+            elapsed_s=round(self.course.elapsed_s, 1),
+            loss=sum(self._losses) / len(self._losses),
+            learning_rate=self.course.rate(share),
+        )
+        self._losses = []
+
+    def _advance(self, task: Task) -> None:
+        share = self.course.share()
+        stage = "teaching" if not self._is_holding else "teaching, a slice held out"
+        task.advance(max(0.0, 100 * self.course.done(share) - task.done), stage)
+
+    def _reason(self) -> str:
+        if self.course.settled:
+            return "settled"
+        by_iterations = self.settings.iterations and self.course.iteration >= self.settings.iterations
+        return "all iterations done" if by_iterations else "time is up"
+
+
+def augmentation_of(settings: TeachSettings, scheme: LabelScheme) -> Augmentation:
+    """What turns raw patches into those that are learned from."""
+    channel = {label.role: number for number, label in enumerate(scheme.labels)}
+    return Augmentation(
+        settings.augmentation,
+        settings.patch_px,
+        channel.get(Role.BACKGROUND),
+        channel.get(Role.DEGRADATION_LAYER),
+    )
