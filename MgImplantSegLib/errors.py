@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
+LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def readable(text: str) -> str:
+    """The text in characters that can be written: bytes of names that are not UTF-8 become ``%E9`` and the like."""
+    return LONE_SURROGATE.sub(lambda match: f"%{ord(match[0]) & 0xFF:02X}", text)
+
 
 class MgImplantSegError(Exception):
     """Base of all errors that a user can do something about.
@@ -17,8 +26,8 @@ class MgImplantSegError(Exception):
     kind = "error"
 
     def __init__(self, message: str, remedy: str = "") -> None:
-        self.message = " ".join(str(message).split())
-        self.remedy = " ".join(str(remedy).split())
+        self.message = " ".join(readable(str(message)).split())
+        self.remedy = " ".join(readable(str(remedy)).split())
         super().__init__(f"{self.message} {self.remedy}".strip())
 
     def __reduce__(self):

@@ -21,7 +21,7 @@ from MgImplantSegLib.inference.estimate import SUM_BITS, Estimate, box_shape, es
 from MgImplantSegLib.inference.fused import FusedPrediction, plane_set, predict_fused
 from MgImplantSegLib.inference.fusion import fusion_rule
 from MgImplantSegLib.inference.memory import MemoryPlan, plan_memory
-from MgImplantSegLib.inference.output_grid import labels_on_grid
+from MgImplantSegLib.inference.output_grid import ignoring_nan, labels_on_grid
 from MgImplantSegLib.inference.postprocess import Postprocessing, postprocessing
 from MgImplantSegLib.labels import LabelScheme
 from MgImplantSegLib.model_card import ModelCard
@@ -129,13 +129,15 @@ def segment_volume(volume: Volume, options: SegmentOptions, events: Events | Non
     """
     events, start = events or Events(), time.monotonic()
     job = _set_up(volume.geometry, options, events)
-    prediction, grid, clipped_to = _predict(volume, job, options, events)
+    prediction, grid, prepared = _predict(volume, job, options, events)
     classes = prediction.labels()
     job.tidy.tidy(classes, prediction, job.card.label_scheme)
     values, scheme = labels_on_grid(
         prediction, classes, grid, volume.geometry, job.card.label_scheme, options.roi, events
     )
-    provenance = _provenance(job, options, clipped_to, time.monotonic() - start)
+    if prepared["voxels_outside"]:
+        scheme = ignoring_nan(values, volume.array, scheme)
+    provenance = _provenance(job, options, prepared["clipped_to"], time.monotonic() - start)
     return SegmentationResult(
         LabelMap(values, volume.geometry, scheme, provenance),
         _probabilities(prediction, grid, job.card.label_scheme) if options.want_probabilities else None,
@@ -172,8 +174,8 @@ def _set_up(geometry: Geometry, options: SegmentOptions, events: Events) -> _Job
 
 def _predict(
     volume: Volume, job: _Job, options: SegmentOptions, events: Events
-) -> tuple[FusedPrediction, Geometry, tuple[float, float]]:
-    """The prediction, its grid, and the grey values that became 0 and 1."""
+) -> tuple[FusedPrediction, Geometry, Mapping[str, Any]]:
+    """The prediction, its grid, and what `preprocess` says about the grey values."""
     from MgImplantSegLib.inference.predictor import NetworkPredictor
 
     prepared = preprocess(volume, job.card.preprocessing, events)
@@ -197,7 +199,7 @@ def _predict(
         side_by_side=job.compute.device != "cpu",
         events=events,
     )
-    return prediction, grid, prepared.provenance["clipped_to"]
+    return prediction, grid, prepared.provenance
 
 
 def _probabilities(prediction: FusedPrediction, grid: Geometry, scheme: LabelScheme) -> Mapping[str, Volume]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ PREVIEW_ENDS = ("_spr",)  # the projection that SkyScan puts beside the slices
 DICOM_SUFFIXES = (".dcm", ".dicom", ".ima")
 LOSSY_IMAGES = (".jpg", ".jpeg")
 MOST_NAMED = 3
+LEAST_PICTURES = 4
 
 
 def read_slice_folder(path: Path, options: ReadOptions) -> ImageData:
@@ -88,6 +90,16 @@ def is_slice(name: str) -> bool:
     return path.suffix.lower() in SLICE_SUFFIXES and not path.stem.lower().endswith(PREVIEW_ENDS)
 
 
+def holds_slices(folder: Path) -> bool:
+    """Whether there are TIFF files in the folder, or a numbered series of pictures; single pictures are no slices."""
+    names = [name for name in _names(folder) if is_slice(name) and not name.startswith(".")]
+    pictures = Counter(re.sub(r"\d+", "#", name) for name in names if name.lower().endswith(PICTURE_SUFFIXES))
+    return (
+        any(name.lower().endswith(TIFF_SUFFIXES) for name in names)
+        or max(pictures.values(), default=0) >= LEAST_PICTURES
+    )
+
+
 def _require_targets(entries: list[Path], folder: Path) -> None:
     lost = [entry.name for entry in entries if is_slice(entry.name) and entry.is_symlink() and not entry.exists()]
     if lost:
@@ -147,7 +159,7 @@ def _no_slices(folder: Path, names: list[str], slices: list[str]) -> InputError:
     """The error for a folder without a volume, with the way out for what is in it instead."""
     found = Counter(Path(name).suffix.lower() or "no suffix" for name in names).most_common(4)
     listed = ", ".join(f"{count} × {suffix}" for suffix, count in found) or "no files"
-    folders = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and any(map(is_slice, _names(entry))))
+    folders = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and holds_slices(entry))
     remedy = "Give the folder that holds the slices, or the image file."
     if any(name.lower().endswith(DICOM_SUFFIXES) or _is_dicom(folder / name) for name in names[:5]):
         remedy = "Convert DICOM: load it in 3D Slicer and save it as .nrrd."

@@ -18,7 +18,7 @@ LAYERS = (
     ("events", "files", "resources"),
     ("labels",),
     ("volume", "regions"),
-    ("io", "percentiles", "resample", "diagonal_plane", "networks"),
+    ("io", "percentiles", "resample", "diagonal_plane", "doubtful_values", "networks"),
     ("planes",),
     ("preprocess",),
     ("model_card",),
