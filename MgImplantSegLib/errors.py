@@ -6,6 +6,12 @@ import re
 from collections.abc import Callable
 
 SETTING = re.compile(r" ?\[\[(\w+)\]\]")
+LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def readable(text: str) -> str:
+    """The text in characters that can be written: bytes of names that are not UTF-8 become ``%E9`` and the like."""
+    return LONE_SURROGATE.sub(lambda match: f"%{ord(match[0]) & 0xFF:02X}", text)
 
 
 class MgImplantSegError(Exception):
@@ -23,8 +29,8 @@ class MgImplantSegError(Exception):
     kind = "error"
 
     def __init__(self, message: str, remedy: str = "") -> None:
-        self.message = " ".join(str(message).split())
-        self._template = " ".join(str(remedy).split())
+        self.message = " ".join(readable(str(message)).split())
+        self._template = " ".join(readable(str(remedy)).split())
         self.remedy = worded(self._template)
         super().__init__(f"{self.message} {self.remedy}".strip())
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import IO, Any
 
-from MgImplantSegLib.errors import Cancelled, MgImplantSegError
+from MgImplantSegLib.errors import Cancelled, MgImplantSegError, readable
 
 Sink = Callable[[dict[str, Any]], None]
 EVENTS_VERSION = 1
@@ -57,7 +57,7 @@ class Events:
 
     def warning(self, message: str, kind: str = "warning") -> None:
         """Something the user has to know that does not stop the work."""
-        self.emit("warning", kind=kind, message=" ".join(message.split()))
+        self.emit("warning", kind=kind, message=" ".join(readable(message).split()))
 
     def error(self, error: MgImplantSegError) -> None:
         """The work has failed; says why and what to do."""
@@ -124,18 +124,16 @@ class Task:
 
 
 def json_ready(value: Any) -> Any:
-    """The same data with NaN and infinity as None and NumPy scalars and arrays as plain Python."""
+    """The same data with NaN and infinity as None, NumPy scalars and arrays as plain Python, text as UTF-8 can hold."""
     if isinstance(value, dict):
-        return {str(key): json_ready(entry) for key, entry in value.items()}
+        return {readable(str(key)): json_ready(entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple, set)):
         return [json_ready(entry) for entry in value]
     if hasattr(value, "tolist"):
         return json_ready(value.tolist())
     if isinstance(value, float):
         return value if math.isfinite(value) else None
-    if value is None or isinstance(value, (bool, int, str)):
-        return value
-    return str(value)
+    return value if value is None or isinstance(value, (bool, int)) else readable(str(value))
 
 
 def json_text(value: Any, indent: int | None = None) -> str:

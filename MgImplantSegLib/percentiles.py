@@ -11,7 +11,7 @@ VALUES_PER_PIECE = 1 << 18
 HALF = 1 << 16
 
 
-def percentiles(array: np.ndarray, percents: Sequence[float]) -> list[float]:
+def percentiles(array: np.ndarray, percents: Sequence[float], *, count: int | None = None) -> list[float]:
     """Percentiles with linear interpolation, as ``numpy.percentile`` gives them.
 
     A float32 has an integer key with the same order. The first pass counts the upper 16 bits of all keys, the second
@@ -20,11 +20,14 @@ def percentiles(array: np.ndarray, percents: Sequence[float]) -> list[float]:
     Parameters
     ----------
     array : array of float32
-        C-contiguous, of any shape, not empty, without NaN.
+        C-contiguous, of any shape, not empty; NaN, which has to be ``numpy.nan``, comes after all numbers.
     percents : sequence of float
         Which percentiles, 0–100.
+    count : int, optional
+        How many values are numbers, if some are NaN: percentiles are of these alone.
     """
-    positions = [percent / 100 * (array.size - 1) for percent in percents]
+    numbers = array.size if count is None else count
+    positions = [percent / 100 * (numbers - 1) for percent in percents]
     ranks = sorted({rank for position in positions for rank in (math.floor(position), math.ceil(position))})
     values = dict(zip(ranks, _order_statistics(array.reshape(-1), ranks), strict=True))
     return [

@@ -1,7 +1,8 @@
 """Preprocessing of Baltruschat et al. 2021 (doi 10.1038/s41598-021-03542-y): resample, clip, scale.
 
 The input is read slice by slice and may lie on disk; besides it there is only the result. Percentiles are those of the
-resampled volume and exact. Voxels outside a masked field of view count like all others, as in the paper.
+resampled volume and exact. Voxels outside a masked field of view count like all others, as in the paper, unless they
+are NaN: these count nowhere and become 0 at the end.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from MgImplantSegLib.doubtful_values import few_values, outside_field_of_view
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.events import Events, Task
 from MgImplantSegLib.percentiles import percentiles
@@ -24,6 +26,7 @@ COARSER_WARNING_RATIO = 1.5
 COARSEST_RATIO = 8.0
 FINER_WARNING_RATIO = 1 / 20
 VOXELS_PER_PIECE = 1 << 22
+LEAST_WEIGHT = 0.5  # part of an interpolated value that comes from inside the field of view
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,8 @@ def preprocess(volume: Volume, settings: Preprocessing, events: Events | None = 
     Returns
     -------
     Volume
-        float32; `provenance` tells the grey values that became 0 and 1 (`clipped_to`).
+        float32; `provenance` tells the grey values that became 0 and 1 (`clipped_to`), and how many voxels of the input
+        lie outside the field of view because they are NaN (`voxels_outside`).
 
     Raises
     ------
@@ -87,9 +91,20 @@ def preprocess(volume: Volume, settings: Preprocessing, events: Events | None = 
     geometry = model_grid(volume.geometry, settings)
     for warning in spacing_warnings(volume, settings):
         events.warning(warning, kind="spacing")
+    if values := few_values(volume.array):
+        listed = ", ".join(f"{value:g}" for value in values)
+        events.warning(
+            f"{volume.provenance.get('path', 'The image')} holds only the values {listed}, as a label map does; it is "
+            "taken as a scan. Check the file."
+        )
     with events.task("preprocessing", geometry.shape_zyx[0]) as task:
-        array = _resampled(volume, geometry, task)
-    lower, upper = percentiles(array, (settings.lower_percentile, settings.upper_percentile))
+        array, outside, numbers = _resampled(volume, geometry, task)
+    if outside:
+        part = outside / volume.array.size
+        events.warning(
+            f"{outside} voxels ({part:.1%}) are NaN; they are taken as outside the field of view and ignored."
+        )
+    lower, upper = percentiles(array, (settings.lower_percentile, settings.upper_percentile), count=numbers)
     if not upper > lower:
         raise InputError(
             f"Expected grey values that differ, got {lower:g} at both percentiles "
@@ -98,6 +113,7 @@ def preprocess(volume: Volume, settings: Preprocessing, events: Events | None = 
         )
     _clip_and_scale(array.reshape(-1), lower, upper)
     provenance = {**volume.provenance, "clipped_to": (lower, upper), "spacing_um": settings.spacing_um}
+    provenance["voxels_outside"] = outside
     return Volume(array, geometry, volume.spacing_is_known, provenance)
 
 
@@ -153,28 +169,73 @@ def spacing_warnings(volume: Volume, settings: Preprocessing) -> list[str]:
     return warnings
 
 
-def _resampled(volume: Volume, geometry: Geometry, task: Task) -> np.ndarray:
+def _resampled(volume: Volume, geometry: Geometry, task: Task) -> tuple[np.ndarray, int, int]:
+    """The volume on another grid, NaN outside the field of view; how many voxels of the input lie outside of it, and
+    how many of the result inside.
+    """
     result = np.empty(geometry.shape_zyx, dtype=np.float32)
-    lowest, highest = math.inf, -math.inf
-
-    def read(z: int) -> np.ndarray:
-        nonlocal lowest, highest
-        with np.errstate(over="ignore"):
-            image = np.ascontiguousarray(volume.array[z], dtype=np.float32)
-        low, high = float(image.min()), float(image.max())  # NaN if one voxel is
-        if not math.isfinite(low) or not math.isfinite(high):
-            _refuse_not_finite(volume.array)
-        lowest, highest = min(lowest, low), max(highest, high)
-        return image
-
-    for z, image in enumerate(resampled_slices(read, interpolation_matrices(volume.geometry, geometry))):
-        result[z] = image
-        task.advance()
-    if lowest == highest:
+    extremes, outside, numbers = [math.inf, -math.inf], 0, 0
+    matrices = interpolation_matrices(volume.geometry, geometry)
+    reading = resampled_slices(lambda z: _finite_slice(volume.array, z, extremes), matrices)
+    try:
+        for z, image in enumerate(reading):
+            result[z] = image
+            task.advance()
+        numbers = result.size
+    except _HasNaN:
+        task.done = 0
+        for z, (image, weight) in enumerate(resampled_slices(lambda z: _weighted(volume.array, z, extremes), matrices)):
+            seen = weight > LEAST_WEIGHT
+            result[z] = np.where(seen, image / np.where(seen, weight, 1), np.float32(np.nan))
+            numbers += int(np.count_nonzero(seen))
+            task.advance()
+        outside = sum(int(np.count_nonzero(np.isnan(image))) for image in volume.array)
+    if not numbers:
+        raise InputError("Expected grey values that are numbers, got NaN in all voxels.", "Reconstruct the scan again.")
+    if extremes[0] == extremes[1]:
         raise InputError(
-            f"Expected grey values that differ, got {lowest:g} in all voxels.", "Choose the image, not an empty volume."
+            f"Expected grey values that differ, got {extremes[0]:g} in all voxels.",
+            "Choose the image, not an empty volume.",
         )
-    return result
+    return result, outside, numbers
+
+
+class _HasNaN(Exception):
+    """A slice holds NaN: the volume has to be read with weights."""
+
+
+def _finite_slice(array: np.ndarray, z: int, extremes: list[float]) -> np.ndarray:
+    """Slice z as float32; `extremes` become those of all slices read.
+
+    Raises
+    ------
+    InputError
+        If a value is infinite.
+    _HasNaN
+        If one is NaN.
+    """
+    with np.errstate(over="ignore"):
+        image = np.ascontiguousarray(array[z], dtype=np.float32)
+    low, high = float(image.min()), float(image.max())  # NaN if one voxel is
+    if math.isnan(low):
+        raise _HasNaN
+    if not math.isfinite(low) or not math.isfinite(high):
+        _refuse_not_finite(array)
+    extremes[:] = min(extremes[0], low), max(extremes[1], high)
+    return image
+
+
+def _weighted(array: np.ndarray, z: int, extremes: list[float]) -> np.ndarray:
+    """Slice z with 0 outside the field of view, and 1 inside of it, shape (2, y, x); both are interpolated."""
+    with np.errstate(over="ignore"):
+        image = np.ascontiguousarray(array[z], dtype=np.float32)
+    outside = outside_field_of_view(image)
+    numbers = image[~outside]
+    if not np.isfinite(numbers).all():
+        _refuse_not_finite(array)
+    if numbers.size:
+        extremes[:] = min(extremes[0], float(numbers.min())), max(extremes[1], float(numbers.max()))
+    return np.stack([np.where(outside, 0, image), ~outside]).astype(np.float32)
 
 
 def _clip_and_scale(flat: np.ndarray, lower: float, upper: float) -> None:
@@ -183,6 +244,7 @@ def _clip_and_scale(flat: np.ndarray, lower: float, upper: float) -> None:
         np.clip(piece, lower, upper, out=piece)
         piece -= np.float32(lower)
         piece /= np.float32(upper) - np.float32(lower)
+        np.nan_to_num(piece, copy=False, nan=0.0)
 
 
 def _require_real_numbers(array: np.ndarray) -> None:
@@ -194,12 +256,14 @@ def _refuse_not_finite(array: np.ndarray) -> None:
     count, first = 0, None
     for z in range(len(array)):
         with np.errstate(over="ignore"):
-            bad = ~np.isfinite(np.asarray(array[z], dtype=np.float32))
+            image = np.asarray(array[z], dtype=np.float32)
+        bad = ~np.isfinite(image)
         if first is None and bad.any():
             first = (z, *(int(i) for i in np.argwhere(bad)[0]))
         count += int(bad.sum())
     raise InputError(
-        f"Expected finite grey values, got {count} voxels with NaN or infinity, the first at index (z, y, x) {first}.",
+        "Expected finite grey values in the field of view, got "
+        f"{count} voxels with NaN or infinity, the first at index (z, y, x) {first}.",
         "Replace them, for example by the mean of their neighbours, or reconstruct the scan again.",
     )
 

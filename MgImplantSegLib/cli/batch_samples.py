@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from MgImplantSegLib.cli.parser import nearest, number
-from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.errors import InputError, readable
 
 MANIFEST_SUFFIXES = (".csv", ".tsv", ".txt")
 DELIMITERS = ",;\t"
 SEGMENTATION_SUFFIX = ".seg.nrrd"
-SLICE_SUFFIXES = (".tif", ".tiff")
 
 
 @dataclass(frozen=True)
@@ -54,22 +53,31 @@ def samples_of(source: Path) -> list[Sample]:
 
 
 def _samples_of_folder(folder: Path) -> list[Sample]:
-    """Every image file of the folder, and every folder in it that holds TIFF slices."""
+    """Every image file of the folder, and every folder in it that holds slices; links that lead nowhere are such too.
+
+    They fail when they are read: a scan on a disk that is not mounted must not be left out without a word.
+    """
     from MgImplantSegLib.io import known_suffixes
 
     suffixes = [suffix for suffix in known_suffixes() if suffix != SEGMENTATION_SUFFIX]
-    samples = []
-    for path in sorted(path for path in folder.iterdir() if not path.name.startswith(".")):
-        is_image = path.is_file() and path.name.lower().endswith(tuple(suffixes))
-        is_stack = path.is_dir() and any(entry.suffix.lower() in SLICE_SUFFIXES for entry in path.iterdir())
-        if (is_image and not path.name.lower().endswith(SEGMENTATION_SUFFIX)) or is_stack:
-            samples.append(Sample(_name_of(path, suffixes), path))
-    return samples
+    paths = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    return [Sample(_name_of(path, suffixes), path) for path in paths if _is_sample(path, tuple(suffixes))]
+
+
+def _is_sample(path: Path, suffixes: tuple[str, ...]) -> bool:
+    from MgImplantSegLib.io import holds_slices
+
+    name = path.name.lower()
+    if path.is_dir():
+        return holds_slices(path)
+    is_image = name.endswith(suffixes) and not name.endswith(SEGMENTATION_SUFFIX)
+    is_lost = path.is_symlink() and not path.exists()
+    return (is_image and (path.is_file() or is_lost)) or (is_lost and not path.suffix)
 
 
 def _name_of(path: Path, suffixes: Iterable[str]) -> str:
-    fitting = [suffix for suffix in suffixes if path.is_file() and path.name.lower().endswith(suffix)]
-    return path.name[: len(path.name) - max(map(len, fitting), default=0)]
+    fitting = [suffix for suffix in suffixes if not path.is_dir() and path.name.lower().endswith(suffix)]
+    return readable(path.name[: len(path.name) - max(map(len, fitting), default=0)])
 
 
 def _existing(folder: Path) -> Callable[[str], Path]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from MgImplantSegLib.cli.tables import text_table, value_text
+from MgImplantSegLib.errors import readable
 from MgImplantSegLib.files import atomic_output
 from MgImplantSegLib.plain_text import CsvWriter
 
@@ -43,7 +44,7 @@ def write_table(rows: Sequence[Row], folder: Path) -> Path:
             values = {column_of(entry): entry["value"] for entry in row.measures}
             seconds = "" if row.seconds is None else f"{row.seconds:.1f}"
             cells = (_cell(values.get(column)) for column in columns)
-            writer.writerow([row.sample, row.state, row.image, seconds, row.problem, *cells])
+            writer.writerow([row.sample, row.state, readable(row.image), seconds, row.problem, *cells])
     return folder / TABLE
 
 

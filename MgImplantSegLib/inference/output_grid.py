@@ -60,6 +60,14 @@ def labels_on_grid(
     return result, scheme
 
 
+def ignoring_nan(values: np.ndarray, image: np.ndarray, scheme: LabelScheme) -> LabelScheme:
+    """Set labels (z, y, x) to the ignore value where the image is NaN, in place; the scheme that has such a value."""
+    scheme = _with_ignore_value(scheme)
+    for labels, grey in zip(values, image, strict=True):
+        labels[np.isnan(grey)] = scheme.ignore_value
+    return scheme
+
+
 def classes_on_grid(
     prediction: FusedPrediction, classes_zyx: np.ndarray, source: Geometry, target: Geometry, events: Events
 ) -> np.ndarray:

@@ -20,7 +20,7 @@ from MgImplantSegLib.inference.estimate import SUM_BITS, Estimate, box_shape, es
 from MgImplantSegLib.inference.fused import FusedPlan, FusedPrediction, predict_fused
 from MgImplantSegLib.inference.memory import MemoryPlan, plan_memory
 from MgImplantSegLib.inference.options import SegmentOptions
-from MgImplantSegLib.inference.output_grid import labels_on_grid
+from MgImplantSegLib.inference.output_grid import ignoring_nan, labels_on_grid
 from MgImplantSegLib.inference.postprocess import POSTPROCESSING
 from MgImplantSegLib.labels import LabelScheme
 from MgImplantSegLib.model_card import ModelCard
@@ -86,14 +86,16 @@ def segment_volume(volume: Volume, options: SegmentOptions, events: Events | Non
     options = options.with_defaults_of(card)
     compute = choose_compute(options.device, options.precision)
     sizes, memory = _sizes(volume.geometry, card, options, compute, events)
-    array, grid, clipped_to = _prepared(volume, card, options, events)
+    array, grid, prepared = _prepared(volume, card, options, events)
     predictor = NetworkPredictor(card, weights, compute, tile_edge=memory.tile_edge)
     prediction = predict_fused(array, predictor, _plan(predictor, options, sizes, memory), events)
     classes = prediction.labels()
     POSTPROCESSING.find(options.postprocessing).tidy(classes, prediction, card.label_scheme)
     values, scheme = labels_on_grid(prediction, classes, grid, volume.geometry, card.label_scheme, options.roi, events)
+    if prepared["voxels_outside"]:
+        scheme = ignoring_nan(values, volume.array, scheme)
     provenance = _provenance(card, options, compute) | {
-        "clipped_to": list(clipped_to),
+        "clipped_to": list(prepared["clipped_to"]),
         "evaluations": sizes.evaluations,
         "seconds": round(time.monotonic() - start, 1),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -121,14 +123,14 @@ def _sizes(
 
 def _prepared(
     volume: Volume, card: ModelCard, options: SegmentOptions, events: Events
-) -> tuple[np.ndarray, Geometry, tuple[float, float]]:
-    """What the network sees, its grid, and the grey values that became 0 and 1."""
+) -> tuple[np.ndarray, Geometry, Mapping[str, Any]]:
+    """What the network sees, its grid, and what `preprocess` says about the grey values."""
     prepared = preprocess(volume, card.preprocessing, events)
     array, grid = prepared.array, prepared.geometry
     if options.roi is not None:
         box = roi_box(options.roi, grid)
         array, grid = array[box], grid.cropped([part.start for part in box], box_shape(box))
-    return array, grid, prepared.provenance["clipped_to"]
+    return array, grid, prepared.provenance
 
 
 def _plan(predictor: NetworkPredictor, options: SegmentOptions, sizes: Estimate, memory: MemoryPlan) -> FusedPlan:

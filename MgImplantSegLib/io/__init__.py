@@ -10,7 +10,7 @@ NRRD                yes    yes    yes      yes          mapped from disk if unco
 MetaImage           yes    .mha   yes      yes          mapped from disk if uncompressed
 NIfTI-1, NIfTI-2    yes    yes    yes      yes          geometry in single precision; .nii mapped from disk
 TIFF stack          yes    yes    yes      no           origin and direction are lost, with a warning
-folder of TIFF      yes    no     yes      no           pixel size from reco.log and the folder's binning
+folder of slices    yes    no     yes      no           TIFF, BMP, PNG; pixel size from reco.log or SkyScan's log
 HDF5, NeXus         yes    no     yes      no           spacing from attributes or NeXus axes with a unit
 ==================  =====  =====  =======  ===========  ======================================================
 """
@@ -18,12 +18,14 @@ HDF5, NeXus         yes    no     yes      no           spacing from attributes 
 from MgImplantSegLib.io.formats import FORMATS, FileFormat, format_of, known_suffixes
 from MgImplantSegLib.io.grids import on_grid_of
 from MgImplantSegLib.io.label_maps import read_label_map, write_label_map
+from MgImplantSegLib.io.slice_folder import holds_slices
 from MgImplantSegLib.io.volumes import read_volume, write_volume
 
 __all__ = [
     "FORMATS",
     "FileFormat",
     "format_of",
+    "holds_slices",
     "known_suffixes",
     "on_grid_of",
     "read_label_map",

@@ -15,8 +15,8 @@ from MgImplantSegLib.io.nifti_file import read_nifti, write_nifti
 from MgImplantSegLib.io.nrrd_file import read_nrrd_image, write_nrrd
 from MgImplantSegLib.io.nrrd_header import NrrdHeader
 from MgImplantSegLib.io.segmentation_file import read_segmentation
+from MgImplantSegLib.io.slice_folder import read_slice_folder
 from MgImplantSegLib.io.tiff_file import read_tiff, write_tiff
-from MgImplantSegLib.io.tiff_folder import read_tiff_folder
 
 Reader = Callable[[Path, ReadOptions], ImageData]
 Writer = Callable[..., None]
@@ -66,7 +66,7 @@ FORMATS = {
     "tiff": FileFormat(
         "TIFF", (".tif", ".tiff", ".btf", ".tf8"), read_tiff, write_tiff, (".tif", ".tiff"), keeps_orientation=False
     ),
-    "tiff_folder": FileFormat("folder of TIFF slices", (), read_tiff_folder, keeps_orientation=False),
+    "tiff_folder": FileFormat("folder of slices", (), read_slice_folder, keeps_orientation=False),
     "hdf5": FileFormat(
         "HDF5", (".h5", ".hdf5", ".hdf", ".he5", ".nxs", ".nx"), read_hdf5, keeps_orientation=False, has_datasets=True
     ),

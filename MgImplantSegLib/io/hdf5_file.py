@@ -6,7 +6,10 @@ Datasets that lie uncompressed in one piece are mapped from disk.
 
 from __future__ import annotations
 
-import math
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +17,26 @@ import numpy as np
 
 from MgImplantSegLib.errors import DependencyError, InputError
 from MgImplantSegLib.io.image_data import ImageData, ReadOptions, require_three_axes
+from MgImplantSegLib.io.library_errors import damaged, damaged_as_input_error
 from MgImplantSegLib.io.raw_data import RawData, allocate
-from MgImplantSegLib.io.units import mm_of_unit
 
-DEFAULT_DATASET = "entry/data/data"
-SIZE_ATTRIBUTES = ("element_size_um", "voxel_size_um", "pixel_size_um", "spacing_um")
-SIZE_ATTRIBUTES_WITH_UNIT = ("voxel_size", "element_size", "pixel_size", "spacing", "resolution")
-UNIT_ATTRIBUTES = ("unit", "units", "{}_unit", "{}_units")
-EQUAL_STEPS = 1e-3
-MOST_LISTED = 8
+HDF5_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError)
+FILTERS = {
+    305: "LZO",
+    307: "bzip2",
+    32000: "LZF",
+    32001: "blosc",
+    32004: "LZ4",
+    32008: "bitshuffle",
+    32013: "ZFP",
+    32015: "zstd",
+    32017: "SZ",
+    32018: "FCIDECOMP",
+    32019: "JPEG",
+    32024: "SZ3",
+    32026: "blosc2",
+    32028: "SPERR",
+}
 
 
 def read_hdf5(path: Path, options: ReadOptions) -> ImageData:
@@ -31,162 +45,106 @@ def read_hdf5(path: Path, options: ReadOptions) -> ImageData:
     Raises
     ------
     InputError
-        If it is no HDF5 file, the dataset is missing or is no 3D array of real numbers, or several fit equally.
+        If it is no HDF5 file, the dataset is missing or is no 3D array of real numbers, several fit equally, or parts
+        of it are missing.
+    DependencyError
+        If h5py or a filter of HDF5 is missing.
     """
-    h5py = _import_h5py()
-    try:
-        with h5py.File(path, "r") as file:
-            name = options.dataset
-            chosen = _named(h5py, file, name, path) if name else _default(h5py, file, path)
-            shape = tuple(n for n in chosen.shape if n != 1) if chosen.ndim > 3 else chosen.shape
-            require_three_axes(shape, f"{path}, dataset {chosen.name}")
-            array = _voxels(chosen, path).reshape(shape)
-            spacing, source = _spacing_zyx_mm(h5py, chosen)
-            notes = {"dataset": chosen.name, **({"spacing_from": source} if source else {})}
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:  # what h5py raises on damaged files
-        raise InputError(f"Expected an intact HDF5 file, got {path}: {error}.", "Copy or export it again.") from error
-    return ImageData(array, spacing, notes=notes)
+    _require_h5py()
+    from MgImplantSegLib.io.hdf5_search import default, named
+    from MgImplantSegLib.io.hdf5_spacing import hdf5_spacing_zyx_mm
+    from MgImplantSegLib.io.hdf5_storage import require_whole
+
+    with damaged_as_input_error(path, "an intact HDF5 file", "h5py", HDF5_ERRORS), _opened(path) as file:
+        found = named(file, options.dataset, path) if options.dataset else default(file, path)
+        dataset = found.dataset
+        shape = tuple(n for n in dataset.shape if n != 1) if dataset.ndim > 3 else dataset.shape
+        require_three_axes(shape, f"{path}, dataset {found.name}")
+        require_whole(dataset, found.name, path)
+        array = _voxels(dataset, path).reshape(shape)
+        spacing, source = hdf5_spacing_zyx_mm(dataset, found.groups)
+    return ImageData(array, spacing, notes={"dataset": found.name, **({"spacing_from": source} if source else {})})
 
 
-def _import_h5py() -> Any:
+def _require_h5py() -> None:
     try:
-        import h5py
+        import h5py  # noqa: F401
     except ImportError as error:
         raise DependencyError("Expected the package h5py for HDF5 files.", "pip install h5py") from error
-    return h5py
+    with suppress(ImportError):  # brings further filters, where it is installed
+        import hdf5plugin  # noqa: F401
 
 
-def _named(h5py: Any, file: Any, name: str, path: Path) -> Any:
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    import h5py
+
     try:
-        found = file[name]
-    except (KeyError, ValueError):
-        found = None
-    if not isinstance(found, h5py.Dataset):
-        kind = "no such dataset" if found is None else "a group"
-        raise InputError(f"Expected the dataset {name!r} in {path}, got {kind}.", _choice(h5py, file))
-    if not _is_real(found):
-        raise InputError(
-            f"Expected real numbers in the dataset {name!r} of {path}, got {found.dtype}.", _choice(h5py, file)
-        )
-    return found
+        file = h5py.File(path, "r")
+    except OSError as error:
+        if error.errno in (errno.EAGAIN, errno.EACCES) or "unable to lock file" in str(error):
+            raise _in_use(path, error) from error
+        if "already open for" in str(error):  # the mark of a writer, left behind if it was killed
+            raise InputError(
+                f"Expected an HDF5 file that was closed, got {path}, which is being written or was never closed.",
+                "Wait until the program that writes it has finished; if it was killed, run h5clear -s on the file.",
+            ) from error
+        raise
+    with file:
+        yield file
 
 
-def _default(h5py: Any, file: Any, path: Path) -> Any:
-    """`DEFAULT_DATASET` if it is a volume, else the largest volume."""
-    volumes = _volumes(h5py, file)
-    standard = file.get(DEFAULT_DATASET)
-    if isinstance(standard, h5py.Dataset) and _is_volume(standard):
-        return standard
-    if not volumes:
-        raise InputError(f"Expected a 3D dataset of numbers in {path}, got none.", _choice(h5py, file))
-    largest = [entry for entry in volumes if entry.size == max(other.size for other in volumes)]
-    if len(largest) > 1:
-        raise InputError(
-            f"Expected one largest 3D dataset in {path}, got {len(largest)} of the same size.", _choice(h5py, file)
-        )
-    return largest[0]
-
-
-def _volumes(h5py: Any, file: Any) -> list[Any]:
-    """Every dataset that is a volume, once however many names it has."""
-    return [entry for entry in _datasets(h5py, file) if _is_volume(entry)]
-
-
-def _datasets(h5py: Any, file: Any) -> list[Any]:
-    found: list[Any] = []
-    file.visititems(lambda name, entry: found.append(entry) if isinstance(entry, h5py.Dataset) else None)
-    return found
-
-
-def _is_volume(entry: Any) -> bool:
-    return _is_real(entry) and sum(n > 1 for n in entry.shape) == 3
-
-
-def _is_real(entry: Any) -> bool:
-    return entry.shape is not None and entry.dtype.kind in "iufb"
-
-
-def _choice(h5py: Any, file: Any) -> str:
-    """What the user can choose from."""
-    volumes = _volumes(h5py, file)
-    if volumes:
-        return f"Name one with --dataset: {_listed(volumes)}."
-    return f"The file holds: {_listed(_datasets(h5py, file)) or 'no datasets'}."
-
-
-def _listed(entries: list[Any]) -> str:
-    texts = [f"{entry.name} {entry.shape} {entry.dtype}" for entry in entries[:MOST_LISTED]]
-    return ", ".join(texts) + (f" and {len(entries) - MOST_LISTED} more" if len(entries) > MOST_LISTED else "")
+def _in_use(path: Path, error: OSError) -> InputError:
+    if error.errno == errno.EACCES and not os.access(path, os.R_OK):
+        return InputError(f"Expected a readable file, got {path}: {error.strerror}.", "Check its permissions.")
+    return InputError(
+        f"Expected an HDF5 file that no other program writes to, got {path}, which another program has open for "
+        "writing.",
+        "Close that program or wait until it has finished; on network disks that do not support locks set the "
+        "environment variable HDF5_USE_FILE_LOCKING=FALSE.",
+    )
 
 
 def _voxels(dataset: Any, path: Path) -> np.ndarray:
     """The whole dataset in native byte order: mapped where it lies in one piece, else read into one array."""
-    dtype = np.dtype(np.uint8) if dataset.dtype == bool else dataset.dtype
+    dtype = np.dtype(np.uint8) if dataset.dtype == bool else np.dtype(dataset.dtype.str)
     offset = dataset.id.get_offset()
-    if not dataset.is_virtual and not dataset.id.get_storage_size():
-        raise InputError(f"Expected voxels in the dataset {dataset.name} of {path}, got one that was never written.")
-    if offset is not None and dataset.external is None and not dataset.is_virtual and dataset.size:
-        return RawData(path, offset, dtype, dataset.shape).load()
+    in_one_piece = offset is not None and not dataset.external and not dataset.is_virtual and dataset.size
+    if in_one_piece and _lies_as(dataset, dtype):
+        return RawData(Path(os.fsdecode(dataset.file.filename)), offset, dtype, dataset.shape).load()
     array = allocate(dataset.shape, dtype.newbyteorder("="), path)
     if dataset.size:
-        dataset.read_direct(array)
+        try:
+            dataset.read_direct(array)
+        except OSError as error:
+            missing = _missing_filters(dataset)
+            raise (
+                _filter_missing(missing, path) if missing else damaged(path, "an intact HDF5 file", str(error))
+            ) from error
     return array
 
 
-def _spacing_zyx_mm(h5py: Any, dataset: Any) -> tuple[tuple[float, ...] | None, str]:
-    """Voxel size (z, y, x) in mm from attributes of the dataset or its group, or from NeXus axes; and where from.
+def _lies_as(dataset: Any, dtype: np.dtype) -> bool:
+    """Whether the bytes on disk are those of `dtype`: no unused bits, no shifted ones, no unusual float."""
+    import h5py
 
-    A NeXus detector's pixel size is not used: it is the size before magnification.
-    """
-    for owner in (dataset, dataset.parent):
-        for read in (_from_attributes, _from_axes):
-            spacing = read(h5py, owner, dataset)
-            if spacing is not None:
-                return spacing, f"{read.__name__.removeprefix('_from_')} of {owner.name}"
-    return None, ""
+    stored = dataset.id.get_type()
+    if stored.get_class() == h5py.h5t.ENUM:
+        stored, dtype = stored.get_super(), np.dtype(np.int8) if dataset.dtype == bool else dtype
+    return stored.equal(h5py.h5t.py_create(dtype))
 
 
-def _from_attributes(h5py: Any, owner: Any, dataset: Any) -> tuple[float, ...] | None:
-    for name in SIZE_ATTRIBUTES + SIZE_ATTRIBUTES_WITH_UNIT:
-        sizes = _numbers(owner.attrs.get(name))
-        unit_mm = 1e-3 if name in SIZE_ATTRIBUTES else _unit_mm(owner, name)
-        if sizes is not None and unit_mm is not None and sizes.size in (1, 3):
-            return tuple(float(size) * unit_mm for size in np.resize(sizes, 3))
-    return None
+def _missing_filters(dataset: Any) -> list[str]:
+    """The filters that the dataset, or what a virtual one is made of, was written with and that HDF5 lacks here."""
+    import h5py
+
+    properties = dataset.id.get_create_plist()
+    codes = [properties.get_filter(index)[0] for index in range(properties.get_nfilters())]
+    return [f"{FILTERS.get(code, 'number')} ({code})" for code in codes if not h5py.h5z.filter_avail(code)]
 
 
-def _unit_mm(owner: Any, name: str) -> float | None:
-    units = (owner.attrs.get(pattern.format(name)) for pattern in UNIT_ATTRIBUTES)
-    return next((mm_of_unit(_text(unit)) for unit in units if unit is not None), None)
-
-
-def _from_axes(h5py: Any, owner: Any, dataset: Any) -> tuple[float, ...] | None:
-    """The steps of the coordinates that NXdata's attribute `axes` names, if they are equal and have a unit."""
-    names = [_text(name) for name in np.ravel(owner.attrs.get("axes", []))]
-    if len(names) != 3 or not isinstance(owner, h5py.Group):
-        return None
-    steps = [_step_mm(h5py, owner.get(name), length) for name, length in zip(names, dataset.shape, strict=False)]
-    return None if None in steps else tuple(steps)
-
-
-def _step_mm(h5py: Any, axis: Any, length: int) -> float | None:
-    if not isinstance(axis, h5py.Dataset) or axis.shape != (length,) or length < 2 or not _is_real(axis):
-        return None
-    unit_mm = mm_of_unit(_text(axis.attrs.get("units", "")))
-    steps = np.diff(axis[()].astype(float))
-    step = abs(float(steps.mean()))
-    if unit_mm is None or not (math.isfinite(step) and np.allclose(np.abs(steps), step, rtol=EQUAL_STEPS, atol=0)):
-        return None
-    return step * unit_mm
-
-
-def _numbers(value: Any) -> np.ndarray | None:
-    try:
-        return None if value is None else np.ravel(value).astype(float)
-    except (TypeError, ValueError):
-        return None
-
-
-def _text(value: Any) -> str:
-    value = value.item() if isinstance(value, np.ndarray) and value.size == 1 else value
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+def _filter_missing(missing: list[str], path: Path) -> DependencyError:
+    return DependencyError(
+        f"Expected a filter that HDF5 has here, got {path}, compressed with the filter {', '.join(missing)}.",
+        "pip install hdf5plugin, or save the dataset again with gzip or without compression.",
+    )

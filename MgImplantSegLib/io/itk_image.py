@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
 
-from MgImplantSegLib.errors import InputError, OutputError
+from MgImplantSegLib.errors import InputError, OutputError, readable
 from MgImplantSegLib.volume import Geometry
 
 ITK_GZIP_LEVEL = 1
@@ -47,9 +50,22 @@ def read_with_itk(path: Path) -> np.ndarray:
         If SimpleITK cannot read it either.
     """
     try:
-        return sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
+        with _utf8_path(path) as name:
+            return sitk.GetArrayFromImage(sitk.ReadImage(name))
     except RuntimeError as error:
         raise InputError(f"Expected an image file, got {path}: {_last_line(error)}.", "Export it again.") from error
+
+
+@contextmanager
+def _utf8_path(path: Path) -> Iterator[str]:
+    """The path as SimpleITK takes it: behind a link where its name is not UTF-8."""
+    if str(path) == readable(str(path)):
+        yield str(path)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        link = Path(folder, "image" + readable(path.suffix))
+        link.symlink_to(path.absolute())
+        yield str(link)
 
 
 def _last_line(error: RuntimeError) -> str:

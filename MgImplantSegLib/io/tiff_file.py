@@ -1,7 +1,8 @@
 """TIFF stacks: multipage, BigTIFF, ImageJ and OME, with the voxel size where the file has one.
 
 TIFF has no place for origin and direction; only the spacing survives. Uncompressed stacks whose voxels lie in one
-piece are mapped from disk. Compressions that tifffile cannot decode alone are decoded by SimpleITK.
+piece are mapped from disk. Compressions that tifffile cannot decode alone are decoded in `tiff_decoding`. Pages of one
+size and type that were written one by one are a stack too.
 """
 
 from __future__ import annotations
@@ -18,13 +19,17 @@ import numpy as np
 
 from MgImplantSegLib.errors import DependencyError, InputError
 from MgImplantSegLib.io.image_data import ImageData, ReadOptions, require_three_axes
-from MgImplantSegLib.io.itk_image import read_with_itk
+from MgImplantSegLib.io.library_errors import damaged, damaged_as_input_error
 from MgImplantSegLib.io.raw_data import RawData, allocate
+from MgImplantSegLib.io.tiff_decoding import page_voxels
+from MgImplantSegLib.io.tiff_directories import require_finite_directories
 from MgImplantSegLib.io.tiff_spacing import tiff_spacing_zyx_mm
 from MgImplantSegLib.volume import Geometry
 
 LARGEST_CLASSIC_TIFF_BYTES = 4 * 10**9
 IMAGEJ_DTYPES = ("uint8", "uint16", "float32")
+IMAGEJ_SIGNED = (0, -32768.0, 1.0)  # a straight line, its height at 0 and its slope
+WHAT = "a complete TIFF file"
 LARGEST_RATIO = 2000
 MOST_CHANNELS = 7
 CHANNEL_AXES, SAMPLE_AXIS = "C", "S"
@@ -51,10 +56,10 @@ def read_tiff(path: Path, options: ReadOptions) -> ImageData:
         If it is no TIFF file, holds one slice, colours, several stacks or time points, or is damaged.
     """
     with open_tiff(path) as tiff:
-        series = _only_series(tiff, path)
-        shape = stack_shape(series, path)
+        stack = _stack(tiff, path)
+        shape = stack_shape(stack[0], path) if len(stack) == 1 else (len(stack), *stack[0].shape)
         spacing, notes = tiff_spacing_zyx_mm(tiff)
-        array = _voxels(tiff, series, path).reshape(shape)
+        array = with_sign(tiff, _voxels(tiff, stack, path).reshape(shape))
     return ImageData(array, spacing, notes=notes)
 
 
@@ -101,52 +106,70 @@ def import_tifffile() -> Any:
 def open_tiff(path: Path) -> Iterator[Any]:
     """The opened `tifffile.TiffFile`; whatever it finds damaged becomes an `InputError`."""
     tifffile = import_tifffile()
+    require_finite_directories(path)
     complaints = _Complaints(logging.ERROR)
     tiff_logger = logging.getLogger("tifffile")
     propagate, tiff_logger.propagate = tiff_logger.propagate, False
     tiff_logger.addHandler(complaints)
     try:
-        with tifffile.TiffFile(path) as tiff:
+        with damaged_as_input_error(path, WHAT, "tifffile", TIFF_ERRORS), tifffile.TiffFile(path) as tiff:
             yield tiff
-    except TIFF_ERRORS as error:
-        raise _damaged(path, str(error)) from error
     finally:
         tiff_logger.removeHandler(complaints)
         tiff_logger.propagate = propagate
     if complaints.messages:
-        raise _damaged(path, complaints.messages[0])
+        raise damaged(path, WHAT, complaints.messages[0])
 
 
 def decoded(tiff: Any, path: Path, series: Any, out: np.ndarray | None = None) -> np.ndarray:
-    """The voxels of `series`, in `out` if given; SimpleITK decodes what needs a codec that tifffile lacks.
+    """The voxels of `series`, in `out` if given.
 
     Raises
     ------
     InputError
         If the file is too small for them, or damaged.
+    DependencyError
+        If the compression is not known here.
     """
     size_bytes, file_bytes = series.size * series.dtype.itemsize, path.stat().st_size
     if size_bytes > file_bytes * LARGEST_RATIO:
-        raise _damaged(path, f"{size_bytes} bytes of voxels announced in a file of {file_bytes} bytes")
+        raise damaged(path, WHAT, f"{size_bytes} bytes of voxels announced in a file of {file_bytes} bytes")
     array = allocate(series.shape, series.dtype.newbyteorder("="), path) if out is None else out
     try:
-        tiff.asarray(series=series, out=array)
-    except ValueError as error:
-        if "imagecodecs" not in str(error):
+        tiff.asarray(series=series, out=array.view())  # tifffile changes the shape of what it gets
+    except (ValueError, ImportError) as error:
+        if not isinstance(error, ImportError) and "imagecodecs" not in str(error):
             raise
-        array[...] = _decoded_by_itk(path, series)
+        _decode_pages(tiff, series, array, path)
     return array
 
 
-def _decoded_by_itk(path: Path, series: Any) -> np.ndarray:
-    voxels = read_with_itk(path)
-    if voxels.size != series.size or voxels.dtype != series.dtype.newbyteorder("="):
+def _decode_pages(tiff: Any, series: Any, array: np.ndarray, path: Path) -> None:
+    """Fill `array` with the pages of a series whose compression tifffile cannot decode."""
+
+    def read(offset: int, size: int) -> bytes:
+        tiff.filehandle.seek(offset)
+        return tiff.filehandle.read(size)
+
+    pages = [page for page in series.pages if page is not None]
+    slices = array.reshape(-1, *array.shape[-2:])
+    if len(pages) != len(slices) or series.axes[-2:] != "YX":
         raise InputError(
-            f"Expected {series.size} voxels of {series.dtype} in {path}, SimpleITK decoded {voxels.size} of "
-            f"{voxels.dtype}.",
+            f"Expected {len(slices)} pages of grey values in {path}, got {len(pages)} with the axes {series.axes}.",
             "Save the image without compression.",
         )
-    return voxels.reshape(series.shape)
+    for page, target in zip(pages, slices, strict=True):
+        target[...] = page_voxels(page, read, path)
+
+
+def with_sign(tiff: Any, array: np.ndarray) -> np.ndarray:
+    """The array as int16 if ImageJ's calibration says that it is; ImageJ stores signed voxels 32768 too high."""
+    metadata = (tiff.imagej_metadata or {}) if tiff.is_imagej else {}
+    signed = (metadata.get("cf"), metadata.get("c0"), metadata.get("c1")) == IMAGEJ_SIGNED
+    if array.dtype != np.uint16 or not signed:
+        return array
+    array ^= np.uint16(1 << 15)
+    return array.view(np.int16)
 
 
 def stack_shape(series: Any, path: Path) -> tuple[int, int, int]:
@@ -168,22 +191,29 @@ def stack_shape(series: Any, path: Path) -> tuple[int, int, int]:
     return tuple(lengths.values())
 
 
-def _only_series(tiff: Any, path: Path) -> Any:
-    if len(tiff.series) != 1:
-        shapes = ", ".join(str(series.shape) for series in tiff.series[:5]) or "none"
-        raise InputError(
-            f"Expected one stack of slices of the same size and type, got {len(tiff.series)} images ({shapes}) "
-            f"in {path}.",
-            "Save the stack as a TIFF file of its own.",
-        )
-    return tiff.series[0]
+def _stack(tiff: Any, path: Path) -> list[Any]:
+    """The one series of the file, or its pages if they are of one size and type and were written one by one."""
+    found = list(tiff.series)
+    kinds = {(entry.shape, entry.dtype, entry.axes) for entry in found}
+    if len(found) == 1 or (len(kinds) == 1 and found[0].axes == "YX"):
+        return found
+    shapes = ", ".join(str(series.shape) for series in found[:5]) or "none"
+    raise InputError(
+        f"Expected one stack of slices of the same size and type, got {len(found)} images ({shapes}) in {path}.",
+        "Save the stack as a TIFF file of its own.",
+    )
 
 
-def _voxels(tiff: Any, series: Any, path: Path) -> np.ndarray:
-    if series.dataoffset is not None and series.dtype != bool:
-        dtype = series.dtype.newbyteorder(tiff.byteorder)
-        return RawData(path, series.dataoffset, dtype, series.shape).load()
-    array = decoded(tiff, path, series)
+def _voxels(tiff: Any, stack: list[Any], path: Path) -> np.ndarray:
+    series = stack[0]
+    if len(stack) > 1:
+        array = allocate((len(stack), *series.shape), series.dtype.newbyteorder("="), path)
+        for entry, page in zip(stack, array, strict=True):
+            decoded(tiff, path, entry, page)
+    elif series.dataoffset is not None and series.dtype != bool:
+        return RawData(path, series.dataoffset, series.dtype.newbyteorder(tiff.byteorder), series.shape).load()
+    else:
+        array = decoded(tiff, path, series)
     return array.view(np.uint8) if array.dtype == bool else array
 
 
@@ -196,7 +226,3 @@ class _Complaints(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self.messages.append(record.getMessage())
-
-
-def _damaged(path: Path, reason: str) -> InputError:
-    return InputError(f"Expected a complete TIFF file, got {path}: {reason}.", "Copy or export it again.")

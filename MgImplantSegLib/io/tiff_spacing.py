@@ -3,15 +3,44 @@
 from __future__ import annotations
 
 import logging
+import math
 from typing import Any
 from xml.etree import ElementTree
+
+import numpy as np
 
 from MgImplantSegLib.io.units import mm_of_unit
 
 logger = logging.getLogger(__name__)
 INCH, CENTIMETRE = 2, 3
 MM_OF_RESOLUTION_UNIT = {INCH: 25.4, CENTIMETRE: 10.0}
-PRINT_DPI = (1, 72, 75, 90, 92, 96, 100, 120, 144, 150, 192, 200, 300, 400, 600, 720, 1200, 1440, 2400)
+SCREEN_DPI = (72, 75, 90, 92, 96, 100, 110, 120, 144, 180, 192)
+PRINTER_DPI = (
+    150,
+    200,
+    204,
+    220,
+    240,
+    250,
+    266,
+    288,
+    300,
+    350,
+    360,
+    400,
+    450,
+    600,
+    720,
+    800,
+    1200,
+    1440,
+    2400,
+    2880,
+    4800,
+)
+PRINT_DPI = np.array((*SCREEN_DPI, *PRINTER_DPI))
+SAME_DPI = 2e-4  # relative; 72.009 is written for 72
+INCHES_PER_CM = 1 / 2.54
 Spacing = tuple[float, float, float] | None
 
 
@@ -19,16 +48,22 @@ def tiff_spacing_zyx_mm(tiff: Any) -> tuple[Spacing, dict[str, str]]:
     """Voxel size (z, y, x) in mm of an open `tifffile.TiffFile`, None if it has none; and a note on where it is from.
 
     ImageJ leaves the distance of slices out when it is 1, and plain TIFF has no place for it: then the slices are
-    taken to be as far apart as the pixels are wide. Resolutions that printers use (72, 96, 300 dpi, …) mean nothing.
+    taken to be as far apart as the pixels are wide. Resolutions that printers and screens use (72, 96, 300 dpi, …),
+    also per centimetre and rounded, mean nothing unless ImageJ or tifffile names a unit beside them.
     """
     if tiff.is_ome:
         return _ome_spacing(tiff.ome_metadata), {"spacing_from": "OME metadata"}
     metadata = _metadata(tiff)
-    pixel = _pixel_zyx_mm(tiff.pages[0], str(metadata.get("unit", "")), is_imagej=tiff.is_imagej)
+    pixel = _pixel_yx_mm(tiff.pages[0], metadata, is_imagej=tiff.is_imagej)
     if pixel is None:
         return None, {}
     size_y_mm, size_x_mm, unit_mm = pixel
-    distance = _number(metadata.get("spacing"))
+    distance = _positive(metadata.get("spacing"))
+    if str(metadata.get("zunit", "")):
+        unit_mm = mm_of_unit(str(metadata["zunit"]))
+    if unit_mm is None:
+        logger.warning("%s: the unit %r of the distance of slices is not known.", tiff.filename, metadata["zunit"])
+        return None, {}
     if distance is not None:
         return (distance * unit_mm, size_y_mm, size_x_mm), {"spacing_from": "resolution and stack metadata"}
     note = "The file does not say how far apart the slices are; taken as the pixel size"
@@ -43,26 +78,49 @@ def _metadata(tiff: Any) -> dict[str, Any]:
     return dict((tiff.shaped_metadata or [{}])[0]) if tiff.is_shaped else {}
 
 
-def _pixel_zyx_mm(page: Any, unit: str, *, is_imagej: bool) -> tuple[float, float, float] | None:
+def _pixel_yx_mm(page: Any, metadata: dict[str, Any], *, is_imagej: bool) -> tuple[float, float, float] | None:
     """Height and width of a pixel in mm, and the length in mm of the unit of the distance of slices."""
+    unit, unit_y = str(metadata.get("unit", "")), str(metadata.get("yunit", ""))
     named_mm = mm_of_unit(unit)
-    resolution_unit = int(page.tags["ResolutionUnit"].value) if "ResolutionUnit" in page.tags else INCH
+    resolution_unit = _resolution_unit(page)
     tag_mm = MM_OF_RESOLUTION_UNIT.get(resolution_unit)
-    per_unit_x, per_unit_y = (_ratio(page, name) for name in ("XResolution", "YResolution"))
-    if per_unit_x is None or per_unit_y is None:
+    per_unit = [_ratio(page, name) for name in ("XResolution", "YResolution")]
+    if None in per_unit or (unit and named_mm is None):
         return None
     unit_mm = named_mm if named_mm is not None and (is_imagej or tag_mm is None) else tag_mm
-    is_print = resolution_unit == INCH and named_mm is None and round(per_unit_x, 2) in PRINT_DPI
-    if unit_mm is None or is_print or (unit and named_mm is None):
+    unit_y_mm = mm_of_unit(unit_y) if unit_y and is_imagej else unit_mm
+    if unit_mm is None or unit_y_mm is None:
         return None
-    return unit_mm / per_unit_y, unit_mm / per_unit_x, named_mm or unit_mm
+    if named_mm is None and all(is_print_resolution(number, resolution_unit) for number in per_unit):
+        return None
+    return unit_y_mm / per_unit[1], unit_mm / per_unit[0], named_mm or unit_mm
+
+
+def is_print_resolution(per_unit: float, resolution_unit: int) -> bool:
+    """Whether a number of pixels per inch (2) or centimetre (3) is one that printers and screens use.
+
+    Programs that know no size write it so, rounded to whole numbers or to one or two decimals.
+    """
+    scale = INCHES_PER_CM if resolution_unit == CENTIMETRE else 1.0
+    print_values = PRINT_DPI * scale
+    is_close = (np.abs(per_unit - print_values) <= SAME_DPI * print_values).any()
+    is_rounded = any((np.abs(per_unit - np.round(print_values, places)) < 1e-6).any() for places in (0, 1, 2))
+    return bool(is_close or is_rounded or per_unit <= 1)
+
+
+def _resolution_unit(page: Any) -> int:
+    value = page.tags["ResolutionUnit"].value if "ResolutionUnit" in page.tags else INCH
+    return int(value) if isinstance(value, int) else 0
 
 
 def _ratio(page: Any, name: str) -> float | None:
     """A resolution in pixels per unit, or None where the tag is missing or holds no positive number."""
     if name not in page.tags:
         return None
-    numerator, denominator = page.tags[name].value
+    value = page.tags[name].value
+    if not isinstance(value, tuple) or len(value) != 2:
+        return None
+    numerator, denominator = value
     return numerator / denominator if numerator > 0 and denominator > 0 else None
 
 
@@ -86,3 +144,9 @@ def _number(value: Any) -> float | None:
         return float(value)
     except (TypeError, ValueError):
         return None
+
+
+def _positive(value: Any) -> float | None:
+    """A distance, whose sign ImageJ uses for the direction in which slices follow each other; None for 0."""
+    number = _number(value)
+    return abs(number) if number and math.isfinite(number) else None

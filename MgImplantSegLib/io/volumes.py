@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -76,6 +77,12 @@ def write_volume(volume: Volume, path: str | Path) -> None:
 def read_image(path: str | Path, options: ReadOptions) -> tuple[ImageData, FileFormat]:
     """What the file or folder at `path` holds, and its format."""
     path = Path(path)
+    if path.is_symlink() and not path.exists():
+        raise InputError(
+            f"Expected an image file or a folder of slices, got {path}, a link that leads to {os.readlink(path)}, "
+            "which is not there.",
+            "Connect the disk or fetch the file that it leads to.",
+        )
     if not path.exists():
         raise InputError(f"Expected an image file or a folder of slices, got {path}, which does not exist.")
     entry = format_of(path)

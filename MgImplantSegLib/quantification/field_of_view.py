@@ -12,12 +12,19 @@ DISC_TOLERANCE = 0.95
 
 
 def field_of_view_of(scan: Volume) -> np.ndarray:
-    """Boolean array (z, y, x), True where the scanner has seen something; read-only.
+    """Boolean array (z, y, x), True where the scanner has seen something.
 
-    A reconstruction is a cylinder; outside it, in the corners of all slices, one value stands (0 or NaN). The field of
-    view is taken as such a cylinder along one array axis if all four of its corners hold one value throughout, and if
-    that region leaves the disc that fits the slice free. Otherwise, as for a cropped scan, it is the whole volume.
+    What is NaN was not seen. Else a reconstruction is a cylinder; outside it, in the corners of all slices, one value
+    stands, mostly 0. The field of view is taken as such a cylinder along one array axis if all four of its corners hold
+    one value throughout, and if that region leaves the disc that fits the slice free. Otherwise, as for a cropped scan,
+    it is the whole volume.
     """
+    if scan.array.dtype.kind == "f":
+        seen = np.empty(scan.array.shape, dtype=bool)
+        for layer, image in zip(seen, scan.array, strict=True):
+            np.logical_not(np.isnan(image), out=layer)
+        if not seen.all():
+            return seen
     for axis in range(3):
         inside = _seen_in_projection(scan.array, axis)
         if inside is not None:
@@ -31,7 +38,7 @@ def _seen_in_projection(array: np.ndarray, axis: int) -> np.ndarray | None:
     seen = np.zeros([n for a, n in enumerate(array.shape) if a != axis], dtype=bool)
     for layer in range(array.shape[axis]):
         values = np.take(array, layer, axis=axis)
-        seen |= ~np.isnan(values) if corner != corner else values != corner
+        seen |= values != corner
     if seen[np.ix_((0, -1), (0, -1))].any():
         return None
     filled = ndimage.binary_fill_holes(seen)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 from threshold_model import save_threshold_model
 
 from MgImplantSegLib.cli import batch, main
@@ -322,3 +323,51 @@ def test_a_scan_that_changes_during_the_work_is_not_taken_for_done(scans, monkey
     assert main(["batch", ".", "out", *MODEL]) == 2
     assert "has changed" in table(scans / "out")["first"]["problem"]
     assert not (scans / "out" / "first").exists()
+
+
+def test_links_that_lead_nowhere_are_samples_that_fail(scans):
+    (scans / "lost.nrrd").symlink_to("/not/mounted/lost.nrrd")
+    (scans / "lost_folder").symlink_to("/not/mounted/lost_folder")
+    (scans / "notes.txt").symlink_to("/not/mounted/notes.txt")
+    assert main(["batch", ".", "out", *MODEL]) == 2
+    rows = table(scans / "out")
+    assert {name: row["state"] for name, row in rows.items()} == {
+        "first": "done",
+        "lost": "failed",
+        "lost_folder": "failed",
+        "second": "done",
+    }
+    assert "leads to /not/mounted/lost.nrrd" in rows["lost"]["problem"]
+
+
+def test_pictures_in_a_folder_are_no_sample_but_numbered_slices_are(scans):
+    for name, count in (("figures", 3), ("slices", 16)):
+        (scans / name).mkdir()
+        for n in range(count):
+            image = sitk.GetImageFromArray(GREY_OF_CLASS[labels(2)][n])
+            sitk.WriteImage(image, str(scans / name / f"s{n}.png"))
+    assert [sample.name for sample in samples_of(scans)] == ["first", "second", "slices"]
+
+
+def test_a_label_map_among_the_scans_is_told(scans, capsys):
+    write_label_map(LabelMap(labels(2), Geometry((16, 16, 16), (0.02,) * 3)), scans / "first-label.nrrd")
+    main(["batch", ".", "out", *MODEL])
+    assert "0, 1, 2, 3, as a label map does" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are text elsewhere")
+def test_names_that_are_not_utf_8_do_not_stop_a_batch(scans, capsys):
+    os.rename(b"first.nrrd", b"premi\xe8re.nrrd")
+    os.rename(b"second.mha", b"deuxi\xe8me.mha")
+    assert main(["batch", ".", "out", *MODEL, "--json", "out.json", "--events", "events.jsonl"]) == 0
+    assert set(table(scans / "out")) == {"premi%E8re", "deuxi%E8me"}
+    assert {sample["image"] for sample in json.loads((scans / "out.json").read_text("utf-8"))["samples"]} == {
+        "premi%E8re.nrrd",
+        "deuxi%E8me.mha",
+    }
+    times = segmentation_times(scans / "out")
+    assert main(["batch", ".", "out", *MODEL]) == 0
+    assert segmentation_times(scans / "out") == times
+    os.rename(b"deuxi\xe8me.mha", b"deuxi\xe8me.nrrd")  # damaged now
+    assert main(["batch", ".", "out", *MODEL]) == 2
+    assert "deuxi%E8me.nrrd" in capsys.readouterr().err

@@ -20,7 +20,7 @@ LAYERS = (
     ("events", "files", "options", "resources", "toml_writer"),
     ("labels", "file_digests"),
     ("volume", "regions"),
-    ("io", "percentiles", "resample", "diagonal_plane", "networks"),
+    ("io", "percentiles", "resample", "diagonal_plane", "doubtful_values", "networks"),
     ("planes",),
     ("preprocess",),
     ("model_card",),

@@ -16,6 +16,7 @@ from MgImplantSegLib.inference.output_grid import classes_on_grid
 from MgImplantSegLib.inference.segmenter import SegmentOptions, segment_volume
 from MgImplantSegLib.labels import parse_roles
 from MgImplantSegLib.planes import PLANE_SETS
+from MgImplantSegLib.quantification.field_of_view import field_of_view_of
 from MgImplantSegLib.regions import OrientedBox
 from MgImplantSegLib.slabs import slabs
 from MgImplantSegLib.volume import Geometry, Volume
@@ -43,6 +44,19 @@ def expected_labels(volume: Volume) -> np.ndarray:
 
 def far_from_thresholds(volume: Volume, grey: float) -> np.ndarray:
     return (abs(volume.array[..., None] - THRESHOLDS) > grey).all(axis=-1)
+
+
+@pytest.mark.parametrize("spacing_um", [10.0, 8.0])
+def test_what_is_nan_around_the_field_of_view_is_ignored(model, spacing_um):
+    volume = explant(spacing_um=(spacing_um,) * 3)
+    y, x = np.indices((30, 28)) - np.array([14.5, 13.5])[:, None, None]
+    outside = np.broadcast_to(np.hypot(y, x) > 13, volume.array.shape)
+    masked = replace(volume, array=np.where(outside, np.float32(np.nan), volume.array))
+    label_map = segment_volume(masked, SegmentOptions(model, "1", precision="fp32")).label_map
+    np.testing.assert_array_equal(label_map.ignore_mask(), outside)
+    seen = field_of_view_of(masked)
+    np.testing.assert_array_equal(seen, ~outside)
+    assert set(np.unique(label_map.array[seen])) <= {0, 1, 2, 3}
 
 
 @pytest.mark.parametrize("fusion", ["soft", "majority"])

@@ -202,7 +202,7 @@ def test_dicom_points_to_slicer(tmp_path):
 
 def test_a_folder_named_like_a_file_is_read_as_a_folder(tmp_path):
     (tmp_path / "scan.nrrd").mkdir()
-    with pytest.raises(InputError, match="one TIFF file per slice"):
+    with pytest.raises(InputError, match="one TIFF, BMP or PNG file per slice"):
         read_volume(tmp_path / "scan.nrrd")
 
 

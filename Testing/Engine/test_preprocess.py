@@ -209,6 +209,61 @@ def test_counts_voxels_that_are_not_finite_and_says_where_the_first_is(bad):
     assert "(3, 4, 5)" in message
 
 
+def masked_volume():
+    """A volume and the same with NaN outside a round field of view along z."""
+    volume = random_volume(shape=(12, 20, 20), dtype=np.float32, direction=np.eye(3))
+    y, x = np.indices((20, 20)) - 9.5
+    outside = np.broadcast_to(np.hypot(y, x) > 9, volume.array.shape)
+    return volume, Volume(np.where(outside, np.float32(np.nan), volume.array), volume.geometry), outside
+
+
+def test_nan_around_the_field_of_view_counts_nowhere_and_is_told():
+    volume, masked, outside = masked_volume()
+    records = []
+    result = preprocess(masked, Preprocessing(10.0, 5.0, 90.0), Events(records.append))
+    lower, upper = np.percentile(volume.array[~outside], (5, 90))
+    expected = np.clip((volume.array - lower) / (upper - lower), 0, 1)
+    np.testing.assert_allclose(result.array, np.where(outside, 0, expected), atol=1e-6)
+    assert result.provenance["voxels_outside"] == outside.sum()
+    warnings = [entry["message"] for entry in records if entry["event"] == "warning"]
+    assert len(warnings) == 1
+    assert warnings[0].startswith(f"{outside.sum()} voxels ({outside.mean():.1%}) are NaN")
+
+
+@pytest.mark.parametrize("spacing_um", [7.0, 13.0])
+def test_values_at_the_edge_of_the_field_of_view_are_not_drawn_to_anything(spacing_um):
+    _, masked, _ = masked_volume()
+    masked.array[np.isfinite(masked.array)] = 5
+    masked.array[6, 9:11, 9:11] = 9
+    result = preprocess(masked, Preprocessing(spacing_um, 0.0, 100.0))
+    assert result.provenance["clipped_to"][0] == pytest.approx(5, abs=1e-5)
+    assert np.count_nonzero(result.array > 1e-3) < 100  # all at the spot of 9 in the middle, none at the edge
+
+
+def test_slices_without_any_number_are_outside_and_nan_within_is_refused():
+    volume = random_volume(dtype=np.float32)
+    volume.array[:2] = np.nan
+    result = preprocess(volume, Preprocessing(10.0))
+    assert (result.array[:2] == 0).all() and result.array[2:].any()
+    volume.array[5, 4, 5] = np.nan
+    assert "NaN or infinity" in _error(volume)
+    volume.array[:] = np.nan
+    assert "NaN in all voxels" in _error(volume)
+
+
+@pytest.mark.parametrize(("values", "are_few"), [(4, True), (8, True), (9, False)])
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_a_volume_of_few_whole_values_is_told_to_look_like_a_label_map(values, are_few, dtype):
+    array = np.zeros((9, 10, 10), dtype)
+    array[4].flat[:values] = np.arange(values)
+    records = []
+    preprocess(
+        Volume(array, Geometry(array.shape, (0.01,) * 3)), Preprocessing(10.0, 0.0, 100.0), Events(records.append)
+    )
+    told = any("as a label map does" in entry.get("message", "") for entry in records)
+    assert told == are_few
+
+
 @pytest.mark.filterwarnings("error")
 def test_values_beyond_float32_are_not_finite_either():
     volume = random_volume(dtype=np.float64)
