@@ -17,7 +17,7 @@ import numpy as np
 from slicer.i18n import tr as _
 
 from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.io.label_maps import values_in
+from MgImplantSegLib.io.label_values import values_in
 from MgImplantSegLib.labels import CLASSES, DEFAULT_SCHEME, LabelScheme
 from MgImplantSegLib.slabs import slabs
 from MgImplantSegLib.volume import LabelMap

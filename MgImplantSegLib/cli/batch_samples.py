@@ -16,7 +16,6 @@ from MgImplantSegLib.errors import InputError
 
 MANIFEST_SUFFIXES = (".csv", ".tsv", ".txt")
 DELIMITERS = ",;\t"
-SEGMENTATION_SUFFIX = ".seg.nrrd"
 SLICE_SUFFIXES = (".tif", ".tiff")
 
 
@@ -55,14 +54,14 @@ def samples_of(source: Path) -> list[Sample]:
 
 def _samples_of_folder(folder: Path) -> list[Sample]:
     """Every image file of the folder, and every folder in it that holds TIFF slices."""
-    from MgImplantSegLib.io import known_suffixes
+    from MgImplantSegLib.io import format_of, known_suffixes
 
-    suffixes = [suffix for suffix in known_suffixes() if suffix != SEGMENTATION_SUFFIX]
+    suffixes = known_suffixes(labels=False)
     samples = []
     for path in sorted(path for path in folder.iterdir() if not path.name.startswith(".")):
         is_image = path.is_file() and path.name.lower().endswith(tuple(suffixes))
         is_stack = path.is_dir() and any(entry.suffix.lower() in SLICE_SUFFIXES for entry in path.iterdir())
-        if (is_image and not path.name.lower().endswith(SEGMENTATION_SUFFIX)) or is_stack:
+        if (is_image and not format_of(path).holds_segments) or is_stack:
             samples.append(Sample(_name_of(path, suffixes), path))
     return samples
 

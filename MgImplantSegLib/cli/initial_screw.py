@@ -82,7 +82,7 @@ def read_initial_screw(path: Path, scheme: LabelScheme | None = None) -> Initial
 
     if path.suffix.lower() in MESH_SUFFIXES:
         return InitialScrew.from_mesh(path)
-    label_map = read_label_map(path, scheme)
+    label_map = read_label_map(path, scheme, roles_option="--initial-roles")
     if has_no_voxel_size(label_map.geometry):
         raise InputError(
             f"Expected an initial screw with its voxel size, got {path} with 1 mm or none.",

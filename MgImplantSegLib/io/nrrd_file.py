@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,12 +12,11 @@ import numpy as np
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.files import output_errors
 from MgImplantSegLib.io.image_data import ImageData, require_three_axes
+from MgImplantSegLib.io.label_scheme_key import scheme_of_keys
 from MgImplantSegLib.io.nrrd_header import NrrdHeader
-from MgImplantSegLib.labels import LabelScheme
 from MgImplantSegLib.slabs import slabs
 from MgImplantSegLib.volume import Geometry
 
-SCHEME_KEY = "MgImplantSeg_LabelScheme"
 GZIP_LEVEL = 1
 GZIP_WBITS = 31
 CHUNK_BYTES = 1 << 24
@@ -53,8 +51,8 @@ def read_nrrd_image(header: NrrdHeader) -> ImageData:
             "Save one channel and one time point as a 3D image; colour images hold no grey values.",
         )
     require_three_axes(spatial_shape, header.path)
-    array = header.raw_data().load().reshape(spatial_shape)
-    return ImageData(array, **header.frame(), scheme=_scheme(header))
+    array = header.load().reshape(spatial_shape)
+    return ImageData(array, **header.frame(), scheme=scheme_of_keys(header.fields, header.path))
 
 
 def write_nrrd(path: Path, array: np.ndarray, geometry: Geometry, *, compress: bool, keys: Mapping[str, str]) -> None:
@@ -116,13 +114,3 @@ def _write_voxels(file: BinaryIO, array: np.ndarray, little: np.dtype, compress:
         file.write(packer.compress(plain) if packer else plain)
     if packer:
         file.write(packer.flush())
-
-
-def _scheme(header: NrrdHeader) -> LabelScheme | None:
-    text = header.fields.get(SCHEME_KEY)
-    if text is None:
-        return None
-    try:
-        return LabelScheme.from_dict(json.loads(str(text)))
-    except ValueError as error:
-        raise InputError(f"Expected a label scheme in {header.path}, got {text!r} ({error}).") from error

@@ -14,7 +14,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 LIBRARY = CHECKOUT / "MgImplantSegLib"
 
 LAYERS = (
-    ("errors", "machine", "slabs"),
+    ("errors", "machine", "slabs", "units"),
     ("events", "files", "resources"),
     ("labels",),
     ("volume", "regions"),

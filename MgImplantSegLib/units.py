@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 MM_OF_UNIT = {
+    "pm": 1e-9,
+    "å": 1e-7,
+    "angstrom": 1e-7,
     "nm": 1e-6,
     "nanometer": 1e-6,
     "nanometre": 1e-6,
