@@ -64,7 +64,7 @@ def segmentSteps(volumeNode, request, python, temporaryFolder, token):
         engine = runEngine(python, arguments, folder / "log.txt", token, politeSeconds)
         result = yield from whileWanted(engine, lambda: scene.IsNodePresent(volumeNode), token)
         provenance = _provenance(volumeNode, request, result)
-        labelMap, present = yield from readLabels(folder / "result.nrrd", geometry, token)
+        labelMap, present = yield from readLabels(folder / "result.mha", geometry, token)
     if not scene.IsNodePresent(volumeNode):
         raise Cancelled
     labelMap = replace(labelMap, geometry=_placeNow(volumeNode, request.rows, geometry))
@@ -104,7 +104,7 @@ def _arguments(request, geometry, folder):
     arguments = [
         "segment",
         folder / "image.mha",
-        folder / "result.nrrd",
+        folder / "result.mha",
         "--model",
         request.modelPath,
         "--planes",

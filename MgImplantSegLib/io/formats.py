@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.io.hdf5_file import read_hdf5
 from MgImplantSegLib.io.image_data import ImageData, ReadOptions
-from MgImplantSegLib.io.metaimage_file import read_metaimage, write_metaimage
-from MgImplantSegLib.io.nifti_file import read_nifti, write_nifti
+from MgImplantSegLib.io.metaimage_file import MetaImageHeader, read_metaimage
+from MgImplantSegLib.io.metaimage_writer import write_metaimage
+from MgImplantSegLib.io.nifti_file import nifti_frame, read_nifti, write_nifti
 from MgImplantSegLib.io.nrrd_file import read_nrrd_image, write_nrrd
 from MgImplantSegLib.io.nrrd_header import NrrdHeader
 from MgImplantSegLib.io.segmentation_file import read_segmentation, write_segmentation
@@ -21,6 +23,7 @@ from MgImplantSegLib.volume import LabelMap
 Reader = Callable[[Path, ReadOptions], ImageData]
 Writer = Callable[..., None]
 LabelWriter = Callable[[Path, LabelMap], None]
+FrameReader = Callable[[Path], tuple[tuple[int, int, int], dict[str, Any]]]
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,9 @@ class FileFormat:
         Whether origin and direction can be stored; spacing always is.
     has_datasets : bool
         Whether one file can hold several volumes that are chosen by a path inside it.
+    read_frame : callable or None
+        ``read_frame(path)`` gives shape (z, y, x), spacing, origin and direction without the voxels; None where that
+        takes as long as reading all.
     """
 
     name: str
@@ -58,6 +64,7 @@ class FileFormat:
     keeps_orientation: bool = True
     keeps_keys: bool = False
     has_datasets: bool = False
+    read_frame: FrameReader | None = None
 
     @property
     def holds_segments(self) -> bool:
@@ -70,6 +77,16 @@ def _read_nrrd(path: Path, options: ReadOptions) -> ImageData:
     return read_segmentation(header) if header.is_segmentation else read_nrrd_image(header)
 
 
+def _nrrd_frame(path: Path) -> tuple[tuple[int, ...], dict[str, Any]]:
+    header = NrrdHeader.read(path)
+    return header.shape_zyx, header.frame()
+
+
+def _metaimage_frame(path: Path) -> tuple[tuple[int, ...], dict[str, Any]]:
+    header = MetaImageHeader.read(path)
+    return header.information.shape_zyx, header.frame()
+
+
 FORMATS = {
     "segmentation": FileFormat(
         "3D Slicer segmentation",
@@ -77,17 +94,33 @@ FORMATS = {
         _read_nrrd,
         write_labels=write_segmentation,
         write_suffixes=(".seg.nrrd",),
+        read_frame=_nrrd_frame,
     ),
-    "nrrd": FileFormat("NRRD", (".nrrd", ".nhdr"), _read_nrrd, write_nrrd, write_suffixes=(".nrrd",), keeps_keys=True),
+    "nrrd": FileFormat(
+        "NRRD",
+        (".nrrd", ".nhdr"),
+        _read_nrrd,
+        write_nrrd,
+        write_suffixes=(".nrrd",),
+        keeps_keys=True,
+        read_frame=_nrrd_frame,
+    ),
     "nifti": FileFormat(
         "NIfTI",
         (".nii.gz", ".nii", ".hdr", ".img", ".hdr.gz", ".img.gz"),
         read_nifti,
         write_nifti,
         write_suffixes=(".nii.gz", ".nii"),
+        read_frame=nifti_frame,
     ),
     "metaimage": FileFormat(
-        "MetaImage", (".mha", ".mhd"), read_metaimage, write_metaimage, write_suffixes=(".mha",), keeps_keys=True
+        "MetaImage",
+        (".mha", ".mhd"),
+        read_metaimage,
+        write_metaimage,
+        write_suffixes=(".mha",),
+        keeps_keys=True,
+        read_frame=_metaimage_frame,
     ),
     "tiff": FileFormat(
         "TIFF",

@@ -104,21 +104,16 @@ def itk_image(array: np.ndarray, geometry: Geometry) -> sitk.Image:
     return image
 
 
-def write_with_itk(
-    path: Path, array: np.ndarray, geometry: Geometry, *, compress: bool, keys: Mapping[str, str] | None = None
-) -> None:
-    """Write an array (z, y, x) in the format of the suffix, with keys where the format has them.
+def write_with_itk(path: Path, array: np.ndarray, geometry: Geometry, *, compress: bool) -> None:
+    """Write an array (z, y, x) in the format of the suffix.
 
     Raises
     ------
     OutputError
         If SimpleITK cannot write the file.
     """
-    image = itk_image(array, geometry)
-    for key, value in (keys or {}).items():
-        image.SetMetaData(key, value)
     try:
-        sitk.WriteImage(image, str(path), compress, compressionLevel=ITK_GZIP_LEVEL)
+        sitk.WriteImage(itk_image(array, geometry), str(path), compress, compressionLevel=ITK_GZIP_LEVEL)
     except RuntimeError as error:
         raise OutputError(
             f"Expected to write {path}, got: {_last_line(error)}.", "Free disk space or choose another folder."

@@ -1,4 +1,4 @@
-"""MetaImage files: .mha and .mhd, with the header as SimpleITK reads it; .mha is written by SimpleITK.
+"""MetaImage files: .mha and .mhd, read with the header as SimpleITK reads it; `metaimage_writer` writes .mha.
 
 SimpleITK does not say where the voxels lie, so that is looked up here. They are mapped from disk where they lie there
 as they are.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,31 +16,18 @@ import numpy as np
 
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.io.image_data import ImageData, ReadOptions
-from MgImplantSegLib.io.itk_image import Information, read_information, write_with_itk
+from MgImplantSegLib.io.itk_image import Information, read_information
 from MgImplantSegLib.io.label_scheme_key import scheme_of_keys
+from MgImplantSegLib.io.metaimage_writer import DTYPE_OF_TYPE
 from MgImplantSegLib.io.numbered_files import numbered_names
 from MgImplantSegLib.io.raw_data import RawData, load_joined, voxel_file
+from MgImplantSegLib.labels import LabelScheme
 from MgImplantSegLib.units import mm_of_unit
-from MgImplantSegLib.volume import Geometry
 
 LONGEST_HEADER_BYTES = 1 << 24
 LAST_FIELD = "ElementDataFile"
 FIELD = re.compile(r"\s*(\w+)\s*[=:]\s*(.*?)\s*")
 LIST = re.compile(r"LIST(?:\s+(\d+)D?)?", re.IGNORECASE)
-DTYPE_OF_TYPE = {
-    "MET_CHAR": "i1",
-    "MET_UCHAR": "u1",
-    "MET_SHORT": "i2",
-    "MET_USHORT": "u2",
-    "MET_INT": "i4",
-    "MET_UINT": "u4",
-    "MET_LONG": "i4",
-    "MET_ULONG": "u4",
-    "MET_LONG_LONG": "i8",
-    "MET_ULONG_LONG": "u8",
-    "MET_FLOAT": "f4",
-    "MET_DOUBLE": "f8",
-}
 
 
 @dataclass(frozen=True)
@@ -68,6 +54,41 @@ class _Place:
         return self.fields.get("DistanceUnits", "")
 
 
+@dataclass(frozen=True)
+class MetaImageHeader:
+    """The header of a .mha or .mhd file: what SimpleITK reads of it, and where the voxels lie."""
+
+    path: Path
+    information: Information
+    place: _Place
+
+    @classmethod
+    def read(cls, path: Path) -> MetaImageHeader:
+        """Raises `InputError` if it is no MetaImage, is 2D or a colour image, or is damaged."""
+        place, information = _place(path), read_information(path, "MetaImageIO")
+        try:
+            place.require_shape(information.shape_zyx)
+        except ValueError as error:
+            raise _damaged(path, str(error)) from error
+        return cls(path, information, place)
+
+    @property
+    def scheme(self) -> LabelScheme | None:
+        """The meaning of label values, if the file carries it."""
+        return scheme_of_keys(self.information.keys, self.path)
+
+    def voxels(self) -> list[RawData]:
+        """Where the voxels lie, in one file or one after the other, the slowest axis first."""
+        try:
+            return _parts(self.path, self.place, self.information.shape_zyx)
+        except ValueError as error:
+            raise _damaged(self.path, str(error)) from error
+
+    def frame(self) -> dict[str, Any]:
+        """Spacing, origin and direction as `ImageData` takes them."""
+        return _frame(self.information, self.place)
+
+
 def read_metaimage(path: Path, options: ReadOptions) -> ImageData:
     """The image of a .mha or .mhd file.
 
@@ -76,21 +97,9 @@ def read_metaimage(path: Path, options: ReadOptions) -> ImageData:
     InputError
         If it is no MetaImage, is 2D or a colour image, or is damaged.
     """
-    place, information = _place(path), read_information(path, "MetaImageIO")
-    try:
-        place.require_shape(information.shape_zyx)
-        parts = _parts(path, place, information.shape_zyx)
-    except ValueError as error:
-        raise _damaged(path, str(error)) from error
-    array = load_joined(parts, information.shape_zyx, path)
-    return ImageData(array, **_frame(information, place), scheme=scheme_of_keys(information.keys, path))
-
-
-def write_metaimage(
-    path: Path, array: np.ndarray, geometry: Geometry, *, compress: bool, keys: Mapping[str, str]
-) -> None:
-    """Write an array (z, y, x) as .mha in LPS."""
-    write_with_itk(path, array, geometry, compress=compress, keys=keys)
+    header = MetaImageHeader.read(path)
+    array = load_joined(header.voxels(), header.information.shape_zyx, path)
+    return ImageData(array, **header.frame(), scheme=header.scheme)
 
 
 def _place(path: Path) -> _Place:

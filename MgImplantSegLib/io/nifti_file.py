@@ -67,6 +67,13 @@ def read_nifti(path: Path, options: ReadOptions) -> ImageData:
     return ImageData(_scaled(raw.load(), information, path), **_frame(start, information))
 
 
+def nifti_frame(path: Path) -> tuple[tuple[int, int, int], dict[str, Any]]:
+    """Shape (z, y, x), and spacing, origin and direction as `ImageData` takes them, without the voxels."""
+    header, _voxels = _header_and_voxels(path)
+    start, information = _start(header), read_information(header, "NiftiImageIO")
+    return information.shape_zyx, _frame(start, information)
+
+
 def write_nifti(path: Path, array: np.ndarray, geometry: Geometry, *, compress: bool, keys: Mapping[str, str]) -> None:
     """Write an array (z, y, x) as NIfTI-1, compressed if the suffix is ``.gz``; `keys` are not written."""
     write_with_itk(path, array, geometry, compress=_is_packed(path))

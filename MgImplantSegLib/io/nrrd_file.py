@@ -42,8 +42,7 @@ def read_nrrd_image(header: NrrdHeader) -> ImageData:
     InputError
         If it is 2D, has channels or time points, or is damaged.
     """
-    sizes, axes = header.fields["sizes"], header.spatial_axes
-    spatial_shape = tuple(sizes[axis] for axis in axes[::-1])
+    sizes, axes, spatial_shape = header.fields["sizes"], header.spatial_axes, header.shape_zyx
     if len(axes) < 3 <= len(sizes) or np.prod(sizes) != np.prod(spatial_shape):
         raise InputError(
             f"Expected a 3D volume with one grey value per voxel, got the sizes {sizes} of kinds "

@@ -115,6 +115,11 @@ class NrrdHeader:
             axes.pop()
         return tuple(axes)
 
+    @property
+    def shape_zyx(self) -> tuple[int, ...]:
+        """Lengths of the spatial axes, slowest first."""
+        return tuple(self.fields["sizes"][axis] for axis in self.spatial_axes[::-1])
+
     def voxels(self) -> list[RawData]:
         """Where the voxels lie, in one file or one after the other, the slowest axis first.
 

@@ -20,6 +20,7 @@ import numpy as np
 
 from MgImplantSegLib.errors import InputError, ResourceError
 from MgImplantSegLib.machine import total_memory_bytes
+from MgImplantSegLib.slabs import VOXELS_PER_SLAB, slabs
 
 LARGEST_RATIO = {"gzip": 1032, "zlib": 1032, "text": 0.5, "hex": 0.5}  # bytes of voxels for one byte of the file
 CHUNK_BYTES = 1 << 22
@@ -41,7 +42,7 @@ class RawData:
     shape : tuple of int
         Lengths of the axes, slowest first.
     encoding : str
-        A key of `DECODERS`, ``"raw"``, or one of `TEXT_ENCODINGS`.
+        A key of `DECODERS`, or one of `TEXT_ENCODINGS`.
     skip : int
         Bytes before the voxels inside the compressed stream.
     """
@@ -114,14 +115,33 @@ class RawData:
 
     def _decode(self) -> np.ndarray:
         array = allocate(self.shape, self.dtype, self.path)
+        for _part in self.fill(array):
+            pass
+        return array
+
+    def fill(self, array: np.ndarray, voxels_per_part: int = VOXELS_PER_SLAB) -> Iterator[slice]:
+        """Read binary voxels into a contiguous array of this shape and type; yields each part of it that is filled.
+
+        Raises
+        ------
+        InputError
+            If the file is shorter than its header says, or damaged.
+        """
+        self.require_enough()
+        filled = 0
         with open(self.path, "rb") as file, _intact(self.path):
-            file.seek(self.offset)
+            file.seek(max(0, os.path.getsize(self.path) - self.size_bytes) if self.offset == -1 else self.offset)
             stream = DECODERS[self.encoding](file)
             _skip(stream, self.skip)
-            filled = _fill(stream, memoryview(array.reshape(-1).view(np.uint8)))
-        if filled < self.size_bytes:
-            raise _too_short(self.path, self.size_bytes, filled)
-        return array
+            for part in slabs(self.shape, voxels_per_part):
+                target = memoryview(array[part].reshape(-1).view(np.uint8))
+                count = _fill(stream, target)
+                filled += count
+                if count < len(target):
+                    raise _too_short(self.path, self.size_bytes, filled)
+                yield part
+            if self.encoding != "raw":
+                _compare_check_sum(stream)
 
     def _parse(self) -> np.ndarray:
         """Voxels that are written as text: numbers, or two hexadecimal digits a byte."""
@@ -245,7 +265,6 @@ def _fill(stream: Any, target: memoryview) -> int:
         if not count:
             return filled
         filled += count
-    _compare_check_sum(stream)
     return filled
 
 
@@ -282,4 +301,9 @@ def _too_short(path: Path, expected_bytes: int, got_bytes: int, what: str = "") 
     )
 
 
-DECODERS = {"gzip": lambda file: gzip.GzipFile(fileobj=file), "bzip2": bz2.BZ2File, "zlib": _ZlibStream}
+DECODERS = {
+    "raw": lambda file: file,
+    "gzip": lambda file: gzip.GzipFile(fileobj=file),
+    "bzip2": bz2.BZ2File,
+    "zlib": _ZlibStream,
+}

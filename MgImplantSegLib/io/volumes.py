@@ -12,7 +12,7 @@ from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.events import Events
 from MgImplantSegLib.files import atomic_output
 from MgImplantSegLib.io.formats import FileFormat, format_of, known_suffixes
-from MgImplantSegLib.io.image_data import ImageData, ReadOptions
+from MgImplantSegLib.io.image_data import ImageData, ReadOptions, require_three_axes
 from MgImplantSegLib.io.voxel_size import warn_of_voxel_size
 from MgImplantSegLib.volume import IDENTITY_DIRECTION, Geometry, Volume
 
@@ -97,6 +97,25 @@ def read_image(path: str | Path, options: ReadOptions) -> tuple[ImageData, FileF
     if np.iscomplexobj(data.array):
         raise InputError(f"Expected real numbers, got complex ones in {path}.", "Save the magnitude as an image.")
     return data, entry
+
+
+def read_geometry(path: str | Path) -> Geometry | None:
+    """The grid of an image file without its voxels; None for a format whose header does not tell it alone.
+
+    A file without a voxel size has 1 mm.
+
+    Raises
+    ------
+    InputError
+        If it is no image file or its header cannot be used.
+    """
+    path = Path(path)
+    read_frame = format_of(path).read_frame
+    if read_frame is None:
+        return None
+    shape_zyx, frame = read_frame(path)
+    require_three_axes(shape_zyx, path)
+    return Geometry(shape_zyx, **{**frame, "spacing_zyx_mm": frame["spacing_zyx_mm"] or (1.0, 1.0, 1.0)})
 
 
 def write_image(
