@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from MgImplantSegLib.io.image_data import frame_from_affine, require_three_axes
 from MgImplantSegLib.volume import Geometry
 
 ITK_GZIP_LEVEL = 1
+STANDARD_ERROR = 2
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ def read_information(path: Path, image_io: str) -> Information:
     reader.SetImageIO(image_io)
     reader.SetFileName(str(path))
     try:
-        with _no_warnings():
+        with _quiet():
             reader.ReadImageInformation()
     except RuntimeError as error:
         raise InputError(
@@ -85,14 +87,32 @@ def _keys(reader: sitk.ImageFileReader) -> dict[str, str]:
 
 
 @contextmanager
-def _no_warnings() -> Iterator[None]:
-    """Without what ITK writes straight to the terminal."""
+def _quiet() -> Iterator[None]:
+    """Without what ITK and its libraries write straight to the terminal; what is wrong comes as an exception."""
     shown = sitk.ProcessObject.GetGlobalWarningDisplay()
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
     try:
-        yield
+        with _without_standard_error():
+            yield
     finally:
         sitk.ProcessObject.SetGlobalWarningDisplay(shown)
+
+
+@contextmanager
+def _without_standard_error() -> Iterator[None]:
+    try:
+        kept = os.dup(STANDARD_ERROR)
+    except OSError:  # a program without a terminal has none
+        yield
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, STANDARD_ERROR)
+        yield
+    finally:
+        os.dup2(kept, STANDARD_ERROR)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def itk_image(array: np.ndarray, geometry: Geometry) -> sitk.Image:

@@ -25,6 +25,8 @@ from MgImplantSegLib.labels import LabelScheme
 from MgImplantSegLib.units import mm_of_unit
 
 LONGEST_HEADER_BYTES = 1 << 24
+LONGEST_VALUE = 1 << 15
+MOST_AXES = tuple(str(n) for n in range(1, 11))
 LAST_FIELD = "ElementDataFile"
 FIELD = re.compile(r"\s*(\w+)\s*[=:]\s*(.*?)\s*")
 LIST = re.compile(r"LIST(?:\s+(\d+)D?)?", re.IGNORECASE)
@@ -111,6 +113,7 @@ def _place(path: Path) -> _Place:
                 break
             match = FIELD.fullmatch(_text(line))
             if match:
+                _require_safe(path, match[1], match[2])
                 fields[match[1]] = match[2]
             if match and match[1] == LAST_FIELD:
                 offset = file.tell()
@@ -122,6 +125,13 @@ def _place(path: Path) -> _Place:
         f"Expected a MetaImage header that ends with {LAST_FIELD}, got {path} without one.",
         "Export the image again as .mha or .nrrd.",
     )
+
+
+def _require_safe(path: Path, name: str, value: str) -> None:
+    """Raise `InputError` for what ends the process inside SimpleITK instead of being refused by it."""
+    is_safe = value in MOST_AXES if name == "NDims" else len(value) <= LONGEST_VALUE
+    if not is_safe:
+        raise _damaged(path, f"{name} of {value[:40]!r}")
 
 
 def _text(line: bytes) -> str:

@@ -127,8 +127,9 @@ def _scaled(array: np.ndarray, information: Information, path: Path) -> np.ndarr
     if slope == 0 or not np.isfinite([slope, intercept]).all() or (slope, intercept) == (1.0, 0.0):
         return array
     scaled = allocate(array.shape, np.dtype(np.float32), path)
-    np.multiply(array, np.float32(slope), out=scaled, casting="unsafe")
-    scaled += np.float32(intercept)
+    with np.errstate(over="ignore", invalid="ignore"):  # infinity is refused by whoever needs finite numbers
+        np.multiply(array, np.float32(slope), out=scaled, casting="unsafe")
+        scaled += np.float32(intercept)
     return scaled
 
 
@@ -148,7 +149,8 @@ def _require_one_spacing(information: Information, pixdim_zyx: tuple[float, ...]
     if int(information.keys["sform_code"]) <= 0:
         return
     rows = [[float(number) for number in information.keys[f"srow_{axis}"].split()] for axis in "xyz"]
-    spacing_zyx = tuple(float(s) for s in np.linalg.norm(np.array(rows)[:, :3], axis=0)[::-1])
+    with np.errstate(over="ignore", invalid="ignore"):
+        spacing_zyx = tuple(float(s) for s in np.linalg.norm(np.array(rows)[:, :3], axis=0)[::-1])
     if not np.allclose(spacing_zyx, pixdim_zyx, rtol=SAME_SPACING, atol=0):
         raise InputError(
             f"Expected one voxel size, got {spacing_zyx} from the sform and {pixdim_zyx} from pixdim (z, y, x) in "

@@ -294,6 +294,10 @@ def test_compressed_metaimage_voxels_are_read_with_and_without_their_size(tmp_pa
     ("fields", "message"),
     [
         ({"ElementNumberOfChannels": "3"}, "3 channels"),
+        ({"NDims": "4294967296"}, "NDims"),
+        ({"NDims": "1e300"}, "NDims"),
+        ({"DimSize": "6 5 4.5"}, "DimSize"),
+        ({"Comment": "x" * 100_000}, "Comment"),
         ({"NDims": "2", "DimSize": "6 20", "ElementSpacing": "1 1", "Offset": "0 0"}, "3D"),
         ({"NDims": "4", "DimSize": "6 5 2 2", "ElementSpacing": "1 1 1 1", "Offset": "0 0 0 0"}, "4 axes"),
     ],
@@ -367,3 +371,10 @@ def test_a_few_bytes_that_promise_much_are_refused_before_memory_is_taken(tmp_pa
     monkeypatch.setattr("MgImplantSegLib.io.raw_data.allocate", None)  # must not be reached
     with pytest.raises(InputError, match="bytes of voxels"):
         read_volume(write_nrrd(tmp_path, {"encoding": encoding, "sizes": "1000 1000 1000"}, content))
+
+
+def test_what_the_libraries_write_to_the_terminal_is_not_shown(tmp_path, capfd):
+    (tmp_path / "a.mhd").write_text("ObjectType = Image\nNDims = 3\nDimSize = 6 5\nElementDataFile = LOCAL\n")
+    with pytest.raises(InputError):
+        read_volume(tmp_path / "a.mhd")
+    assert capfd.readouterr().err == ""
