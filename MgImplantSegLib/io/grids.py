@@ -11,13 +11,13 @@ from typing import TypeVar
 
 import numpy as np
 
+from MgImplantSegLib.boxes import Box, shape_of, start_of
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.labels import LabelScheme
 from MgImplantSegLib.volume import SAME_PLACE_VOXELS, Geometry, LabelMap, Volume
 
 USUAL_IGNORE_VALUE = 255
 Item = TypeVar("Item", Volume, LabelMap)
-Box = tuple[slice, slice, slice]
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ def on_common_grid(first: LabelMap, second: LabelMap) -> tuple[LabelMap, LabelMa
             "Give segmentations of one scan.",
         )
     here, there = boxes
-    geometry = second.geometry.cropped([part.start for part in here], [part.stop - part.start for part in here])
+    geometry = second.geometry.cropped(start_of(here), shape_of(here))
     turned = place.along(first.array)[there]
     return replace(first, array=turned, geometry=geometry), replace(second, array=second.array[here], geometry=geometry)
 

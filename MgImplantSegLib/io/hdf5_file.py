@@ -15,7 +15,7 @@ import numpy as np
 from MgImplantSegLib.errors import DependencyError, InputError
 from MgImplantSegLib.io.image_data import ImageData, ReadOptions, require_three_axes
 from MgImplantSegLib.io.raw_data import RawData, allocate
-from MgImplantSegLib.units import mm_of_unit
+from MgImplantSegLib.io.units import mm_of_unit
 
 DEFAULT_DATASET = "entry/data/data"
 SIZE_ATTRIBUTES = ("element_size_um", "voxel_size_um", "pixel_size_um", "spacing_um")

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from MgImplantSegLib.boxes import bounding_box
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.io.grids import placement
 from MgImplantSegLib.io.image_data import LPS_FROM_RAS, ImageData, Segment, require_three_axes
@@ -25,7 +26,6 @@ from MgImplantSegLib.io.nrrd_header import NrrdHeader
 from MgImplantSegLib.io.raw_data import allocate
 from MgImplantSegLib.io.terminology import IGNORE_ID, name_that_tells, terminology_entry, terminology_tag
 from MgImplantSegLib.labels import BACKGROUND, Label, LabelScheme, Role
-from MgImplantSegLib.slabs import slabs
 from MgImplantSegLib.volume import Geometry, LabelMap
 
 logger = logging.getLogger(__name__)
@@ -124,25 +124,11 @@ def _renumbered(array: np.ndarray, new_values: dict[int, int], dtype: np.dtype) 
 
 def extents_of_values(array: np.ndarray, values: Iterable[int]) -> dict[int, str]:
     """For each value the box of voxels it covers as Slicer writes it, ``"x0 x1 y0 y1 z0 z1"``; ``"0 -1 …"`` if none."""
-    boxes: dict[int, np.ndarray] = {}
-    for part in slabs(array.shape):
-        slab = array[part]
-        for value in values:
-            mask = slab == value
-            if mask.any():
-                box = np.array([_range(mask.any(axis=axes)) for axes in ((0, 1), (0, 2), (1, 2))])  # x, y, z
-                box[2] += part.start
-                old = boxes.get(value, box)
-                boxes[value] = np.stack([np.minimum(old[:, 0], box[:, 0]), np.maximum(old[:, 1], box[:, 1])], axis=1)
+    boxes = {value: bounding_box(array, value) for value in values}
     return {
-        value: " ".join(str(n) for n in boxes[value].ravel()) if value in boxes else "0 -1 0 -1 0 -1"
-        for value in values
+        value: " ".join(f"{part.start} {part.stop - 1}" for part in box[::-1]) if box else "0 -1 0 -1 0 -1"
+        for value, box in boxes.items()
     }
-
-
-def _range(line: np.ndarray) -> tuple[int, int]:
-    inside = np.flatnonzero(line)
-    return int(inside[0]), int(inside[-1])
 
 
 def _segment_keys(prefix: str, label: Label, extent: str) -> dict[str, str]:

@@ -15,7 +15,7 @@ from MgImplantSegLib.io.image_data import ImageData, ReadOptions
 from MgImplantSegLib.io.raw_data import allocate
 from MgImplantSegLib.io.tiff_file import decoded, open_tiff
 from MgImplantSegLib.io.tiff_spacing import tiff_spacing_zyx_mm
-from MgImplantSegLib.units import mm_of_unit
+from MgImplantSegLib.io.units import mm_of_unit
 
 logger = logging.getLogger(__name__)
 TIFF_SUFFIXES = (".tif", ".tiff")

@@ -6,7 +6,7 @@ import logging
 from typing import Any
 from xml.etree import ElementTree
 
-from MgImplantSegLib.units import mm_of_unit
+from MgImplantSegLib.io.units import mm_of_unit
 
 logger = logging.getLogger(__name__)
 INCH, CENTIMETRE = 2, 3

@@ -15,6 +15,7 @@ LIBRARY = CHECKOUT / "MgImplantSegLib"
 
 LAYERS = (
     ("errors", "machine", "slabs", "units"),
+    ("boxes",),
     ("events", "files", "resources"),
     ("labels",),
     ("volume", "regions"),
