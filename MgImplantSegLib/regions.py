@@ -15,6 +15,7 @@ from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.files import atomic_output
 from MgImplantSegLib.slabs import slabs
 from MgImplantSegLib.text_files import read_json
+from MgImplantSegLib.units import mm_of_unit
 from MgImplantSegLib.volume import Geometry
 
 MARKUPS_SUFFIX = ".mrk.json"
@@ -23,7 +24,6 @@ MARKUPS_SCHEMA = (
     "markups-schema-v1.0.3.json#"
 )
 IDENTITY_AXES = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
-MM_OF_UNIT = {"mm": 1.0, "um": 1e-3, "µm": 1e-3, "cm": 10.0, "m": 1000.0}
 FACE_TOLERANCE = 1e-6
 VOXELS_PER_SLAB = 1 << 22
 LARGEST_MM = 1e7
@@ -231,7 +231,10 @@ def _file_to_lps(roi: dict[str, Any]) -> np.ndarray:
         raise ValueError(f"coordinate system {system!r}")
     unit = roi.get("coordinateUnits", "mm")
     unit = unit[0] if isinstance(unit, list) else unit
-    return np.diag(signs) * MM_OF_UNIT[unit]
+    factor = mm_of_unit(str(unit))
+    if factor is None:
+        raise ValueError(f"coordinate units {unit!r}")
+    return np.diag(signs) * factor
 
 
 def write_roi_markups(boxes: Iterable[OrientedBox], path: str | Path) -> None:

@@ -17,6 +17,7 @@ import numpy as np
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.labels import DEFAULT_SCHEME, IMPLANT_ROLES, LabelScheme, Role
 
+SAME_PLACE_VOXELS = 0.05  # so far apart two voxels may lie that count as the same place
 IDENTITY_DIRECTION = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 
 
@@ -128,14 +129,19 @@ class Geometry:
         origin = centre_lps - self.direction_matrix @ half_zyx_mm[::-1]
         return Geometry(shape, spacing_zyx_mm, tuple(origin), self.direction_lps)
 
-    def same_grid(self, other: Geometry, tolerance_voxels: float = 1e-2) -> bool:
+    def same_grid(self, other: Geometry, tolerance_voxels: float = SAME_PLACE_VOXELS) -> bool:
         """Whether every voxel of both grids lies at the same place, within a part of a voxel."""
         if self.shape_zyx != other.shape_zyx:
             return False
-        corners = np.array(np.meshgrid(*[(0, n - 1) for n in self.shape_zyx], indexing="ij")).reshape(3, -1).T
-        apart_mm = np.abs(self.lps_from_index_zyx(corners) - other.lps_from_index_zyx(corners)).max()
+        apart_mm = np.abs(self.corners_lps_mm(centres=True) - other.corners_lps_mm(centres=True)).max()
         same_spacing = np.allclose(self.spacing_zyx_mm, other.spacing_zyx_mm, rtol=1e-3)
         return bool(same_spacing and apart_mm <= tolerance_voxels * min(self.spacing_zyx_mm))
+
+    def corners_lps_mm(self, *, centres: bool = False) -> np.ndarray:
+        """Eight corners of the field, shape (8, 3), LPS mm; with `centres` the centres of the voxels in the corners."""
+        half = 0.0 if centres else 0.5
+        ends = np.meshgrid(*[(-half, n - 1 + half) for n in self.shape_zyx], indexing="ij")
+        return self.lps_from_index_zyx(np.reshape(ends, (3, -1)).T)
 
 
 @dataclass(frozen=True)

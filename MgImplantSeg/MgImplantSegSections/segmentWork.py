@@ -63,7 +63,7 @@ def segmentSteps(volumeNode, request, python, temporaryFolder, token):
         engine = runEngine(python, arguments, folder / "log.txt", token, politeSeconds)
         result = yield from whileWanted(engine, lambda: scene.IsNodePresent(volumeNode), token)
         provenance = _provenance(volumeNode, request, result)
-        labelMap, present = yield from readLabels(folder / "result.nrrd", geometry, token)
+        labelMap, present = yield from readLabels(folder / "result.mha", geometry, token)
     if not scene.IsNodePresent(volumeNode):
         raise Cancelled
     labelMap = replace(labelMap, geometry=_placeNow(volumeNode, request.rows, geometry))
@@ -100,7 +100,7 @@ def _wantedRows(volumeNode, rows):
 
 
 def _arguments(request, geometry, folder):
-    arguments = ["segment", folder / "image.mha", folder / "result.nrrd", *words(request.options)]
+    arguments = ["segment", folder / "image.mha", folder / "result.mha", *words(request.options)]
     if all(abs(spacing - 1) < 1e-6 for spacing in geometry.spacing_zyx_mm):
         arguments += ["--spacing-um", "1000"]  # the user has seen the warning about it
     if request.farEnvironment:

@@ -3,14 +3,16 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from slicer.i18n import tr as _
 
+from MgImplantSegLib.errors import DependencyError, MgImplantSegError
 from MgImplantSegLib.files import atomic_output
+from MgImplantSegLib.io.grids import grid_text, placement
+from MgImplantSegLib.io.itk_image import read_information
+from MgImplantSegLib.io.volumes import read_geometry
+from MgImplantSegLib.io.voxel_size import voxel_size_doubt
 from MgImplantSegLib.toml_writer import toml_text
-
-UNREAD = "?"
-TOLERANCE_VOXELS = 1e-2
+from MgImplantSegLib.volume import Geometry
 
 
 @dataclass(frozen=True)
@@ -22,21 +24,27 @@ class Pair:
 
 
 def check(pair):
-    """Whether both files lie on one grid, as a text; only headers are read.
+    """Whether the labels lie on voxels of their scan, as a text; only headers are read.
 
     :returns: ``OK`` and what was found, or what does not fit.
     """
-    image, labels = _header(pair.image), _header(pair.labels)
+    image, labels = _geometry(pair.image), _geometry(pair.labels)
     if image is None or labels is None:
         return _("checked when the training starts")
-    if image["size"] != labels["size"]:
-        return _("sizes differ: {image} and {labels} voxels").format(
-            image=_times(image["size"]), labels=_times(labels["size"])
+    place = placement(labels, image)
+    if place is None:
+        return _("the voxels do not coincide: {image} and {labels}").format(
+            image=grid_text(image), labels=grid_text(labels)
         )
-    apart = np.abs(np.array(image["corners"]) - np.array(labels["corners"])).max() / min(image["spacing"])
-    if apart > TOLERANCE_VOXELS:
-        return _("{voxels:.3g} voxels apart").format(voxels=apart)
-    return _("OK, {size} voxels").format(size=_times(image["size"]))
+    if not place.is_inside(image.shape_zyx):
+        return _("the labels reach beyond the scan: {image} and {labels} voxels").format(
+            image=_times(image.shape_zyx[::-1]), labels=_times(labels.shape_zyx[::-1])
+        )
+    if place.shape_zyx != image.shape_zyx:
+        return _("OK, labels of a part: {labels} of {image} voxels").format(
+            image=_times(image.shape_zyx[::-1]), labels=_times(place.shape_zyx[::-1])
+        )
+    return _("OK, {size} voxels").format(size=_times(image.shape_zyx[::-1]))
 
 
 def configurationText(pairs, name, spacingUm):
@@ -76,27 +84,25 @@ def writeConfiguration(pairs, path, spacingUm):
 
 def spacingUm(pair):
     """Smallest voxel spacing of a scan in µm, or None if its header cannot be read here."""
-    header = _header(pair.image)
-    return None if header is None else min(header["spacing"]) * 1000
+    geometry = _geometry(pair.image)
+    return None if geometry is None else min(geometry.spacing_zyx_mm) * 1000
 
 
-def _header(path):
-    """Size, spacing and corners of an image file that ITK knows; None for others."""
-    import SimpleITK as sitk
+def _geometry(path):
+    """The grid of an image file as the engine reads it; None where its header alone does not tell.
 
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
+    Without pynrrd, which Slicer's Python may lack, SimpleITK reads NRRD. It overlooks the unit of length there, so what
+    cannot be in millimetres is left to the training.
+    """
     try:
-        reader.ReadImageInformation()
-    except RuntimeError:
+        try:
+            return read_geometry(path)
+        except DependencyError:
+            information = read_information(path, "NrrdImageIO")
+            geometry = Geometry(information.shape_zyx, **information.frame)
+            return None if voxel_size_doubt(geometry) else geometry
+    except MgImplantSegError:
         return None
-    if reader.GetDimension() != 3:
-        return None
-    size, spacing = np.array(reader.GetSize()), np.array(reader.GetSpacing())
-    direction = np.array(reader.GetDirection()).reshape(3, 3)
-    ends = [np.zeros(3), size - 1, np.array([size[0] - 1, 0, 0]), np.array([0, size[1] - 1, 0])]
-    corners = [np.array(reader.GetOrigin()) + direction @ (spacing * index) for index in ends]
-    return {"size": tuple(int(n) for n in size), "spacing": tuple(spacing), "corners": corners}
 
 
 def _times(numbers):

@@ -16,7 +16,6 @@ from MgImplantSegLib.errors import InputError, readable
 
 MANIFEST_SUFFIXES = (".csv", ".tsv", ".txt")
 DELIMITERS = ",;\t"
-SEGMENTATION_SUFFIX = ".seg.nrrd"
 
 
 @dataclass(frozen=True)
@@ -59,18 +58,17 @@ def _samples_of_folder(folder: Path) -> list[Sample]:
     """
     from MgImplantSegLib.io import known_suffixes
 
-    suffixes = [suffix for suffix in known_suffixes() if suffix != SEGMENTATION_SUFFIX]
+    suffixes = known_suffixes(labels=False)
     paths = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     return [Sample(_name_of(path, suffixes), path) for path in paths if _is_sample(path, tuple(suffixes))]
 
 
 def _is_sample(path: Path, suffixes: tuple[str, ...]) -> bool:
-    from MgImplantSegLib.io import holds_slices
+    from MgImplantSegLib.io import format_of, holds_slices
 
-    name = path.name.lower()
     if path.is_dir():
         return holds_slices(path)
-    is_image = name.endswith(suffixes) and not name.endswith(SEGMENTATION_SUFFIX)
+    is_image = path.name.lower().endswith(suffixes) and not format_of(path).holds_segments
     is_lost = path.is_symlink() and not path.exists()
     return (is_image and (path.is_file() or is_lost)) or (is_lost and not path.suffix)
 

@@ -20,7 +20,6 @@ from MgImplantSegLib.files import require_writable_folder
 
 NAME = "compare"
 HELP = "measures and IoU of several segmentations beside a reference"
-SUFFIXES = (".seg.nrrd", ".nii.gz")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -78,9 +77,10 @@ def report(result: dict[str, Any]) -> str:
 
 def distinct_names(paths: list[Path]) -> dict[str, Path]:
     """A short name for each file: its own without suffix, the whole path where two have the same."""
+    from MgImplantSegLib.io.formats import without_suffix
+
     names: dict[str, Path] = {}
     for path in paths:
-        suffix = next((suffix for suffix in SUFFIXES if path.name.lower().endswith(suffix)), path.suffix)
-        name = path.name[: len(path.name) - len(suffix)] if suffix else path.name
+        name = without_suffix(path)
         names[str(path) if name in names or name == "reference" else name] = path
     return names

@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
     """IoU and Dice of each class and their means, over the voxels that both show."""
     from MgImplantSegLib.evaluation import evaluate
-    from MgImplantSegLib.evaluation.common_grid import on_common_grid
+    from MgImplantSegLib.io.grids import on_common_grid
 
     with events.task("evaluate", 3) as task:
         prediction = read_segmentation(arguments.prediction, arguments)

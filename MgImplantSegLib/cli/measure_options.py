@@ -107,10 +107,12 @@ def read_scan_of(label_map: LabelMap, arguments: argparse.Namespace) -> Volume |
         If it is no volume or on another grid.
     """
     from MgImplantSegLib.io import read_volume
+    from MgImplantSegLib.io.grids import along_axes_of
 
     if arguments.image is None:
         return None
     scan = read_volume(arguments.image, dataset=_dataset_of(arguments), spacing_um=arguments.spacing_um)
+    scan = along_axes_of(scan, label_map.geometry, "scan")
     if not scan.geometry.same_grid(label_map.geometry):
         shapes = " and ".join(
             "×".join(map(str, geometry.shape_zyx)) for geometry in (scan.geometry, label_map.geometry)

@@ -117,8 +117,7 @@ def _require_writable(arguments: argparse.Namespace) -> None:
     """Every output has a suffix that can be written and a folder that takes it, before the long work begins."""
     from MgImplantSegLib.io.volumes import writable_format
 
-    if not arguments.out.name.lower().endswith(".seg.nrrd"):
-        writable_format(arguments.out)
+    writable_format(arguments.out, labels=True)
     further = [path for path in (arguments.probabilities, arguments.disagreement) if path is not None]
     for path in further:
         writable_format(path)

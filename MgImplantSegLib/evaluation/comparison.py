@@ -14,6 +14,7 @@ from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.evaluation.overlap import Evaluation, evaluate
 from MgImplantSegLib.events import Events, json_ready
 from MgImplantSegLib.files import atomic_output
+from MgImplantSegLib.io.grids import along_axes_of
 from MgImplantSegLib.plain_text import CsvWriter
 from MgImplantSegLib.quantification.measures import quantify
 from MgImplantSegLib.quantification.options import QuantifyOptions
@@ -94,7 +95,7 @@ def compare(
     reference : LabelMap
         Taken for the truth.
     others : mapping of str to LabelMap
-        Segmentations by name, on the reference's grid.
+        Segmentations by name, on the reference's grid, listed along any axes.
     options : QuantifyOptions
         How to measure; the same for all.
     events : Events
@@ -114,7 +115,8 @@ def compare(
         true_report = quantify(reference, options, events)
         task.advance()
         values = [_compared(sample, REFERENCE, m, m.value) for m in true_report.measures]
-        for name, label_map in others.items():
+        for name, listed in others.items():
+            label_map = along_axes_of(listed, reference.geometry)
             values += _scores(sample, name, evaluate(label_map, reference))
             task.advance()
             values += _measures(sample, name, quantify(label_map, options, events), true_report)

@@ -10,6 +10,7 @@ import numpy as np
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.evaluation.surface_distance import SurfaceDistance, surface_distance
 from MgImplantSegLib.events import json_ready
+from MgImplantSegLib.io.grids import along_axes_of, grid_text
 from MgImplantSegLib.labels import CLASS_OF_ROLE, Role
 from MgImplantSegLib.quantification.codes import CODE_OF_ROLE, UNKNOWN, role_codes
 from MgImplantSegLib.slabs import slabs
@@ -79,7 +80,7 @@ def evaluate(prediction: LabelMap, reference: LabelMap, *, surface_distances: bo
     Parameters
     ----------
     prediction, reference : LabelMap
-        On one grid; their schemes may differ.
+        On one grid, listed along any axes; their schemes may differ.
     surface_distances : bool
         Also measure how far the surfaces of each class, background excepted, lie apart.
 
@@ -88,10 +89,12 @@ def evaluate(prediction: LabelMap, reference: LabelMap, *, surface_distances: bo
     InputError
         If the two lie on different grids, or a value has no role.
     """
+    prediction = along_axes_of(prediction, reference.geometry)
     if not prediction.geometry.same_grid(reference.geometry):
         raise InputError(
-            "Expected both segmentations on one grid, got voxels at other places.",
-            "Resample one of them to the other's grid, or crop both to what they have in common.",
+            f"Expected both segmentations on one grid, got {grid_text(prediction.geometry)} and "
+            f"{grid_text(reference.geometry)}.",
+            "Crop both to what they have in common.",
         )
     predicted, referenced = role_codes(prediction), role_codes(reference)
     confusion = voxels_of_codes(referenced, predicted)

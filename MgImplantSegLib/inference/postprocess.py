@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+from MgImplantSegLib.boxes import bounding_box, grown
 from MgImplantSegLib.choices import Registry
 from MgImplantSegLib.inference.accumulator import VOXELS_PER_SLAB
 from MgImplantSegLib.inference.fused import FusedPrediction
@@ -65,7 +66,7 @@ def _take_skin_off(classes_zyx: np.ndarray, prediction: FusedPrediction, scheme:
     implant = _mask_of(classes_zyx, _classes_of(scheme, IMPLANT_ROLES))
     if implant.any():
         skin = np.zeros(implant.shape, dtype=bool)
-        box = _bounding_box(implant, margin=2 * FOOT_VOXELS + 1)
+        box = grown(bounding_box(implant), 2 * FOOT_VOXELS + 1, implant.shape)
         skin[box] = _skin_on(implant[box], _mask_of(classes_zyx[box], bone))
         _give_next_class(classes_zyx, prediction, skin, bone)
 
@@ -75,7 +76,7 @@ def _clean_contact(classes_zyx: np.ndarray, prediction: FusedPrediction, scheme:
     background = _classes_of(scheme, (Role.BACKGROUND,))
     implant = _mask_of(classes_zyx, _classes_of(scheme, IMPLANT_ROLES))
     if implant.any():
-        film, box = np.zeros(implant.shape, dtype=bool), _bounding_box(implant, margin=2)
+        film, box = np.zeros(implant.shape, dtype=bool), grown(bounding_box(implant), 2, implant.shape)
         empty, bone = (
             _mask_of(classes_zyx[box], classes) for classes in (background, _classes_of(scheme, (Role.BONE,)))
         )
@@ -171,7 +172,7 @@ def _drop_parts(
     mask = _mask_of(classes_zyx, classes)
     if not mask.any():
         return
-    inside = _bounding_box(mask)
+    inside = grown(bounding_box(mask), 1, mask.shape)
     parts, count = ndimage.label(mask[inside], structure=TOUCHING)
     goes = np.concatenate(([False], is_dropped(parts, count)))
     if goes.any():
@@ -201,15 +202,6 @@ def _film_between(empty: np.ndarray, implant: np.ndarray, bone: np.ndarray) -> n
         before, here, behind = ((slice(None),) * axis + (part,) for part in (slice(-2), slice(1, -1), slice(2, None)))
         film[here] |= implant[before] & bone[behind] | bone[before] & implant[behind]
     return film & empty
-
-
-def _bounding_box(mask: np.ndarray, margin: int = 1) -> tuple[slice, ...]:
-    """The box around the mask and a margin more on each side, inside the volume."""
-    box = []
-    for axis in range(3):
-        used = np.flatnonzero(mask.any(axis=tuple({0, 1, 2} - {axis})))
-        box.append(slice(max(used[0] - margin, 0), used[-1] + 1 + margin))
-    return tuple(box)
 
 
 def _give_next_class(

@@ -5,21 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.io.foreign_formats import how_to_convert
 from MgImplantSegLib.io.hdf5_file import read_hdf5
 from MgImplantSegLib.io.image_data import ImageData, ReadOptions
-from MgImplantSegLib.io.metaimage_file import read_metaimage, write_metaimage
-from MgImplantSegLib.io.nifti_file import read_nifti, write_nifti
+from MgImplantSegLib.io.metaimage_file import MetaImageHeader, read_metaimage
+from MgImplantSegLib.io.metaimage_writer import write_metaimage
+from MgImplantSegLib.io.nifti_file import nifti_frame, read_nifti, write_nifti
 from MgImplantSegLib.io.nrrd_file import read_nrrd_image, write_nrrd
 from MgImplantSegLib.io.nrrd_header import NrrdHeader
-from MgImplantSegLib.io.segmentation_file import read_segmentation
+from MgImplantSegLib.io.segmentation_file import read_segmentation, write_segmentation
 from MgImplantSegLib.io.slice_folder import read_slice_folder
 from MgImplantSegLib.io.tiff_file import read_tiff, write_tiff
+from MgImplantSegLib.volume import LabelMap
 
 Reader = Callable[[Path, ReadOptions], ImageData]
 Writer = Callable[..., None]
+LabelWriter = Callable[[Path, LabelMap], None]
+FrameReader = Callable[[Path], tuple[tuple[int, int, int], dict[str, Any]]]
 
 
 @dataclass(frozen=True)
@@ -35,22 +40,37 @@ class FileFormat:
     read : callable
         ``read(path, options) -> ImageData``.
     write : callable or None
-        ``write(path, array, geometry, compress=..., keys=...)``; None where the format is only read.
+        ``write(path, array, geometry, compress=..., keys=...)``; None where grey values are not written.
+    write_labels : callable or None
+        ``write_labels(path, label_map)``, where the format has an own way to keep segmentations.
+    keeps_keys : bool
+        Whether the keys are kept, and with them the meaning of label values.
     write_suffixes : tuple of str
         The suffixes that are written.
     keeps_orientation : bool
         Whether origin and direction can be stored; spacing always is.
     has_datasets : bool
         Whether one file can hold several volumes that are chosen by a path inside it.
+    read_frame : callable or None
+        ``read_frame(path)`` gives shape (z, y, x), spacing, origin and direction without the voxels; None where that
+        takes as long as reading all.
     """
 
     name: str
     suffixes: tuple[str, ...]
     read: Reader
     write: Writer | None = None
+    write_labels: LabelWriter | None = None
     write_suffixes: tuple[str, ...] = ()
     keeps_orientation: bool = True
+    keeps_keys: bool = False
     has_datasets: bool = False
+    read_frame: FrameReader | None = None
+
+    @property
+    def holds_segments(self) -> bool:
+        """Whether it keeps segmentations only, no grey values."""
+        return self.write is None and self.write_labels is not None
 
 
 def _read_nrrd(path: Path, options: ReadOptions) -> ImageData:
@@ -58,13 +78,58 @@ def _read_nrrd(path: Path, options: ReadOptions) -> ImageData:
     return read_segmentation(header) if header.is_segmentation else read_nrrd_image(header)
 
 
+def _nrrd_frame(path: Path) -> tuple[tuple[int, ...], dict[str, Any]]:
+    header = NrrdHeader.read(path)
+    return header.shape_zyx, header.frame()
+
+
+def _metaimage_frame(path: Path) -> tuple[tuple[int, ...], dict[str, Any]]:
+    header = MetaImageHeader.read(path)
+    return header.information.shape_zyx, header.frame()
+
+
 FORMATS = {
-    "segmentation": FileFormat("3D Slicer segmentation", (".seg.nrrd",), _read_nrrd),
-    "nrrd": FileFormat("NRRD", (".nrrd", ".nhdr"), _read_nrrd, write_nrrd, (".nrrd",)),
-    "nifti": FileFormat("NIfTI", (".nii.gz", ".nii"), read_nifti, write_nifti, (".nii.gz", ".nii")),
-    "metaimage": FileFormat("MetaImage", (".mha", ".mhd"), read_metaimage, write_metaimage, (".mha",)),
+    "segmentation": FileFormat(
+        "3D Slicer segmentation",
+        (".seg.nrrd",),
+        _read_nrrd,
+        write_labels=write_segmentation,
+        write_suffixes=(".seg.nrrd",),
+        read_frame=_nrrd_frame,
+    ),
+    "nrrd": FileFormat(
+        "NRRD",
+        (".nrrd", ".nhdr"),
+        _read_nrrd,
+        write_nrrd,
+        write_suffixes=(".nrrd",),
+        keeps_keys=True,
+        read_frame=_nrrd_frame,
+    ),
+    "nifti": FileFormat(
+        "NIfTI",
+        (".nii.gz", ".nii", ".hdr", ".img", ".hdr.gz", ".img.gz"),
+        read_nifti,
+        write_nifti,
+        write_suffixes=(".nii.gz", ".nii"),
+        read_frame=nifti_frame,
+    ),
+    "metaimage": FileFormat(
+        "MetaImage",
+        (".mha", ".mhd"),
+        read_metaimage,
+        write_metaimage,
+        write_suffixes=(".mha",),
+        keeps_keys=True,
+        read_frame=_metaimage_frame,
+    ),
     "tiff": FileFormat(
-        "TIFF", (".tif", ".tiff", ".btf", ".tf8"), read_tiff, write_tiff, (".tif", ".tiff"), keeps_orientation=False
+        "TIFF",
+        (".tif", ".tiff", ".btf", ".tf8"),
+        read_tiff,
+        write_tiff,
+        write_suffixes=(".tif", ".tiff"),
+        keeps_orientation=False,
     ),
     "tiff_folder": FileFormat("folder of slices", (), read_slice_folder, keeps_orientation=False),
     "hdf5": FileFormat(
@@ -73,9 +138,16 @@ FORMATS = {
 }
 
 
-def known_suffixes(*, writable: bool = False) -> list[str]:
-    """All suffixes that can be read, or written, in the order of the registry."""
-    return [s for entry in FORMATS.values() for s in (entry.write_suffixes if writable else entry.suffixes)]
+def known_suffixes(*, writable: bool = False, labels: bool = True) -> list[str]:
+    """All suffixes that can be read, or written, in the order of the registry; those of segmentations with `labels`."""
+    entries = [entry for entry in FORMATS.values() if labels or not entry.holds_segments]
+    return [s for entry in entries for s in (entry.write_suffixes if writable else entry.suffixes)]
+
+
+def without_suffix(path: Path) -> str:
+    """The name of a file or folder without the longest suffix of a format that it has."""
+    fitting = [s for s in known_suffixes() if path.name.lower().endswith(s)]
+    return path.name[: len(path.name) - max(map(len, fitting), default=0)]
 
 
 def format_of(path: Path) -> FileFormat:

@@ -1,18 +1,137 @@
-"""Label maps that cover a part of an image, or list its voxels in another order: `on_grid_of`."""
+"""Whether the voxels of two grids are the same, a part of them or listed along other axes; one put onto the other.
+
+A label map of nnU-Net (NIfTI) and one of 3D Slicer (NRRD) often list the same voxels in opposite directions. Here it
+is decided, for every command, what counts as the same place: `SAME_PLACE_VOXELS` of a voxel.
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 
+from MgImplantSegLib.boxes import Box, shape_of, start_of
 from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.io.volumes import writable_array
 from MgImplantSegLib.labels import LabelScheme
-from MgImplantSegLib.volume import Geometry, LabelMap
+from MgImplantSegLib.volume import SAME_PLACE_VOXELS, Geometry, LabelMap, Volume
 
-WHOLE_VOXEL = 1e-2
 USUAL_IGNORE_VALUE = 255
+Item = TypeVar("Item", Volume, LabelMap)
+
+
+@dataclass(frozen=True)
+class Placement:
+    """How the voxels of a part coincide with those of a whole.
+
+    Parameters
+    ----------
+    axes : tuple of int
+        The part's axis (z, y, x = 0, 1, 2) that runs along each axis of the whole.
+    signs : tuple of int
+        1 where it runs in the same direction, -1 where it runs in the opposite one.
+    start_zyx : tuple of int
+        Index in the whole of the part's first voxel, once its axes run as those of the whole; may be outside.
+    shape_zyx : tuple of int
+        The part's shape along the axes of the whole.
+    """
+
+    axes: tuple[int, int, int]
+    signs: tuple[int, int, int]
+    start_zyx: tuple[int, int, int]
+    shape_zyx: tuple[int, int, int]
+
+    @property
+    def keeps_axes(self) -> bool:
+        """Whether the part lists its voxels along the same axes in the same directions."""
+        return self.axes == (0, 1, 2) and self.signs == (1, 1, 1)
+
+    def along(self, array: np.ndarray) -> np.ndarray:
+        """A view of the part's array whose axes run as those of the whole."""
+        return array.transpose(self.axes)[tuple(slice(None, None, sign) for sign in self.signs)]
+
+    def is_inside(self, shape_zyx: tuple[int, ...]) -> bool:
+        """Whether all voxels are voxels of a whole of that shape."""
+        ends = zip(self.start_zyx, self.shape_zyx, shape_zyx, strict=True)
+        return all(start >= 0 and start + count <= length for start, count, length in ends)
+
+    def common(self, shape_zyx: tuple[int, ...]) -> tuple[Box, Box] | None:
+        """The voxels in common with a whole of that shape: in the whole, and in `along`; None without any."""
+        ends = list(zip(self.start_zyx, self.shape_zyx, shape_zyx, strict=True))
+        bounds = [(max(0, start), min(length, start + count)) for start, count, length in ends]
+        if any(first >= stop for first, stop in bounds):
+            return None
+        here = tuple(slice(first, stop) for first, stop in bounds)
+        there = tuple(slice(a - start, b - start) for (a, b), start in zip(bounds, self.start_zyx, strict=True))
+        return here, there
+
+
+def placement(part: Geometry, whole: Geometry) -> Placement | None:
+    """How the voxels of `part` coincide with those of `whole`; None where they do not."""
+    return coincidence(np.linalg.inv(whole.index_xyz_to_lps_mm) @ part.index_xyz_to_lps_mm, part.shape_zyx)
+
+
+def coincidence(part_to_whole_xyz: np.ndarray, shape_zyx: tuple[int, int, int]) -> Placement | None:
+    """The placement of a part of that shape whose voxel indices (x, y, z, 1) a 4×4 matrix takes to the whole's.
+
+    Every voxel has to lie within `SAME_PLACE_VOXELS` of a voxel of the whole, or of where one would be beyond it.
+    """
+    linear, shape_xyz = part_to_whole_xyz[:3, :3], np.array(shape_zyx[::-1])
+    steps = np.round(linear)
+    is_one_to_one = all((np.abs(steps).sum(axis=axis) == 1).all() for axis in (0, 1))
+    first = part_to_whole_xyz[:3, 3]
+    apart = np.abs(first - np.round(first)) + np.abs(linear - steps) @ np.maximum(shape_xyz - 1, 1)
+    if not is_one_to_one or not apart.max() <= SAME_PLACE_VOXELS:
+        return None
+    last = np.round(first) + steps @ (shape_xyz - 1)
+    axes_xyz = np.abs(steps).argmax(axis=1)  # the part's axis along each axis of the whole
+    signs_xyz = steps[np.arange(3), axes_xyz]
+    start = np.minimum(np.round(first), last)
+    return Placement(
+        tuple(int(2 - axis) for axis in axes_xyz[::-1]),
+        tuple(int(sign) for sign in signs_xyz[::-1]),
+        tuple(int(n) for n in start[::-1]),
+        tuple(int(n) for n in shape_xyz[axes_xyz][::-1]),
+    )
+
+
+def along_axes_of(item: Item, geometry: Geometry, what: str = "segmentation") -> Item:
+    """A volume or label map that lists its voxels as a grid does with which they coincide; the same voxels.
+
+    Raises
+    ------
+    InputError
+        If its voxels do not coincide with those of the grid.
+    """
+    place = require_placement(item.geometry, geometry, what)
+    if place.keeps_axes:
+        return item
+    turned = geometry.cropped(place.start_zyx, place.shape_zyx)
+    return replace(item, array=place.along(item.array), geometry=turned)
+
+
+def on_common_grid(first: LabelMap, second: LabelMap) -> tuple[LabelMap, LabelMap]:
+    """Both along the axes of the second, cropped to the box of voxels that both show.
+
+    Raises
+    ------
+    InputError
+        If the voxels of the two do not lie at the same places, or they have none in common.
+    """
+    if first.geometry.same_grid(second.geometry):
+        return first, second
+    place = require_placement(first.geometry, second.geometry, "segmentation")
+    boxes = place.common(second.geometry.shape_zyx)
+    if boxes is None:
+        raise InputError(
+            f"Expected segmentations that show a part in common, got {grid_text(first.geometry)} and "
+            f"{grid_text(second.geometry)}.",
+            "Give segmentations of one scan.",
+        )
+    here, there = boxes
+    geometry = second.geometry.cropped(start_of(here), shape_of(here))
+    turned = place.along(first.array)[there]
+    return replace(first, array=turned, geometry=geometry), replace(second, array=second.array[here], geometry=geometry)
 
 
 def on_grid_of(label_map: LabelMap, geometry: Geometry) -> LabelMap:
@@ -22,13 +141,6 @@ def on_grid_of(label_map: LabelMap, geometry: Geometry) -> LabelMap:
     the opposite direction. Voxels of the image that it does not cover get the scheme's ignore value; a scheme
     without one gets 255, or the lowest free value.
 
-    Parameters
-    ----------
-    label_map : LabelMap
-        The label map.
-    geometry : Geometry
-        The grid of the image.
-
     Returns
     -------
     LabelMap
@@ -37,56 +149,58 @@ def on_grid_of(label_map: LabelMap, geometry: Geometry) -> LabelMap:
     Raises
     ------
     InputError
-        If the voxels do not coincide (within a hundredth of a voxel) or the two have no voxel in common.
+        If the voxels do not coincide or the two have no voxel in common.
     """
     if label_map.geometry.same_grid(geometry):
         return label_map
-    array, start_zyx = _along_axes_of(geometry, label_map)
-    inside = [
-        (max(0, start), min(length, start + count))
-        for start, count, length in zip(start_zyx, array.shape, geometry.shape_zyx, strict=True)
-    ]
-    if any(first >= stop for first, stop in inside):
+    place = require_placement(label_map.geometry, geometry, "label map")
+    boxes = place.common(geometry.shape_zyx)
+    if boxes is None:
         raise InputError(
-            f"Expected a label map within the image, got one that begins at voxel {start_zyx} (z, y, x) of an image "
-            f"of {geometry.shape_zyx} voxels.",
+            f"Expected a label map within the image, got one that begins at voxel {place.start_zyx} (z, y, x) of an "
+            f"image of {geometry.shape_zyx} voxels.",
             "Choose the label map of this image.",
         )
-    here = tuple(slice(first, stop) for first, stop in inside)
-    there = tuple(slice(first - at, stop - at) for (first, stop), at in zip(inside, start_zyx, strict=True))
-    return _filled(label_map, np.ascontiguousarray(array[there]), here, geometry)
+    here, there = boxes
+    return _filled(label_map, np.ascontiguousarray(place.along(label_map.array)[there]), here, geometry)
 
 
-def _filled(label_map: LabelMap, part: np.ndarray, here: tuple[slice, ...], geometry: Geometry) -> LabelMap:
+def require_placement(part: Geometry, whole: Geometry, what: str) -> Placement:
+    """The placement of `part` on `whole`.
+
+    Raises
+    ------
+    InputError
+        If their voxels do not coincide.
+    """
+    place = placement(part, whole)
+    if place is None:
+        raise InputError(
+            f"Expected a {what} whose voxels coincide with those of the other grid, got {grid_text(part)} and "
+            f"{grid_text(whole)}.",
+            "Resample one to the other's grid (labels by nearest neighbour), or correct spacing, origin or direction.",
+        )
+    return place
+
+
+def grid_text(geometry: Geometry) -> str:
+    """``40 × 40 × 40 voxels of 20 × 20 × 20 µm from (0, 0, 0) mm along (1, 0, 0), (0, 1, 0), (0, 0, 1)``."""
+    size = " × ".join(str(n) for n in geometry.shape_zyx[::-1])
+    spacing = " × ".join(f"{1000 * s:g}" for s in geometry.spacing_zyx_mm[::-1])
+    origin = ", ".join(f"{x:g}" for x in geometry.origin_lps_mm)
+    axes = ", ".join(f"({', '.join(f'{round(x, 4) + 0.0:g}' for x in axis)})" for axis in geometry.direction_matrix.T)
+    return f"{size} voxels of {spacing} µm from ({origin}) mm along {axes}"
+
+
+def _filled(label_map: LabelMap, part: np.ndarray, here: Box, geometry: Geometry) -> LabelMap:
     """`part` in its place on the grid, the ignore value around it."""
     if part.shape == geometry.shape_zyx:
         return replace(label_map, array=part, geometry=geometry)
     scheme = _with_ignore_value(label_map.scheme)
-    dtype = np.promote_types(writable_array(part).dtype, np.min_scalar_type(scheme.ignore_value))
+    dtype = np.promote_types(np.promote_types(part.dtype, np.uint8), np.min_scalar_type(scheme.ignore_value))
     whole = np.full(geometry.shape_zyx, scheme.ignore_value, dtype)
     whole[here] = part
     return LabelMap(whole, geometry, scheme, label_map.provenance)
-
-
-def _along_axes_of(geometry: Geometry, label_map: LabelMap) -> tuple[np.ndarray, tuple[int, ...]]:
-    """A view of the label map whose axes run as those of `geometry`, and the index there of its first voxel."""
-    first, last, steps = _corners_and_steps(geometry, label_map.geometry)
-    corners, whole_steps = np.sort([first, last], axis=0), np.round(steps)
-    one_to_one = all((np.abs(whole_steps).sum(axis=axis) == 1).all() for axis in (0, 1))
-    apart = max(np.abs(corners - np.round(corners)).max(), np.abs(steps - whole_steps).max())
-    if not one_to_one or apart > WHOLE_VOXEL:
-        raise _not_coinciding(label_map.geometry, geometry)
-    axes = np.abs(whole_steps).argmax(axis=0)  # the label map's axis along each axis of the image
-    flips = tuple(slice(None, None, int(sign)) for sign in whole_steps[axes, np.arange(3)])
-    return label_map.array.transpose(axes)[flips], tuple(int(n) for n in np.round(corners[0]))
-
-
-def _corners_and_steps(geometry: Geometry, labels: Geometry) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Indices (z, y, x) in `geometry` of the first and the last voxel of `labels`, and in rows its steps per axis."""
-    first, last = (labels.lps_from_index_zyx(np.array(index)) for index in ((0, 0, 0), np.array(labels.shape_zyx) - 1))
-    ahead = labels.lps_from_index_zyx(np.eye(3))
-    first_index = geometry.index_zyx_from_lps(first)
-    return first_index, geometry.index_zyx_from_lps(last), geometry.index_zyx_from_lps(ahead) - first_index
 
 
 def _with_ignore_value(scheme: LabelScheme) -> LabelScheme:
@@ -94,16 +208,3 @@ def _with_ignore_value(scheme: LabelScheme) -> LabelScheme:
         return scheme
     candidates = (USUAL_IGNORE_VALUE, *range(1, USUAL_IGNORE_VALUE))
     return replace(scheme, ignore_value=next(value for value in candidates if value not in scheme.values))
-
-
-def _not_coinciding(labels: Geometry, image: Geometry) -> InputError:
-    return InputError(
-        "Expected a label map whose voxels coincide with those of the image, got spacing "
-        f"{_rounded(labels.spacing_zyx_mm)} mm and origin {_rounded(labels.origin_lps_mm)} mm against "
-        f"{_rounded(image.spacing_zyx_mm)} mm and {_rounded(image.origin_lps_mm)} mm.",
-        "Resample the label map to the image's grid by nearest neighbour, or correct spacing and origin.",
-    )
-
-
-def _rounded(numbers: tuple[float, ...]) -> tuple[float, ...]:
-    return tuple(round(number, 6) for number in numbers)

@@ -104,7 +104,8 @@ def frame_from_affine(index_xyz_to_lps_mm: np.ndarray) -> dict[str, tuple[float,
     An axis of length zero or of NaN gives that as spacing; its direction is the index axis.
     """
     columns = np.asarray(index_xyz_to_lps_mm, dtype=float)[:3, :3]
-    spacing_xyz = np.linalg.norm(columns, axis=0)
+    with np.errstate(over="ignore", invalid="ignore"):  # absurd numbers become infinity, which is refused later
+        spacing_xyz = np.linalg.norm(columns, axis=0)
     usable = np.isfinite(spacing_xyz) & (spacing_xyz > 0)
     direction = np.where(usable, columns / np.where(usable, spacing_xyz, 1.0), np.eye(3))
     return {

@@ -2,18 +2,118 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
 
 from MgImplantSegLib.errors import InputError, OutputError, readable
+from MgImplantSegLib.io.image_data import frame_from_affine, require_three_axes
 from MgImplantSegLib.volume import Geometry
 
 ITK_GZIP_LEVEL = 1
+STANDARD_ERROR = 2
+
+
+@dataclass(frozen=True)
+class Information:
+    """What SimpleITK reads of a file without its voxels.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    shape_zyx : tuple of int
+        Three lengths of axes; further axes of length 1 are left out.
+    frame : dict
+        Spacing, origin and direction as `ImageData` takes them, in what SimpleITK takes for millimetres. A negative
+        spacing is a direction that runs the other way.
+    keys : dict
+        All that it knows of the header besides.
+    """
+
+    path: Path
+    shape_zyx: tuple[int, int, int]
+    frame: dict[str, Any]
+    keys: Mapping[str, str]
+
+
+def read_information(path: Path, image_io: str) -> Information:
+    """The header of an image file in the format of SimpleITK's `image_io`, three axes and one number per voxel.
+
+    Raises
+    ------
+    InputError
+        If SimpleITK cannot read it, it has fewer or more axes, or colours.
+    """
+    reader = sitk.ImageFileReader()
+    reader.SetImageIO(image_io)
+    reader.SetFileName(str(path))
+    try:
+        with _quiet():
+            reader.ReadImageInformation()
+    except RuntimeError as error:
+        raise InputError(
+            f"Expected a {image_io.removesuffix('ImageIO')} file with a complete header, got {path}: "
+            f"{_last_line(error)}.",
+            "Export the image again.",
+        ) from error
+    sizes = list(reader.GetSize())
+    while len(sizes) > 3 and sizes[-1] == 1:
+        sizes.pop()
+    require_three_axes(sizes[::-1], path)
+    if reader.GetNumberOfComponents() != 1:
+        raise InputError(
+            f"Expected one number per voxel, got {reader.GetNumberOfComponents()} channels (colour?) in {path}.",
+            "Save one channel as a 3D image; colour images hold no grey values.",
+        )
+    count = reader.GetDimension()
+    axes = np.reshape(reader.GetDirection(), (count, count))[:3, :3] * np.array(reader.GetSpacing())[:3]
+    frame = frame_from_affine(np.c_[axes, np.array(reader.GetOrigin())[:3]])
+    return Information(path, tuple(sizes[::-1]), frame, _keys(reader))
+
+
+def _keys(reader: sitk.ImageFileReader) -> dict[str, str]:
+    keys = {}
+    for key in reader.GetMetaDataKeys():
+        with suppress(TypeError):  # a key of bytes that are no text cannot be asked for
+            keys[key] = reader.GetMetaData(key)
+    return keys
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what ITK and its libraries write straight to the terminal; what is wrong comes as an exception."""
+    shown = sitk.ProcessObject.GetGlobalWarningDisplay()
+    sitk.ProcessObject.SetGlobalWarningDisplay(False)
+    try:
+        with _without_standard_error():
+            yield
+    finally:
+        sitk.ProcessObject.SetGlobalWarningDisplay(shown)
+
+
+@contextmanager
+def _without_standard_error() -> Iterator[None]:
+    try:
+        kept = os.dup(STANDARD_ERROR)
+    except OSError:  # a program without a terminal has none
+        yield
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, STANDARD_ERROR)
+        yield
+    finally:
+        os.dup2(kept, STANDARD_ERROR)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def itk_image(array: np.ndarray, geometry: Geometry) -> sitk.Image:

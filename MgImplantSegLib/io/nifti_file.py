@@ -1,7 +1,7 @@
-"""NIfTI-1 and NIfTI-2 in one file (.nii, .nii.gz): read mapped or decompressed once, written by SimpleITK.
+"""NIfTI-1 and NIfTI-2 (.nii, .nii.gz, pairs of .hdr and .img) with the header as SimpleITK reads it.
 
-NIfTI describes space as RAS; the affine is turned to LPS. The sform is used where it is set and its axes are
-perpendicular, else the qform, else the voxel size alone. Geometry is stored in single precision (7 digits).
+Voxels are mapped from disk or decompressed once; SimpleITK writes. SimpleITK does not say the order of the bytes and
+puts 1 where a voxel size is missing, so these two are read here. Geometry is stored in single precision (7 digits).
 """
 
 from __future__ import annotations
@@ -9,50 +9,19 @@ from __future__ import annotations
 import gzip
 import zlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.io.image_data import LPS_FROM_RAS, ImageData, ReadOptions, frame_from_affine, require_three_axes
-from MgImplantSegLib.io.itk_image import write_with_itk
+from MgImplantSegLib.io.image_data import ImageData, ReadOptions
+from MgImplantSegLib.io.itk_image import Information, read_information, write_with_itk
 from MgImplantSegLib.io.raw_data import RawData, allocate
 from MgImplantSegLib.volume import Geometry
 
-HEADER_FIELDS = {
-    348: {
-        "dim": ("8i2", 40),
-        "datatype": ("i2", 70),
-        "pixdim": ("8f4", 76),
-        "vox_offset": ("f4", 108),
-        "scl_slope": ("f4", 112),
-        "scl_inter": ("f4", 116),
-        "xyzt_units": ("u1", 123),
-        "qform_code": ("i2", 252),
-        "sform_code": ("i2", 254),
-        "quatern": ("3f4", 256),
-        "qoffset": ("3f4", 268),
-        "srow": ("(3,4)f4", 280),
-        "magic": ("S4", 344),
-    },
-    540: {
-        "magic": ("S8", 4),
-        "datatype": ("i2", 12),
-        "dim": ("8i8", 16),
-        "pixdim": ("8f8", 104),
-        "vox_offset": ("i8", 168),
-        "scl_slope": ("f8", 176),
-        "scl_inter": ("f8", 184),
-        "qform_code": ("i4", 344),
-        "sform_code": ("i4", 348),
-        "quatern": ("3f8", 352),
-        "qoffset": ("3f8", 376),
-        "srow": ("(3,4)f8", 400),
-        "xyzt_units": ("i4", 500),
-    },
-}
-MAGICS = {348: b"n+1", 540: b"n+2\0\r\n\x1a\n"}
+PIXDIM_OF_HEADER_BYTES = {348: ("f4", 76), 540: ("f8", 104)}
 DTYPE_OF_CODE = {
     2: "u1",
     4: "i2",
@@ -65,138 +34,129 @@ DTYPE_OF_CODE = {
     1024: "i8",
     1280: "u8",
 }
-MM_OF_UNITS_CODE = {1: 1000.0, 2: 1.0, 3: 1e-3}
-PERPENDICULAR = 1e-3
+UNITS_WITHOUT_LENGTH = (4, 5, 6, 7)  # 0 is "not stated", which every program takes for mm; 1, 2, 3 are m, mm, µm
+HALF_OF_PAIR = {".hdr": ".img", ".img": ".hdr"}
 SAME_SPACING = 1e-2
 
 
+@dataclass(frozen=True)
+class _Start:
+    """The order of the bytes and the voxel sizes (x, y, z) in the file's unit, as they stand in the header."""
+
+    byte_order: str
+    pixdim_xyz: tuple[float, float, float]
+
+
 def read_nifti(path: Path, options: ReadOptions) -> ImageData:
-    """The image of a .nii or .nii.gz file.
+    """The image of a .nii or .nii.gz file, or of a pair of .hdr and .img of which `path` is one.
 
     Raises
     ------
     InputError
         If it is no NIfTI file, is 2D, has several time points, channels or colours, or is damaged.
     """
-    header, order = _header(path)
-    shape_xyz = _shape_xyz(header, path)
-    code = int(header["datatype"])
+    header, voxels = _header_and_voxels(path)
+    start, information = _start(header), read_information(header, "NiftiImageIO")
+    code = int(information.keys["datatype"])
     if code not in DTYPE_OF_CODE:
         raise InputError(
             f"Expected one real number per voxel, got the NIfTI data type {code} (colour or complex) in {path}.",
             "Save one channel as a 3D image.",
         )
-    encoding = "gzip" if path.name.lower().endswith(".gz") else "raw"
-    raw = _raw_data(path, header, np.dtype(order + DTYPE_OF_CODE[code]), shape_xyz[::-1], encoding)
-    return ImageData(_scaled(raw.load(), header, path), **_frame(header, path))
+    raw = _raw_data(voxels, information, np.dtype(start.byte_order + DTYPE_OF_CODE[code]))
+    return ImageData(_scaled(raw.load(), information, path), **_frame(start, information))
+
+
+def nifti_frame(path: Path) -> tuple[tuple[int, int, int], dict[str, Any]]:
+    """Shape (z, y, x), and spacing, origin and direction as `ImageData` takes them, without the voxels."""
+    header, _voxels = _header_and_voxels(path)
+    start, information = _start(header), read_information(header, "NiftiImageIO")
+    return information.shape_zyx, _frame(start, information)
 
 
 def write_nifti(path: Path, array: np.ndarray, geometry: Geometry, *, compress: bool, keys: Mapping[str, str]) -> None:
     """Write an array (z, y, x) as NIfTI-1, compressed if the suffix is ``.gz``; `keys` are not written."""
-    write_with_itk(path, array, geometry, compress=path.name.lower().endswith(".gz"))
+    write_with_itk(path, array, geometry, compress=_is_packed(path))
 
 
-def _header(path: Path) -> tuple[np.void, str]:
-    """The fields of the header and its byte order."""
+def _is_packed(path: Path) -> bool:
+    return path.name.lower().endswith(".gz")
+
+
+def _header_and_voxels(path: Path) -> tuple[Path, Path]:
+    """The file with the header and the file with the voxels; one file unless it is half of a pair."""
+    name = path.name.removesuffix(path.suffix) if _is_packed(path) else path.name
+    half = Path(name).suffix
+    if half.lower() not in HALF_OF_PAIR:
+        return path, path
+    stem, other_half = name[: len(name) - len(half)], HALF_OF_PAIR[half.lower()]
+    choices = [f"{stem}{other}{packed}" for other in (other_half, other_half.upper()) for packed in ("", ".gz")]
+    other = next((path.parent / choice for choice in choices if (path.parent / choice).is_file()), None)
+    if other is None:
+        raise InputError(f"Expected {stem}{other_half} beside {path}, got no such file.", "Copy both files.")
+    return (path, other) if half.lower() == ".hdr" else (other, path)
+
+
+def _start(path: Path) -> _Start:
     try:
-        with (gzip.open if path.name.lower().endswith(".gz") else open)(path, "rb") as file:
+        with (gzip.open if _is_packed(path) else open)(path, "rb") as file:
             start = file.read(540)
     except (OSError, EOFError, zlib.error) as error:
         raise _not_nifti(path, str(error)) from error
-    for size, fields in HEADER_FIELDS.items():
+    for size, (kind, at) in PIXDIM_OF_HEADER_BYTES.items():
         for order in "<>":
             if len(start) >= size and int(np.frombuffer(start, order + "i4", 1)[0]) == size:
-                return _parsed(start[:size], fields, order, size, path), order
+                sizes = np.frombuffer(start, order + kind, 3, at + np.dtype(kind).itemsize)
+                return _Start(order, tuple(float(s) for s in sizes))
     raise _not_nifti(path, f"a file that begins with {start[:16]!r}")
 
 
-def _parsed(start: bytes, fields: dict[str, tuple[str, int]], order: str, size: int, path: Path) -> np.void:
-    formats = [np.dtype(kind).newbyteorder(order) for kind, _ in fields.values()]
-    layout = {"names": list(fields), "formats": formats, "offsets": [at for _, at in fields.values()]}
-    header = np.frombuffer(start, np.dtype({**layout, "itemsize": size}), 1)[0]
-    if not start[fields["magic"][1] :].startswith(MAGICS[size]):
-        raise _not_nifti(path, f"the magic {bytes(header['magic'])!r} (header and voxels in two files?)")
-    return header
-
-
-def _raw_data(path: Path, header: np.void, dtype: np.dtype, shape: tuple[int, ...], encoding: str) -> RawData:
-    """Where the voxels lie; in a compressed file the header is skipped when it is decoded."""
-    offset = float(header["vox_offset"])
-    if not (header.itemsize <= offset < 1 << 28 and offset == int(offset)):
+def _raw_data(path: Path, information: Information, dtype: np.dtype) -> RawData:
+    """Where the voxels lie; in a compressed file what comes before them is skipped when it is decoded."""
+    offset = float(information.keys["vox_offset"])
+    if not (0 <= offset < 1 << 28 and offset == int(offset)):
         raise _not_nifti(path, f"voxels that begin at byte {offset}")
-    if encoding == "gzip":
-        return RawData(path, 0, dtype, shape, encoding, skip=int(offset))
-    return RawData(path, int(offset), dtype, shape)
+    if _is_packed(path):
+        return RawData(path, 0, dtype, information.shape_zyx, "gzip", skip=int(offset))
+    return RawData(path, int(offset), dtype, information.shape_zyx)
 
 
-def _shape_xyz(header: np.void, path: Path) -> tuple[int, ...]:
-    count = int(header["dim"][0])
-    if not 1 <= count <= 7:
-        raise _not_nifti(path, f"{count} axes")
-    sizes = [int(n) for n in header["dim"][1 : count + 1]]
-    while len(sizes) > 3 and sizes[-1] == 1:
-        sizes.pop()
-    require_three_axes(sizes, path)
-    return tuple(sizes)
-
-
-def _scaled(array: np.ndarray, header: np.void, path: Path) -> np.ndarray:
+def _scaled(array: np.ndarray, information: Information, path: Path) -> np.ndarray:
     """The voxels as they are, or in float32 where the header asks for slope and intercept."""
-    slope, intercept = float(header["scl_slope"]), float(header["scl_inter"])
+    slope, intercept = float(information.keys["scl_slope"]), float(information.keys["scl_inter"])
     if slope == 0 or not np.isfinite([slope, intercept]).all() or (slope, intercept) == (1.0, 0.0):
         return array
     scaled = allocate(array.shape, np.dtype(np.float32), path)
-    np.multiply(array, np.float32(slope), out=scaled, casting="unsafe")
-    scaled += np.float32(intercept)
+    with np.errstate(over="ignore", invalid="ignore"):  # infinity is refused by whoever needs finite numbers
+        np.multiply(array, np.float32(slope), out=scaled, casting="unsafe")
+        scaled += np.float32(intercept)
     return scaled
 
 
-def _frame(header: np.void, path: Path) -> dict[str, Any]:
+def _frame(start: _Start, information: Information) -> dict[str, Any]:
     """Spacing, origin and direction as `ImageData` takes them."""
-    factor = MM_OF_UNITS_CODE.get(int(header["xyzt_units"]) & 7, 1.0)
-    affine = np.eye(4)
-    affine[:3] = _affine_ras(header) * factor
-    frame = frame_from_affine(LPS_FROM_RAS @ affine)
-    pixdim_zyx_mm = tuple(float(size) * factor for size in header["pixdim"][3:0:-1])
-    if not all(size > 0 for size in pixdim_zyx_mm):
-        return {**frame, "spacing_zyx_mm": pixdim_zyx_mm}
-    if not np.allclose(frame["spacing_zyx_mm"], pixdim_zyx_mm, rtol=SAME_SPACING, atol=0):
-        raise InputError(
-            f"Expected one voxel size, got {frame['spacing_zyx_mm']} mm from the sform and {pixdim_zyx_mm} mm from "
-            f"pixdim (z, y, x) in {path}.",
-            "Correct the header, for example by saving the image again in 3D Slicer.",
-        )
+    frame, pixdim_zyx = information.frame, start.pixdim_xyz[::-1]
+    if not all(size > 0 and np.isfinite(size) for size in pixdim_zyx):
+        return {**frame, "spacing_zyx_mm": pixdim_zyx}
+    if int(information.keys["xyzt_units"]) & 7 in UNITS_WITHOUT_LENGTH:
+        return {**frame, "spacing_zyx_mm": None}
+    _require_one_spacing(information, pixdim_zyx)
     return frame
 
 
-def _affine_ras(header: np.void) -> np.ndarray:
-    """3×4 matrix from index (x, y, z, 1) to RAS in the file's unit of length."""
-    sform = header["srow"].astype(float)
-    if int(header["sform_code"]) > 0 and (_is_perpendicular(sform) or int(header["qform_code"]) <= 0):
-        return sform
-    spacing_xyz = header["pixdim"][1:4].astype(float)
-    if int(header["qform_code"]) <= 0:
-        return np.c_[np.diag(spacing_xyz) * [-1.0, -1.0, 1.0], np.zeros(3)]  # as ITK: the axes of LPS
-    handedness = -1.0 if header["pixdim"][0] < 0 else 1.0
-    axes = _rotation(*header["quatern"].astype(float)) * spacing_xyz * [1.0, 1.0, handedness]
-    return np.c_[axes, header["qoffset"].astype(float)]
-
-
-def _is_perpendicular(affine: np.ndarray) -> bool:
-    axes = affine[:, :3] / np.maximum(np.linalg.norm(affine[:, :3], axis=0), 1e-30)
-    return bool(np.allclose(axes.T @ axes, np.eye(3), atol=PERPENDICULAR))
-
-
-def _rotation(b: float, c: float, d: float) -> np.ndarray:
-    """Rotation matrix of the unit quaternion (a, b, c, d) with a ≥ 0, as the NIfTI-1 standard defines it."""
-    a = np.sqrt(max(0.0, 1.0 - (b * b + c * c + d * d)))
-    return np.array(
-        [
-            [a * a + b * b - c * c - d * d, 2 * (b * c - a * d), 2 * (b * d + a * c)],
-            [2 * (b * c + a * d), a * a + c * c - b * b - d * d, 2 * (c * d - a * b)],
-            [2 * (b * d - a * c), 2 * (c * d + a * b), a * a + d * d - c * c - b * b],
-        ]
-    )
+def _require_one_spacing(information: Information, pixdim_zyx: tuple[float, ...]) -> None:
+    """SimpleITK takes the voxel size from pixdim and the directions from the sform, whatever size the latter has."""
+    if int(information.keys["sform_code"]) <= 0:
+        return
+    rows = [[float(number) for number in information.keys[f"srow_{axis}"].split()] for axis in "xyz"]
+    with np.errstate(over="ignore", invalid="ignore"):
+        spacing_zyx = tuple(float(s) for s in np.linalg.norm(np.array(rows)[:, :3], axis=0)[::-1])
+    if not np.allclose(spacing_zyx, pixdim_zyx, rtol=SAME_SPACING, atol=0):
+        raise InputError(
+            f"Expected one voxel size, got {spacing_zyx} from the sform and {pixdim_zyx} from pixdim (z, y, x) in "
+            f"{information.path}.",
+            "Correct the header, for example by saving the image again in 3D Slicer.",
+        )
 
 
 def _not_nifti(path: Path, reason: str) -> InputError:

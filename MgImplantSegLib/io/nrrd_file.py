@@ -12,13 +12,11 @@ import numpy as np
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.files import output_errors
 from MgImplantSegLib.io.image_data import ImageData, require_three_axes
+from MgImplantSegLib.io.label_scheme_key import scheme_of_keys
 from MgImplantSegLib.io.nrrd_header import NrrdHeader
-from MgImplantSegLib.labels import LabelScheme
 from MgImplantSegLib.slabs import slabs
-from MgImplantSegLib.text_files import json_from
 from MgImplantSegLib.volume import Geometry
 
-SCHEME_KEY = "MgImplantSeg_LabelScheme"
 GZIP_LEVEL = 1
 GZIP_WBITS = 31
 CHUNK_BYTES = 1 << 24
@@ -44,8 +42,7 @@ def read_nrrd_image(header: NrrdHeader) -> ImageData:
     InputError
         If it is 2D, has channels or time points, or is damaged.
     """
-    sizes, axes = header.fields["sizes"], header.spatial_axes
-    spatial_shape = tuple(sizes[axis] for axis in axes[::-1])
+    sizes, axes, spatial_shape = header.fields["sizes"], header.spatial_axes, header.shape_zyx
     if len(axes) < 3 <= len(sizes) or np.prod(sizes) != np.prod(spatial_shape):
         raise InputError(
             f"Expected a 3D volume with one grey value per voxel, got the sizes {sizes} of kinds "
@@ -53,8 +50,8 @@ def read_nrrd_image(header: NrrdHeader) -> ImageData:
             "Save one channel and one time point as a 3D image; colour images hold no grey values.",
         )
     require_three_axes(spatial_shape, header.path)
-    array = header.raw_data().load().reshape(spatial_shape)
-    return ImageData(array, **header.frame(), scheme=_scheme(header))
+    array = header.load().reshape(spatial_shape)
+    return ImageData(array, **header.frame(), scheme=scheme_of_keys(header.fields, header.path))
 
 
 def write_nrrd(path: Path, array: np.ndarray, geometry: Geometry, *, compress: bool, keys: Mapping[str, str]) -> None:
@@ -116,13 +113,3 @@ def _write_voxels(file: BinaryIO, array: np.ndarray, little: np.dtype, compress:
         file.write(packer.compress(plain) if packer else plain)
     if packer:
         file.write(packer.flush())
-
-
-def _scheme(header: NrrdHeader) -> LabelScheme | None:
-    text = header.fields.get(SCHEME_KEY)
-    if text is None:
-        return None
-    try:
-        return LabelScheme.from_dict(json_from(str(text)))
-    except ValueError as error:
-        raise InputError(f"Expected a label scheme in {header.path}, got {text!r} ({error}).") from error

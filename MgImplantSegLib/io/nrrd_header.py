@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,12 @@ import numpy as np
 
 from MgImplantSegLib.errors import DependencyError, InputError
 from MgImplantSegLib.io.image_data import frame_from_affine
-from MgImplantSegLib.io.raw_data import RawData
-from MgImplantSegLib.io.units import mm_of_unit
+from MgImplantSegLib.io.nrrd_data import nrrd_parts
+from MgImplantSegLib.io.raw_data import RawData, load_joined
+from MgImplantSegLib.units import mm_of_unit
 
 LONGEST_HEADER_BYTES = 1 << 24
-ENCODINGS = {"raw": "raw", "gzip": "gzip", "gz": "gzip", "bzip2": "bzip2", "bz2": "bzip2"}
+LIST_FIELD = re.compile(r"data ?file\s*:\s*LIST(\s+\d+)?\s*$", re.IGNORECASE)
 LPS_SIGNS_OF_SPACE = {
     "left-posterior-superior": (1, 1, 1),
     "lps": (1, 1, 1),
@@ -58,11 +60,14 @@ class NrrdHeader:
         Fields and key/value pairs as pynrrd parses them.
     data_offset : int
         Number of bytes up to the end of the header's blank line.
+    data_files : tuple of str
+        The names after ``data file: LIST``.
     """
 
     path: Path
     fields: dict[str, Any]
     data_offset: int
+    data_files: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, path: Path) -> NrrdHeader:
@@ -76,10 +81,10 @@ class NrrdHeader:
             If pynrrd is missing, as in Slicer's own Python before it is installed there.
         """
         nrrd = _pynrrd()
-        lines, data_offset = _header_lines(path)
+        lines, data_files, data_offset = _header_lines(path)
         try:
             sizes = _sizes(lines)
-            fields = {**nrrd.read_header(lines), "sizes": sizes}
+            fields = {**nrrd.read_header(_as_pynrrd_wants_them(lines)), "sizes": sizes}
             str(fields["type"]), str(fields["encoding"]), int(fields["dimension"])
         except (nrrd.NRRDError, ValueError, KeyError, TypeError, IndexError, OverflowError, StopIteration) as error:
             raise _damaged(path, f"{type(error).__name__}: {error}") from error
@@ -89,7 +94,7 @@ class NrrdHeader:
             raise _damaged(path, f"{fields['dimension']} axes but the kinds {fields['kinds']}")
         if min(fields["sizes"], default=0) < 1:
             raise InputError(f"Expected voxels along every axis, got the sizes {fields['sizes']} in {path}.")
-        return cls(path, fields, data_offset)
+        return cls(path, fields, data_offset, data_files)
 
     @property
     def is_segmentation(self) -> bool:
@@ -101,14 +106,22 @@ class NrrdHeader:
         """The axes of the array, fastest first, along which space runs: not the channels, layers or time points."""
         kinds = [str(kind).lower() for kind in self.fields.get("kinds", [])] or [""] * self.fields["dimension"]
         directions = self._directions()
-        return tuple(
+        axes = [
             axis
             for axis, kind in enumerate(kinds)
             if kind in SPATIAL_KINDS and (directions is None or not np.isnan(directions[axis]).all())
-        )
+        ]
+        while len(axes) > 3 and self.fields["sizes"][axes[-1]] == 1:  # one time point or channel without a kind
+            axes.pop()
+        return tuple(axes)
 
-    def raw_data(self) -> RawData:
-        """Where the voxels lie, shape slowest axis first.
+    @property
+    def shape_zyx(self) -> tuple[int, ...]:
+        """Lengths of the spatial axes, slowest first."""
+        return tuple(self.fields["sizes"][axis] for axis in self.spatial_axes[::-1])
+
+    def voxels(self) -> list[RawData]:
+        """Where the voxels lie, in one file or one after the other, the slowest axis first.
 
         Raises
         ------
@@ -118,41 +131,48 @@ class NrrdHeader:
         kind = str(self.fields["type"]).lower()
         if kind not in DTYPE_OF_TYPE:
             raise InputError(f"Expected one number per voxel, got the type {kind!r} in {self.path}.")
-        encoding = str(self.fields["encoding"]).lower()
-        if encoding not in ENCODINGS:
-            raise InputError(
-                f"Expected the encoding raw, gzip or bzip2, got {encoding!r} in {self.path}.",
-                "Save it again in 3D Slicer.",
-            )
         order = ">" if str(self.fields.get("endian", "little")).lower() == "big" else "<"
-        path, offset = self._data_file_and_offset(encoding)
         dtype = np.dtype(order + DTYPE_OF_TYPE[kind])
-        return RawData(path, offset, dtype, self.fields["sizes"][::-1], ENCODINGS[encoding])
+        return nrrd_parts(self.path, self.fields, dtype, self.data_offset, self.data_files)
+
+    def load(self) -> np.ndarray:
+        """The voxels, shape slowest axis first, as `RawData.load` gives them."""
+        return load_joined(self.voxels(), self.fields["sizes"][::-1], self.path)
 
     def frame(self) -> dict[str, Any]:
-        """Spacing, origin and direction as `ImageData` takes them, of the three spatial axes."""
+        """Spacing, origin and direction as `ImageData` takes them, of the three spatial axes.
+
+        The spacing is None where the header gives none, or gives it in an unknown unit.
+        """
         axes = list(self.spatial_axes)
         directions = self._directions()
         if directions is None:
-            return {"spacing_zyx_mm": self._spacing_zyx_mm(axes)}
+            return self._frame_of_spacings(axes)
+        factor = self._mm_of_units("space units", 3)
         affine = np.zeros((3, 4))
         affine[:, :3] = directions[axes].T
         affine[:, 3] = self._vector("space origin", 0.0)
-        signs = LPS_SIGNS_OF_SPACE.get(str(self.fields.get("space", "lps")).lower(), (1, 1, 1))
-        return frame_from_affine(affine * self._mm_of_space_units()[:, None] * np.array(signs)[:, None])
+        space = str(self.fields.get("space", "lps")).lower().removesuffix("-time").removesuffix("t")
+        signs = LPS_SIGNS_OF_SPACE.get(space, (1, 1, 1))
+        frame = frame_from_affine(affine * np.nan_to_num(factor, nan=1.0)[:, None] * np.array(signs)[:, None])
+        return {**frame, "spacing_zyx_mm": None} if np.isnan(factor).any() else frame
 
     def _directions(self) -> np.ndarray | None:
         """One vector (3,) for each axis of the array, fastest first, NaN for an axis without; None without any."""
         if "space directions" not in self.fields:
             return None
+        dimension = self.fields["dimension"]
         vectors = [np.full(3, np.nan) if vector is None else vector for vector in self.fields["space directions"]]
+        length = max((len(vector) for vector in vectors), default=0)
+        if length == 4 and str(self.fields.get("space", "")).lower().endswith(("-time", "t")):
+            vectors = [vector[:3] for vector in vectors]  # space and time: the last component is the time's
         try:
             directions = np.array(vectors, dtype=float)
         except (TypeError, ValueError) as error:
             raise _damaged(self.path, f"space directions {self.fields['space directions']}") from error
-        if directions.shape != (self.fields["dimension"], 3):
+        if directions.shape != (dimension, 3):
             raise InputError(
-                f"Expected a 3D volume in 3D space, got {self.fields['dimension']} axes with directions of shape "
+                f"Expected a 3D volume in 3D space, got {dimension} axes with directions of shape "
                 f"{directions.shape} in {self.path}.",
                 "Give a 3D image.",
             )
@@ -160,38 +180,42 @@ class NrrdHeader:
 
     def _vector(self, name: str, default: float) -> np.ndarray:
         vector = np.array(self.fields.get(name, [default] * 3), dtype=float)
+        if vector.shape == (4,):
+            vector = vector[:3]
         if vector.shape != (3,):
             raise _damaged(self.path, f"{name} {self.fields[name]}")
         return vector
 
-    def _mm_of_space_units(self) -> np.ndarray:
-        units = list(self.fields.get("space units", []))
-        return np.array([mm_of_unit(str(unit)) or 1.0 for unit in units] if len(units) == 3 else [1.0] * 3)
+    def _mm_of_units(self, name: str, count: int) -> np.ndarray:
+        """Millimetres of one unit along each axis: 1 where none is named, NaN where it is unknown."""
+        units = [str(unit).strip() for unit in self.fields.get(name, [])]
+        if len(units) == count + 1 and count == 3:  # the last is the time's
+            units = units[:3]
+        if not units:
+            return np.ones(count)
+        if len(units) != count:
+            raise _damaged(self.path, f"{len(units)} {name} for {count} axes")
+        return np.array([1.0 if unit == "" else mm_of_unit(unit) or np.nan for unit in units])
 
-    def _spacing_zyx_mm(self, axes: list[int]) -> tuple[float, ...] | None:
-        spacings = np.array(self.fields.get("spacings", []), dtype=float)
-        if spacings.size != self.fields["dimension"] or np.isnan(spacings[axes]).all():
-            return None
-        units = list(self.fields.get("units", [])) or ["mm"] * spacings.size
-        factors = [mm_of_unit(str(unit)) or 1.0 for unit in units]
-        return tuple(float(spacings[axis] * factors[axis]) for axis in axes[::-1])
+    def _frame_of_spacings(self, axes: list[int]) -> dict[str, Any]:
+        """As `frame`, of a header without directions; a negative spacing runs the other way."""
+        dimension = self.fields["dimension"]
+        spacings = self._numbers("spacings")[axes]
+        factor = self._mm_of_units("units", dimension)[axes]
+        if np.isnan(spacings).all() or np.isnan(factor).any():
+            return {"spacing_zyx_mm": None}
+        starts = np.nan_to_num(self._numbers("axis mins")[axes])
+        centred = [str(word).lower() == "cell" for word in self.fields.get("centerings", ["none"] * dimension)]
+        starts += np.where(np.array(centred)[axes] & (starts != 0), np.nan_to_num(spacings) / 2, 0.0)
+        return frame_from_affine(np.c_[np.diag(spacings * factor), starts * factor])
 
-    def _data_file_and_offset(self, encoding: str) -> tuple[Path, int]:
-        name = str(self.fields.get("data file", self.fields.get("datafile", "")))
-        skip, line_skip = (int(self.fields.get(key, self.fields.get(key.replace(" ", ""), 0))) for key in SKIPS)
-        if name.upper().startswith("LIST") or "%" in name or line_skip or skip < -1 or (skip and encoding != "raw"):
-            raise InputError(
-                f"Expected the voxels of {self.path} in one file without skipped lines, got data file {name!r}, "
-                f"byte skip {skip}, line skip {line_skip}.",
-                "Save it again as one .nrrd in 3D Slicer.",
-            )
-        path = self.path.parent / name if name else self.path
-        if not path.is_file():
-            raise InputError(f"Expected the voxels of {self.path} in {path}, got no such file.", "Copy both files.")
-        return path, skip if skip == -1 else skip + (0 if name else self.data_offset)
-
-
-SKIPS = ("byte skip", "line skip")
+    def _numbers(self, name: str) -> np.ndarray:
+        """One number for each axis of the array, NaN where the header has none."""
+        dimension = self.fields["dimension"]
+        numbers = np.array(self.fields.get(name, self.fields.get(name.replace(" ", ""), [])), dtype=float)
+        if numbers.size not in (0, dimension):
+            raise _damaged(self.path, f"{numbers.size} {name} for {dimension} axes")
+        return numbers if numbers.size else np.full(dimension, np.nan)
 
 
 def _pynrrd() -> Any:
@@ -204,12 +228,24 @@ def _pynrrd() -> Any:
 
 def _sizes(lines: list[str]) -> tuple[int, ...]:
     """The lengths of the axes; pynrrd would cut fractions off."""
-    text = next(line.partition(":")[2] for line in lines if line.startswith("sizes:"))
+    text = next(line.partition(":")[2] for line in lines if line.lower().startswith("sizes:"))
     return tuple(int(part) for part in text.split())
 
 
-def _header_lines(path: Path) -> tuple[list[str], int]:
-    """The lines of the header and the number of bytes up to the voxels."""
+def _as_pynrrd_wants_them(lines: list[str]) -> list[str]:
+    """The lines with names of fields in lower case and without blanks inside vectors, which NRRD allows."""
+    wanted = lines[:1]
+    for line in lines[1:]:
+        name, colon, value = line.partition(":")
+        if colon and not value.startswith("="):
+            value = re.sub(r"\(([^()]*)\)", lambda vector: f"({''.join(vector[1].split())})", value)
+            line = f"{name.lower()}:{value}"
+        wanted.append(line)
+    return wanted
+
+
+def _header_lines(path: Path) -> tuple[list[str], tuple[str, ...], int]:
+    """The lines of the header, the file names after a ``LIST``, and the number of bytes up to the voxels."""
     lines, size = [], 0
     with open(path, "rb") as file:
         while size < LONGEST_HEADER_BYTES:
@@ -219,7 +255,10 @@ def _header_lines(path: Path) -> tuple[list[str], int]:
                 raise _not_nrrd(path, line)
             text = _decoded(line).rstrip("\r\n")
             if not text.strip():
-                return lines, size
+                return lines, (), size
+            if LIST_FIELD.match(text):
+                names = _decoded(file.read(LONGEST_HEADER_BYTES)).splitlines()
+                return [*lines, text], tuple(name.strip() for name in names if name.strip()), 0
             if not text.startswith("#"):
                 lines.append(text)
     raise _damaged(path, "a header without an end")

@@ -1,4 +1,7 @@
-"""The voxels of a file: mapped from disk where they lie there as they are, read once into one array elsewhere."""
+"""The voxels of files: mapped from disk where they lie there as they are, read once into one array elsewhere.
+
+Nothing is allocated before the files are large enough for what their header promises.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +10,21 @@ import gzip
 import math
 import os
 import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from MgImplantSegLib.errors import InputError, ResourceError
+from MgImplantSegLib.machine import total_memory_bytes
+from MgImplantSegLib.slabs import VOXELS_PER_SLAB, slabs
 
-LARGEST_DEFLATE_RATIO = 1032
+LARGEST_RATIO = {"gzip": 1032, "zlib": 1032, "text": 0.5, "hex": 0.5}  # bytes of voxels for one byte of the file
 CHUNK_BYTES = 1 << 22
+TEXT_ENCODINGS = ("text", "hex")
 
 
 @dataclass(frozen=True)
@@ -34,7 +42,7 @@ class RawData:
     shape : tuple of int
         Lengths of the axes, slowest first.
     encoding : str
-        A key of `DECODERS`, or ``"raw"``.
+        A key of `DECODERS`, or one of `TEXT_ENCODINGS`.
     skip : int
         Bytes before the voxels inside the compressed stream.
     """
@@ -61,35 +69,161 @@ class RawData:
         ResourceError
             If the array is larger than the memory of this computer.
         """
-        array = self._map() if self.encoding == "raw" else self._decode()
+        self.require_enough()
+        if self.encoding in TEXT_ENCODINGS:
+            array = self._parse()
+        else:
+            array = self._map() if self.encoding == "raw" else self._decode()
         return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+
+    def require_enough(self) -> None:
+        """Raise `InputError` if the file is too short for the voxels that its header promises."""
+        file_bytes = os.path.getsize(self.path)
+        stored_bytes = file_bytes - max(0, self.offset)
+        if self.encoding == "raw":
+            if stored_bytes < self.size_bytes:
+                raise _too_short(self.path, self.size_bytes, max(0, stored_bytes))
+        elif self.encoding == "bzip2":
+            self._require_bytes_of_bzip2(stored_bytes)
+        elif self._fewest_stored_bytes > stored_bytes:
+            raise _too_short(self.path, self.size_bytes, max(0, stored_bytes), f"{self.encoding} ")
+
+    @property
+    def _fewest_stored_bytes(self) -> float:
+        if self.encoding == "text":  # one digit and one blank for each number
+            return 2 * math.prod(self.shape) - 1
+        return (self.size_bytes + self.skip) / LARGEST_RATIO[self.encoding]
+
+    def _require_bytes_of_bzip2(self, stored_bytes: int) -> None:
+        """Count what the stream holds where it promises much: bzip2 packs a thousand times better than gzip."""
+        if self.size_bytes <= max(CHUNK_BYTES, 100 * stored_bytes):
+            return
+        scratch = memoryview(bytearray(CHUNK_BYTES))
+        with open(self.path, "rb") as file, _intact(self.path):
+            file.seek(self.offset)
+            stream, filled = bz2.BZ2File(file), 0
+            while filled < self.size_bytes + self.skip:
+                count = stream.readinto(scratch)
+                if not count:
+                    raise _too_short(self.path, self.size_bytes, max(0, filled - self.skip))
+                filled += count
 
     def _map(self) -> np.ndarray:
         file_bytes = os.path.getsize(self.path)
         offset = file_bytes - self.size_bytes if self.offset == -1 else self.offset
-        if offset < 0 or file_bytes - offset < self.size_bytes:
-            raise _too_short(self.path, self.size_bytes, max(0, file_bytes - max(0, offset)))
         return np.asarray(np.memmap(self.path, dtype=self.dtype, mode="c", offset=offset, shape=self.shape))
 
     def _decode(self) -> np.ndarray:
-        compressed_bytes = os.path.getsize(self.path) - self.offset
-        if self.encoding != "bzip2" and self.size_bytes > compressed_bytes * LARGEST_DEFLATE_RATIO:
-            raise _too_short(self.path, self.size_bytes, compressed_bytes, "compressed ")
         array = allocate(self.shape, self.dtype, self.path)
+        for _part in self.fill(array):
+            pass
+        return array
+
+    def fill(self, array: np.ndarray, voxels_per_part: int = VOXELS_PER_SLAB) -> Iterator[slice]:
+        """Read binary voxels into a contiguous array of this shape and type; yields each part of it that is filled.
+
+        Raises
+        ------
+        InputError
+            If the file is shorter than its header says, or damaged.
+        """
+        self.require_enough()
+        filled = 0
+        with open(self.path, "rb") as file, _intact(self.path):
+            file.seek(max(0, os.path.getsize(self.path) - self.size_bytes) if self.offset == -1 else self.offset)
+            stream = DECODERS[self.encoding](file)
+            _skip(stream, self.skip)
+            for part in slabs(self.shape, voxels_per_part):
+                target = memoryview(array[part].reshape(-1).view(np.uint8))
+                count = _fill(stream, target)
+                filled += count
+                if count < len(target):
+                    raise _too_short(self.path, self.size_bytes, filled)
+                yield part
+            if self.encoding != "raw":
+                _compare_check_sum(stream)
+
+    def _parse(self) -> np.ndarray:
+        """Voxels that are written as text: numbers, or two hexadecimal digits a byte."""
         with open(self.path, "rb") as file:
             file.seek(self.offset)
-            try:
-                stream = DECODERS[self.encoding](file)
-                _skip(stream, self.skip)
-                filled = _fill(stream, memoryview(array.reshape(-1).view(np.uint8)))
-            except (OSError, EOFError, zlib.error) as error:
-                raise InputError(
-                    f"Expected intact compressed voxels in {self.path}, got a damaged or truncated file ({error}).",
-                    "Copy or export it again.",
-                ) from error
-        if filled < self.size_bytes:
-            raise _too_short(self.path, self.size_bytes, filled)
-        return array
+            text = file.read()
+        try:
+            if self.encoding == "hex":
+                plain = bytes.fromhex(text.decode("ascii"))[: self.size_bytes]
+                return np.frombuffer(plain, self.dtype).reshape(self.shape).copy()
+            words = text.replace(b",", b" ").split()[: math.prod(self.shape)]
+            number = float if self.dtype.kind == "f" else int
+            return np.array([number(word) for word in words], self.dtype).reshape(self.shape)
+        except (ValueError, OverflowError) as error:
+            raise InputError(
+                f"Expected {math.prod(self.shape)} numbers of type {self.dtype.name} as {self.encoding} in "
+                f"{self.path}, got: {error}.",
+                "Export the image again, without text as encoding.",
+            ) from error
+
+
+@contextmanager
+def _intact(path: Path) -> Iterator[None]:
+    """Errors of a decoder in words."""
+    try:
+        yield
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(
+            f"Expected intact compressed voxels in {path}, got a damaged or truncated file ({error}).",
+            "Copy or export it again.",
+        ) from error
+
+
+def load_joined(parts: Sequence[RawData], shape: tuple[int, ...], path: Path) -> np.ndarray:
+    """The voxels of one image that lie in one file after the other, slowest axis first.
+
+    Raises
+    ------
+    InputError, ResourceError
+        As in `RawData.load`; also if the parts hold another number of voxels than `shape`.
+    """
+    if sum(math.prod(part.shape) for part in parts) != math.prod(shape):
+        raise InputError(
+            f"Expected the {math.prod(shape)} voxels of {path} in its files, got {len(parts)} files of "
+            f"{math.prod(parts[0].shape) if parts else 0} voxels.",
+            "Correct the list of files in the header.",
+        )
+    if len(parts) == 1:
+        return parts[0].load().reshape(shape)
+    for part in parts:
+        part.require_enough()
+    array = allocate(shape, parts[0].dtype.newbyteorder("="), path)
+    flat, start = array.reshape(-1), 0
+    for part in parts:
+        plain = part.load().reshape(-1)
+        flat[start : start + plain.size] = plain
+        start += plain.size
+    return array
+
+
+def voxel_file(header: Path, name: str) -> Path:
+    """The file that a detached header names; a relative name begins at the header's folder.
+
+    Raises
+    ------
+    InputError
+        If the name is an absolute path to another folder, or there is no such file.
+    """
+    is_absolute = Path(name).is_absolute() or PureWindowsPath(name).is_absolute()
+    folder = header.parent.resolve()
+    if is_absolute and not Path(name).resolve().is_relative_to(folder):
+        raise InputError(
+            f"Expected the voxels of {header} beside it, got the absolute path {name!r} to another place.",
+            "Move the voxels to the folder of the header and write their name alone into it.",
+        )
+    path = header.parent / name
+    try:
+        if path.is_file():
+            return path
+    except (OSError, ValueError):  # a name that no file can have
+        pass
+    raise InputError(f"Expected the voxels of {header} in {path}, got no such file.", "Copy both files.")
 
 
 def allocate(shape: tuple[int, ...], dtype: np.dtype, path: object) -> np.ndarray:
@@ -102,9 +236,10 @@ def allocate(shape: tuple[int, ...], dtype: np.dtype, path: object) -> np.ndarra
     """
     size_bytes = math.prod(shape) * np.dtype(dtype).itemsize
     remedy = "Save it uncompressed as .nrrd or .mha, which is read from disk bit by bit, or crop it."
-    if size_bytes > _memory_bytes():
+    memory_bytes = total_memory_bytes()
+    if memory_bytes is not None and size_bytes > memory_bytes:
         raise ResourceError(
-            f"Expected a volume that fits into memory ({_memory_bytes() / 1e9:.1f} GB), "
+            f"Expected a volume that fits into memory ({memory_bytes / 1e9:.1f} GB), "
             f"got {size_bytes / 1e9:.1f} GB in {path}.",
             remedy,
         )
@@ -114,15 +249,12 @@ def allocate(shape: tuple[int, ...], dtype: np.dtype, path: object) -> np.ndarra
         raise ResourceError(f"Expected {size_bytes / 1e9:.1f} GB of free memory for {path}.", remedy) from error
 
 
-def _memory_bytes() -> float:
-    if not hasattr(os, "sysconf") or "SC_PHYS_PAGES" not in os.sysconf_names:
-        return math.inf  # Windows: the allocation itself fails
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-
-
 def _skip(stream: Any, count: int) -> None:
-    if count:
-        stream.readinto(memoryview(bytearray(count)))
+    while count > 0:
+        read = stream.readinto(memoryview(bytearray(min(count, CHUNK_BYTES))))
+        if not read:
+            return
+        count -= read
 
 
 def _fill(stream: Any, target: memoryview) -> int:
@@ -133,7 +265,6 @@ def _fill(stream: Any, target: memoryview) -> int:
         if not count:
             return filled
         filled += count
-    _compare_check_sum(stream)
     return filled
 
 
@@ -170,4 +301,9 @@ def _too_short(path: Path, expected_bytes: int, got_bytes: int, what: str = "") 
     )
 
 
-DECODERS = {"gzip": lambda file: gzip.GzipFile(fileobj=file), "bzip2": bz2.BZ2File, "zlib": _ZlibStream}
+DECODERS = {
+    "raw": lambda file: file,
+    "gzip": lambda file: gzip.GzipFile(fileobj=file),
+    "bzip2": bz2.BZ2File,
+    "zlib": _ZlibStream,
+}

@@ -8,6 +8,7 @@ ID, name, colour and terminology; no smoothing or other conversion parameter is 
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -15,20 +16,23 @@ from typing import Any
 
 import numpy as np
 
+from MgImplantSegLib.boxes import bounding_box
 from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.io.grids import placement
 from MgImplantSegLib.io.image_data import LPS_FROM_RAS, ImageData, Segment, require_three_axes
+from MgImplantSegLib.io.label_values import values_in
 from MgImplantSegLib.io.nrrd_file import write_nrrd
 from MgImplantSegLib.io.nrrd_header import NrrdHeader
 from MgImplantSegLib.io.raw_data import allocate
-from MgImplantSegLib.io.terminology import terminology_entry, terminology_tag
-from MgImplantSegLib.labels import Label
-from MgImplantSegLib.slabs import slabs
-from MgImplantSegLib.volume import Geometry
+from MgImplantSegLib.io.terminology import IGNORE_ID, name_that_tells, terminology_entry, terminology_tag
+from MgImplantSegLib.labels import BACKGROUND, Label, LabelScheme, Role
+from MgImplantSegLib.volume import Geometry, LabelMap
 
 logger = logging.getLogger(__name__)
 SOURCE_KEY = "Segmentation_MasterRepresentation"
 REFERENCE_GEOMETRY = "Reference image geometry"
-WHOLE_VOXEL = 1e-2
+LARGEST_WITHOUT_QUESTION = 1 << 30  # voxels
+LARGEST_CROP_RATIO = 10_000
 
 
 def read_segmentation(header: NrrdHeader) -> ImageData:
@@ -59,43 +63,72 @@ def read_segmentation(header: NrrdHeader) -> ImageData:
     return _on_reference_grid(data, header)
 
 
-def write_segmentation(
-    path: Path, array: np.ndarray, geometry: Geometry, segments: Iterable[Label], *, extents: dict[int, str]
-) -> None:
-    """Write a label map as one-layer segmentation; `extents` holds ``"x0 x1 y0 y1 z0 z1"`` for each value."""
+def write_segmentation(path: Path, label_map: LabelMap) -> None:
+    """Write the classes that occur as segments in one layer; background is 0, what is ignored a segment of its own.
+
+    Raises
+    ------
+    InputError
+        If a value has no class.
+    """
+    found = values_in(label_map.array)
+    unknown = set(found) - {*label_map.scheme.values, label_map.scheme.ignore_value}
+    if unknown:
+        raise InputError(
+            f"Expected label values of the scheme, got also {sorted(unknown)} for {path}.", "Give them a role."
+        )
+    value_in_file, segments = _segments_to_write(label_map.scheme, found)
+    dtype = np.min_scalar_type(max(value_in_file.values(), default=0))
+    array = _renumbered(label_map.array, value_in_file, dtype)
+    write_nrrd(path, array, label_map.geometry, compress=True, keys=_keys(array, label_map.geometry, segments))
+
+
+def _keys(array: np.ndarray, geometry: Geometry, segments: list[Label]) -> dict[str, str]:
+    extents = extents_of_values(array, [label.value for label in segments])
     keys: dict[str, str] = {}
     for index, label in enumerate(segments):
         keys |= _segment_keys(f"Segment{index}_", label, extents[label.value])
-    keys |= {
+    return keys | {
         "Segmentation_ContainedRepresentationNames": "Binary labelmap|",
         "Segmentation_ConversionParameters": f"{REFERENCE_GEOMETRY}|{_geometry_text(geometry)}|&",
         SOURCE_KEY: "Binary labelmap",
         "Segmentation_ReferenceImageExtentOffset": "0 0 0",
     }
-    write_nrrd(path, array, geometry, compress=True, keys=keys)
+
+
+def _segments_to_write(scheme: LabelScheme, found: tuple[int, ...]) -> tuple[dict[int, int], list[Label]]:
+    """The value in the file for each value of the array, and the segments with the values of the file."""
+    labels = [label for label in scheme.segments if label.value in found]
+    if scheme.ignore_value in found:
+        color = (0.5, 0.5, 0.5)
+        labels.append(
+            replace(BACKGROUND, value=scheme.ignore_value, segment_id=IGNORE_ID, name="ignore", color_rgb=color)
+        )
+    kept = {label.value for label in labels if 0 < label.value < 1 << 16}
+    free = iter(value for value in range(1, 1 << 16) if value not in kept)
+    new = {label.value: label.value if label.value in kept else next(free) for label in labels}
+    zeros = {label.value: 0 for label in scheme.labels if label.role is Role.BACKGROUND}
+    return zeros | new, [replace(label, value=new[label.value]) for label in labels]
+
+
+def _renumbered(array: np.ndarray, new_values: dict[int, int], dtype: np.dtype) -> np.ndarray:
+    """The array with other values; the very array when nothing changes."""
+    if all(old == new for old, new in new_values.items()) and array.dtype == dtype:
+        return array
+    renumbered = np.zeros(array.shape, dtype)
+    for old, new in new_values.items():
+        if new:
+            renumbered[array == old] = new
+    return renumbered
 
 
 def extents_of_values(array: np.ndarray, values: Iterable[int]) -> dict[int, str]:
     """For each value the box of voxels it covers as Slicer writes it, ``"x0 x1 y0 y1 z0 z1"``; ``"0 -1 …"`` if none."""
-    boxes: dict[int, np.ndarray] = {}
-    for part in slabs(array.shape):
-        slab = array[part]
-        for value in values:
-            mask = slab == value
-            if mask.any():
-                box = np.array([_range(mask.any(axis=axes)) for axes in ((0, 1), (0, 2), (1, 2))])  # x, y, z
-                box[2] += part.start
-                old = boxes.get(value, box)
-                boxes[value] = np.stack([np.minimum(old[:, 0], box[:, 0]), np.maximum(old[:, 1], box[:, 1])], axis=1)
+    boxes = {value: bounding_box(array, value) for value in values}
     return {
-        value: " ".join(str(n) for n in boxes[value].ravel()) if value in boxes else "0 -1 0 -1 0 -1"
-        for value in values
+        value: " ".join(f"{part.start} {part.stop - 1}" for part in box[::-1]) if box else "0 -1 0 -1 0 -1"
+        for value, box in boxes.items()
     }
-
-
-def _range(line: np.ndarray) -> tuple[int, int]:
-    inside = np.flatnonzero(line)
-    return int(inside[0]), int(inside[-1])
 
 
 def _segment_keys(prefix: str, label: Label, extent: str) -> dict[str, str]:
@@ -106,7 +139,7 @@ def _segment_keys(prefix: str, label: Label, extent: str) -> dict[str, str]:
         f"{prefix}ID": label.segment_id,
         f"{prefix}LabelValue": str(label.value),
         f"{prefix}Layer": "0",
-        f"{prefix}Name": label.name,
+        f"{prefix}Name": name_that_tells(label),
         f"{prefix}NameAutoGenerated": "0",
         f"{prefix}Tags": terminology_tag(label),
     }
@@ -116,7 +149,7 @@ def _layers(header: NrrdHeader) -> np.ndarray:
     """The voxels (z, y, x, layer)."""
     sizes, axes = header.fields["sizes"], header.spatial_axes
     if len(sizes) == 3 == len(axes):
-        return header.raw_data().load()[..., None]
+        return header.load()[..., None]
     if len(sizes) < 3:
         require_three_axes(sizes, header.path, "segmentation")
     if len(sizes) != 4 or axes != (1, 2, 3):
@@ -125,7 +158,7 @@ def _layers(header: NrrdHeader) -> np.ndarray:
             f"{header.fields.get('kinds')} in {header.path}.",
             "Save it again in 3D Slicer.",
         )
-    return header.raw_data().load()
+    return header.load()
 
 
 def _segment_indices(fields: dict[str, Any]) -> list[int]:
@@ -151,7 +184,9 @@ def _segment(header: NrrdHeader, index: int) -> tuple[Segment, int]:
             "Save it again in 3D Slicer.",
         ) from error
     identity = text("ID", f"Segment_{index}")
-    return Segment(value, identity, text("Name", identity), color, terminology_entry(text("Tags", ""))), layer
+    return Segment(
+        value, identity, text("Name", "").strip() or identity, color, terminology_entry(text("Tags", ""))
+    ), layer
 
 
 def _values(values: list[int]) -> list[int]:
@@ -185,21 +220,36 @@ def _on_reference_grid(data: ImageData, header: NrrdHeader) -> ImageData:
     reference = _reference_geometry(str(header.fields.get("Segmentation_ConversionParameters", "")))
     if reference is None or data.spacing_zyx_mm is None:
         return data
-    here = data.geometry()
-    first = reference.index_zyx_from_lps(here.lps_from_index_zyx(np.zeros(3)))
-    last = reference.index_zyx_from_lps(here.lps_from_index_zyx(np.array(here.shape_zyx) - 1))
-    start = np.round(first).astype(int)
-    stop = start + here.shape_zyx
-    if not (np.allclose(first, start, atol=WHOLE_VOXEL) and np.allclose(last, stop - 1, atol=WHOLE_VOXEL)):
+    place = placement(data.geometry(), reference)
+    if place is None:
         return data
-    lower, upper = np.minimum(start, 0), np.maximum(stop, reference.shape_zyx)
-    if (upper - lower == here.shape_zyx).all():
+    part = place.along(data.array)
+    lower = np.minimum(place.start_zyx, 0)
+    shape = tuple(int(n) for n in np.maximum(np.add(place.start_zyx, part.shape), reference.shape_zyx) - lower)
+    _require_plausible_crop(part.shape, shape, header.path)
+    geometry = reference.cropped(lower, shape)
+    if shape != part.shape:
+        array = allocate(shape, part.dtype, header.path)
+        array.fill(0)
+        start = np.subtract(place.start_zyx, lower)
+        array[tuple(slice(a, a + n) for a, n in zip(start, part.shape, strict=True))] = part
+        part = array
+    elif place.keeps_axes:
         return data
-    array = allocate(tuple(int(n) for n in upper - lower), data.array.dtype, header.path)
-    array.fill(0)
-    array[tuple(slice(a, b) for a, b in zip(start - lower, stop - lower, strict=True))] = data.array
-    origin = tuple(reference.cropped(lower, upper - lower).origin_lps_mm)
-    return replace(data, array=array, origin_lps_mm=origin)
+    data = replace(data, array=part, origin_lps_mm=geometry.origin_lps_mm)
+    if place.keeps_axes:
+        return data
+    return replace(data, direction_lps=geometry.direction_lps, spacing_zyx_mm=geometry.spacing_zyx_mm)
+
+
+def _require_plausible_crop(part: tuple[int, ...], whole: tuple[int, ...], path: Path) -> None:
+    """A few bytes that name a huge reference image must not take the memory of one."""
+    if math.prod(whole) > max(LARGEST_WITHOUT_QUESTION, LARGEST_CROP_RATIO * math.prod(part)):
+        raise InputError(
+            f"Expected a reference image that fits the segments, got one of {' × '.join(map(str, whole[::-1]))} voxels "
+            f"for segments in {' × '.join(map(str, part[::-1]))} voxels in {path}.",
+            "Choose the scan as source geometry in 3D Slicer's Segment Editor and save the segmentation again.",
+        )
 
 
 def _reference_geometry(parameters: str) -> Geometry | None:

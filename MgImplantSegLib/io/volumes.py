@@ -13,7 +13,8 @@ from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.events import Events
 from MgImplantSegLib.files import atomic_output
 from MgImplantSegLib.io.formats import FileFormat, format_of, known_suffixes
-from MgImplantSegLib.io.image_data import ImageData, ReadOptions
+from MgImplantSegLib.io.image_data import ImageData, ReadOptions, require_three_axes
+from MgImplantSegLib.io.voxel_size import warn_of_voxel_size
 from MgImplantSegLib.volume import IDENTITY_DIRECTION, Geometry, Volume
 
 logger = logging.getLogger(__name__)
@@ -53,10 +54,14 @@ def read_volume(
     data, entry = read_image(path, ReadOptions(dataset, events or Events()))
     if data.segments is not None:
         raise InputError(f"Expected a grey-value image, got the segmentation {path}.", "Give the scan itself.")
+    geometry = data.geometry(spacing_um)
+    is_known = spacing_um is not None or data.spacing_is_known
+    if is_known:
+        warn_of_voxel_size(geometry, path)
     return Volume(
         data.array,
-        data.geometry(spacing_um),
-        spacing_is_known=spacing_um is not None or data.spacing_is_known,
+        geometry,
+        spacing_is_known=is_known,
         provenance={"path": str(path), "format": entry.name, **data.notes},
     )
 
@@ -101,6 +106,25 @@ def read_image(path: str | Path, options: ReadOptions) -> tuple[ImageData, FileF
     return data, entry
 
 
+def read_geometry(path: str | Path) -> Geometry | None:
+    """The grid of an image file without its voxels; None for a format whose header does not tell it alone.
+
+    A file without a voxel size has 1 mm.
+
+    Raises
+    ------
+    InputError
+        If it is no image file or its header cannot be used.
+    """
+    path = Path(path)
+    read_frame = format_of(path).read_frame
+    if read_frame is None:
+        return None
+    shape_zyx, frame = read_frame(path)
+    require_three_axes(shape_zyx, path)
+    return Geometry(shape_zyx, **{**frame, "spacing_zyx_mm": frame["spacing_zyx_mm"] or (1.0, 1.0, 1.0)})
+
+
 def write_image(
     path: Path, array: np.ndarray, geometry: Geometry, *, compress: bool, keys: Mapping[str, str] | None = None
 ) -> None:
@@ -114,17 +138,17 @@ def write_image(
         entry.write(temporary, array, geometry, compress=compress, keys=keys or {})
 
 
-def writable_format(path: Path) -> FileFormat:
-    """The format that `path` can be written in.
+def writable_format(path: Path, *, labels: bool = False) -> FileFormat:
+    """The format that an image, or a segmentation with `labels`, can be written in at `path`.
 
     Raises
     ------
     InputError
         If no format with that suffix is written.
     """
-    suffixes = known_suffixes(writable=True)
+    suffixes = known_suffixes(writable=True, labels=labels)
     entry = format_of(path) if path.name.lower().endswith(tuple(suffixes)) else None
-    if entry is None or entry.write is None:
+    if entry is None or (entry.holds_segments and not labels):
         raise InputError(f"Expected an output with one of the suffixes {' '.join(suffixes)}, got {path}.")
     return entry
 

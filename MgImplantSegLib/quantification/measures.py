@@ -7,7 +7,7 @@ A new measure is a function that takes the `MeasureContext` and returns `Measure
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ import numpy as np
 import MgImplantSegLib
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.events import Events
+from MgImplantSegLib.io.voxel_size import voxel_size_doubt
 from MgImplantSegLib.options import record
 from MgImplantSegLib.quantification.bone_volume import bone_volume, bone_volume_profile
 from MgImplantSegLib.quantification.contact import contact, contact_along_axis
@@ -24,7 +25,7 @@ from MgImplantSegLib.quantification.degradation import degradation, volumes
 from MgImplantSegLib.quantification.depth import degradation_depth, layer_thickness
 from MgImplantSegLib.quantification.morphometry import morphometry
 from MgImplantSegLib.quantification.options import QuantifyOptions
-from MgImplantSegLib.quantification.results import Measure, Missing, QuantificationReport, Series
+from MgImplantSegLib.quantification.results import Measure, Missing, QuantificationReport, Series, notes
 from MgImplantSegLib.quantification.uncertainty import with_ranges
 from MgImplantSegLib.volume import LabelMap
 
@@ -98,6 +99,8 @@ def quantify(
             task.advance(stage="measures: ranges")
             measures = with_ranges(measures, context)
     _warn(measures, events)
+    doubt = voxel_size_doubt(label_map.geometry)
+    measures = tuple(replace(measure, note=notes(measure.note, doubt)) for measure in measures)
     series = tuple(entry for entry in found if isinstance(entry, Series))
     return QuantificationReport(measures, _inputs(label_map, options, tuple(chosen)), series)
 

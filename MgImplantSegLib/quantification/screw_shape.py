@@ -8,6 +8,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.io.grids import placement
 from MgImplantSegLib.io.itk_image import itk_image
 from MgImplantSegLib.quantification.axis import moments_lps, principal_sizes_mm
 from MgImplantSegLib.quantification.boxes import bounding_box, shape_of, start_of
@@ -24,7 +25,6 @@ from MgImplantSegLib.regions import OrientedBox
 from MgImplantSegLib.volume import Geometry, LabelMap
 
 FULL = 255
-GRID_TOLERANCE_VOXELS = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,8 +89,7 @@ class LabelMapShape:
     @property
     def corners_lps_mm(self) -> np.ndarray:
         """Eight corners of the box around the screw, shape (8, 3)."""
-        ends = [(-0.5, n - 0.5) for n in self.geometry.shape_zyx]
-        return self.geometry.lps_from_index_zyx(np.array(np.meshgrid(*ends, indexing="ij")).reshape(3, -1).T)
+        return self.geometry.corners_lps_mm()
 
     def area_mm2(self, method: str) -> tuple[float, str]:
         """Surface in mm² by a key of `SURFACE_METHODS`, and the method's name; the scan's border is no surface."""
@@ -111,11 +110,12 @@ class LabelMapShape:
 
     def mask_on(self, geometry: Geometry) -> np.ndarray:
         """Boolean array (z, y, x): the screw on another grid, linearly interpolated where the grids differ."""
-        offset = self.geometry.index_zyx_from_lps(np.array(geometry.origin_lps_mm))
-        ends = self.geometry.index_zyx_from_lps(geometry.lps_from_index_zyx(np.array(geometry.shape_zyx) - 1.0))
-        apart = np.abs(offset - np.rint(offset)).max(), np.abs(ends - offset - geometry.shape_zyx + 1).max()
-        if max(apart) < GRID_TOLERANCE_VOXELS:
-            return self._shifted(np.rint(offset).astype(int), geometry.shape_zyx)
+        place = placement(self.geometry, geometry)
+        if place is not None:
+            mask, boxes = np.zeros(geometry.shape_zyx, dtype=bool), place.common(geometry.shape_zyx)
+            if boxes is not None:
+                mask[boxes[0]] = place.along(self.array)[boxes[1]]
+            return mask
         grid = sitk.Resample(
             itk_image(self.array.astype(np.uint8) * np.uint8(FULL), self.geometry),
             geometry.shape_zyx[::-1],
@@ -128,16 +128,6 @@ class LabelMapShape:
             sitk.sitkUInt8,
         )
         return sitk.GetArrayFromImage(grid) > FULL // 2
-
-    def _shifted(self, offset: np.ndarray, shape_zyx: tuple[int, ...]) -> np.ndarray:
-        mask = np.zeros(shape_zyx, dtype=bool)
-        low = [(max(0, -o), max(0, o)) for o in offset]
-        n = [min(a - to, b - at) for a, b, (to, at) in zip(shape_zyx, self.array.shape, low, strict=True)]
-        if min(n) > 0:
-            to = tuple(slice(to, to + k) for (to, _), k in zip(low, n, strict=True))
-            at = tuple(slice(at, at + k) for (_, at), k in zip(low, n, strict=True))
-            mask[to] = self.array[at]
-        return mask
 
     def known_on(self, geometry: Geometry) -> np.ndarray:
         """Boolean array (z, y, x), True where the scan of the screw has seen something."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from MgImplantSegLib.boxes import bounding_box
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.quantification.codes import BONE, LAYER, METAL, UNKNOWN, role_codes
 from MgImplantSegLib.scene.frames import ijk_to_ras
@@ -109,11 +110,10 @@ def _surface_of(array: np.ndarray, geometry: Geometry, what: str) -> Any:
 
 def _cropped_and_padded(array: np.ndarray, what: str) -> tuple[np.ndarray, np.ndarray]:
     """The box around what is `INSIDE` and its neighbours, padded where it meets the border; its first index."""
-    profiles = [np.flatnonzero((array == INSIDE).any(axis=others)) for others in ((1, 2), (0, 2), (0, 1))]
-    if not len(profiles[0]):
+    box = bounding_box(array, INSIDE)
+    if box is None:
         raise InputError(f"Expected {what} in the segmentation, got none.", "Check the class mapping.")
-    start = np.array([profile[0] - 1 for profile in profiles])
-    stop = np.array([profile[-1] + 2 for profile in profiles])
+    start, stop = np.array([(part.start - 1, part.stop + 1) for part in box]).T
     low, high = np.maximum(start, 0), np.minimum(stop, array.shape)
     part = array[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
     missing = list(zip(low - start, stop - high, strict=True))

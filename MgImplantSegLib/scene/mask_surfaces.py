@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from MgImplantSegLib.boxes import bounding_box, start_of
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.files import atomic_output
 from MgImplantSegLib.scene.closed_surfaces import SurfaceMethod, SurfaceSettings
@@ -69,14 +70,13 @@ def read_mesh(path: str | Path) -> Any:
 
 def _cropped_and_padded(mask: np.ndarray) -> tuple[np.ndarray | None, np.ndarray]:
     """The box of what is not 0 as 0 and 1, with a voxel of 0 around it, and its first index."""
-    profiles = [np.flatnonzero(mask.any(axis=others)) for others in ((1, 2), (0, 2), (0, 1))]
-    if not len(profiles[0]):
+    box = bounding_box(mask != 0)
+    if box is None:
         return None, np.zeros(3)
-    start, stop = (np.array([profile[end] for profile in profiles]) for end in (0, -1))
-    part = mask[tuple(slice(a, b + 1) for a, b in zip(start, stop, strict=True))]
+    part = mask[box]
     padded = np.zeros(np.array(part.shape) + 2, np.uint8)
     padded[1:-1, 1:-1, 1:-1] = part != 0
-    return padded, start - 1
+    return padded, np.array(start_of(box)) - 1
 
 
 def _boundary(image: Any, method: SurfaceMethod) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.io.label_maps import values_in
+from MgImplantSegLib.io.label_values import values_in
 from MgImplantSegLib.scene.annotations import add_color_bar, add_legend, add_scale_bar
 from MgImplantSegLib.scene.canvas import OffscreenCanvas, write_png
 from MgImplantSegLib.scene.frames import local_to_world_ras

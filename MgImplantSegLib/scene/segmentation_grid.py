@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.io.grids import coincidence
 from MgImplantSegLib.scene.frames import (
     geometry_from_ijk_to_ras,
     ijk_to_ras,
@@ -19,11 +20,10 @@ from MgImplantSegLib.scene.frames import (
 from MgImplantSegLib.scene.segments import binary_image, segment_ids
 from MgImplantSegLib.scene.standalone import require_slicer
 from MgImplantSegLib.scene.volumes import geometry_of_node
-from MgImplantSegLib.volume import Geometry
+from MgImplantSegLib.volume import SAME_PLACE_VOXELS, Geometry
 
 logger = logging.getLogger(__name__)
 REFERENCE_GEOMETRY = "Reference image geometry"
-WHOLE_VOXEL = 1e-2
 
 
 @dataclass(frozen=True)
@@ -117,18 +117,16 @@ def _corners_on_lattice(image: Any, extent: Any, ras_to_lattice: np.ndarray) -> 
     corners = np.array(np.meshgrid(*np.reshape(extent, (3, 2)), [1], indexing="ij")).reshape(4, -1)
     on_lattice = (ras_to_lattice @ _image_to_ras(image) @ corners)[:3]
     low, high = on_lattice.min(axis=1), on_lattice.max(axis=1)
-    return np.floor(low + WHOLE_VOXEL).astype(int), np.ceil(high - WHOLE_VOXEL).astype(int)
+    return np.floor(low + SAME_PLACE_VOXELS).astype(int), np.ceil(high - SAME_PLACE_VOXELS).astype(int)
 
 
 def first_xyz(image: Any, lattice: Lattice) -> np.ndarray | None:
     """Where on the lattice the first voxel of an image lies, x y z; None if its voxels do not coincide with it."""
-    relative = np.linalg.inv(lattice.ijk_to_ras) @ _image_to_ras(image)
-    extent = np.array(image.GetExtent()).reshape(3, 2)
-    corners = np.array(np.meshgrid(*extent, [1], indexing="ij")).reshape(4, -1)
-    on_lattice = (relative @ corners)[:3]
-    first = np.round(on_lattice[:, 0])
-    expected = corners[:3] - corners[:3, :1] + first[:, None]
-    return first.astype(int) if np.allclose(on_lattice, expected, rtol=0, atol=WHOLE_VOXEL) else None
+    extent, corner = np.array(image.GetExtent()).reshape(3, 2), np.eye(4)
+    corner[:3, 3] = extent[:, 0]
+    relative = np.linalg.inv(lattice.ijk_to_ras) @ _image_to_ras(image) @ corner
+    place = coincidence(relative, tuple(int(n) for n in (extent[:, 1] - extent[:, 0] + 1)[::-1]))
+    return np.array(place.start_zyx[::-1]) if place is not None and place.keeps_axes else None
 
 
 def resampled(image: Any, lattice: Lattice) -> Any:

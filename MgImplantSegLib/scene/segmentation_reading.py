@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.io.label_maps import values_in
-from MgImplantSegLib.io.terminology import is_ignored
+from MgImplantSegLib.io.label_values import values_in
+from MgImplantSegLib.io.terminology import contradiction, is_ignored
 from MgImplantSegLib.labels import BACKGROUND, CLASS_OF_ROLE, Label, LabelScheme, Role
 from MgImplantSegLib.scene.frames import geometry_from_ijk_to_ras, local_to_world_ras
 from MgImplantSegLib.scene.nodes import provenance_of_node
@@ -147,7 +147,7 @@ def reading_of_node(
     Parameters
     ----------
     roles : mapping of segment ID to Role, optional
-        What the segments are, where ID, terminology and name do not tell; `Role.BACKGROUND` leaves a segment out.
+        What the segments are, where their names do not tell; `Role.BACKGROUND` leaves a segment out.
     reference_node : vtkMRMLScalarVolumeNode, optional
         Gives the grid in place of the segmentation's own reference; what lies beyond it is left out.
 
@@ -197,6 +197,8 @@ def _labels(segmentation: Any, roles: Mapping[str, Role]) -> tuple[list[Label], 
     for segment_id in segment_ids(segmentation):
         segment = description(segmentation, segment_id)
         role = roles.get(segment_id) or role_of_segment(segmentation, segment_id)
+        if segment_id not in roles and (sentence := contradiction(segment, role)):
+            logger.warning("%s", sentence)
         if segment_id not in roles and is_ignored(segment):
             ignored_id = segment_id
         elif role is None:

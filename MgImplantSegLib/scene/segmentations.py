@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.io.label_maps import values_in
+from MgImplantSegLib.io.label_values import values_in
 from MgImplantSegLib.io.terminology import IGNORE_ID, terminology_entry, terminology_tag
 from MgImplantSegLib.labels import Label, Role
 from MgImplantSegLib.scene.frames import ijk_to_ras, local_to_world_ras, vtk_matrix

@@ -31,7 +31,7 @@ def description(segmentation: Any, segment_id: str) -> Segment:
 
 
 def role_of_segment(segmentation: Any, segment_id: str) -> Role | None:
-    """The role that a segment's ID means, else its terminology, else its name; None if none of them is known."""
+    """The role that a segment's name means; None if it is not known."""
     return terminology.role_of_segment(description(segmentation, segment_id))
 
 

@@ -10,6 +10,8 @@ import numpy as np
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.events import Events
 from MgImplantSegLib.io import read_label_map, read_volume
+from MgImplantSegLib.io.grids import along_axes_of, require_placement
+from MgImplantSegLib.io.label_maps import RolesError
 from MgImplantSegLib.labels import LabelScheme
 from MgImplantSegLib.preprocess import Preprocessing, preprocess
 from MgImplantSegLib.regions import read_roi_markups
@@ -17,7 +19,6 @@ from MgImplantSegLib.training.data_settings import DataSettings, SampleSettings
 from MgImplantSegLib.training.losses import IGNORE
 from MgImplantSegLib.volume import Geometry, LabelMap
 
-TOLERANCE_VOXELS = 0.05
 ROLES_REMEDY = "Give its role in the sample's `roles`, or make it the `ignore_value`."
 
 
@@ -40,7 +41,7 @@ def read_sample(settings: SampleSettings, data: DataSettings, events: Events) ->
     """
     volume = read_volume(settings.image, dataset=settings.dataset, spacing_um=settings.spacing_um)
     label_map = _read_labels(settings)
-    require_part_of_grid(label_map.geometry, volume.geometry, settings)
+    label_map = _on_axes_of(label_map, volume.geometry, settings)
     channels = channels_of(label_map, data.scheme, settings)
     if settings.roi is not None:
         channels = np.where(_inside_boxes(settings.roi, label_map.geometry), channels, np.uint8(IGNORE))
@@ -55,29 +56,22 @@ def _read_labels(settings: SampleSettings) -> LabelMap:
             settings.labels, settings.scheme(), dataset=settings.labels_dataset, spacing_um=settings.spacing_um
         )
     except InputError as error:
-        remedy = ROLES_REMEDY if "--roles" in error.remedy else error.remedy
+        remedy = ROLES_REMEDY if isinstance(error, RolesError) else error.remedy
         raise InputError(f"In the sample {settings.name!r}: {error.message}", remedy) from error
 
 
-def require_part_of_grid(part: Geometry, whole: Geometry, settings: SampleSettings) -> None:
-    """Raise InputError unless the voxels of `part` are voxels of `whole`."""
-    what = f"labels of the sample {settings.name!r} on voxels of its image"
-    spacing_fits = np.allclose(part.spacing_zyx_mm, whole.spacing_zyx_mm, rtol=1e-3)
-    if not spacing_fits or not np.allclose(part.direction_lps, whole.direction_lps, atol=1e-3):
+def _on_axes_of(label_map: LabelMap, whole: Geometry, settings: SampleSettings) -> LabelMap:
+    """The label map along the axes of the image; raises InputError unless its voxels are voxels of the image."""
+    what = f"label map of the sample {settings.name!r}"
+    place = require_placement(label_map.geometry, whole, what)
+    if not place.is_inside(whole.shape_zyx):
+        last = tuple(start + count - 1 for start, count in zip(place.start_zyx, place.shape_zyx, strict=True))
         raise InputError(
-            f"Expected {what}, got spacings {part.spacing_zyx_mm} and {whole.spacing_zyx_mm} mm (z, y, x) and "
-            f"directions {part.direction_lps} and {whole.direction_lps}.",
-            "Resample the label map to the image's grid.",
-        )
-    first = whole.index_zyx_from_lps(part.lps_from_index_zyx(np.zeros(3)))
-    last = first + np.array(part.shape_zyx) - 1
-    off_grid = np.abs(first - first.round()).max() > TOLERANCE_VOXELS
-    if off_grid or (first.round() < 0).any() or (last.round() > np.array(whole.shape_zyx) - 1).any():
-        raise InputError(
-            f"Expected {what}, got an image of {whole.shape_zyx} voxels and labels from voxel "
-            f"{np.round(first, 2).tolist()} to {np.round(last, 2).tolist()} (z, y, x).",
+            f"Expected a {what} on voxels of its image, got an image of {whole.shape_zyx} voxels and labels from voxel "
+            f"{place.start_zyx} to {last} (z, y, x).",
             "Crop or resample the label map, or correct its origin.",
         )
+    return along_axes_of(label_map, whole, what)
 
 
 def channels_of(label_map: LabelMap, network_scheme: LabelScheme, settings: SampleSettings) -> np.ndarray:

@@ -88,8 +88,10 @@ def test_scores_agree_with_simpleitk():
 def test_other_grids_are_refused():
     grid = plain_grid(3, 3, 3)
     shifted = LabelMap(np.zeros((3, 3, 3), np.uint8), plain_grid(3, 3, 3, spacing_zyx_mm=(1.0, 1.0, 1.1)))
-    with pytest.raises(InputError, match="one grid"):
+    with pytest.raises(InputError, match="coincide"):
         evaluate(labelled(grid), shifted)
+    with pytest.raises(InputError, match="one grid"):
+        evaluate(labelled(grid), labelled(grid.cropped((1, 0, 0), (2, 3, 3))))
 
 
 def test_a_shifted_plate_has_the_shift_as_distance():

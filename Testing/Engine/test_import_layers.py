@@ -14,8 +14,8 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 LIBRARY = CHECKOUT / "MgImplantSegLib"
 
 LAYERS = (
-    ("errors", "machine", "slabs", "plain_text", "text_files"),
-    ("choices", "leftovers", "protected_files"),
+    ("errors", "machine", "slabs", "plain_text", "text_files", "units"),
+    ("boxes", "choices", "leftovers", "protected_files"),
     ("option_kinds",),
     ("events", "files", "options", "resources", "toml_writer"),
     ("labels", "file_digests"),

@@ -153,7 +153,7 @@ def test_axes_without_voxels_or_length_are_refused(tmp_path, length):
             read_volume(tmp_path / name)
 
 
-@pytest.mark.parametrize("spacing", ["0", "-0.005", "nan", "inf"])
+@pytest.mark.parametrize("spacing", ["0", "nan", "inf"])
 def test_an_impossible_spacing_is_refused_unless_one_is_given(tmp_path, spacing):
     header = f"spacings: {spacing} 0.006 0.007\n".encode()
     content = b"NRRD0004\ntype: ushort\ndimension: 3\nsizes: 6 5 4\nendian: little\nencoding: raw\n" + header + b"\n"

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from io_cases import LEFT_HANDED, ORIGIN_LPS_MM, label_values
 
-from MgImplantSegLib.errors import InputError, ResourceError
+from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.io import read_label_map, read_volume, write_label_map
 from MgImplantSegLib.labels import CLASSES, DEFAULT_SCHEME, LabelScheme, Role, parse_roles
 from MgImplantSegLib.volume import LabelMap
@@ -97,27 +97,82 @@ def test_what_is_ignored_stays_ignored(tmp_path):
     np.testing.assert_array_equal(label_map.mask(Role.BONE), array == 1)
 
 
+LAYER_TERMS = "X~A^b^c~99MGIMPLANTSEG^DL^Layer~^^~A~^^~^^"
+
+
 @pytest.mark.parametrize(
-    ("identity", "terms", "name", "role"),
+    ("name", "role"),
     [
-        ("bone", IMPLANT_TERMS, "metal", Role.BONE),
-        ("Segment_1", BONE_TERMS, "metal", Role.BONE),
-        ("Segment_1", IMPLANT_TERMS, "bone", Role.RESIDUAL_MATERIAL),
-        ("Segment_1", "X~A^b^c~99MGIMPLANTSEG^DL^Layer~^^~A~^^~^^", "Segment_1", Role.DEGRADATION_LAYER),
-        ("Segment_1", DEFAULT_TERMS, "DL", Role.DEGRADATION_LAYER),
-        ("Segment_1", DEFAULT_TERMS, "Degradation_Layer (DL)", Role.DEGRADATION_LAYER),
-        ("Segment_1", DEFAULT_TERMS, " Residual material ", Role.RESIDUAL_MATERIAL),
-        ("Segment_1", DEFAULT_TERMS, "Bone", Role.BONE),
-        ("Segment_1", "", "rm", Role.RESIDUAL_MATERIAL),
-        ("background", DEFAULT_TERMS, "air", Role.BACKGROUND),
+        ("DL", Role.DEGRADATION_LAYER),
+        ("Degradation_Layer (DL)", Role.DEGRADATION_LAYER),
+        ("Corrosion products", Role.DEGRADATION_LAYER),
+        ("rm", Role.RESIDUAL_MATERIAL),
+        (" Residual material ", Role.RESIDUAL_MATERIAL),
+        ("ResidualMetal", Role.RESIDUAL_MATERIAL),
+        ("Bone", Role.BONE),
+        ("Bone_2", Role.BONE),
+        ("trabecular bone", Role.BONE),
+        ("soft tissue", Role.BACKGROUND),
+        ("air", Role.BACKGROUND),
     ],
 )
-def test_a_role_is_told_by_segment_id_then_terminology_then_name(tmp_path, identity, terms, name, role):
+@pytest.mark.parametrize(
+    ("identity", "terms"),
+    [("Segment_1", DEFAULT_TERMS), ("bone", BONE_TERMS), ("degradation_layer", LAYER_TERMS), ("background", "")],
+)
+def test_the_name_that_slicer_shows_tells_the_role_whatever_is_hidden(tmp_path, identity, terms, name, role):
     mask = (label_values() == 1).astype(np.uint8)
     label_map = read_label_map(write_seg(tmp_path / "a.seg.nrrd", mask, segment_keys(0, 1, identity, name, terms)))
     assert label_map.scheme.by_value(1).role is role
     assert label_map.scheme.by_value(1).name == name.strip()
     np.testing.assert_array_equal(label_map.mask(role) & (label_map.array > 0), mask == 1)
+
+
+@pytest.mark.parametrize(
+    ("identity", "terms", "name", "warning"),
+    [
+        ("bone", DEFAULT_TERMS, "metal", "its segment ID means bone"),
+        ("S1", IMPLANT_TERMS, "bone", "its terminology means residual material"),
+        ("bone", BONE_TERMS, "soft tissue", "its segment ID means bone and its terminology means bone"),
+        ("bone", DEFAULT_TERMS, "ignore", "taken as not labelled"),
+        ("bone", BONE_TERMS, "cortical bone", ""),
+        ("S1", DEFAULT_TERMS, "bone", ""),
+        ("residual_material", IMPLANT_TERMS, "screw", ""),
+    ],
+)
+def test_a_hidden_code_that_means_something_else_is_told_and_nothing_else_is(
+    tmp_path, caplog, identity, terms, name, warning
+):
+    mask = (label_values() == 1).astype(np.uint8)
+    with caplog.at_level(logging.WARNING):
+        read_label_map(write_seg(tmp_path / "a.seg.nrrd", mask, segment_keys(0, 1, identity, name, terms)))
+    assert (warning in caplog.text) if warning else caplog.text == ""
+
+
+@pytest.mark.parametrize("name", ["bone marrow", "not bone", "Segment_1", "metal artefact", ""])
+@pytest.mark.parametrize(("identity", "terms"), [("bone", DEFAULT_TERMS), ("S1", BONE_TERMS)])
+def test_a_name_without_a_role_is_an_error_and_never_bone_by_a_hidden_code(tmp_path, identity, terms, name):
+    if not name and identity == "bone":
+        return  # without a name Slicer shows nothing, and the ID stands in for it
+    mask = (label_values() == 1).astype(np.uint8)
+    path = write_seg(tmp_path / "a.seg.nrrd", mask, segment_keys(0, 1, identity, name, terms))
+    with pytest.raises(InputError, match="name tells their role") as caught:
+        read_label_map(path)
+    assert "--roles" in caught.value.remedy
+
+
+def test_segments_that_exchanged_their_names_exchange_their_roles_and_come_back_so(tmp_path):
+    segments = [
+        segment_keys(0, 1, "bone", "bone"),
+        segment_keys(1, 2, "degradation_layer", "residual material"),
+        segment_keys(2, 3, "residual_material", "degradation layer"),
+    ]
+    label_map = read_label_map(write_seg(tmp_path / "a.seg.nrrd", label_values(), *segments))
+    np.testing.assert_array_equal(label_map.mask(Role.RESIDUAL_MATERIAL), label_values() == 2)
+    assert {label.segment_id for label in label_map.scheme.labels} == {label.segment_id for label in CLASSES}
+    write_label_map(label_map, tmp_path / "b.seg.nrrd")
+    again = read_label_map(tmp_path / "b.seg.nrrd")
+    np.testing.assert_array_equal(again.mask(Role.RESIDUAL_MATERIAL), label_values() == 2)
 
 
 def test_unknown_segments_are_listed_with_the_way_to_map_them(tmp_path):
@@ -228,7 +283,7 @@ def test_voxels_around_a_crop_are_background_when_the_reference_grid_is_usable(t
     parameters = f"Smoothing factor|0.5|x&Reference image geometry|{matrix}{extent}|y&"
     path = write_default(tmp_path / "a.seg.nrrd", Segmentation_ConversionParameters=parameters)
     if shape_zyx is None:
-        with pytest.raises(ResourceError, match="fits into memory"):
+        with pytest.raises(InputError, match="reference image that fits the segments"):
             read_label_map(path)
         return
     label_map = read_label_map(path)
@@ -254,7 +309,8 @@ def test_names_beyond_ascii_survive(tmp_path):
         label if label.value != 1 else type(label)(**{**vars(label), "name": "Knochen µ"}) for label in CLASSES
     )
     write_label_map(LabelMap(label_values(), LEFT_HANDED, LabelScheme(labels)), tmp_path / "a.seg.nrrd")
-    assert read_label_map(tmp_path / "a.seg.nrrd").scheme.by_value(1).name == "Knochen µ"
+    label = read_label_map(tmp_path / "a.seg.nrrd").scheme.by_value(1)
+    assert label.name == "bone (Knochen µ)" and label.role is Role.BONE
 
 
 @pytest.mark.parametrize("values", [[0, 1, 2, 4], [0, 255], [0, -1]])

@@ -129,6 +129,16 @@ def test_labels_of_a_part_of_the_volume_leave_the_rest_unknown(config):
     assert np.array_equal(channels, expected)
 
 
+def test_labels_that_list_the_same_voxels_along_other_axes_are_the_same_labels(config):
+    _, labels = labelled_scan(0)
+    settings = only_sample(config)
+    last = grid().lps_from_index_zyx(np.array([25, 0, 0]))
+    directions = grid().direction_matrix * [1, 1, -1]  # z runs backwards, then x and y change places
+    turned = Geometry((26, 22, 24), (0.02,) * 3, tuple(last), tuple(directions[:, [1, 0, 2]].ravel()))
+    overwrite_labels(settings, np.ascontiguousarray(labels[::-1].transpose(0, 2, 1)), turned)
+    assert np.array_equal(read_sample(settings, config.data, Events()).channels, labels)
+
+
 @pytest.mark.parametrize(
     ("shape", "geometry"),
     [
@@ -143,7 +153,7 @@ def test_labels_of_a_part_of_the_volume_leave_the_rest_unknown(config):
 def test_labels_on_another_grid_are_refused(config, shape, geometry):
     settings = only_sample(config)
     overwrite_labels(settings, np.ones(shape, np.uint8), geometry)
-    with pytest.raises(InputError, match="labels of the sample 's0' on voxels of its image, got"):
+    with pytest.raises(InputError, match="label map of the sample 's0'"):
         read_sample(settings, config.data, Events())
 
 

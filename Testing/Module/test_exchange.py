@@ -40,8 +40,8 @@ def test_label_maps_keep_the_meaning_of_their_values_both_ways(parts, tmp_path):
     read = read_label_map(tmp_path / "l.mha", parse_roles(exchange.ROLES_WORD))
     assert read.array.ravel().tolist() == [0, 1, 1, 255, 3, 0] and read.scheme.ignore_value == 255
     assert [read.scheme.by_value(value).role for value in (1, 3)] == ["bone", "residual_material"]
-    write_label_map(labels, tmp_path / "r.nrrd")
-    back, values = engineRun.runToEnd(exchange.readLabels(tmp_path / "r.nrrd", labels.geometry, token))
+    write_label_map(labels, tmp_path / "r.mha")
+    back, values = engineRun.runToEnd(exchange.readLabels(tmp_path / "r.mha", labels.geometry, token))
     assert values == {0, 1, 2, 3}
     assert np.array_equal(back.array, labels.array) and back.scheme == labels.scheme
 
@@ -50,10 +50,10 @@ def test_a_truncated_result_is_refused(parts, tmp_path):
     engineRun, exchange = parts
     labels = ball_in_half_bone()
     token = engineRun.CancelToken()
-    write_label_map(labels, tmp_path / "l.nrrd")
-    (tmp_path / "l.nrrd").write_bytes((tmp_path / "l.nrrd").read_bytes()[:-100])
+    write_label_map(labels, tmp_path / "m.mha")
+    (tmp_path / "m.mha").write_bytes((tmp_path / "m.mha").read_bytes()[:-100])
     with pytest.raises(InputError, match="truncated"):
-        engineRun.runToEnd(exchange.readLabels(tmp_path / "l.nrrd", labels.geometry, token))
+        engineRun.runToEnd(exchange.readLabels(tmp_path / "m.mha", labels.geometry, token))
 
 
 def test_large_volumes_go_slab_by_slab_and_stop_when_asked(parts, tmp_path):

@@ -1,7 +1,9 @@
 """Section 7: pairs, a configuration, and a training as a job that the panel only watches."""
 
 import pathlib
+import sys
 
+import numpy as np
 import pytest
 import slicer
 from harness import person
@@ -11,7 +13,7 @@ from MgImplantSegLib.io import write_label_map, write_volume
 from MgImplantSegLib.jobs.agent.job_folder import State
 from MgImplantSegLib.jobs.backend import Backend
 from MgImplantSegLib.training.configuration import TrainingConfig
-from MgImplantSegLib.volume import LabelMap, Volume
+from MgImplantSegLib.volume import Geometry, LabelMap, Volume
 
 SMALL = """
 [network]
@@ -43,11 +45,29 @@ def test_pairs_are_listed_with_a_check_of_their_geometry(widget, ui, pair, tmp_p
     moved = ball_in_half_bone(size=36)
     write_label_map(LabelMap(moved.array, geometry(moved.array.shape, 0.021)), tmp_path / "moved.nrrd")
     write_label_map(ball_in_half_bone(size=38), tmp_path / "larger.nrrd")
-    for other in (labels, tmp_path / "moved.nrrd", tmp_path / "larger.nrrd"):
+    part = LabelMap(moved.array[4:, :30], moved.geometry.cropped((4, 0, 0), (32, 30, 36)))
+    write_label_map(part, tmp_path / "part.seg.nrrd")
+    last = moved.geometry.lps_from_index_zyx(np.array([0, 0, 35]))
+    directions = moved.geometry.direction_matrix * [-1, 1, 1]
+    reversed_geometry = Geometry((36,) * 3, moved.geometry.spacing_zyx_mm, tuple(last), tuple(directions.ravel()))
+    write_label_map(LabelMap(moved.array[..., ::-1], reversed_geometry), tmp_path / "reversed.nii.gz")
+    names = ("moved.nrrd", "larger.nrrd", "part.seg.nrrd", "reversed.nii.gz")
+    for other in (labels, *(tmp_path / name for name in names)):
         widget.panel.training.data.addPair(image, other)
     checks = [row[2] for row in person.rows_of(ui.pairsTable)]
     assert checks[0] == "OK, 36×36×36 voxels"
-    assert "voxels apart" in checks[1] and "sizes differ: 36×36×36 and 38×38×38" in checks[2]
+    assert "do not coincide" in checks[1] and "20 µm from" in checks[1] and "21 µm from" in checks[1]
+    assert checks[2] == "the labels reach beyond the scan: 36×36×36 and 38×38×38 voxels"
+    assert checks[3] == "OK, labels of a part: 36×30×32 of 36×36×36 voxels"
+    assert checks[4] == "OK, 36×36×36 voxels"
+
+
+def test_nrrd_pairs_are_checked_where_pynrrd_is_missing(module, pair, monkeypatch):
+    from MgImplantSegSections import trainingPairs
+
+    monkeypatch.setitem(sys.modules, "nrrd", None)  # as in Slicer's Python before it is installed there
+    assert trainingPairs.check(trainingPairs.Pair(*pair)) == "OK, 36×36×36 voxels"
+    assert trainingPairs.spacingUm(trainingPairs.Pair(*pair)) == pytest.approx(20)
 
 
 def test_the_configuration_of_the_pairs_is_one_that_the_engine_reads(widget, ui, pair, tmp_path):
