@@ -14,8 +14,9 @@ from typing import Any
 from MgImplantSegLib.events import Events
 from MgImplantSegLib.jobs.agent.description import JobDescription
 from MgImplantSegLib.jobs.agent.job_folder import State
-from MgImplantSegLib.jobs.agent.slurm_commands import ControllerDown
-from MgImplantSegLib.jobs.connection import Connection, agent_settings, connect
+from MgImplantSegLib.jobs.agent.scheduler import QueueDown
+from MgImplantSegLib.jobs.connection import Connection, agent_settings
+from MgImplantSegLib.jobs.connections import connect
 from MgImplantSegLib.jobs.environment import Environment, Kind
 from MgImplantSegLib.jobs.request import InputPath, InputText, JobRequest, slug
 from MgImplantSegLib.jobs.transfer import fetch_results, send_engine, send_input
@@ -43,8 +44,8 @@ class JobStatus:
         Seconds since 1970; `ended` is None as long as it has not.
     folder : str
         The job's folder there.
-    slurm_job : str, optional
-        The cluster's number.
+    queue_job : str, optional
+        Its number in the cluster's queue.
     submitted_as : str
         Name of the environment that it was submitted to; environments may share a folder.
     is_new : bool, optional
@@ -62,7 +63,7 @@ class JobStatus:
     ended: float | None
     folder: str
     submitted_as: str = ""
-    slurm_job: str | None = None
+    queue_job: str | None = None
     is_new: bool | None = None
 
     @property
@@ -177,13 +178,13 @@ class Backend:
             arguments=tuple(words),
             program=program,
             engine=engine,
-            python=settings["python"],
+            python=settings.python,
             variables=dict(environment.variables),
             grace_s=environment.grace_s,
             processes=environment.processes_per_node if request.is_parallel else 1,
             nodes=environment.nodes if request.is_parallel else 1,
             keeps_variables=environment.kind is Kind.THIS,
-            scheduler=settings["scheduler"],
+            scheduler=settings.scheduler,
             resume_arguments=tuple(request.resume_words),
             checkpoint=request.checkpoint,
         )
@@ -218,7 +219,7 @@ class Backend:
         while True:
             try:
                 return self._status(self._ask(operation, **arguments))
-            except ControllerDown as error:
+            except QueueDown as error:
                 if time.monotonic() > deadline:
                     raise
                 if not is_said:

@@ -19,7 +19,7 @@ from typing import Any
 
 from MgImplantSegLib.errors import DependencyError
 from MgImplantSegLib.jobs.agent.frames import read_frame, write_frame
-from MgImplantSegLib.jobs.agent.process_scheduler import clean_variables
+from MgImplantSegLib.jobs.agent.programs import clean_variables
 from MgImplantSegLib.jobs.connection import agent_settings, raise_error
 from MgImplantSegLib.jobs.environment import Environment
 from MgImplantSegLib.jobs.greeting import Greeting
@@ -117,7 +117,7 @@ class SshConnection:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._stderr,
-                env=clean_variables(dict(os.environ)),
+                env=clean_variables(os.environ),
                 **_apart(self._environment.interactive),
             )
         except FileNotFoundError as error:
@@ -128,10 +128,10 @@ class SshConnection:
         self._greeting = Greeting(self._process.stdout)
         settings, program = agent_settings(self._environment), FIRST_PROGRAM.read_bytes()
         with suppress(OSError):  # a host that has ended the connection may have said why
-            self._send(b"python:" + os.fsencode(settings["python"]) + b"\n%d\n" % len(program) + program)
+            self._send(b"python:" + os.fsencode(settings.python) + b"\n%d\n" % len(program) + program)
         self._greeting.wait(self._seconds_to_answer)
         self._require_python()
-        start = {"settings": settings, "modules": agent_modules()}
+        start = {"settings": settings.to_dict(), "modules": agent_modules()}
         self._send(json.dumps(start, ensure_ascii=True).encode("ascii") + b"\n")
 
     def _send(self, content: bytes) -> None:
@@ -214,7 +214,7 @@ def ssh_words(environment: Environment) -> list[str]:
 
 def agent_modules() -> dict[str, str]:
     """Names and texts of the modules that the agent consists of."""
-    files = [PACKAGE / name for name in MODULES] + sorted((PACKAGE / "jobs" / "agent").glob("*.py"))
+    files = [PACKAGE / name for name in MODULES] + sorted((PACKAGE / "jobs" / "agent").rglob("*.py"))
     return {_module_name(path): path.read_text("utf-8") for path in files}
 
 

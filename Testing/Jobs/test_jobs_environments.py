@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from MgImplantSegLib.cli import main
-from MgImplantSegLib.jobs.agent.slurm_commands import run_slurm
+from MgImplantSegLib.jobs.agent.slurm.commands import run_slurm
 from MgImplantSegLib.jobs.environment import Environment, Kind
 from MgImplantSegLib.jobs.environment_file import (
     configuration_folder,
@@ -82,7 +82,7 @@ def test_an_environment_comes_back_from_the_file_as_it_was():
         gpus=4,
         memory_gb=1.5,
         time_minutes=90,
-        sbatch_options=("--constraint=a100&nvlink",),
+        queue_options=("--constraint=a100&nvlink",),
         grace_s=60.0,
     )
     path = save_environment(environment)
@@ -162,7 +162,7 @@ def test_the_environment_of_this_python_passes_or_names_what_to_do(capsys):
 
 
 def test_variables_are_those_from_before_slicer():
-    from MgImplantSegLib.jobs.agent.process_scheduler import clean_variables
+    from MgImplantSegLib.jobs.agent.programs import clean_variables
 
     inside = {
         "PATH": "/slicer/bin",

@@ -28,7 +28,8 @@ from MgImplantSegLib.jobs.agent.job_folder import JobFolder, State
 from MgImplantSegLib.jobs.agent.outcome import Outcome, judge
 from MgImplantSegLib.jobs.agent.store import DamagedCopy
 from MgImplantSegLib.jobs.backend import Backend
-from MgImplantSegLib.jobs.connection import agent_settings, connect
+from MgImplantSegLib.jobs.connection import agent_settings
+from MgImplantSegLib.jobs.connections import connect
 from MgImplantSegLib.jobs.environment import Environment, Kind
 from MgImplantSegLib.jobs.request import InputPath, engine_request, slug
 from MgImplantSegLib.jobs.training_request import training_request

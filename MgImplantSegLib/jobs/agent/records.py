@@ -30,6 +30,22 @@ class DamagedRecord(InputError):
     kind = "damaged record"
 
 
+class OtherVersion(InputError):
+    """Something written by a later version of this program."""
+
+    kind = "other version"
+
+    @classmethod
+    def require(cls, values: Mapping[str, Any], known: int, what: str) -> None:
+        """Raise this unless `values` are of the `known` version or an older one; those without a number are."""
+        version = values.get("version", known)
+        if type(version) is int and version > known:
+            raise cls(
+                f"Expected the {what} in version {known} or older, got version {version}.",
+                "It comes from a newer version of this program: update this one.",
+            )
+
+
 class WrongValues(ValueError):
     """What was expected of which value, and what came."""
 
