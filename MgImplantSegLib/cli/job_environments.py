@@ -26,8 +26,8 @@ OPTIONS = {
     "ssh_config": (str, "FILE", "another configuration file for OpenSSH's client"),
     "identity_file": (str, "FILE", "key for OpenSSH's client"),
     "processes": (int, "N", "training processes on each machine (default: one a GPU asked for)"),
-    "partition": (str, "NAME", "of the cluster; for lsf: the queue"),
-    "account": (str, "NAME", "of the cluster; for lsf: the project"),
+    "partition": (str, "NAME", "partition or queue of the cluster"),
+    "account": (str, "NAME", "account or project on the cluster"),
     "nodes": (int, "N", "machines of one training (default: 1)"),
     "cpus": (int, "N", "cores on each machine"),
     "gpus": (int, "N", "GPUs on each machine"),
@@ -39,7 +39,8 @@ LISTS = {
     "setup": ("LINE", "shell line that runs before a job, such as: module load cuda. May be repeated"),
     "queue_options": (
         "OPTION",
-        "further option of sbatch or bsub, as --queue-option=--constraint=a100. May be repeated",
+        "further option of sbatch (--queue-option=--constraint=a100) or bsub (--queue-option='-R select[ngpus>0]'). "
+        "May be repeated",
     ),
     "path_map": ("HERE=THERE", "folder that both sides see; files below it are not copied. May be repeated"),
     "variables": ("NAME=VALUE", "environment variable of the jobs. No secrets. May be repeated"),

@@ -68,7 +68,7 @@ class Environment:
     setup : tuple of str
         Shell lines that run before a job, ``module load cuda`` for example.
     partition, account : str
-        Of the cluster; in LSF's words queue and project.
+        Of the cluster; others say queue and project.
     nodes, cpus, gpus : int
         Machines; cores and GPUs on each. 0: the cluster's default.
     memory_gb : float
@@ -76,7 +76,7 @@ class Environment:
     time_minutes : int
         Time limit; a training that reaches it is queued again and goes on. 0: the cluster's default.
     queue_options : tuple of str
-        Further options of sbatch or bsub, each as one word: ``--constraint=a100``.
+        Further options of sbatch or bsub: ``--constraint=a100``, ``-R select[ngpus>0]``.
     grace_s : float
         Time to stop politely, and write a checkpoint, before a command is killed.
     """

@@ -101,7 +101,7 @@ def test_an_environment_comes_back_from_the_file_as_it_was():
         ('[environments.a]\nkind = "ssh"\npython = "p"\nhost = "-oProxyCommand=x"\n', "a host's name"),
         ('[environments.a]\nkind = "local"\n', "the path of a Python"),
         ('[environments.-a]\nkind = "local"\npython = "p"\n', "not beginning with -"),
-        ('[environments.a]\nkind = "cloud"\n', "one of this, local, ssh, slurm"),
+        ('[environments.a]\nkind = "cloud"\n', "one of this, local, ssh, slurm, lsf"),
         ('[environments.a]\nkind = "local"\npython = "p"\npartitoin = "x"\n', "Did you mean 'partition'"),
         ('[environments.a]\nkind = "local"\npython = "p"\ngpus = "2"\n', "a whole number"),
         ('[environments.a]\nkind = "local"\npython = "p"\ngpus = true\n', "a whole number"),
@@ -120,6 +120,16 @@ def test_a_wrong_file_is_answered_with_what_was_expected(text, words):
     known, faults = known_environments()
     assert list(known) == ["this"]
     assert re.search(words, str(*faults))
+
+
+def test_a_file_of_an_earlier_version_is_read(capsys):
+    configuration_folder().mkdir(parents=True)
+    table = '[environments.a]\nkind = "slurm"\npython = "p"\nsbatch_options = ["--constraint=a100"]\n'
+    (configuration_folder() / "environments.toml").write_text(table)
+    assert find_environment("a").queue_options == ("--constraint=a100",)
+    add = ["jobs", "environments", "add", "b", "--kind", "slurm", "--python", "p", "--sbatch-option=--qos=low"]
+    assert main(add) == 0
+    assert find_environment("b").queue_options == ("--qos=low",)
 
 
 def test_environments_on_the_command_line(capsys):

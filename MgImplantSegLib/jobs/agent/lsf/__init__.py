@@ -83,7 +83,7 @@ class LsfScheduler(QueueScheduler):
         chosen += ["-gpu", f"num={settings.gpus}"] if settings.gpus else []
         chosen += ["-R", f"rusage[mem={round(settings.memory_gb * 1024)}MB]"] if settings.memory_gb else []
         chosen += ["-W", str(settings.time_minutes)] if settings.time_minutes else []
-        return [*chosen, *settings.queue_options]
+        return [*chosen, *(word for option in settings.queue_options for word in option.split(maxsplit=1))]
 
     def find(self, job: JobFolder, *, is_active: bool) -> QueueRecord | None:
         """The number of the job, by its name, which belongs to its folder; those of earlier attempts do not count."""
