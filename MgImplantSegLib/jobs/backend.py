@@ -76,6 +76,12 @@ class JobStatus:
         return {**vars(self), "state": self.state.value, "reference": self.reference}
 
 
+Statuses = list[JobStatus]  # inside of `Backend`, `list` is its own
+EventRecords = list[dict[str, Any]]
+Paths = list[Path]
+Words = list[str]
+
+
 class Backend:
     """Jobs in one environment; a context manager that closes its connection.
 
@@ -124,7 +130,7 @@ class Backend:
         """What is known of a job now."""
         return self._status(self._ask("status", job=job))
 
-    def list(self) -> list[JobStatus]:
+    def list(self) -> Statuses:
         """All jobs of the environment, oldest first."""
         return [self._status(entry) for entry in self._ask("list")["jobs"]]
 
@@ -148,24 +154,24 @@ class Backend:
         """Bytes of the log from an offset on, a few MB at most."""
         return self._connection.ask("read", job=job, file="log", offset=offset)[1]
 
-    def read_events(self, job: str, offset: int = 0) -> tuple[list[dict[str, Any]], int]:
+    def read_events(self, job: str, offset: int = 0) -> tuple[EventRecords, int]:
         """Events from an offset on, and the offset where the next ones will begin."""
         content = self._connection.ask("read", job=job, file="events", offset=offset)[1]
         whole = content[: content.rfind(b"\n") + 1]
         return [record for line in whole.splitlines() if (record := _event(line))], offset + len(whole)
 
-    def fetch(self, job: str, folder: Path, events: Events) -> list[Path]:
+    def fetch(self, job: str, folder: Path, events: Events) -> Paths:
         """Copy the job's results into `folder`; every file is checked by size and SHA-256, whole ones are kept."""
         return fetch_results(self._connection, job, folder, events)
 
-    def test(self) -> list[dict[str, Any]]:
+    def test(self) -> EventRecords:
         """Checks of the environment: ``name``, ``ok``, ``found``, ``remedy``."""
         return self._ask("probe")["checks"]
 
     def driver(self) -> tuple[tuple[int, int] | None, tuple[int, int] | None]:
         """The newest CUDA version that the NVIDIA driver there takes, and the oldest GPU's compute capability."""
         found = self._ask("driver")
-        return tuple(tuple(found[name]) if found[name] else None for name in ("cuda", "capability"))
+        return _version(found["cuda"]), _version(found["capability"])
 
     def _description(
         self, request: JobRequest, engine: str, words: Sequence[str], program: str | None
@@ -189,9 +195,11 @@ class Backend:
             checkpoint=request.checkpoint,
         )
 
-    def _send_words(self, request: JobRequest, events: Events) -> tuple[list[str], list[str], dict[str, str]]:
+    def _send_words(self, request: JobRequest, events: Events) -> tuple[Words, Words, dict[str, str]]:
         """The words as they are meant there; digests that identify what was sent; texts for the job's inputs."""
-        words, digests, texts = [], [], {}
+        words: Words = []
+        digests: Words = []
+        texts: dict[str, str] = {}
 
         def send(path: Path) -> str:
             sent = send_input(self._connection, self.environment, path, events)
@@ -232,6 +240,10 @@ class Backend:
         known = {entry.name for entry in fields(JobStatus)}  # an agent of a newer version may say more
         answer = {name: value for name, value in answer.items() if name in known}
         return JobStatus(**{**answer, "environment": self.environment.name, "state": State(answer["state"])})
+
+
+def _version(numbers: Sequence[int] | None) -> tuple[int, int] | None:
+    return (numbers[0], numbers[1]) if numbers else None
 
 
 def _event(line: bytes) -> dict[str, Any] | None:

@@ -26,7 +26,7 @@ VALID_NAME = re.compile(r"(?!-)[^\x00-\x1f\x7f/\\]{1,80}")
 class Kind(str, Enum):
     """The kinds of environments: those without a queue, and one for each of `QUEUES`."""
 
-    _ignore_ = ("queue",)
+    _ignore_ = ["queue"]  # noqa: RUF012 (as Enum has it)
     THIS = "this"
     LOCAL = "local"
     SSH = "ssh"
@@ -223,7 +223,7 @@ PLAIN_TYPES = {"str": str, "int": int, "float": float, "bool": bool}
 
 
 def _converted(name: str, key: str, value: Any) -> Any:
-    kind = next(entry.type for entry in fields(Environment) if entry.name == key)
+    kind = next(str(entry.type) for entry in fields(Environment) if entry.name == key)
     expected = EXPECTED.get(
         key, {"str": "a text", "int": "a whole number", "bool": "true or false"}.get(kind, "a number")
     )

@@ -29,6 +29,7 @@ from MgImplantSegLib.jobs.agent.settings import AgentSettings
 from MgImplantSegLib.jobs.agent.status import known_status, unreadable_status
 from MgImplantSegLib.jobs.agent.store import FileStore
 
+Folders = list[JobFolder]
 Answer = dict[str, Any] | tuple[dict[str, Any], bytes]
 LONGEST_READ = 4 << 20
 OWN_NAMES = {"jobs", "blobs", "sets", "engines", "cache", "environments.toml", "file-digests.json"}  # as on macOS
@@ -217,7 +218,7 @@ class Agent:
             raise InputError(f"Expected a job of this environment, got {job!r}.", "See which there are: jobs list")
         return folder
 
-    def _folders(self) -> list[JobFolder]:
+    def _folders(self) -> Folders:
         return [JobFolder(path) for path in self._jobs.glob("[!.]*")] if self._jobs.is_dir() else []
 
     def _is_over(self, folder: JobFolder) -> bool:

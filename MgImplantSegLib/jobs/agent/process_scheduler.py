@@ -111,7 +111,7 @@ class ProcessScheduler:
 
 
 def _start(words: list[str], job: JobFolder, log) -> subprocess.Popen:
-    flags = {"start_new_session": True}
+    flags: dict[str, Any] = {"start_new_session": True}
     if os.name == "nt":
         flags = {"creationflags": subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP}
     variables = dict(os.environ) if job.description.keeps_variables else clean_variables(os.environ)
@@ -160,6 +160,6 @@ def _unseen(runner: RunnerRecord) -> Outcome:
         return Outcome(State.RUNNING)
     return Outcome(
         State.RUNNING,
-        f"No sign of life from {runner['machine']} for {silence_s:.0f} s.",
-        f"Ask on {runner['machine']} itself.",
+        f"No sign of life from {runner.machine} for {silence_s:.0f} s.",
+        f"Ask on {runner.machine} itself.",
     )
