@@ -15,6 +15,7 @@ import pytest
 from MgImplantSegLib.jobs.environment import Environment, Kind
 
 sys.path.append(str(Path(__file__).with_name("Jobs")))
+from lsf import LsfCluster
 from services import SlurmCluster, SshServer, missing_for_slurm, missing_for_sshd
 
 GRACE_S = 30.0
@@ -56,6 +57,19 @@ def slurm(tmp_path_factory) -> Iterator[SlurmCluster]:
 
 
 @pytest.fixture(scope="session")
+def lsf(tmp_path_factory) -> Iterator[LsfCluster]:
+    """A stand-in for an LSF cluster, whose programs are found from now on."""
+    if not sys.platform.startswith("linux"):
+        pytest.skip("the stand-in for LSF needs Linux")
+    cluster = LsfCluster(tmp_path_factory.mktemp("services") / "lsf")
+    before = dict(os.environ)
+    os.environ.update(cluster.variables)
+    yield cluster
+    cluster.stop()
+    os.environ["PATH"] = before["PATH"]
+
+
+@pytest.fixture(scope="session")
 def other_python(tmp_path_factory) -> str:
     """A second Python with the same packages, in a folder whose name has a space."""
     folder = tmp_path_factory.mktemp("other python") / "venv é"
@@ -85,6 +99,8 @@ def make_environment(request, tmp_path_factory) -> Callable[..., Environment]:
         if "ssh" in name:
             server = request.getfixturevalue("sshd")
             common |= {"host": server.ALIAS, "ssh_config": str(server.client_config)}
+        if "lsf" in name:
+            request.getfixturevalue("lsf")
         if "slurm" in name:
             request.getfixturevalue("slurm")
             common = {"partition": "gpu", **common}
@@ -97,6 +113,7 @@ KINDS = {
     "this": Kind.THIS,
     "local": Kind.LOCAL,
     "ssh": Kind.SSH,
+    "lsf": Kind.LSF,
     "slurm": Kind.SLURM,
     "slurm through ssh": Kind.SLURM,
 }

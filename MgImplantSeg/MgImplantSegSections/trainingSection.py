@@ -12,7 +12,7 @@ from MgImplantSegSections.curves import Curves
 from MgImplantSegSections.trainingData import TrainingData
 from MgImplantSegSections.workbench import ProgressView, errorText, setEnabled
 
-FINAL_STATES = ("done", "failed", "cancelled", "lost")
+FINAL_STATES = ("done", "failed", "cancelled", "lost", "damaged", "unknown")
 
 
 class TrainingSection:

@@ -21,13 +21,13 @@ from MgImplantSegLib.jobs.new_python import make_python, plan_python
 OPTIONS = {
     "python": (str, "PATH", "the interpreter there, for example /home/me/venv/bin/python"),
     "root": (str, "FOLDER", "folder there for jobs and sent files (default: ~/.local/share/mgimplantseg)"),
-    "host": (str, "HOST", "alias of OpenSSH's configuration, name, or user@name; for slurm: the login node"),
+    "host": (str, "HOST", "alias of OpenSSH's configuration, name, or user@name; of a cluster: its login node"),
     "port": (int, "N", "default: as OpenSSH's configuration says"),
     "ssh_config": (str, "FILE", "another configuration file for OpenSSH's client"),
     "identity_file": (str, "FILE", "key for OpenSSH's client"),
     "processes": (int, "N", "training processes on each machine (default: one a GPU asked for)"),
-    "partition": (str, "NAME", "of the cluster"),
-    "account": (str, "NAME", "of the cluster"),
+    "partition": (str, "NAME", "partition or queue of the cluster"),
+    "account": (str, "NAME", "account or project on the cluster"),
     "nodes": (int, "N", "machines of one training (default: 1)"),
     "cpus": (int, "N", "cores on each machine"),
     "gpus": (int, "N", "GPUs on each machine"),
@@ -37,11 +37,15 @@ OPTIONS = {
 }
 LISTS = {
     "setup": ("LINE", "shell line that runs before a job, such as: module load cuda. May be repeated"),
-    "sbatch_options": ("OPTION", "further option of sbatch, as --sbatch-option=--constraint=a100. May be repeated"),
+    "queue_options": (
+        "OPTION",
+        "further option of sbatch (--queue-option=--constraint=a100) or bsub (--queue-option='-R select[ngpus>0]'). "
+        "May be repeated",
+    ),
     "path_map": ("HERE=THERE", "folder that both sides see; files below it are not copied. May be repeated"),
     "variables": ("NAME=VALUE", "environment variable of the jobs. No secrets. May be repeated"),
 }
-SINGULAR = {"sbatch_options": "--sbatch-option", "variables": "--variable"}
+SINGULAR = {"queue_options": ("--queue-option", "--sbatch-option"), "variables": ("--variable",)}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "list": "all environments",
         "add": "add one, or replace the one of that name",
         "remove": "take one out",
-        "test": "check Python, torch, GPUs, memory, disk, SLURM there, and say what to do",
+        "test": "check Python, torch, GPUs, memory, disk and queue there, and say what to do",
         "create": "make a new Python with the right torch there; says the size first",
     }
     parsers = {name: actions.add_parser(name, help=text, description=text) for name, text in texts.items()}
@@ -91,7 +95,7 @@ def _list(_arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
 
 def _add(arguments: argparse.Namespace, _events: Events) -> dict[str, Any]:
     values = {name: getattr(arguments, name) for name in OPTIONS if getattr(arguments, name) is not None}
-    values |= {name: getattr(arguments, name) for name in ("setup", "sbatch_options") if getattr(arguments, name)}
+    values |= {name: getattr(arguments, name) for name in ("setup", "queue_options") if getattr(arguments, name)}
     if arguments.path_map:
         values["path_map"] = [_pair(text, "HERE=THERE") for text in arguments.path_map]
     if arguments.variables:
@@ -150,16 +154,16 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         help="another Python here, a host, or a cluster",
     )
     for name, (kind, metavar, text) in OPTIONS.items():
-        parser.add_argument(_option(name), dest=name, type=kind, metavar=metavar, help=text)
+        parser.add_argument(*_option(name), dest=name, type=kind, metavar=metavar, help=text)
     for name, (metavar, text) in LISTS.items():
-        parser.add_argument(_option(name), dest=name, action="append", default=[], metavar=metavar, help=text)
+        parser.add_argument(*_option(name), dest=name, action="append", default=[], metavar=metavar, help=text)
     parser.add_argument(
         "--interactive", action="store_true", help="let ssh ask for a one-time password (terminal or SSH_ASKPASS)"
     )
 
 
-def _option(name: str) -> str:
-    return SINGULAR.get(name, "--" + name.replace("_", "-"))
+def _option(name: str) -> tuple[str, ...]:
+    return SINGULAR.get(name, ("--" + name.replace("_", "-"),))
 
 
 def _pair(text: str, expected: str) -> list[str]:

@@ -14,8 +14,9 @@ from typing import Any
 from MgImplantSegLib.events import Events
 from MgImplantSegLib.jobs.agent.description import JobDescription
 from MgImplantSegLib.jobs.agent.job_folder import State
-from MgImplantSegLib.jobs.agent.slurm_commands import ControllerDown
-from MgImplantSegLib.jobs.connection import Connection, agent_settings, connect
+from MgImplantSegLib.jobs.agent.scheduler import QueueDown
+from MgImplantSegLib.jobs.connection import Connection, agent_settings
+from MgImplantSegLib.jobs.connections import connect
 from MgImplantSegLib.jobs.environment import Environment, Kind
 from MgImplantSegLib.jobs.request import InputPath, InputText, JobRequest, slug
 from MgImplantSegLib.jobs.transfer import fetch_results, send_engine, send_input
@@ -43,8 +44,8 @@ class JobStatus:
         Seconds since 1970; `ended` is None as long as it has not.
     folder : str
         The job's folder there.
-    slurm_job : str, optional
-        The cluster's number.
+    queue_job : str, optional
+        Its number in the cluster's queue.
     submitted_as : str
         Name of the environment that it was submitted to; environments may share a folder.
     is_new : bool, optional
@@ -62,7 +63,7 @@ class JobStatus:
     ended: float | None
     folder: str
     submitted_as: str = ""
-    slurm_job: str | None = None
+    queue_job: str | None = None
     is_new: bool | None = None
 
     @property
@@ -73,6 +74,12 @@ class JobStatus:
     def to_dict(self) -> dict[str, Any]:
         """Plain data."""
         return {**vars(self), "state": self.state.value, "reference": self.reference}
+
+
+Statuses = list[JobStatus]  # inside of `Backend`, `list` is its own
+EventRecords = list[dict[str, Any]]
+Paths = list[Path]
+Words = list[str]
 
 
 class Backend:
@@ -123,7 +130,7 @@ class Backend:
         """What is known of a job now."""
         return self._status(self._ask("status", job=job))
 
-    def list(self) -> list[JobStatus]:
+    def list(self) -> Statuses:
         """All jobs of the environment, oldest first."""
         return [self._status(entry) for entry in self._ask("list")["jobs"]]
 
@@ -147,24 +154,24 @@ class Backend:
         """Bytes of the log from an offset on, a few MB at most."""
         return self._connection.ask("read", job=job, file="log", offset=offset)[1]
 
-    def read_events(self, job: str, offset: int = 0) -> tuple[list[dict[str, Any]], int]:
+    def read_events(self, job: str, offset: int = 0) -> tuple[EventRecords, int]:
         """Events from an offset on, and the offset where the next ones will begin."""
         content = self._connection.ask("read", job=job, file="events", offset=offset)[1]
         whole = content[: content.rfind(b"\n") + 1]
         return [record for line in whole.splitlines() if (record := _event(line))], offset + len(whole)
 
-    def fetch(self, job: str, folder: Path, events: Events) -> list[Path]:
+    def fetch(self, job: str, folder: Path, events: Events) -> Paths:
         """Copy the job's results into `folder`; every file is checked by size and SHA-256, whole ones are kept."""
         return fetch_results(self._connection, job, folder, events)
 
-    def test(self) -> list[dict[str, Any]]:
+    def test(self) -> EventRecords:
         """Checks of the environment: ``name``, ``ok``, ``found``, ``remedy``."""
         return self._ask("probe")["checks"]
 
     def driver(self) -> tuple[tuple[int, int] | None, tuple[int, int] | None]:
         """The newest CUDA version that the NVIDIA driver there takes, and the oldest GPU's compute capability."""
         found = self._ask("driver")
-        return tuple(tuple(found[name]) if found[name] else None for name in ("cuda", "capability"))
+        return _version(found["cuda"]), _version(found["capability"])
 
     def _description(
         self, request: JobRequest, engine: str, words: Sequence[str], program: str | None
@@ -177,20 +184,22 @@ class Backend:
             arguments=tuple(words),
             program=program,
             engine=engine,
-            python=settings["python"],
+            python=settings.python,
             variables=dict(environment.variables),
             grace_s=environment.grace_s,
             processes=environment.processes_per_node if request.is_parallel else 1,
             nodes=environment.nodes if request.is_parallel else 1,
             keeps_variables=environment.kind is Kind.THIS,
-            scheduler=settings["scheduler"],
+            scheduler=settings.scheduler,
             resume_arguments=tuple(request.resume_words),
             checkpoint=request.checkpoint,
         )
 
-    def _send_words(self, request: JobRequest, events: Events) -> tuple[list[str], list[str], dict[str, str]]:
+    def _send_words(self, request: JobRequest, events: Events) -> tuple[Words, Words, dict[str, str]]:
         """The words as they are meant there; digests that identify what was sent; texts for the job's inputs."""
-        words, digests, texts = [], [], {}
+        words: Words = []
+        digests: Words = []
+        texts: dict[str, str] = {}
 
         def send(path: Path) -> str:
             sent = send_input(self._connection, self.environment, path, events)
@@ -218,7 +227,7 @@ class Backend:
         while True:
             try:
                 return self._status(self._ask(operation, **arguments))
-            except ControllerDown as error:
+            except QueueDown as error:
                 if time.monotonic() > deadline:
                     raise
                 if not is_said:
@@ -231,6 +240,10 @@ class Backend:
         known = {entry.name for entry in fields(JobStatus)}  # an agent of a newer version may say more
         answer = {name: value for name, value in answer.items() if name in known}
         return JobStatus(**{**answer, "environment": self.environment.name, "state": State(answer["state"])})
+
+
+def _version(numbers: Sequence[int] | None) -> tuple[int, int] | None:
+    return (numbers[0], numbers[1]) if numbers else None
 
 
 def _event(line: bytes) -> dict[str, Any] | None:

@@ -1,21 +1,31 @@
-"""The way to an environment's agent: inside this process, or through OpenSSH's client."""
+"""The way to an environment's agent: what it promises, what the agent is told, what becomes of its errors."""
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 from MgImplantSegLib.errors import DependencyError, InputError, MgImplantSegError, OutputError, ResourceError
-from MgImplantSegLib.jobs.agent.agent import Agent
-from MgImplantSegLib.jobs.agent.slurm_commands import ControllerDown
+from MgImplantSegLib.jobs.agent.records import DamagedRecord, OtherVersion
+from MgImplantSegLib.jobs.agent.scheduler import QueueDown
+from MgImplantSegLib.jobs.agent.settings import AgentSettings
 from MgImplantSegLib.jobs.agent.store import DamagedCopy
-from MgImplantSegLib.jobs.environment import Environment, Kind
+from MgImplantSegLib.jobs.environment import Environment
 from MgImplantSegLib.jobs.environment_file import data_folder
 
 FAR_ROOT = "~/.local/share/mgimplantseg"
-ERRORS = {
-    kind.kind: kind for kind in (InputError, OutputError, DependencyError, ResourceError, ControllerDown, DamagedCopy)
+ERRORS: dict[str, type[MgImplantSegError]] = {
+    kind.kind: kind
+    for kind in (
+        InputError,
+        OutputError,
+        DependencyError,
+        ResourceError,
+        QueueDown,
+        DamagedCopy,
+        DamagedRecord,
+        OtherVersion,
+    )
 }
-SLURM_SETTINGS = ("partition", "account", "nodes", "cpus", "gpus", "memory_gb", "time_minutes", "grace_s")
 
 
 class Connection(Protocol):
@@ -30,51 +40,26 @@ class Connection(Protocol):
         """End the connection; jobs go on."""
 
 
-class LocalConnection:
-    """The agent inside of this process.
-
-    Parameters
-    ----------
-    environment : Environment
-        One of this computer.
-    """
-
-    is_here = True
-
-    def __init__(self, environment: Environment) -> None:
-        self._agent = Agent(agent_settings(environment))
-
-    def ask(self, operation: str, payload: bytes = b"", **arguments: Any) -> tuple[dict[str, Any], bytes]:
-        """The agent's answer and its payload."""
-        return self._agent.answer({"operation": operation, **arguments}, payload)
-
-    def close(self) -> None:
-        """Nothing to end."""
-
-
-def connect(environment: Environment) -> Connection:
-    """A connection to the environment's agent; one to a host is made when it is first used."""
-    if environment.is_here:
-        return LocalConnection(environment)
-    from MgImplantSegLib.jobs.ssh_connection import SshConnection
-
-    return SshConnection(environment)
-
-
-def agent_settings(environment: Environment) -> dict[str, Any]:
+def agent_settings(environment: Environment) -> AgentSettings:
     """What the agent has to know of an environment."""
-    root = environment.root or (data_folder() if environment.is_here else FAR_ROOT)
-    return {
-        "root": root,
-        "python": environment.job_python,
-        "scheduler": "slurm" if environment.kind is Kind.SLURM else "process",
-        "setup": list(environment.setup),
-        "sbatch_options": list(environment.sbatch_options),
-        **{name: getattr(environment, name) for name in SLURM_SETTINGS},
-    }
+    return AgentSettings(
+        root=environment.root or (data_folder() if environment.is_here else FAR_ROOT),
+        python=environment.job_python,
+        scheduler=environment.scheduler,
+        setup=environment.setup,
+        queue_options=environment.queue_options,
+        partition=environment.partition,
+        account=environment.account,
+        nodes=environment.nodes,
+        cpus=environment.cpus,
+        gpus=environment.gpus,
+        memory_gb=environment.memory_gb,
+        time_minutes=environment.time_minutes,
+        grace_s=environment.grace_s,
+    )
 
 
-def raise_error(error: dict[str, str]) -> None:
+def raise_error(error: dict[str, str]) -> NoReturn:
     """Raise the error that an agent has answered with."""
     kind = ERRORS.get(error["kind"], MgImplantSegError)
     raise kind(error["message"], error["remedy"])

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.jobs.agent.schedulers import PROCESS, QUEUES
 
 THIS_COMPUTER = "this"
 SECRET = re.compile(r"(?i)pass(word|phrase|wd)|secret|token|api_?key|private_?key|credential")
@@ -23,12 +24,14 @@ VALID_NAME = re.compile(r"(?!-)[^\x00-\x1f\x7f/\\]{1,80}")
 
 
 class Kind(str, Enum):
-    """The kinds of environments."""
+    """The kinds of environments: those without a queue, and one for each of `QUEUES`."""
 
+    _ignore_ = ["queue"]  # noqa: RUF012 (as Enum has it)
     THIS = "this"
     LOCAL = "local"
     SSH = "ssh"
-    SLURM = "slurm"
+    for queue in QUEUES:
+        locals()[queue.upper()] = queue
 
 
 @dataclass(frozen=True)
@@ -40,8 +43,8 @@ class Environment:
     name : str
         Chosen by the user.
     kind : Kind
-        "this": the Python that runs now; "local": another one on this computer; "ssh": one on a host;
-        "slurm": a cluster, through sbatch on this computer or, with `host`, on its login node.
+        "this": the Python that runs now; "local": another one on this computer; "ssh": one on a host; the name of
+        a queue: a cluster, through its programs on this computer or, with `host`, on its login node.
     python : str
         The interpreter that runs the jobs; on a host also the one that answers for it. ``~/`` is the home there.
     root : str
@@ -65,15 +68,15 @@ class Environment:
     setup : tuple of str
         Shell lines that run before a job, ``module load cuda`` for example.
     partition, account : str
-        Of the cluster.
+        Of the cluster; others say queue and project.
     nodes, cpus, gpus : int
         Machines; cores and GPUs on each. 0: the cluster's default.
     memory_gb : float
         On each machine; 0: the cluster's default.
     time_minutes : int
         Time limit; a training that reaches it is queued again and goes on. 0: the cluster's default.
-    sbatch_options : tuple of str
-        Further options of sbatch, each as one word: ``--constraint=a100``.
+    queue_options : tuple of str
+        Further options of sbatch or bsub: ``--constraint=a100``, ``-R select[ngpus>0]``.
     grace_s : float
         Time to stop politely, and write a checkpoint, before a command is killed.
     """
@@ -98,7 +101,7 @@ class Environment:
     gpus: int = 0
     memory_gb: float = 0.0
     time_minutes: int = 0
-    sbatch_options: tuple[str, ...] = ()
+    queue_options: tuple[str, ...] = ()
     grace_s: float = 30.0
 
     def __post_init__(self) -> None:
@@ -107,7 +110,7 @@ class Environment:
         )
         self._require(self.kind is not Kind.SSH or bool(self.host), "a host", self.host)
         self._require(not self.host.startswith("-") and not re.search(r"\s", self.host), "a host's name", self.host)
-        self._require(self.host == "" or self.kind in (Kind.SSH, Kind.SLURM), "no host for this kind", self.host)
+        self._require(self.host == "" or self.kind is Kind.SSH or self.has_queue, "no host for this kind", self.host)
         self._require(self.kind is Kind.THIS or bool(self.python), "the path of a Python", self.python)
         for name in PLAIN_TEXTS:
             self._require(
@@ -115,7 +118,7 @@ class Environment:
             )
         for text in (
             *self.setup,
-            *self.sbatch_options,
+            *self.queue_options,
             *self.variables,
             *self.variables.values(),
             *sum(self.path_map, ()),
@@ -127,9 +130,9 @@ class Environment:
         for name in ("port", "processes", "cpus", "gpus", "memory_gb", "time_minutes", "grace_s"):
             self._require(0 <= getattr(self, name) <= LARGEST, f"{name} of 0 or more", getattr(self, name))
         self._require(self.port <= LARGEST_PORT, f"a port up to {LARGEST_PORT}", self.port)
-        for option in self.sbatch_options:
-            self._require(option.startswith("-"), "options of sbatch that start with -", option)
-        assigned = [name for text in (*self.setup, *self.sbatch_options) for name in ASSIGNMENT.findall(text)]
+        for option in self.queue_options:
+            self._require(option.startswith("-"), "options of sbatch or bsub that start with -", option)
+        assigned = [name for text in (*self.setup, *self.queue_options) for name in ASSIGNMENT.findall(text)]
         for name in (*self.variables, *assigned):
             if SECRET.search(name):
                 raise InputError(
@@ -155,6 +158,7 @@ class Environment:
         InputError
             If a key is unknown or a value has the wrong type; names the nearest key.
         """
+        values = {KEY_OF_OLD_ONE.get(key, key): value for key, value in values.items()}
         known = {entry.name: entry for entry in fields(cls) if entry.name != "name"}
         for key in values:
             if key not in known:
@@ -180,6 +184,16 @@ class Environment:
         return not self.host
 
     @property
+    def has_queue(self) -> bool:
+        """Whether jobs wait in the queue of a cluster."""
+        return self.kind.value in QUEUES
+
+    @property
+    def scheduler(self) -> str:
+        """The name of what starts the jobs."""
+        return self.kind.value if self.has_queue else PROCESS
+
+    @property
     def processes_per_node(self) -> int:
         """Training processes on each machine."""
         return self.processes or max(1, self.gpus)
@@ -190,30 +204,31 @@ class Environment:
         return self.python or sys.executable
 
 
+KEY_OF_OLD_ONE = {"sbatch_options": "queue_options"}  # files keep what they were written with
 CONVERTERS = {
     "kind": lambda value: Kind(value),
     "path_map": lambda value: tuple((_typed(str, here), _typed(str, there)) for here, there in value),
     "variables": lambda value: MappingProxyType({str(key): _typed(str, entry) for key, entry in value.items()}),
     "setup": lambda value: tuple(_typed(str, entry) for entry in value),
-    "sbatch_options": lambda value: tuple(_typed(str, entry) for entry in value),
+    "queue_options": lambda value: tuple(_typed(str, entry) for entry in value),
 }
 EXPECTED = {
     "kind": f"one of {', '.join(kind.value for kind in Kind)}",
     "path_map": "a list of pairs of folders",
     "variables": "a table of texts",
     "setup": "a list of texts",
-    "sbatch_options": "a list of texts",
+    "queue_options": "a list of texts",
 }
 PLAIN_TYPES = {"str": str, "int": int, "float": float, "bool": bool}
 
 
 def _converted(name: str, key: str, value: Any) -> Any:
-    kind = next(entry.type for entry in fields(Environment) if entry.name == key)
+    kind = next(str(entry.type) for entry in fields(Environment) if entry.name == key)
     expected = EXPECTED.get(
         key, {"str": "a text", "int": "a whole number", "bool": "true or false"}.get(kind, "a number")
     )
     try:
-        if isinstance(value, str) and key in ("setup", "sbatch_options", "path_map"):
+        if isinstance(value, str) and key in ("setup", "queue_options", "path_map"):
             raise TypeError
         return CONVERTERS[key](value) if key in CONVERTERS else _typed(PLAIN_TYPES[kind], value)
     except (TypeError, ValueError, AttributeError) as error:

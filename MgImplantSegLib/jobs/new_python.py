@@ -81,7 +81,7 @@ def plan_python(environment: Environment, folder: str, index: str = "") -> Pytho
     if cuda:
         found = f"its NVIDIA driver takes CUDA up to {_text(cuda)}"
         found += f", its oldest GPU has compute capability {_text(capability)}" if capability else ""
-    elif environment.kind is Kind.SLURM and environment.gpus:  # the queue is full
+    elif environment.has_queue and environment.gpus:  # the queue is full
         cuda, found = LIKELY_CUDA, "no computing node answered, and most have a driver for CUDA 12 (see --torch-index)"
     build = next(
         build
@@ -116,6 +116,6 @@ def _text(version: tuple[int, int]) -> str:
 
 def _on_the_machine_itself(environment: Environment) -> Environment:
     """The login node of a cluster: it has the network that computing nodes often lack."""
-    if environment.kind is not Kind.SLURM:
+    if not environment.has_queue:
         return environment
     return replace(environment, kind=Kind.SSH if environment.host else Kind.LOCAL)

@@ -14,7 +14,7 @@ from MgImplantSegLib.jobs.agent.store import CHUNK_BYTES, DamagedCopy
 from MgImplantSegLib.jobs.bundle import Bundle, make_bundle, state_of_files
 from MgImplantSegLib.jobs.connection import Connection
 from MgImplantSegLib.jobs.engine_archive import engine_archive
-from MgImplantSegLib.jobs.environment import Environment, Kind
+from MgImplantSegLib.jobs.environment import Environment
 
 
 @dataclass(frozen=True)
@@ -60,17 +60,11 @@ def send_input(connection: Connection, environment: Environment, path: Path, eve
 
 
 def _path_there(connection: Connection, environment: Environment, path: Path) -> str | None:
-    """Where the job sees a file as it is; None if it has to be copied.
-
-    Computing nodes see the disk of the root folder, for the jobs lie there; of other disks nobody knows.
-    """
+    """Where the job sees a file as it is; None if it has to be copied."""
     mapped = mapped_path(path, environment.path_map)
     if not connection.is_here or mapped is not None:
         return mapped
-    if environment.kind is not Kind.SLURM:
-        return str(path)
-    disks = {os.stat(place).st_dev for place in (connection.ask("hello")[0]["root"], path, path.parent)}
-    return str(path) if len(disks) == 1 else None
+    return str(path) if connection.ask("visible_paths", paths=[str(path)])[0]["visible"] else None
 
 
 def mapped_path(path: Path, path_map: tuple[tuple[str, str], ...]) -> str | None:

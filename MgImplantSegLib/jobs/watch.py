@@ -27,7 +27,7 @@ def follow(backend: Backend, job: str, events: Events, offset: int = 0) -> JobSt
     Cancelled
         If `events` are cancelled; the job goes on.
     """
-    wait_s, last_look, status = SHORTEST_WAIT_S, float("-inf"), None
+    wait_s, last_look, status = SHORTEST_WAIT_S, time.monotonic(), backend.status(job)
     while True:
         events.check_cancelled()
         if time.monotonic() - last_look > SECONDS_BETWEEN_STATES:
@@ -88,7 +88,8 @@ def _wait(seconds: float, events: Events) -> None:
 
 
 def _last_result(backend: Backend, job: str) -> dict[str, Any]:
-    found, offset = {}, 0
+    found: dict[str, Any] = {}
+    offset = 0
     while records := (chunk := backend.read_events(job, offset))[0]:
         offset = chunk[1]
         found = next((record for record in reversed(records) if record["event"] == "result"), found)

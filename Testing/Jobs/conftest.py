@@ -9,7 +9,7 @@ import pytest
 
 from MgImplantSegLib.jobs.backend import Backend
 
-BACKENDS = ("this", "local", "ssh", "slurm", "slurm through ssh")
+BACKENDS = ("this", "local", "ssh", "lsf", "slurm", "slurm through ssh")
 
 
 @pytest.fixture(scope="session", autouse=True)

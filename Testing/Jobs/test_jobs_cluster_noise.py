@@ -55,7 +55,7 @@ def submit(agent: Agent) -> dict:
 def test_the_jobs_number_is_found_among_other_lines(cluster, printed):
     agent = cluster(sbatch=printed, squeue=f"{NOISE}; echo '123|RUNNING|None'; {NOISE}")
     status = submit(agent)
-    assert (status["slurm_job"], status["state"]) == ("123", "running")
+    assert (status["queue_job"], status["state"]) == ("123", "running")
 
 
 def test_a_cluster_that_is_named_is_asked_and_told(cluster, tmp_path):
@@ -71,7 +71,7 @@ case "$*" in
   *-t*-n*mgis-job*) echo 'note'; echo '123|{tmp_path}/root/jobs/job' ;;
   *-j*) echo '123|PENDING|Resources' ;;
 esac"""
-    assert submit(cluster(sbatch="echo 42; echo 123; echo 7", squeue=squeue))["slurm_job"] == "123"
+    assert submit(cluster(sbatch="echo 42; echo 123; echo 7", squeue=squeue))["queue_job"] == "123"
 
 
 @pytest.mark.parametrize("printed", ["", "echo 42; echo 123", "echo done", "echo 'job 123 was queued'", "echo -5"])

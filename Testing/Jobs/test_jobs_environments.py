@@ -14,7 +14,7 @@ import pytest
 
 from MgImplantSegLib.cli import main
 from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.jobs.agent.slurm_commands import run_slurm
+from MgImplantSegLib.jobs.agent.slurm.commands import run_slurm
 from MgImplantSegLib.jobs.environment import Environment, Kind
 from MgImplantSegLib.jobs.environment_file import (
     configuration_folder,
@@ -83,7 +83,7 @@ def test_an_environment_comes_back_from_the_file_as_it_was():
         gpus=4,
         memory_gb=1.5,
         time_minutes=90,
-        sbatch_options=("--constraint=a100&nvlink",),
+        queue_options=("--constraint=a100&nvlink",),
         grace_s=60.0,
     )
     path = save_environment(environment)
@@ -102,7 +102,7 @@ def test_an_environment_comes_back_from_the_file_as_it_was():
         ('[environments.a]\nkind = "ssh"\npython = "p"\nhost = "-oProxyCommand=x"\n', "a host's name"),
         ('[environments.a]\nkind = "local"\n', "the path of a Python"),
         ('[environments.-a]\nkind = "local"\npython = "p"\n', "not beginning with -"),
-        ('[environments.a]\nkind = "cloud"\n', "one of this, local, ssh, slurm"),
+        ('[environments.a]\nkind = "cloud"\n', "one of this, local, ssh, slurm, lsf"),
         ('[environments.a]\nkind = "local"\npython = "p"\npartitoin = "x"\n', "Did you mean 'partition'"),
         ('[environments.a]\nkind = "local"\npython = "p"\ngpus = "2"\n', "a whole number"),
         ('[environments.a]\nkind = "local"\npython = "p"\ngpus = true\n', "a whole number"),
@@ -121,6 +121,16 @@ def test_a_wrong_file_is_answered_with_what_was_expected(text, words):
     known, faults = known_environments()
     assert list(known) == ["this"]
     assert re.search(words, str(*faults))
+
+
+def test_a_file_of_an_earlier_version_is_read(capsys):
+    configuration_folder().mkdir(parents=True)
+    table = '[environments.a]\nkind = "slurm"\npython = "p"\nsbatch_options = ["--constraint=a100"]\n'
+    (configuration_folder() / "environments.toml").write_text(table)
+    assert find_environment("a").queue_options == ("--constraint=a100",)
+    add = ["jobs", "environments", "add", "b", "--kind", "slurm", "--python", "p", "--sbatch-option=--qos=low"]
+    assert main(add) == 0
+    assert find_environment("b").queue_options == ("--qos=low",)
 
 
 def test_environments_on_the_command_line(capsys):
@@ -163,7 +173,7 @@ def test_the_environment_of_this_python_passes_or_names_what_to_do(capsys):
 
 
 def test_variables_are_those_from_before_slicer():
-    from MgImplantSegLib.jobs.agent.process_scheduler import clean_variables
+    from MgImplantSegLib.jobs.agent.programs import clean_variables
 
     inside = {
         "PATH": "/slicer/bin",

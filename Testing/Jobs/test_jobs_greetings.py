@@ -9,17 +9,18 @@ from __future__ import annotations
 import os
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 
 from MgImplantSegLib.errors import MgImplantSegError
-from MgImplantSegLib.jobs import ssh_connection
+from MgImplantSegLib.jobs import ssh_process
 from MgImplantSegLib.jobs.agent.frames import read_frame, write_frame
 from MgImplantSegLib.jobs.backend import Backend
 from MgImplantSegLib.jobs.environment import Environment, Kind
 from MgImplantSegLib.jobs.greeting import shown
-from MgImplantSegLib.jobs.ssh_connection import SshConnection
 from MgImplantSegLib.jobs.ssh_errors import ConnectionFailed, ConnectionRefused, Ending, explain_failure
+from MgImplantSegLib.jobs.ssh_process import SshProcess
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="the host is played by a POSIX shell")
 SSH = """#!/bin/sh
@@ -28,13 +29,14 @@ while [ "$1" != "--" ]; do shift; done; shift 2
 exec sh -c "$*"
 """
 LONGEST_MESSAGE = 1200
+SECONDS_TO_ANSWER = ssh_process.SECONDS_TO_ANSWER
 
 
 @pytest.fixture
 def host(tmp_path, monkeypatch):
     """Makes an environment on a host whose start-up file has these lines."""
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    monkeypatch.setattr(ssh_connection, "SECONDS_TO_ANSWER", 3.0)
+    monkeypatch.setattr(ssh_process, "SECONDS_TO_ANSWER", 3.0)
 
     def make(start_up: str, python: str = sys.executable) -> Environment:
         (tmp_path / "ssh").write_text(SSH.format(start_up=start_up))
@@ -134,10 +136,13 @@ def test_what_openssh_says_is_explained(said):
     assert CLIENT_SAYS[said] in error.message
 
 
-def test_a_person_gets_more_time_to_answer_a_question_than_a_program():
-    person = Environment("x", Kind.SSH, python="p", host="gpu-server", interactive=True)
-    assert SshConnection(person)._seconds_to_answer >= 120
-    assert 20 < ssh_connection.SECONDS_TO_ANSWER <= 40
+def test_a_person_gets_more_time_to_answer_a_question_than_a_program(host, monkeypatch):
+    monkeypatch.setattr(ssh_process, "SECONDS_TO_ANSWER", SECONDS_TO_ANSWER)
+    program = host("exit 1")
+    for environment, shortest, longest in ((program, 20, 40), (replace(program, interactive=True), 120, 600)):
+        process = SshProcess(environment)
+        assert shortest < process.seconds_to_answer <= longest
+        process.end()
 
 
 def test_python_that_is_not_there_is_told_with_the_shells_own_words(host):

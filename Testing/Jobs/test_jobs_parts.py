@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -24,11 +25,12 @@ from MgImplantSegLib.events import Events
 from MgImplantSegLib.jobs.agent import process_scheduler, processes, start_runner
 from MgImplantSegLib.jobs.agent.agent import Agent
 from MgImplantSegLib.jobs.agent.frames import read_frame, write_frame
-from MgImplantSegLib.jobs.agent.job_folder import JobFolder, State
+from MgImplantSegLib.jobs.agent.job_folder import JobFolder, RunnerRecord, State
 from MgImplantSegLib.jobs.agent.outcome import Outcome, judge
 from MgImplantSegLib.jobs.agent.store import DamagedCopy
 from MgImplantSegLib.jobs.backend import Backend
-from MgImplantSegLib.jobs.connection import agent_settings, connect
+from MgImplantSegLib.jobs.connection import agent_settings
+from MgImplantSegLib.jobs.connections import connect
 from MgImplantSegLib.jobs.environment import Environment, Kind
 from MgImplantSegLib.jobs.request import InputPath, engine_request, slug
 from MgImplantSegLib.jobs.training_request import training_request
@@ -214,6 +216,14 @@ def test_a_job_that_is_cancelled_before_it_has_begun_never_begins(slow_to_start,
         (tmp_path / "go").touch()
         assert submission.result().state is State.CANCELLED
         assert other.read_log(status.job) == b""
+
+
+@pytest.mark.parametrize(("silence_s", "words"), [(5, ""), (500, "No sign of life from elsewhere for 500 s.")])
+def test_a_job_that_another_machine_runs_is_known_by_its_signs_of_life(agent, tmp_path, silence_s, words):
+    job = JobFolder.create(tmp_path / "root" / "jobs" / "far", a_description(), {})
+    job.write("runner", RunnerRecord("1 2 3", "elsewhere", time.time() - silence_s))
+    found = agent.status("far")
+    assert (found["state"], found["reason"]) == ("running", words)
 
 
 @pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="a second disk is needed")

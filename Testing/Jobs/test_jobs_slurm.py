@@ -26,9 +26,10 @@ from job_cases import (
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.events import Events
 from MgImplantSegLib.jobs import backend as backend_module
-from MgImplantSegLib.jobs.agent import slurm_commands, slurm_scheduler
+from MgImplantSegLib.jobs.agent import slurm as slurm_scheduler
 from MgImplantSegLib.jobs.agent.job_folder import State
-from MgImplantSegLib.jobs.agent.slurm_commands import ControllerDown
+from MgImplantSegLib.jobs.agent.scheduler import QueueDown
+from MgImplantSegLib.jobs.agent.slurm import commands as slurm_commands
 from MgImplantSegLib.jobs.backend import Backend, JobStatus
 from MgImplantSegLib.jobs.environment import Environment
 
@@ -45,7 +46,7 @@ def environment(make_environment, tmp_path) -> Environment:
 def hopeless(make_environment, tmp_path_factory) -> Iterator[tuple[Backend, JobStatus]]:
     """A job without checkpoints that reaches its time limit while other tests run."""
     root = str(tmp_path_factory.mktemp("limited") / "root")
-    with Backend(make_environment("slurm", root=root, time_minutes=1, sbatch_options=("--nodelist=n2",))) as backend:
+    with Backend(make_environment("slurm", root=root, time_minutes=1, queue_options=("--nodelist=n2",))) as backend:
         request = replace(worker_request("count", LONG), checkpoint="", resume_words=())
         yield backend, backend.submit(request, Events())
 
@@ -55,7 +56,7 @@ def hopeless(make_environment, tmp_path_factory) -> Iterator[tuple[Backend, JobS
     [
         ({"partition": "nowhere; $(true)"}, "invalid partition.*gpu, high, low"),
         ({"gpus": 99}, "Requested node configuration is not available.*fewer GPUs"),
-        ({"sbatch_options": ("--nonsense",)}, "nonsense"),
+        ({"queue_options": ("--nonsense",)}, "nonsense"),
     ],
 )
 def test_a_refusal_says_why_and_leaves_nothing_behind(environment, settings, words):
@@ -89,7 +90,7 @@ def test_set_up_lines_and_variables_reach_the_command_and_so_do_gpus(environment
 def test_scancel_by_somebody_else_is_a_cancelled_job(environment, slurm):
     with Backend(environment) as backend:
         status = submit_and_wait_for_metric(backend, worker_request("count", LONG))
-        slurm.run("scancel", status.slurm_job)
+        slurm.run("scancel", status.queue_job)
         ended = wait_until_final(backend, status.job)
         assert ended.state is State.CANCELLED
         assert "SLURM" in ended.reason
@@ -98,7 +99,7 @@ def test_scancel_by_somebody_else_is_a_cancelled_job(environment, slurm):
 
 
 def test_a_job_that_waits_is_taken_out_of_the_queue(environment):
-    with Backend(replace(environment, sbatch_options=("--begin=now+1hour",))) as backend:
+    with Backend(replace(environment, queue_options=("--begin=now+1hour",))) as backend:
         status = backend.submit(worker_request("count", "1"), Events())
         assert status.state is State.PENDING
         wait_for(lambda: "BeginTime" in backend.status(status.job).reason, "the queue's reason")
@@ -132,7 +133,7 @@ def test_jobs_go_on_while_the_controller_is_down(environment, slurm, monkeypatch
             assert "controller does not answer" in status.reason
             wait_for(lambda: len(metrics(backend, running.job)) > seen, "events without the controller")
             monkeypatch.setattr(backend_module, "SECONDS_OF_PATIENCE", 0)
-            with pytest.raises(ControllerDown, match="try again later"):
+            with pytest.raises(QueueDown, match="try again later"):
                 backend.submit(worker_request("count", "1"), Events())
             assert len(backend.list()) == 1
         finally:
@@ -177,14 +178,14 @@ def test_a_submission_whose_answer_was_lost_is_found_in_the_queue(environment, s
         answer = real(command, *arguments)
         if command[0] == "sbatch" and not lost:
             lost.append(answer)
-            raise ControllerDown("SLURM's controller does not answer: Socket timed out.")
+            raise QueueDown("SLURM's controller does not answer: Socket timed out.")
         return answer
 
     monkeypatch.setattr(slurm_scheduler, "run_slurm", answer_is_lost_once)
-    with Backend(replace(environment, sbatch_options=("--hold",))) as backend:
+    with Backend(replace(environment, queue_options=("--hold",))) as backend:
         status = backend.submit(worker_request("count", "3"), Events())
-        assert status.slurm_job == lost[0].strip()
-        slurm.run("scontrol", "release", status.slurm_job)
+        assert status.queue_job == lost[0].strip()
+        slurm.run("scontrol", "release", status.queue_job)
         assert wait_until_final(backend, status.job).state is State.DONE
         assert attempts(backend, status) == [False]
 

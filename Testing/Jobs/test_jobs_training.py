@@ -59,9 +59,9 @@ def submit(samples, make_environment) -> Callable[..., tuple[Backend, JobStatus]
 @pytest.fixture(scope="module")
 def interrupted(submit, slurm) -> Iterator[dict[str, Future]]:
     """Two trainings on the cluster, through a login node and not, whose interruption goes on beside other tests."""
-    limited = submit("slurm", ENDLESS, sbatch_options=("--nodelist=n2",))
-    preempted = submit("slurm through ssh", ENDLESS, partition="low", sbatch_options=("--exclusive",))
-    number = f"JobId={limited[1].slurm_job}"
+    limited = submit("slurm", ENDLESS, queue_options=("--nodelist=n2",))
+    preempted = submit("slurm through ssh", ENDLESS, partition="low", queue_options=("--exclusive",))
+    number = f"JobId={limited[1].queue_job}"
     cut, extend = (("scontrol", "update", number, f"TimeLimit={minutes}") for minutes in (1, 30))
     close, open_ = (("scontrol", "update", "NodeName=n2", f"State={state}", "Reason=test") for state in NO_MORE_JOBS)
     take = ("sbatch", "--partition=high", "--exclusive", "--wrap=sleep 1800", "--output=/dev/null")

@@ -23,10 +23,13 @@ from MgImplantSegLib.jobs.agent.description import JobDescription
 from MgImplantSegLib.jobs.agent.job_folder import Ended, JobFolder, State, require_valid_id
 from MgImplantSegLib.jobs.agent.probe import describe_driver, probe
 from MgImplantSegLib.jobs.agent.records import DamagedRecord
-from MgImplantSegLib.jobs.agent.schedulers import Scheduler, make_scheduler
+from MgImplantSegLib.jobs.agent.scheduler import Scheduler
+from MgImplantSegLib.jobs.agent.schedulers import make_scheduler
+from MgImplantSegLib.jobs.agent.settings import AgentSettings
 from MgImplantSegLib.jobs.agent.status import known_status, unreadable_status
 from MgImplantSegLib.jobs.agent.store import FileStore
 
+Folders = list[JobFolder]
 Answer = dict[str, Any] | tuple[dict[str, Any], bytes]
 LONGEST_READ = 4 << 20
 OWN_NAMES = {"jobs", "blobs", "sets", "engines", "cache", "environments.toml", "file-digests.json"}  # as on macOS
@@ -38,13 +41,13 @@ class Agent:
 
     Parameters
     ----------
-    settings : dict
-        ``root``, ``python``, ``scheduler`` and what that scheduler takes.
+    settings : AgentSettings
+        Of the environment.
     """
 
-    def __init__(self, settings: dict[str, Any]) -> None:
-        self._settings = _with_home(settings)
-        self._root = Path(os.path.expanduser(settings["root"])).absolute()
+    def __init__(self, settings: AgentSettings) -> None:
+        self._settings = settings.at_home()
+        self._root = Path(self._settings.root).absolute()
         self._jobs = self._root / "jobs"
         self._store = FileStore(self._root)
 
@@ -82,15 +85,21 @@ class Agent:
     def probe(self) -> dict[str, Any]:
         """Checks of everything a job will need."""
         self.hello()
-        return {"checks": probe(self._settings, self._root)}
+        return {"checks": probe(self._settings, self._own_scheduler, self._root)}
 
     def driver(self) -> dict[str, Any]:
         """The newest CUDA version that the NVIDIA driver takes, and the oldest GPU's compute capability."""
-        return describe_driver(self._settings)
+        return describe_driver(self._own_scheduler)
 
     def missing_paths(self, paths: list[str]) -> dict[str, Any]:
         """Those of `paths` that do not exist here."""
         return {"missing": [path for path in paths if not os.path.exists(path)]}
+
+    def visible_paths(self, paths: list[str]) -> dict[str, Any]:
+        """Those of `paths` on this machine that jobs see where they are."""
+        self.hello()
+        scheduler = self._own_scheduler
+        return {"visible": [path for path in paths if scheduler.files_visible(self._root, Path(path))]}
 
     def files_here(self, digests: list[str]) -> dict[str, Any]:
         """How many bytes of each file have arrived; None for a complete one."""
@@ -209,7 +218,7 @@ class Agent:
             raise InputError(f"Expected a job of this environment, got {job!r}.", "See which there are: jobs list")
         return folder
 
-    def _folders(self) -> list[JobFolder]:
+    def _folders(self) -> Folders:
         return [JobFolder(path) for path in self._jobs.glob("[!.]*")] if self._jobs.is_dir() else []
 
     def _is_over(self, folder: JobFolder) -> bool:
@@ -218,6 +227,11 @@ class Agent:
             return self._scheduler(folder).look(folder).state.is_final
         except DamagedRecord:
             return not processes.marked(str(folder.path))
+
+    @property
+    def _own_scheduler(self) -> Scheduler:
+        """The one that new jobs are submitted to."""
+        return make_scheduler(self._settings.scheduler, self._settings)
 
     def _scheduler(self, folder: JobFolder) -> Scheduler:
         """The one that the job was submitted to, which need not be the one of this environment."""
@@ -263,11 +277,6 @@ def _require_own_folder(root: Path) -> None:
         )
 
 
-def _with_home(values: dict[str, Any]) -> dict[str, Any]:
-    """`values` with the home of this machine in its ``python``."""
-    return {**values, "python": os.path.expanduser(values["python"])}
-
-
 OPERATIONS: dict[str, Callable[..., Answer]] = {
     name: getattr(Agent, name)
     for name in (
@@ -275,6 +284,7 @@ OPERATIONS: dict[str, Callable[..., Answer]] = {
         "probe",
         "driver",
         "missing_paths",
+        "visible_paths",
         "files_here",
         "put",
         "complete",

@@ -7,16 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.jobs.agent.records import LARGEST, LIMITS, WrongValues, from_values, to_values
+from MgImplantSegLib.jobs.agent.records import LARGEST, LIMITS, OtherVersion, WrongValues, from_values, to_values
 
 VERSION = 1
 AT_LEAST_ONE = {LIMITS: (1, LARGEST)}
-
-
-class OtherVersion(InputError):
-    """A job of another version of this program."""
-
-    kind = "other version"
 
 
 @dataclass(frozen=True)
@@ -107,9 +101,4 @@ class JobDescription:
 
 def require_known_version(values: Mapping[str, Any]) -> None:
     """Raise OtherVersion for a description of a later version."""
-    version = values.get("version", VERSION)
-    if type(version) is int and version > VERSION:
-        raise OtherVersion(
-            f"Expected the description of a job in version {VERSION} or older, got version {version}.",
-            "It was submitted by a newer version of this program: update this one.",
-        )
+    OtherVersion.require(values, VERSION, "description of a job")

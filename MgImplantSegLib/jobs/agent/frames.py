@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 LONGEST_HEAD = 64 << 20
 LONGEST_PAYLOAD = 1 << 30
 MOST_FOREIGN_LINES = 10_000
 
 
-def write_frame(stream: BinaryIO, message: dict[str, Any], payload: bytes = b"") -> None:
+def write_frame(stream: IO[bytes], message: dict[str, Any], payload: bytes = b"") -> None:
     """Write one message with its payload."""
     head = json.dumps({**message, "payload_bytes": len(payload)}, ensure_ascii=True).encode("ascii")
     stream.write(head + b"\n")
@@ -18,7 +18,7 @@ def write_frame(stream: BinaryIO, message: dict[str, Any], payload: bytes = b"")
     stream.flush()
 
 
-def read_frame(stream: BinaryIO) -> tuple[dict[str, Any], bytes]:
+def read_frame(stream: IO[bytes]) -> tuple[dict[str, Any], bytes]:
     """Read one message with its payload; lines that something else writes into the stream are skipped.
 
     Raises

@@ -3,7 +3,7 @@
 job.json      what was asked; written once
 inputs/       configuration files sent along
 runner.json   who runs the job: process, machine, attempt, last sign of life
-slurm.json    the cluster's number of the job
+NAME.json     its number in the queue of the cluster's scheduler NAME
 stop          present once somebody asked to stop
 exit.json     how it ended
 events.jsonl  events of the command and of the runner, one line each
@@ -27,12 +27,11 @@ from typing import Any, TypeVar
 from MgImplantSegLib.errors import InputError, OutputError
 from MgImplantSegLib.files import atomic_output, output_errors
 from MgImplantSegLib.jobs.agent.description import JobDescription, require_known_version
-from MgImplantSegLib.jobs.agent.records import DamagedRecord, WrongValues, damaged, read_record, to_values
+from MgImplantSegLib.jobs.agent.records import WrongValues, damaged, read_record, to_values
 
 IDENTITY = re.compile(r"[0-9]{1,10} \S+ \S+")
 QUEUE_NUMBER, CLUSTER = re.compile(r"[0-9]{1,20}"), re.compile(r"(?!-)[\w.-]{0,100}")
 VALID_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-ARCHIVED = ("exit", "runner", "slurm")
 LAST_BYTES, LONGEST_LINE = 4096, 300
 RESERVE_BYTES = 64 << 10
 LONGEST_STATE = 40
@@ -233,18 +232,10 @@ class JobFolder:
         """Put the traces of the last attempt aside, so that the job counts as not started."""
         number = len(list(self.path.glob("job.attempt-*"))) + 1
         (self.path / f"job.attempt-{number}").touch()
-        for name in ARCHIVED:
-            if (self.path / f"{name}.json").exists():
-                os.replace(self.path / f"{name}.json", self.path / f"{name}.attempt-{number}.json")
+        for path in self.path.glob("*.json"):
+            if "." not in path.stem and path.name != "job.json":
+                os.replace(path, self.path / f"{path.stem}.attempt-{number}.json")
         self._stop.unlink(missing_ok=True)
-
-    def earlier_slurm_numbers(self) -> set[str]:
-        """The cluster's numbers of earlier attempts."""
-        found = set()
-        for path in self.path.glob("slurm.attempt-*.json"):
-            with suppress(DamagedRecord):
-                found.add(self.read(path.stem, QueueRecord).job)
-        return found
 
     def remove(self) -> None:
         """Delete the folder, or what is there in its place."""

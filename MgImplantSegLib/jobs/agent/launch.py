@@ -1,4 +1,4 @@
-"""The command line of a job: the engine or a script, under torchrun and srun for several processes and machines."""
+"""The command line of a job: the engine or a script, under torchrun for several processes and machines."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 
 from MgImplantSegLib.jobs.agent.description import JobDescription
 from MgImplantSegLib.jobs.agent.processes import MARKER
+from MgImplantSegLib.jobs.agent.scheduler import Allocation
 
 ENGINE_MODULE = "MgImplantSegLib"
 EVENTS_FROM_RESULTS = "../events.jsonl"
@@ -20,7 +21,7 @@ LEADS_PYTHON_ASTRAY = ("PYTHONHOME", "PYTHONPATH", "PYTHONSTARTUP", "PYTHONEXECU
 LOOPBACK = "127.0.0.1"  # the machine's own name may lead nowhere
 
 
-def command_line(description: JobDescription, results: Path, variables: Mapping[str, str]) -> list[str]:
+def command_line(description: JobDescription, results: Path, allocation: Allocation) -> list[str]:
     """The words of the command, resumed from its checkpoint if there is one.
 
     Parameters
@@ -29,8 +30,8 @@ def command_line(description: JobDescription, results: Path, variables: Mapping[
         Of the job.
     results : Path
         The job's working directory.
-    variables : mapping
-        Environment variables of the runner.
+    allocation : Allocation
+        What surrounds the job.
     """
     python, processes, nodes = description.python, description.processes, description.nodes
     work = [str(LEASH), *_program(description)]
@@ -41,11 +42,8 @@ def command_line(description: JobDescription, results: Path, variables: Mapping[
     torchrun = [python, "-m", "torch.distributed.run", f"--nproc-per-node={processes}", "--max-restarts=0"]
     if nodes == 1:
         return [*torchrun, "--standalone", f"--local-addr={LOOPBACK}", "--", *work]
-    meeting = ["--rdzv-backend=c10d", f"--rdzv-id={description.id}", f"--rdzv-endpoint={_meeting_point(variables)}"]
-    srun = ["srun", f"--nodes={nodes}", f"--ntasks={nodes}", "--ntasks-per-node=1", "--kill-on-bad-exit=1"]
-    if "SLURM_CPUS_PER_TASK" in variables:  # since 22.05 srun does not take it over from sbatch
-        srun.append(f"--cpus-per-task={variables['SLURM_CPUS_PER_TASK']}")
-    return [*srun, *torchrun, f"--nnodes={nodes}", *meeting, "--", *work]
+    meeting = ["--rdzv-backend=c10d", f"--rdzv-id={description.id}", f"--rdzv-endpoint={_meeting_point(allocation)}"]
+    return [*allocation.prefix(nodes), *torchrun, f"--nnodes={nodes}", *meeting, "--", *work]
 
 
 def can_resume(description: JobDescription, results: Path) -> bool:
@@ -53,12 +51,14 @@ def can_resume(description: JobDescription, results: Path) -> bool:
     return bool(description.checkpoint) and (results / description.checkpoint).exists()
 
 
-def command_environment(description: JobDescription, variables: Mapping[str, str], token: str) -> dict[str, str]:
+def command_environment(
+    description: JobDescription, variables: Mapping[str, str], allocation: Allocation, token: str
+) -> dict[str, str]:
     """The environment variables of the command: the engine sent along comes first, nothing leads Python astray."""
     stays = description.keeps_variables  # Slicer's own Python does not run without its variables
     kept = {name: value for name, value in variables.items() if stays or name not in LEADS_PYTHON_ASTRAY}
     paths = [description.engine, *([variables["PYTHONPATH"]] if stays and "PYTHONPATH" in variables else [])]
-    threads = max(1, _cores(variables) // description.processes)
+    threads = max(1, _cores(allocation) // description.processes)
     return {
         "OMP_NUM_THREADS": str(threads),
         **kept,
@@ -79,13 +79,14 @@ def _program(description: JobDescription) -> list[str]:
     return ["-m", ENGINE_MODULE, words[0], "--events", EVENTS_FROM_RESULTS, *words[1:]]
 
 
-def _meeting_point(variables: Mapping[str, str]) -> str:
+def _meeting_point(allocation: Allocation) -> str:
     """Name and port where the torchruns of all machines meet: the runner's machine, a port that belongs to this job."""
-    port = FIRST_PORT + zlib.crc32(variables["SLURM_JOB_ID"].encode()) % PORTS
+    port = FIRST_PORT + zlib.crc32(allocation.number.encode()) % PORTS
     return f"{socket.gethostname()}:{port}"
 
 
-def _cores(variables: Mapping[str, str]) -> int:
-    if "SLURM_CPUS_ON_NODE" in variables:
-        return int(variables["SLURM_CPUS_ON_NODE"])
+def _cores(allocation: Allocation) -> int:
+    given = allocation.cores()
+    if given is not None:
+        return given
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""Checks of the machine where jobs will run: Python, torch, GPUs, memory, disk, SLURM. One line a check."""
+"""Checks of the machine where jobs will run: Python, torch, GPUs, memory, disk, queue. One line a check."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import MgImplantSegLib
-from MgImplantSegLib.errors import MgImplantSegError
-from MgImplantSegLib.jobs.agent.process_scheduler import clean_variables
-from MgImplantSegLib.jobs.agent.slurm_commands import run_slurm
+from MgImplantSegLib.jobs.agent.programs import clean_variables
+from MgImplantSegLib.jobs.agent.scheduler import Scheduler, check
+from MgImplantSegLib.jobs.agent.settings import AgentSettings
 from MgImplantSegLib.machine import available_memory_bytes
 
 PACKAGE_OF_MODULE = {
@@ -24,7 +23,6 @@ PACKAGE_OF_MODULE = {
 LEAST_FREE_GB = 5.0
 SECONDS_TO_IMPORT = 180.0
 SECONDS_FOR_THE_DRIVER = 30.0
-SECONDS_IN_THE_QUEUE = 60
 QUESTION = """
 import importlib.util, json, platform, sys
 found = {"python": platform.python_version(), "supported": sys.version_info[:2] in ((3, 11), (3, 12))}
@@ -41,14 +39,9 @@ print("\\n" + json.dumps(found))
 INSTALL = "Install it there: pip install torch (its page names the build for your driver), or: jobs environments create"
 
 
-def check(name: str, is_good: bool, found: str, remedy: str = "") -> dict[str, Any]:
-    """One line of a test: what was looked at, whether it is good, what was found, what to do if not."""
-    return {"name": name, "ok": is_good, "found": " ".join(found.split()), "remedy": "" if is_good else remedy}
-
-
-def probe(settings: dict[str, Any], root: Path) -> list[dict[str, Any]]:
+def probe(settings: AgentSettings, scheduler: Scheduler, root: Path) -> list[dict[str, Any]]:
     """All checks of the machine that asks itself."""
-    checks = _python_checks(settings)
+    checks = _python_checks(settings, scheduler)
     memory, free = available_memory_bytes(), shutil.disk_usage(root).free
     checks.append(check("memory", True, "unknown" if memory is None else f"{memory / 1e9:.1f} GB free"))
     checks.append(
@@ -60,57 +53,26 @@ def probe(settings: dict[str, Any], root: Path) -> list[dict[str, Any]]:
         )
     )
     checks.append(check("engine", True, f"{MgImplantSegLib.__version__}, sent along with every job"))
-    return checks + (_slurm_checks(settings) if settings["scheduler"] == "slurm" else [])
+    return checks + scheduler.check_settings()
 
 
-def describe_driver(settings: dict[str, Any]) -> dict[str, list[int] | None]:
+def describe_driver(scheduler: Scheduler) -> dict[str, list[int] | None]:
     """What the NVIDIA driver says where jobs run: newest ``cuda`` that it takes, ``capability`` of the oldest GPU.
 
     On a cluster a computing node is asked, since login nodes often have neither; a queue that is full gives no answer.
     """
-    before, seconds = [], SECONDS_FOR_THE_DRIVER
-    if settings["scheduler"] == "slurm":
-        from MgImplantSegLib.jobs.agent.slurm_scheduler import SlurmScheduler
-
-        before = [
-            "srun",
-            "--quiet",
-            *SlurmScheduler(settings).resource_options(),
-            "--nodes=1",
-            "--ntasks=1",
-            "--time=1",
-            f"--immediate={SECONDS_IN_THE_QUEUE}",
-        ]
-        seconds += SECONDS_IN_THE_QUEUE
-    shown = _output([*before, "nvidia-smi"], seconds)
+    shown = scheduler.probe(["nvidia-smi"], SECONDS_FOR_THE_DRIVER)
     cuda = re.search(r"CUDA[^:|]*Version:\s*(\d+)\.(\d+)", shown)
     if cuda is None:
         return {"cuda": None, "capability": None}
-    shown = _output([*before, "nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader"], seconds)
+    query = ["nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader"]
+    shown = scheduler.probe(query, SECONDS_FOR_THE_DRIVER)
     found = [[int(major), int(minor)] for major, minor in re.findall(r"(?m)^\s*(\d+)\.(\d+)\s*$", shown)]
     return {"cuda": [int(cuda[1]), int(cuda[2])], "capability": min(found, default=None)}
 
 
-def _output(words: Sequence[str], seconds: float) -> str:
-    """What a program prints; an empty text if it cannot be run or takes too long."""
-    try:
-        done = subprocess.run(
-            words,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=seconds,
-            env=clean_variables(dict(os.environ)),
-            stdin=subprocess.DEVNULL,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout
-
-
-def _python_checks(settings: dict[str, Any]) -> list[dict[str, Any]]:
-    python = settings["python"]
+def _python_checks(settings: AgentSettings, scheduler: Scheduler) -> list[dict[str, Any]]:
+    python = settings.python
     try:
         done = subprocess.run(
             [python, "-c", QUESTION, *PACKAGE_OF_MODULE],
@@ -133,33 +95,19 @@ def _python_checks(settings: dict[str, Any]) -> list[dict[str, Any]]:
         return [*checks, check("torch", False, f"cannot be loaded ({found['torch_error']})", INSTALL)]
     build = f"CUDA {found['cuda']}" if found["cuda"] else "without CUDA"
     checks.append(check("torch", True, f"{found['torch']}, {build}"))
-    return [*checks, _gpu_check(found["gpus"], settings)]
+    return [*checks, _gpu_check(found["gpus"], settings, scheduler)]
 
 
-def _gpu_check(names: list[str], settings: dict[str, Any]) -> dict[str, Any]:
-    if settings["scheduler"] == "slurm" and not names:
-        asked = f"each machine of a job has {settings['gpus']}" if settings["gpus"] else "no `gpus` asked for either"
+def _gpu_check(names: list[str], settings: AgentSettings, scheduler: Scheduler) -> dict[str, Any]:
+    if not scheduler.computes_here and not names:
+        asked = f"each machine of a job has {settings.gpus}" if settings.gpus else "no `gpus` asked for either"
         return check("GPU", True, f"none on this machine, which only queues jobs; {asked}")
-    cuda = None if names else describe_driver(settings)["cuda"]
+    cuda = None if names else describe_driver(scheduler)["cuda"]
     if cuda is None:
         return check("GPU", True, ", ".join(names) or "none on this machine; work is done by the CPU")
     return check("GPU", False, f"an NVIDIA driver (CUDA {cuda[0]}.{cuda[1]}) that torch cannot use", INSTALL)
 
 
 def _variables() -> dict[str, str]:
-    variables = clean_variables(dict(os.environ))
+    variables = clean_variables(os.environ)
     return {name: value for name, value in variables.items() if name not in ("PYTHONHOME", "PYTHONPATH")}
-
-
-def _slurm_checks(settings: dict[str, Any]) -> list[dict[str, Any]]:
-    """Whether the cluster would take a job with these settings; nothing is queued."""
-    from MgImplantSegLib.jobs.agent.slurm_scheduler import SlurmScheduler
-
-    try:
-        version = run_slurm(["sbatch", "--version"]).strip()
-        checks = [check("SLURM", True, version)]
-        words = ["sbatch", "--test-only", *SlurmScheduler(settings).resource_options(), "--wrap=true"]
-        run_slurm(words)
-        return [*checks, check("queue", True, "would take a job with these settings")]
-    except MgImplantSegError as error:
-        return [check("SLURM", False, error.message, error.remedy)]

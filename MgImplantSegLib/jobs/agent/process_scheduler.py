@@ -6,18 +6,22 @@ import os
 import socket
 import subprocess
 import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from MgImplantSegLib.errors import DependencyError
 from MgImplantSegLib.jobs.agent import processes
 from MgImplantSegLib.jobs.agent.job_folder import JobFolder, RunnerRecord, State
 from MgImplantSegLib.jobs.agent.outcome import STOPPED, Outcome
+from MgImplantSegLib.jobs.agent.programs import clean_variables, output
+from MgImplantSegLib.jobs.agent.scheduler import Allocation
+from MgImplantSegLib.jobs.agent.settings import AgentSettings
 from MgImplantSegLib.jobs.agent.start_script import runner_words, write_start_script
 
 SECONDS_TO_START = 60.0
 SECONDS_OF_SILENCE = 60.0
 SECONDS_SPARE = 15.0
-SLICER_SAVED, SLICER_LEVEL = "APPLAUNCHER_0_", "APPLAUNCHER_LEVEL"
 
 
 class ProcessScheduler:
@@ -25,12 +29,15 @@ class ProcessScheduler:
 
     Parameters
     ----------
-    settings : dict
-        ``setup``: shell lines that run before the job.
+    settings : AgentSettings
+        Its ``setup``: shell lines that run before the job.
     """
 
-    def __init__(self, settings: dict[str, Any]) -> None:
-        self._setup = settings["setup"]
+    name = "process"
+    computes_here = True
+
+    def __init__(self, settings: AgentSettings) -> None:
+        self._setup = settings.setup
 
     def start(self, job: JobFolder) -> None:
         """Start the runner; returns once it has announced itself in the job's folder."""
@@ -81,20 +88,33 @@ class ProcessScheduler:
         if job.runner is None and not self.look(job).state.is_final:
             job.write("exit", STOPPED.ended_now())
 
+    def number(self, _job: JobFolder) -> str | None:
+        """There is no queue."""
+        return None
 
-def clean_variables(variables: dict[str, str]) -> dict[str, str]:
-    """Environment variables as they were before 3D Slicer's launcher added its own."""
-    if SLICER_LEVEL not in variables:
-        return dict(variables)
-    saved = {name[len(SLICER_SAVED) :]: value for name, value in variables.items() if name.startswith(SLICER_SAVED)}
-    return saved or dict(variables)
+    def check_settings(self) -> list[dict[str, Any]]:
+        """Nothing has to be asked."""
+        return []
+
+    def probe(self, words: Sequence[str], seconds: float) -> str:
+        """What a program prints here."""
+        return output(words, seconds)
+
+    def files_visible(self, _root: Path, _path: Path) -> bool:
+        """Jobs run here and see what is here."""
+        return True
+
+    @classmethod
+    def allocation(cls, _variables: Mapping[str, str]) -> Allocation:
+        """None, though the process may run inside of somebody's."""
+        return Allocation()
 
 
 def _start(words: list[str], job: JobFolder, log) -> subprocess.Popen:
-    flags = {"start_new_session": True}
+    flags: dict[str, Any] = {"start_new_session": True}
     if os.name == "nt":
         flags = {"creationflags": subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP}
-    variables = dict(os.environ) if job.description.keeps_variables else clean_variables(dict(os.environ))
+    variables = dict(os.environ) if job.description.keeps_variables else clean_variables(os.environ)
     variables.pop(processes.MARKER, None)  # a job that starts a job does not own it
     try:
         return subprocess.Popen(
@@ -140,6 +160,6 @@ def _unseen(runner: RunnerRecord) -> Outcome:
         return Outcome(State.RUNNING)
     return Outcome(
         State.RUNNING,
-        f"No sign of life from {runner['machine']} for {silence_s:.0f} s.",
-        f"Ask on {runner['machine']} itself.",
+        f"No sign of life from {runner.machine} for {silence_s:.0f} s.",
+        f"Ask on {runner.machine} itself.",
     )

@@ -12,22 +12,41 @@ import stat
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, asdict, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from MgImplantSegLib.errors import InputError
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 LIMITS = "limits"
 MOST_BYTES = 16 << 20
 LARGEST = 2**31
 END_OF_TIME = 253_402_300_799.0  # the last second of the year 9999
 LONGEST_SHOWN = 60
-Record = TypeVar("Record")
+Record = TypeVar("Record", bound="DataclassInstance")
 
 
 class DamagedRecord(InputError):
     """A file of a job that is not what was written."""
 
     kind = "damaged record"
+
+
+class OtherVersion(InputError):
+    """Something written by a later version of this program."""
+
+    kind = "other version"
+
+    @classmethod
+    def require(cls, values: Mapping[str, Any], known: int, what: str) -> None:
+        """Raise this unless `values` are of the `known` version or an older one; those without a number are."""
+        version = values.get("version", known)
+        if type(version) is int and version > known:
+            raise cls(
+                f"Expected the {what} in version {known} or older, got version {version}.",
+                "It comes from a newer version of this program: update this one.",
+            )
 
 
 class WrongValues(ValueError):
@@ -109,8 +128,8 @@ def _read_json(path: Path) -> dict[str, Any] | None:
 
 
 def _checked(entry: Field, value: Any) -> Any:
-    expected, convert = KINDS[entry.type]
-    least, most = entry.metadata.get(LIMITS, (0, END_OF_TIME if "float" in entry.type else LARGEST))
+    expected, convert = KINDS[str(entry.type)]
+    least, most = entry.metadata.get(LIMITS, (0, END_OF_TIME if "float" in str(entry.type) else LARGEST))
     try:
         found = convert(value)
         numbers = found if isinstance(found, (int, float)) and not isinstance(found, bool) else least

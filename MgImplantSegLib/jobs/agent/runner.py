@@ -12,10 +12,11 @@ from enum import Enum
 
 from MgImplantSegLib.errors import MgImplantSegError
 from MgImplantSegLib.jobs.agent import processes
-from MgImplantSegLib.jobs.agent.job_folder import JobFolder, QueueRecord, RunnerRecord, State
+from MgImplantSegLib.jobs.agent.job_folder import JobFolder, RunnerRecord, State
 from MgImplantSegLib.jobs.agent.launch import can_resume, command_environment, command_line
 from MgImplantSegLib.jobs.agent.outcome import STOPPED, Outcome, judge
-from MgImplantSegLib.jobs.agent.slurm_commands import SlurmJob
+from MgImplantSegLib.jobs.agent.scheduler import Interruption
+from MgImplantSegLib.jobs.agent.schedulers import scheduler_class
 
 SECONDS_BETWEEN_LOOKS = 0.1
 SECONDS_BETWEEN_SIGNS_OF_LIFE = 5.0
@@ -43,8 +44,7 @@ class Runner:
     def __init__(self, job: JobFolder) -> None:
         self._job = job
         self._description = job.description
-        is_queued = self._description.scheduler == "slurm"  # a process may run inside somebody's allocation too
-        self._slurm = SlurmJob.of_this_process(os.environ) if is_queued else None
+        self._allocation = scheduler_class(self._description.scheduler).allocation(os.environ)
         self._signals: list[int] = []
         self._stopped: StopReason | None = None
         self._kill_at = float("inf")
@@ -54,7 +54,7 @@ class Runner:
 
     @property
     def is_over(self) -> bool:
-        """Whether the job has ended for good; SLURM queues one again that ended by itself while it was preempted."""
+        """Whether the job has ended for good; clusters queue one again that ended by itself while it was preempted."""
         ended = self._job.ended
         return ended is not None and not ended.is_provisional
 
@@ -67,19 +67,19 @@ class Runner:
         ended = self._job.ended
         if ended is not None and ended.is_provisional:
             self._job.prepare_next_attempt()
-        if self._slurm is not None:
-            self._job.write("slurm", QueueRecord(self._slurm.number))
+        if self._allocation.queued is not None:
+            self._job.write(self._description.scheduler, self._allocation.queued)
         self._first_byte = self._job.events.stat().st_size
         self._sign_of_life()
 
     def run(self) -> int:
-        """Run the command to its end; returns 0 when the job is done."""
+        """Run the command to its end; returns the exit code that tells the scheduler of it, 0 when the job is done."""
         try:
             outcome = STOPPED if self._job.stop_is_asked else self._run_command()
         except (OSError, MgImplantSegError) as error:
             outcome = Outcome(State.FAILED, f"The command could not be run: {error}", "Test the environment.")
         self._record(outcome)
-        return 0 if outcome.state is State.DONE else 1
+        return self._allocation.exit_code(outcome)
 
     def _run_command(self) -> Outcome:
         results = self._job.results
@@ -87,10 +87,10 @@ class Runner:
             "attempt",
             resumed=can_resume(self._description, results),
             machine=socket.gethostname(),
-            slurm_job=self._slurm.number if self._slurm else None,
+            queue_job=self._allocation.number or None,
         )
-        command = command_line(self._description, results, os.environ)
-        variables = command_environment(self._description, os.environ, self._token)
+        command = command_line(self._description, results, self._allocation)
+        variables = command_environment(self._description, os.environ, self._allocation, self._token)
         with open(self._job.log, "ab") as log:
             child = subprocess.Popen(
                 command, cwd=results, env=variables, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **_own_session()
@@ -115,7 +115,7 @@ class Runner:
             self._stopped = self._reason_to_stop()
             if self._stopped is not None:
                 self._kill_at = now + self._description.grace_s
-                if not self._command_was_signalled:
+                if not self._allocation.reached_the_command(self._signals):
                     self._ask_to_end(child)
         if now > self._kill_at:
             self._kill_at = float("inf")
@@ -131,47 +131,39 @@ class Runner:
         return StopReason.OUTSIDE if self._signals else None
 
     def _ask_to_end(self, child: subprocess.Popen) -> None:
-        """The polite signal; on several machines through SLURM, since srun answers SIGTERM by killing everything."""
-        if self._slurm is not None and self._description.nodes > 1:
-            with suppress(MgImplantSegError):
-                self._slurm.signal_steps("TERM")
-        else:
+        """The polite signal."""
+        if not self._allocation.ask_to_end(self._description.nodes):
             processes.ask_to_end(child)
-
-    @property
-    def _command_was_signalled(self) -> bool:
-        """SLURM's SIGTERM reaches every process of a job; torchrun must not get a second one."""
-        return self._slurm is not None and signal.SIGTERM in self._signals
 
     def _judge(self, code: int) -> Outcome:
         outcome = judge(self._job.events, self._first_byte, code, self._job.last_line())
         if outcome.state is State.DONE or self._stopped is StopReason.ASKED:
             return outcome if outcome.state is State.DONE else STOPPED
-        if self._slurm is not None and (self._stopped is not None or outcome.state is State.CANCELLED):
-            return self._interrupted_by_slurm()
+        if self._allocation.queued is not None and (self._stopped is not None or outcome.state is State.CANCELLED):
+            return self._interrupted()
         if self._stopped is not None:
             return Outcome(State.CANCELLED, "Stopped by a signal from outside.", "Go on with: jobs resume")
         return outcome
 
-    def _interrupted_by_slurm(self) -> Outcome:
-        """Time limit or preemption: go back to the queue, unless SLURM has that or the job's end in hand already."""
-        is_preempted = self._slurm.is_preempted()
-        is_out_of_time = self._slurm.is_out_of_time() or self._stopped is StopReason.TIME
-        if is_preempted or (is_out_of_time and not self._slurm.is_cancelled()):
-            if self._checkpoint_time() == self._checkpoint_before and not is_preempted:
-                return Outcome(
-                    State.FAILED,
-                    "The time limit was reached before a checkpoint was written.",
-                    "Ask for more time (time_minutes), and resume or submit again.",
-                )
-            if self._slurm.requeue():
-                return Outcome(State.FAILED, "Time limit or preemption.", "Go on with: jobs resume", True)
+    def _interrupted(self) -> Outcome:
+        """Time limit or preemption: go back to the queue, unless the cluster has that or the job's end in hand."""
+        cause = self._allocation.interruption(self._stopped is StopReason.TIME)
+        if cause is Interruption.CANCELLED:
+            reason = f"Stopped by {self._allocation.stopped_by}."
+            return Outcome(State.CANCELLED, reason, "Go on with: jobs resume", True)
+        if cause is Interruption.OUT_OF_TIME and self._checkpoint_time() == self._checkpoint_before:
             return Outcome(
                 State.FAILED,
-                "Time limit or preemption, and the cluster does not queue the job again.",
-                "Go on with: jobs resume",
+                "The time limit was reached before a checkpoint was written.",
+                "Ask for more time (time_minutes), and resume or submit again.",
             )
-        return Outcome(State.CANCELLED, "Stopped by SLURM (scancel or preemption).", "Go on with: jobs resume", True)
+        if self._allocation.requeue():
+            return Outcome(State.FAILED, "Time limit or preemption.", "Go on with: jobs resume", True)
+        return Outcome(
+            State.FAILED,
+            "Time limit or preemption, and the cluster does not queue the job again.",
+            "Go on with: jobs resume",
+        )
 
     def _checkpoint_time(self) -> int | None:
         """When the checkpoint, or the newest file of a folder of them, was written; None without one."""

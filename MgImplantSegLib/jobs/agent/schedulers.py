@@ -1,34 +1,24 @@
-"""What starts jobs on a machine, by name: `SCHEDULERS`. A new one is a class with these three methods and an entry."""
+"""What starts jobs, by name: `SCHEDULERS`. A new one is a class in a folder or file beside this one, and an entry."""
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from importlib import import_module
 
 from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.jobs.agent.job_folder import JobFolder
-from MgImplantSegLib.jobs.agent.outcome import Outcome
-from MgImplantSegLib.jobs.agent.process_scheduler import ProcessScheduler
-from MgImplantSegLib.jobs.agent.slurm_scheduler import SlurmScheduler
+from MgImplantSegLib.jobs.agent.scheduler import Scheduler
+from MgImplantSegLib.jobs.agent.settings import AgentSettings
+
+PROCESS = "process"
+SCHEDULERS = {
+    PROCESS: "process_scheduler.ProcessScheduler",
+    "slurm": "slurm.SlurmScheduler",
+    "lsf": "lsf.LsfScheduler",
+}
+QUEUES = tuple(name for name in SCHEDULERS if name != PROCESS)
 
 
-class Scheduler(Protocol):
-    """Starts a job, knows its state, stops it."""
-
-    def start(self, job: JobFolder) -> None:
-        """Start the job; returns as soon as it is started or queued."""
-
-    def look(self, job: JobFolder) -> Outcome:
-        """The job's state now, with what there is to say about it."""
-
-    def stop(self, job: JobFolder) -> None:
-        """Have the job stopped; returns when nothing of it runs any more."""
-
-
-SCHEDULERS: dict[str, type[Scheduler]] = {"process": ProcessScheduler, "slurm": SlurmScheduler}
-
-
-def make_scheduler(name: str, settings: dict[str, Any]) -> Scheduler:
-    """The scheduler of that name.
+def scheduler_class(name: str) -> type[Scheduler]:
+    """The class of that name; loaded when it is needed.
 
     Raises
     ------
@@ -37,4 +27,10 @@ def make_scheduler(name: str, settings: dict[str, Any]) -> Scheduler:
     """
     if name not in SCHEDULERS:
         raise InputError(f"Expected one of {', '.join(SCHEDULERS)} as scheduler, got {name!r}.")
-    return SCHEDULERS[name](settings)
+    module, _, found = SCHEDULERS[name].rpartition(".")
+    return getattr(import_module(f"{__package__}.{module}"), found)
+
+
+def make_scheduler(name: str, settings: AgentSettings) -> Scheduler:
+    """The scheduler of that name with an environment's settings."""
+    return scheduler_class(name)(settings)

@@ -7,18 +7,25 @@ from typing import Any, BinaryIO
 from MgImplantSegLib.errors import MgImplantSegError
 from MgImplantSegLib.jobs.agent.agent import Agent
 from MgImplantSegLib.jobs.agent.frames import read_frame, write_frame
+from MgImplantSegLib.jobs.agent.settings import AgentSettings
 
 
 def serve(settings: dict[str, Any], requests: BinaryIO, answers: BinaryIO) -> None:
     """Answer every request; an error is an answer too."""
-    agent = Agent(settings)
+    found: Agent | MgImplantSegError
+    try:
+        found = Agent(AgentSettings.from_dict(settings))
+    except MgImplantSegError as error:
+        found = error
     while True:
         try:
             request, payload = read_frame(requests)
         except EOFError:
             return
         try:
-            answer, payload = agent.answer(request, payload)
+            if isinstance(found, MgImplantSegError):
+                raise found
+            answer, payload = found.answer(request, payload)
         except MgImplantSegError as error:
             answer, payload = {"error": {"kind": error.kind, "message": error.message, "remedy": error.remedy}}, b""
         except Exception as error:  # the caller is told, whatever it is

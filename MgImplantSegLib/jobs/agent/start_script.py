@@ -10,17 +10,16 @@ from MgImplantSegLib.jobs.agent.job_folder import JobFolder
 HEAD = """#!/bin/bash -l
 trap '' USR1 USR2
 unset LD_PRELOAD
-export SLURM_EXPORT_ENV=ALL
 """
 TAIL = """exec "$@"
 """
 START_RUNNER = Path("MgImplantSegLib/jobs/agent/start_runner.py")
 
 
-def write_start_script(job: JobFolder, setup: Sequence[str]) -> Path:
-    """Write ``start.sh`` into the job's folder; its words are the program to become."""
+def write_start_script(job: JobFolder, lines: Sequence[str]) -> Path:
+    """Write ``start.sh`` with these lines into the job's folder; its words are the program to become."""
     path = job.path / "start.sh"
-    path.write_text(HEAD + "".join(f"{line}\n" for line in setup) + TAIL, "utf-8")
+    path.write_text(HEAD + "".join(f"{line}\n" for line in lines) + TAIL, "utf-8")
     path.chmod(0o700)
     return path
 

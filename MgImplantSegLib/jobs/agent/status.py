@@ -7,9 +7,9 @@ from contextlib import suppress
 from typing import Any
 
 from MgImplantSegLib.errors import MgImplantSegError
-from MgImplantSegLib.jobs.agent.job_folder import JobFolder, QueueRecord, State
+from MgImplantSegLib.jobs.agent.job_folder import JobFolder, State
 from MgImplantSegLib.jobs.agent.records import END_OF_TIME, DamagedRecord
-from MgImplantSegLib.jobs.agent.schedulers import Scheduler
+from MgImplantSegLib.jobs.agent.scheduler import Scheduler
 
 
 def known_status(folder: JobFolder, scheduler: Scheduler) -> dict[str, Any]:
@@ -21,7 +21,7 @@ def known_status(folder: JobFolder, scheduler: Scheduler) -> dict[str, Any]:
         If one cannot be read.
     """
     description, outcome = folder.description, scheduler.look(folder)
-    ended, queued = folder.ended, folder.read("slurm", QueueRecord)
+    ended = folder.ended
     return {
         "job": folder.path.name,
         "name": description.name,
@@ -30,7 +30,7 @@ def known_status(folder: JobFolder, scheduler: Scheduler) -> dict[str, Any]:
         "remedy": outcome.remedy,
         "created": description.created,
         "ended": ended.ended if ended and outcome.state.is_final else None,
-        "slurm_job": queued.job if queued else None,
+        "queue_job": scheduler.number(folder),
         "folder": str(folder.path),
         "command": description.shown,
         "submitted_as": description.environment,
@@ -51,7 +51,7 @@ def unreadable_status(folder: JobFolder, error: MgImplantSegError) -> dict[str, 
         "remedy": error.remedy,
         "created": min(max(0.0, created), END_OF_TIME),
         "ended": None,
-        "slurm_job": None,
+        "queue_job": None,
         "folder": str(folder.path),
         "command": "",
         "submitted_as": "",

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
+import signal
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 
-from MgImplantSegLib.errors import DependencyError, InputError, MgImplantSegError, ResourceError
-from MgImplantSegLib.jobs.agent.process_scheduler import clean_variables
+from MgImplantSegLib.errors import InputError, MgImplantSegError
+from MgImplantSegLib.jobs.agent.job_folder import QueueRecord
+from MgImplantSegLib.jobs.agent.programs import tail
+from MgImplantSegLib.jobs.agent.queue_programs import SECONDS_TO_ANSWER, queue_down, run_queue_program
+from MgImplantSegLib.jobs.agent.scheduler import Allocation, Interruption, QueueDown
 
-SECONDS_TO_ANSWER = 30.0
-SECONDS_TO_SUBMIT = 120.0
-LONGEST_SHOWN = 300
+TITLE = "SLURM"
 SECONDS_OF_PATIENCE, SECONDS_BETWEEN_TRIES = 120.0, 2.0
 NO_CONTROLLER = (
     "Unable to contact slurm controller",
@@ -35,26 +35,61 @@ ADVICE = {
 }
 
 
-class ControllerDown(ResourceError):
-    """The cluster's controller does not answer now; jobs go on."""
+class SlurmAllocation(Allocation):
+    """The job of the cluster in which this process runs.
 
-    kind = "controller"
+    Parameters
+    ----------
+    queued : QueueRecord
+        Its number.
+    restarts : int
+        How often it was queued again before this attempt.
+    variables : mapping
+        Environment variables of the job.
+    """
 
+    stopped_by = "SLURM (scancel or preemption)"
 
-@dataclass(frozen=True)
-class SlurmJob:
-    """One job of the cluster by its number."""
-
-    number: str
-    restarts: int = 0
+    def __init__(self, queued: QueueRecord, restarts: int, variables: Mapping[str, str]) -> None:
+        super().__init__(queued)
+        self._restarts, self._variables = restarts, variables
 
     @classmethod
-    def of_this_process(cls, variables: Mapping[str, str]) -> SlurmJob | None:
+    def of_this_process(cls, variables: Mapping[str, str]) -> SlurmAllocation | None:
         """The job in which this process runs."""
         number = variables.get("SLURM_JOB_ID")
         if not number or "SLURM_JOB_NODELIST" not in variables:
             return None
-        return cls(number, int(variables.get("SLURM_RESTART_COUNT", "0")))
+        return cls(QueueRecord(number), int(variables.get("SLURM_RESTART_COUNT", "0")), variables)
+
+    def prefix(self, nodes: int) -> list[str]:
+        """srun, once on each machine."""
+        srun = ["srun", f"--nodes={nodes}", f"--ntasks={nodes}", "--ntasks-per-node=1", "--kill-on-bad-exit=1"]
+        cores = self._variables.get("SLURM_CPUS_PER_TASK")
+        return [*srun, f"--cpus-per-task={cores}"] if cores else srun  # since 22.05 srun does not take it from sbatch
+
+    def cores(self) -> int | None:
+        """Cores on this machine."""
+        cores = self._variables.get("SLURM_CPUS_ON_NODE", "")
+        return int(cores) if cores.isdigit() else None
+
+    def reached_the_command(self, signals: Collection[int]) -> bool:
+        """SLURM's SIGTERM reaches every process of a job; torchrun must not get a second one."""
+        return signal.SIGTERM in signals
+
+    def ask_to_end(self, nodes: int) -> bool:
+        """On several machines through scancel, since srun answers SIGTERM by killing everything."""
+        if nodes > 1:
+            with suppress(MgImplantSegError):
+                run_slurm(["scancel", "--signal=TERM", self.number])
+        return nodes > 1
+
+    def interruption(self, is_time_over: bool) -> Interruption:
+        """Why SLURM stops the job."""
+        if self.is_preempted():
+            return Interruption.PREEMPTED
+        is_time_over = is_time_over or self.is_out_of_time()
+        return Interruption.OUT_OF_TIME if is_time_over and not self.is_cancelled() else Interruption.CANCELLED
 
     def is_preempted(self) -> bool:
         """Whether the job has to make room for another one, or is back in the queue already."""
@@ -64,10 +99,6 @@ class SlurmJob:
     def is_out_of_time(self) -> bool:
         """Whether the time limit ends the job."""
         return self._show().get("Reason") == "TimeLimit"
-
-    def signal_steps(self, name: str) -> None:
-        """Send a signal to all processes that srun has started, on all machines."""
-        run_slurm(["scancel", f"--signal={name}", self.number])
 
     def requeue(self) -> bool:
         """Put the job back into the queue, which ends its processes; False where the cluster refuses.
@@ -89,7 +120,7 @@ class SlurmJob:
         )
 
     def _is_back(self, shown: Mapping[str, str]) -> bool:
-        return shown.get("JobState") == "PENDING" or int(shown.get("Restarts", "0")) > self.restarts
+        return shown.get("JobState") == "PENDING" or int(shown.get("Restarts", "0")) > self._restarts
 
     def _show(self) -> dict[str, str]:
         try:
@@ -107,30 +138,12 @@ def run_slurm(command: Sequence[str], seconds: float = SECONDS_TO_ANSWER, cwd: s
     ------
     DependencyError
         If SLURM is not installed here.
-    ControllerDown
+    QueueDown
         If the controller does not answer.
     InputError
         If SLURM refuses; says why and what to do.
     """
-    try:
-        done = subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=seconds,
-            cwd=cwd,
-            env=clean_variables(dict(os.environ)),
-            stdin=subprocess.DEVNULL,
-            check=False,
-        )
-    except FileNotFoundError as error:
-        raise DependencyError(
-            f"Expected SLURM's program {command[0]}, got none on this machine.",
-            "Use an environment of another kind, or name the cluster's login node as host.",
-        ) from error
-    except subprocess.TimeoutExpired as error:
-        raise _controller_down(f"no answer in {seconds:g} s") from error
+    done = run_queue_program(TITLE, command, seconds, cwd)
     if done.returncode == 0:
         return done.stdout
     raise _refusal(done.stderr or done.stdout)
@@ -142,7 +155,7 @@ def _run_patiently(command: Sequence[str]) -> str:
     while True:
         try:
             return run_slurm(command)
-        except ControllerDown:
+        except QueueDown:
             if time.monotonic() > deadline:
                 raise
             time.sleep(SECONDS_BETWEEN_TRIES)
@@ -152,7 +165,7 @@ def _refusal(text: str) -> MgImplantSegError:
     errors = re.findall(r"(?m)^\w+: (?:error|fatal): (.*)$", text)
     reason = tail(re.sub(r"(?m)^\w+: (error: )?", "", "\n".join(errors) or text))
     if any(words in text for words in NO_CONTROLLER):
-        return _controller_down(reason)
+        return queue_down(TITLE, reason)
     advice = next((advice for words, advice in ADVICE.items() if words.lower() in text.lower()), "")
     if "{partitions}" in advice:
         advice = advice.format(partitions=", ".join(partitions()) or "see sinfo")
@@ -165,13 +178,3 @@ def partitions() -> list[str]:
         return sorted(set(re.findall(r"(?m)^\|(\S+)\|\s*$", run_slurm(["sinfo", "-h", "-o", "|%R|"]))))
     except MgImplantSegError:
         return []
-
-
-def tail(text: str) -> str:
-    """The end of what a program printed, in one line, without control characters."""
-    words = " ".join(re.sub(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[^\S\n]|[\x00-\x1f\x7f-\x9f]", " ", text).split())
-    return words if len(words) <= LONGEST_SHOWN else "…" + words[-LONGEST_SHOWN:]
-
-
-def _controller_down(reason: str) -> ControllerDown:
-    return ControllerDown(f"SLURM's controller does not answer: {reason}.", "Running jobs go on; try again later.")

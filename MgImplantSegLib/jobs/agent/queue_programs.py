@@ -1,0 +1,40 @@
+"""Programs of a cluster's queue: those that are missing, or get no answer, are the same error for all clusters."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Sequence
+
+from MgImplantSegLib.errors import DependencyError
+from MgImplantSegLib.jobs.agent.programs import run_program
+from MgImplantSegLib.jobs.agent.scheduler import QueueDown
+
+SECONDS_TO_ANSWER = 30.0
+
+
+def run_queue_program(
+    title: str, words: Sequence[str], seconds: float = SECONDS_TO_ANSWER, cwd: str | None = None
+) -> subprocess.CompletedProcess[str]:
+    """A program of the cluster that has ended; `title` is the cluster's kind, for people.
+
+    Raises
+    ------
+    DependencyError
+        If there is no such program here.
+    QueueDown
+        If it does not end in time.
+    """
+    try:
+        return run_program(words, seconds, cwd)
+    except FileNotFoundError as error:
+        raise DependencyError(
+            f"Expected {title}'s program {words[0]}, got none on this machine.",
+            "Use an environment of another kind, or name the cluster's login node as host.",
+        ) from error
+    except subprocess.TimeoutExpired as error:
+        raise queue_down(title, f"no answer in {seconds:g} s") from error
+
+
+def queue_down(title: str, reason: str) -> QueueDown:
+    """The error for a queue that does not answer."""
+    return QueueDown(f"{title}'s controller does not answer: {reason}.", "Running jobs go on; try again later.")

@@ -1,0 +1,168 @@
+"""Jobs of a SLURM cluster, through sbatch, squeue and scancel on the machine where this runs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from MgImplantSegLib.errors import InputError, MgImplantSegError
+from MgImplantSegLib.jobs.agent.job_folder import JobFolder, QueueRecord, State
+from MgImplantSegLib.jobs.agent.outcome import Outcome
+from MgImplantSegLib.jobs.agent.programs import output, tail
+from MgImplantSegLib.jobs.agent.queue_scheduler import SECONDS_TO_SUBMIT, QueueScheduler, name_of
+from MgImplantSegLib.jobs.agent.scheduler import Allocation, check
+from MgImplantSegLib.jobs.agent.slurm.commands import TITLE, SlurmAllocation, run_slurm
+from MgImplantSegLib.jobs.agent.start_script import runner_words
+
+STATE_OF_SLURM = {
+    **dict.fromkeys(("PENDING", "CONFIGURING", "SUSPENDED", "STOPPED", "SPECIAL_EXIT", "RESV_DEL_HOLD"), State.PENDING),
+    **dict.fromkeys(("REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD"), State.PENDING),
+    **dict.fromkeys(("RUNNING", "COMPLETING", "SIGNALING", "STAGE_OUT", "RESIZING"), State.RUNNING),
+    **dict.fromkeys(("CANCELLED", "REVOKED"), State.CANCELLED),
+    **dict.fromkeys(
+        ("FAILED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY", "BOOT_FAIL", "DEADLINE", "PREEMPTED"), State.FAILED
+    ),
+    "COMPLETED": State.LOST,
+}
+REASON_OF_SLURM = {
+    "TIMEOUT": "The time limit was reached.",
+    "OUT_OF_MEMORY": "The memory asked for was not enough.",
+    "NODE_FAIL": "The machine it ran on failed.",
+    "FAILED": "Its process was killed before it could report.",
+}
+OPTION_OF_SETTING = {
+    "partition": "--partition",
+    "account": "--account",
+    "nodes": "--nodes",
+    "cpus": "--cpus-per-task",
+    "time_minutes": "--time",
+}
+NUMBER_LINE = re.compile(r"(?:Submitted batch job )?(?P<job>[0-9]{1,20})(?:;(?P<cluster>[\w.][\w.-]{0,99}))?")
+STATE_LINE = re.compile(r"([0-9]+)\|([A-Z_]+)\|(.*)")
+FOLDER_LINE = re.compile(r"\s*([0-9]+)\|(/.*)")
+FORGOTTEN = ("Invalid job id", "invalid job id")
+SECONDS_IN_THE_QUEUE = 60
+
+
+class SlurmScheduler(QueueScheduler):
+    """Queues jobs with sbatch; a job's runner sits in the batch script."""
+
+    name, title = "slurm", TITLE
+    start_lines = ("export SLURM_EXPORT_ENV=ALL",)
+
+    def submit(self, job: JobFolder, script: Path) -> QueueRecord:
+        """Queue the script with sbatch."""
+        words = ["sbatch", "--parsable", *self.options(job), str(script), *runner_words(job)]
+        return self._number_in(run_slurm(words, SECONDS_TO_SUBMIT, str(job.path)), job)
+
+    def options(self, job: JobFolder) -> list[str]:
+        """The options of sbatch for this job."""
+        fixed = [
+            "--requeue",
+            "--open-mode=append",
+            "--export=NONE",
+            "--output=log.txt",
+            f"--chdir={job.path}",
+            f"--job-name={name_of(job)}",
+            f"--signal=B:USR1@{self.seconds_before_limit}",
+        ]
+        return [*fixed, *self.resource_options()]
+
+    def resource_options(self) -> list[str]:
+        """The options of sbatch that say what a job needs."""
+        settings = self.settings
+        wanted = {option: getattr(settings, name) for name, option in OPTION_OF_SETTING.items()}
+        chosen = [f"{option}={value}" for option, value in wanted.items() if value]
+        chosen += [f"--gres=gpu:{settings.gpus}"] * bool(settings.gpus)
+        chosen += [f"--mem={round(settings.memory_gb * 1024)}M"] * bool(settings.memory_gb)
+        return ["--ntasks-per-node=1", *chosen, *settings.queue_options]
+
+    def find(self, job: JobFolder, *, is_active: bool) -> QueueRecord | None:
+        """The number of the job, by its name and folder; those of earlier attempts do not count."""
+        found = self._numbers(job, is_active)
+        return QueueRecord(found[-1]) if found else None
+
+    def ask(self, queued: QueueRecord) -> Outcome:
+        """What squeue says."""
+        try:
+            answer = run_slurm(["squeue", *_cluster(queued), "-h", "-t", "all", "-j", queued.job, "-o", "%i|%T|%r"])
+        except InputError as error:
+            if any(words in error.message for words in FORGOTTEN):
+                return self.forgotten
+            raise
+        found = [match.groups() for line in answer.splitlines() if (match := STATE_LINE.fullmatch(line.strip()))]
+        return self._outcome(*next((entry[1:] for entry in found if entry[0] == queued.job), ("", "")))
+
+    def kill(self, queued: QueueRecord) -> None:
+        """End the job with scancel."""
+        run_slurm(["scancel", *_cluster(queued), queued.job])
+
+    def check_settings(self) -> list[dict[str, Any]]:
+        """Whether the cluster would take a job with these settings."""
+        try:
+            checks = [check(self.title, True, tail(run_slurm(["sbatch", "--version"])))]
+            run_slurm(["sbatch", "--test-only", *self.resource_options(), "--wrap=true"])
+            return [*checks, check("queue", True, "would take a job with these settings")]
+        except MgImplantSegError as error:
+            return [check(self.title, False, error.message, error.remedy)]
+
+    def probe(self, words: Sequence[str], seconds: float) -> str:
+        """What a program prints on a computing node; a queue that is full gives no answer."""
+        options = ("--quiet", *self.resource_options(), "--nodes=1", "--ntasks=1", "--time=1")
+        srun = ("srun", *options, f"--immediate={SECONDS_IN_THE_QUEUE}")
+        return output([*srun, *words], seconds + SECONDS_IN_THE_QUEUE)
+
+    @classmethod
+    def allocation(cls, variables: Mapping[str, str]) -> Allocation:
+        """The job of the cluster in which this process runs."""
+        return SlurmAllocation.of_this_process(variables) or Allocation()
+
+    def _outcome(self, word: str, reason: str) -> Outcome:
+        """What SLURM's word for a state means."""
+        state = STATE_OF_SLURM.get(word, State.LOST)
+        if state is State.PENDING:
+            return Outcome(state, "" if reason in ("None", "") else f"The queue says: {reason}.")
+        if state is State.RUNNING:
+            return Outcome(state)
+        if state is State.LOST:
+            return self.forgotten
+        return Outcome(state, REASON_OF_SLURM.get(word, f"SLURM says: {word.lower()}."), "Go on with: jobs resume")
+
+    def _number_in(self, text: str, job: JobFolder) -> QueueRecord:
+        """The job's number among what sbatch printed; plug-ins and wrappers of a site print lines of their own.
+
+        Raises
+        ------
+        InputError
+            If none of the lines can be it, or several can and the queue knows none of them as the job.
+        """
+        matches = [match for line in text.splitlines() if (match := NUMBER_LINE.fullmatch(line.strip()))]
+        found = {QueueRecord(match["job"], match["cluster"] or "") for match in matches}
+        likely = {record for record in found if record.cluster} or found
+        if len(likely) > 1:
+            known = self._numbers(job, is_active=False)
+            likely = {record for record in likely if record.job in known}
+        if len(likely) == 1:
+            return likely.pop()
+        with suppress(MgImplantSegError):
+            run_slurm(["scancel", f"--name={name_of(job)}"])
+        raise InputError(
+            f"Expected a job's number from sbatch, got: {tail(text) or 'nothing'}.",
+            "Ask your cluster what adds lines to: sbatch --parsable",
+        )
+
+    def _numbers(self, job: JobFolder, is_active: bool) -> list[str]:
+        """The numbers that squeue knows for the job."""
+        states = () if is_active else ("-t", "all")
+        text = run_slurm(["squeue", "-h", *states, "-n", name_of(job), "-o", "%i|%Z"])
+        pairs = [match.groups() for line in text.splitlines() if (match := FOLDER_LINE.fullmatch(line))]
+        earlier = self.earlier(job)
+        return [number for number, folder in pairs if folder == str(job.path) and number not in earlier]
+
+
+def _cluster(queued: QueueRecord) -> list[str]:
+    """The option that names the cluster of a job, where sbatch named it."""
+    return [f"--clusters={queued.cluster}"] if queued.cluster else []
