@@ -17,13 +17,23 @@ from MgImplantSegLib import __version__
 from MgImplantSegLib.events import Events
 from MgImplantSegLib.inference.accumulator import VOXELS_PER_SLAB
 from MgImplantSegLib.inference.device import Compute, choose_compute, keep_freed_memory
-from MgImplantSegLib.inference.estimate import SUM_BITS, Estimate, box_shape, estimate, roi_box
+from MgImplantSegLib.inference.estimate import (
+    FIXED_BYTES,
+    SUM_BITS,
+    WORKING_BYTES,
+    Estimate,
+    box_shape,
+    estimate,
+    roi_box,
+)
 from MgImplantSegLib.inference.fused import FusedPrediction, plane_set, predict_fused
 from MgImplantSegLib.inference.fusion import fusion_rule
 from MgImplantSegLib.inference.memory import MemoryPlan, plan_memory
 from MgImplantSegLib.inference.output_grid import labels_on_grid
 from MgImplantSegLib.inference.postprocess import Postprocessing, postprocessing
 from MgImplantSegLib.labels import LabelScheme
+from MgImplantSegLib.machine import resident_bytes
+from MgImplantSegLib.mapped_memory import give_back_pages, is_mapped
 from MgImplantSegLib.model_card import ModelCard
 from MgImplantSegLib.model_file import load_model
 from MgImplantSegLib.preprocess import preprocess
@@ -57,7 +67,7 @@ class SegmentOptions:
         Only this region is segmented. The label map still has the input's grid; outside the region it has the
         scheme's ignore value, because nothing is known there.
     memory_gb : float or None
-        What may be used besides the input, in 1e9 bytes; None takes what the machine has free.
+        What the process may have in memory, in 1e9 bytes; None takes what the machine has free.
     want_probabilities, want_disagreement : bool
         Whether the result has them.
 
@@ -128,7 +138,7 @@ def segment_volume(volume: Volume, options: SegmentOptions, events: Events | Non
         If the device is not there, or memory or disk do not suffice.
     """
     events, start = events or Events(), time.monotonic()
-    job = _set_up(volume.geometry, options, events)
+    job = _set_up(volume, options, events)
     prediction, grid, clipped_to = _predict(volume, job, options, events)
     classes = prediction.labels()
     job.tidy.tidy(classes, prediction, job.card.label_scheme)
@@ -156,14 +166,21 @@ class _Job:
     plan: MemoryPlan
 
 
-def _set_up(geometry: Geometry, options: SegmentOptions, events: Events) -> _Job:
+def _set_up(volume: Volume, options: SegmentOptions, events: Events) -> _Job:
     keep_freed_memory()
     card, weights = load_model(options.model)
     compute = choose_compute(options.device, options.precision)
     sizes = estimate(
-        geometry, card, options.planes, options.fusion, roi=options.roi, with_votes=options.want_disagreement
+        volume.geometry, card, options.planes, options.fusion, roi=options.roi, with_votes=options.want_disagreement
     )
-    plan = plan_memory(sizes, card, options.memory_gb, network_on_gpu=compute.device != "cpu")
+    plan = plan_memory(
+        sizes,
+        card,
+        options.memory_gb,
+        network_on_gpu=compute.device != "cpu",
+        resident=resident_bytes() or FIXED_BYTES - WORKING_BYTES,
+        input_bytes=volume.array.nbytes if is_mapped(volume.array) else 0,
+    )
     if plan.accumulator_on_disk:
         events.warning("Memory is short: the accumulator is kept on disk, which is slower.", kind="memory")
     tidy = postprocessing(options.postprocessing or card.default_postprocessing)
@@ -176,7 +193,8 @@ def _predict(
     """The prediction, its grid, and the grey values that became 0 and 1."""
     from MgImplantSegLib.inference.predictor import NetworkPredictor
 
-    prepared = preprocess(volume, job.card.preprocessing, events)
+    give_back = (lambda: give_back_pages(volume.array)) if job.plan.gives_back_input else None
+    prepared = preprocess(volume, job.card.preprocessing, events, give_back)
     array, grid = prepared.array, prepared.geometry
     if options.roi is not None:
         box = roi_box(options.roi, grid)

@@ -14,7 +14,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 LIBRARY = CHECKOUT / "MgImplantSegLib"
 
 LAYERS = (
-    ("errors", "machine", "slabs", "plain_text", "text_files"),
+    ("errors", "machine", "mapped_memory", "slabs", "plain_text", "text_files"),
     ("leftovers", "protected_files"),
     ("events", "files", "resources", "toml_writer"),
     ("labels", "file_digests"),
