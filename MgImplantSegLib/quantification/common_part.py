@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 
@@ -13,10 +13,8 @@ from MgImplantSegLib.quantification.axis import ScrewAxis, screw_axis
 from MgImplantSegLib.quantification.boxes import Box, intersection, relative_to, shape_of, start_of, whole
 from MgImplantSegLib.quantification.codes import METAL, UNKNOWN, implant_in
 from MgImplantSegLib.quantification.cut_ends import box_without_cut_ends
+from MgImplantSegLib.quantification.options import QuantifyOptions
 from MgImplantSegLib.volume import Geometry
-
-if TYPE_CHECKING:
-    from MgImplantSegLib.quantification.context import MeasureContext
 
 MARGIN_VOXELS = 6
 LENGTH_TOLERANCE = 0.05
@@ -37,6 +35,22 @@ class CommonLength(str, Enum):
     AUTO = "auto"
     SCAN = "scan"
     IMPLANT = "implant"
+
+
+class Explant(Protocol):
+    """What is asked of the explant: a `MeasureContext` has it."""
+
+    codes: np.ndarray
+    geometry: Geometry
+    options: QuantifyOptions
+
+    @property
+    def implant_box(self) -> Box | None:
+        """The smallest box around the implant."""
+
+    @property
+    def axis(self) -> ScrewAxis | None:
+        """The implant's axis."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +94,7 @@ class CommonPart:
         return self.left_out_voxels > 0 or self.residual_left_out_voxels > 0
 
 
-def common_part(context: MeasureContext) -> CommonPart | None:
+def common_part(context: Explant) -> CommonPart | None:
     """The part of the screw that both scans show; None where the initial screw's shape or the implant is missing.
 
     Raises
@@ -188,7 +202,7 @@ def _profile(mask: np.ndarray, geometry: Geometry, axis: ScrewAxis) -> _Profile 
     return _Profile(low_mm, high_mm, start_mm + (np.arange(counts.size) + 0.5) * step_mm, radii_mm)
 
 
-def _implant_profile(context: MeasureContext, axis: ScrewAxis) -> _Profile | None:
+def _implant_profile(context: Explant, axis: ScrewAxis) -> _Profile | None:
     box = context.implant_box
     geometry = context.geometry.cropped(start_of(box), shape_of(box))
     return _profile(implant_in(context.codes[box]), geometry, axis)
@@ -219,7 +233,7 @@ def _loss_at_the_sides_mm(body: _Profile, other: _Profile) -> float:
 
 
 def _residual_voxels(
-    context: MeasureContext, shape, axis: ScrewAxis, limits_mm: tuple[float, float], kept: Box
+    context: Explant, shape, axis: ScrewAxis, limits_mm: tuple[float, float], kept: Box
 ) -> tuple[int, int]:
     """Voxels of residual material on the common length that the initial scan has seen, and all of them."""
     box = context.implant_box

@@ -54,7 +54,7 @@ def segment(folder: Path, planes: str, memory_gb: float) -> tuple[int, float, st
     [
         ("3", (48, 48, 48), False),
         ("9", (48, 48, 48), False),
-        pytest.param("3", (64, 320, 320), True, marks=pytest.mark.slow),
+        pytest.param("3", (64, 400, 400), True, marks=pytest.mark.slow),
     ],
     ids=["3", "9", "3 on disk"],
 )
