@@ -8,6 +8,7 @@ are NaN: these count nowhere and become 0 at the end.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +28,7 @@ COARSEST_RATIO = 8.0
 FINER_WARNING_RATIO = 1 / 20
 VOXELS_PER_PIECE = 1 << 22
 LEAST_WEIGHT = 0.5  # part of an interpolated value that comes from inside the field of view
+BYTES_BEFORE_GIVING_BACK = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,12 @@ class Preprocessing:
             )
 
 
-def preprocess(volume: Volume, settings: Preprocessing, events: Events | None = None) -> Volume:
+def preprocess(
+    volume: Volume,
+    settings: Preprocessing,
+    events: Events | None = None,
+    give_back: Callable[[], None] | None = None,
+) -> Volume:
     """The volume on the isotropic grid, clipped and scaled to [0, 1].
 
     Parameters
@@ -74,6 +81,8 @@ def preprocess(volume: Volume, settings: Preprocessing, events: Events | None = 
         Spacing and percentiles.
     events : Events
         Progress, and warnings about doubtful spacings.
+    give_back : callable, optional
+        Called now and then while the input is read, to take what was read of a mapped file out of memory.
 
     Returns
     -------
@@ -98,7 +107,11 @@ def preprocess(volume: Volume, settings: Preprocessing, events: Events | None = 
             "taken as a scan. Check the file."
         )
     with events.task("preprocessing", geometry.shape_zyx[0]) as task:
-        array, outside, numbers = _resampled(volume, geometry, task)
+        try:
+            array, outside, numbers = _resampled(volume, geometry, task, give_back or (lambda: None))
+        except _NotFinite:
+            _refuse_not_finite(volume.array)
+            raise
     if outside:
         part = outside / volume.array.size
         events.warning(
@@ -169,27 +182,30 @@ def spacing_warnings(volume: Volume, settings: Preprocessing) -> list[str]:
     return warnings
 
 
-def _resampled(volume: Volume, geometry: Geometry, task: Task) -> tuple[np.ndarray, int, int]:
+def _resampled(
+    volume: Volume, geometry: Geometry, task: Task, give_back: Callable[[], None]
+) -> tuple[np.ndarray, int, int]:
     """The volume on another grid, NaN outside the field of view; how many voxels of the input lie outside of it, and
     how many of the result inside.
     """
     result = np.empty(geometry.shape_zyx, dtype=np.float32)
     extremes, outside, numbers = [math.inf, -math.inf], 0, 0
     matrices = interpolation_matrices(volume.geometry, geometry)
-    reading = resampled_slices(lambda z: _finite_slice(volume.array, z, extremes), matrices)
+    source = _GivenBack(volume.array, give_back)
     try:
-        for z, image in enumerate(reading):
+        for z, image in enumerate(resampled_slices(lambda z: _finite_slice(source[z], extremes), matrices)):
             result[z] = image
             task.advance()
         numbers = result.size
     except _HasNaN:
         task.done = 0
-        for z, (image, weight) in enumerate(resampled_slices(lambda z: _weighted(volume.array, z, extremes), matrices)):
+        for z, (image, weight) in enumerate(resampled_slices(lambda z: _weighted(source[z], extremes), matrices)):
             seen = weight > LEAST_WEIGHT
             result[z] = np.where(seen, image / np.where(seen, weight, 1), np.float32(np.nan))
             numbers += int(np.count_nonzero(seen))
             task.advance()
-        outside = sum(int(np.count_nonzero(np.isnan(image))) for image in volume.array)
+        outside = sum(int(np.count_nonzero(np.isnan(source[z]))) for z in range(len(volume.array)))
+    give_back()
     if not numbers:
         raise InputError("Expected grey values that are numbers, got NaN in all voxels.", "Reconstruct the scan again.")
     if extremes[0] == extremes[1]:
@@ -200,39 +216,57 @@ def _resampled(volume: Volume, geometry: Geometry, task: Task) -> tuple[np.ndarr
     return result, outside, numbers
 
 
+class _GivenBack:
+    """Slices of an array; pages of a mapped file are given back as soon as some megabytes of it were read."""
+
+    def __init__(self, array: np.ndarray, give_back: Callable[[], None]) -> None:
+        self._array, self._give_back, self._read_bytes = array, give_back, 0
+
+    def __getitem__(self, z: int) -> np.ndarray:
+        if self._read_bytes >= BYTES_BEFORE_GIVING_BACK:
+            self._give_back()
+            self._read_bytes = 0
+        self._read_bytes += self._array[z].nbytes
+        return self._array[z]
+
+
+class _NotFinite(Exception):
+    """A slice holds infinity."""
+
+
 class _HasNaN(Exception):
     """A slice holds NaN: the volume has to be read with weights."""
 
 
-def _finite_slice(array: np.ndarray, z: int, extremes: list[float]) -> np.ndarray:
-    """Slice z as float32; `extremes` become those of all slices read.
+def _finite_slice(image: np.ndarray, extremes: list[float]) -> np.ndarray:
+    """A slice as float32; `extremes` become those of all slices read.
 
     Raises
     ------
-    InputError
+    _NotFinite
         If a value is infinite.
     _HasNaN
         If one is NaN.
     """
     with np.errstate(over="ignore"):
-        image = np.ascontiguousarray(array[z], dtype=np.float32)
+        image = np.ascontiguousarray(image, dtype=np.float32)
     low, high = float(image.min()), float(image.max())  # NaN if one voxel is
     if math.isnan(low):
         raise _HasNaN
     if not math.isfinite(low) or not math.isfinite(high):
-        _refuse_not_finite(array)
+        raise _NotFinite
     extremes[:] = min(extremes[0], low), max(extremes[1], high)
     return image
 
 
-def _weighted(array: np.ndarray, z: int, extremes: list[float]) -> np.ndarray:
-    """Slice z with 0 outside the field of view, and 1 inside of it, shape (2, y, x); both are interpolated."""
+def _weighted(image: np.ndarray, extremes: list[float]) -> np.ndarray:
+    """A slice with 0 outside the field of view, and 1 inside of it, shape (2, y, x); both are interpolated."""
     with np.errstate(over="ignore"):
-        image = np.ascontiguousarray(array[z], dtype=np.float32)
+        image = np.ascontiguousarray(image, dtype=np.float32)
     outside = outside_field_of_view(image)
     numbers = image[~outside]
     if not np.isfinite(numbers).all():
-        _refuse_not_finite(array)
+        raise _NotFinite
     if numbers.size:
         extremes[:] = min(extremes[0], float(numbers.min())), max(extremes[1], float(numbers.max()))
     return np.stack([np.where(outside, 0, image), ~outside]).astype(np.float32)

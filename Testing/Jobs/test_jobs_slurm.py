@@ -33,6 +33,8 @@ from MgImplantSegLib.jobs.agent.slurm import commands as slurm_commands
 from MgImplantSegLib.jobs.backend import Backend, JobStatus
 from MgImplantSegLib.jobs.environment import Environment
 
+pytestmark = pytest.mark.services
+
 SECONDS_FOR_REQUEUE = 600
 
 
