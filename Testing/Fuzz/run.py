@@ -32,6 +32,7 @@ HERE = Path(__file__).resolve().parent
 HANG, CRASH = "hang", "crash"
 FAILURES = (CRASH, HANG, INTERNAL, MEMORY, LEFT_OVER, CHANGED)
 MEMORY_MB, SECONDS, START_SECONDS = 1024, 20.0, 120.0
+REPORTED_EVERY = 1000
 
 
 @dataclass(frozen=True)
@@ -153,6 +154,9 @@ def fuzz(count: int, seed: int, names: Sequence[str], processes: int = 2, first:
             signature, text = child.ask(number, name)
             with lock:
                 summary.add(signature, number, text)
+                done = sum(summary.counts.values())
+            if done % REPORTED_EVERY == 0:
+                sys.stderr.write(f"{done} of {count} inputs, {len(summary.failures)} signatures of failures\n")
         child.stop()
 
     with tempfile.TemporaryDirectory() as folder:

@@ -72,19 +72,18 @@ def _written_again(value: Any, out: Path) -> str:
 
     if not isinstance(value, Volume) or value.array.size > 1 << 16:
         return OK
-    out.mkdir(exist_ok=True)
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir()
     try:
         write_volume(value, out / "again.nrrd")
-        again = read_volume(out / "again.nrrd").array
-        same = again.shape == value.array.shape and (again.tobytes() == value.array.astype(again.dtype).tobytes())
-        (out / "again.nrrd").unlink()
-        outcome = OK if same else CHANGED
     except MgImplantSegError:
-        outcome = OK
-    if any(out.iterdir()):
-        outcome = LEFT_OVER
-    shutil.rmtree(out)
-    return outcome
+        return LEFT_OVER if any(out.iterdir()) else OK
+    try:
+        again = read_volume(out / "again.nrrd").array
+    except MgImplantSegError:
+        return CHANGED
+    same = again.shape == value.array.shape and again.tobytes() == value.array.astype(again.dtype).tobytes()
+    return OK if same and len(list(out.iterdir())) == 1 else CHANGED
 
 
 def _causes(error: BaseException | None):
