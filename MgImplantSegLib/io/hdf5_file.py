@@ -53,7 +53,7 @@ def read_hdf5(path: Path, options: ReadOptions) -> ImageData:
     _require_h5py()
     from MgImplantSegLib.io.hdf5_search import default, named
     from MgImplantSegLib.io.hdf5_spacing import hdf5_spacing_zyx_mm
-    from MgImplantSegLib.io.hdf5_storage import require_whole
+    from MgImplantSegLib.io.hdf5_storage import require_whole, warn_of_blank_end
 
     with damaged_as_input_error(path, "an intact HDF5 file", "h5py", HDF5_ERRORS), _opened(path) as file:
         found = named(file, options.dataset, path) if options.dataset else default(file, path)
@@ -62,6 +62,8 @@ def read_hdf5(path: Path, options: ReadOptions) -> ImageData:
         require_three_axes(shape, f"{path}, dataset {found.name}")
         require_whole(dataset, found.name, path)
         array = _voxels(dataset, path).reshape(shape)
+        if not dataset.is_virtual:
+            warn_of_blank_end(array, dataset.fillvalue, found.name, path)
         spacing, source = hdf5_spacing_zyx_mm(dataset, found.groups)
     return ImageData(array, spacing, notes={"dataset": found.name, **({"spacing_from": source} if source else {})})
 

@@ -28,7 +28,7 @@ def why_projections(dataset: Any, groups: Sequence[Any]) -> str:
     groups : sequence of h5py.Group
         The groups around it.
     """
-    if dataset.name.rpartition("/")[2] in FLAT_AND_DARK_FIELDS:
+    if _last_name(dataset) in FLAT_AND_DARK_FIELDS:
         return "its name is that of flat or dark fields"
     for group in groups:
         if reason := _reason_beside(dataset, group):
@@ -51,7 +51,7 @@ def _reason_beside(dataset: Any, group: Any) -> str:
         entry = _member(group, name)
         if getattr(entry, "shape", None) == (dataset.shape[0],):
             return f"{name} beside it"
-    if dataset.name.rpartition("/")[2] == "data":
+    if _last_name(dataset) == "data":
         for name in FLAT_AND_DARK_FIELDS:
             shape = getattr(_member(group, name), "shape", None)
             if shape and shape != dataset.shape and shape[-2:] == dataset.shape[-2:]:
@@ -63,14 +63,19 @@ def _reason_beside(dataset: Any, group: Any) -> str:
 def _upwards(group: Any) -> Iterator[Any]:
     while True:
         yield group
-        if group.name in (None, "/"):
+        if text_of(group.name or "/") == "/":
             return
         group = group.parent
 
 
 def _is_result(group: Any) -> bool:
-    name = (group.name or "").rpartition("/")[2].lower()
-    return text_of(group.attrs.get("NX_class", "")) == RESULT_CLASS or name in RESULT_NAMES
+    is_process = text_of(group.attrs.get("NX_class", "")) == RESULT_CLASS
+    return is_process or _last_name(group).lower() in RESULT_NAMES
+
+
+def _last_name(entry: Any) -> str:
+    """The last part of an object's name; h5py gives bytes for names that are not UTF-8."""
+    return text_of(entry.name or "").rpartition("/")[2]
 
 
 def _definition(group: Any) -> str:

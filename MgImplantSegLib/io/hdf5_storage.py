@@ -12,10 +12,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from MgImplantSegLib.errors import InputError
 
 logger = logging.getLogger(__name__)
 MOST_NAMED = 4
+LARGEST_RATIO = 2000  # deflate reaches 1032
+LEAST_BYTES = 1 << 15
+LEAST_BLANK_PART = 0.1
 Box = tuple[tuple[int, ...], tuple[int, ...]]  # first and last index along every axis
 Chain = tuple[tuple[str, str], ...]  # real path and dataset of each virtual dataset on the way
 
@@ -47,6 +52,12 @@ def _check(dataset: Any, what: str, box: Box, chain: Chain, missing: list[str]) 
         missing += _missing_raw_files(dataset)
     elif dataset.size and not dataset.id.get_storage_size():
         raise InputError(f"Expected voxels in {what}, got one that was never written.", "Export it again.")
+    elif dataset.size * dataset.dtype.itemsize > LARGEST_RATIO * max(dataset.id.get_storage_size(), LEAST_BYTES):
+        stored = dataset.id.get_storage_size()
+        raise InputError(
+            f"Expected voxels in {what}, got {stored} bytes of them for the shape {dataset.shape}.",
+            "Copy or export it again.",
+        )
     elif dataset.chunks is not None:
         _warn_of_unwritten_chunks(dataset, what, box)
 
@@ -81,6 +92,25 @@ def _warn_of_unwritten_chunks(dataset: Any, what: str, box: Box) -> None:
     )
 
 
+def warn_of_blank_end(array: np.ndarray, fill: Any, name: str, path: Path) -> None:
+    """Say that the last slices of a dataset without unwritten chunks hold nothing but the fill value, if the first
+    does not: files whose space was taken beforehand look so when the writing was interrupted.
+    """
+    blank = 0
+    while blank < len(array) and (array[len(array) - 1 - blank] == fill).all():
+        blank += 1
+    if LEAST_BLANK_PART * len(array) <= blank < len(array) and not (array[0] == fill).all():
+        logger.warning(
+            "The last %d of %d slices of the dataset %s of %s hold only the fill value %s. If the writing was "
+            "interrupted, the volume is not complete.",
+            blank,
+            len(array),
+            name,
+            path,
+            fill,
+        )
+
+
 def _missing_raw_files(dataset: Any) -> list[str]:
     """The raw files of an external dataset that are absent or too short."""
     left, lacking = dataset.size * dataset.dtype.itemsize, []
@@ -108,6 +138,8 @@ def _check_sources(dataset: Any, what: str, chain: Chain, missing: list[str]) ->
     for source in dataset.virtual_sources():
         _check_source(dataset, source, (*chain, here), missing)
         covered += _points(source.vspace)
+    if covered * LARGEST_RATIO < dataset.size and not missing:
+        raise InputError(f"Expected sources for {what}, got almost none.", "Give the file that holds the voxels.")
     if covered < dataset.size and not missing:
         logger.warning(
             "%s: %.3g %% of the voxels have no source; they are taken as %s.",

@@ -14,6 +14,8 @@ from MgImplantSegLib.io.itk_image import read_with_itk
 PICTURE_SUFFIXES = (".bmp", ".png")
 BMP_HEADER = struct.Struct("<2sIHHIIiiHHII")
 MOST_COLOURS = 4
+PNG_MARK = b"\x89PNG"
+LARGEST_RATIO = 8 * 1032  # pixels of one bit, packed by deflate
 
 
 def read_picture(path: Path) -> np.ndarray:
@@ -24,6 +26,7 @@ def read_picture(path: Path) -> np.ndarray:
     InputError
         If it is damaged, or holds colours.
     """
+    _require_enough_bytes(path)
     one_bit = _one_bit_bmp(path) if path.suffix.lower() == ".bmp" else None
     values = read_with_itk(path) if one_bit is None else one_bit
     if values.ndim == 3 and 3 <= values.shape[-1] <= MOST_COLOURS:
@@ -37,6 +40,22 @@ def read_picture(path: Path) -> np.ndarray:
         )
     require_three_axes((2, *values.shape), path)
     return values
+
+
+def _require_enough_bytes(path: Path) -> None:
+    """Check that a picture can hold as many pixels as its header says, before memory is taken for them."""
+    with open(path, "rb") as stream:
+        head = stream.read(BMP_HEADER.size)
+    size = None
+    if head[:2] == b"BM" and len(head) == BMP_HEADER.size:
+        size = BMP_HEADER.unpack(head)[6:8]
+    elif head.startswith(PNG_MARK) and len(head) >= 24:
+        size = struct.unpack(">II", head[16:24])
+    if size and abs(size[0] * size[1]) > path.stat().st_size * LARGEST_RATIO:
+        raise InputError(
+            f"Expected a complete picture, got {path}, {path.stat().st_size} bytes for {size[0]} × {size[1]} pixels.",
+            "Copy or export it again.",
+        )
 
 
 def _one_bit_bmp(path: Path) -> np.ndarray | None:

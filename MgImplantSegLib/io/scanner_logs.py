@@ -12,7 +12,7 @@ from MgImplantSegLib.io.units import mm_of_unit
 logger = logging.getLogger(__name__)
 LOG_NAME = "reco.log"
 FOLDERS_WITH_LOG = 3
-SMALLEST_PIXEL_UM = 0.01
+SMALLEST_PIXEL_UM, LARGEST_PIXEL_UM = 0.01, 1e4
 PIXEL_SIZE = re.compile(r"^[ \t]*eff(?:ective)?_pixel_size[ \t]*[:=][ \t]*([-+.\deE]+)[ \t]*(\S*)", re.MULTILINE)
 BINNING = re.compile(r"(?:(?<![^\W\d_])(?i:bin)|(?<=[a-z])Bin|(?<=raw)bin)(?i:ning|ned)?[ _-]?(\d{1,2})(?![\d.,])")
 SKYSCAN_SIZE = re.compile(
@@ -92,7 +92,7 @@ def _in_um(number: str, unit: str, log: Path, line: str) -> float | None:
         size, unit_mm = float(number.replace(",", ".")), mm_of_unit(unit)
     except ValueError:
         size, unit_mm = 0.0, None
-    if unit_mm is None or not SMALLEST_PIXEL_UM <= size * unit_mm * 1e3 < float("inf"):
+    if unit_mm is None or not SMALLEST_PIXEL_UM <= size * unit_mm * 1e3 <= LARGEST_PIXEL_UM:
         logger.warning("%s: the pixel size %r is not understood and not used.", log, line.strip())
         return None
     return size * unit_mm * 1e3

@@ -56,7 +56,7 @@ def page_voxels(page: Any, read: Any, path: Path) -> np.ndarray:
             "Save it with deflate or without compression, or pip install imagecodecs.",
         )
     shapes = _piece_shapes(frame)
-    packed = [read(offset, size) for offset, size in zip(page.dataoffsets, page.databytecounts, strict=True)]
+    packed = [read(offset, size) for offset, size in zip(page.dataoffsets, page.databytecounts, strict=False)]
     if len(packed) != len(shapes) or not all(packed):
         raise InputError(
             f"Expected {len(shapes)} compressed pieces of a slice in {path}, got {sum(map(bool, packed))}.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,6 +70,8 @@ def _layout(stream: BinaryIO) -> _Layout | None:
 
 def _directory(stream: BinaryIO, layout: _Layout, offset: int) -> tuple[list[int], int]:
     """The offsets of directories below the one at `offset`, and of the next one."""
+    if offset >= os.fstat(stream.fileno()).st_size:
+        return [], 0
     stream.seek(offset)
     size = struct.calcsize(layout.order + layout.entry)
     count = layout.read(stream, layout.count)
@@ -89,6 +92,8 @@ def _pointers(stream: BinaryIO, layout: _Layout, kind: int, number: int, value: 
     inside = struct.calcsize(layout.order + layout.offset)
     if number * struct.calcsize(pointer) <= inside:
         content = struct.pack(layout.order + layout.offset, value)
+    elif value >= os.fstat(stream.fileno()).st_size:
+        content = b""
     else:
         stream.seek(value)
         content = stream.read(number * struct.calcsize(pointer))

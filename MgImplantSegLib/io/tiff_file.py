@@ -134,6 +134,9 @@ def decoded(tiff: Any, path: Path, series: Any, out: np.ndarray | None = None) -
     size_bytes, file_bytes = series.size * series.dtype.itemsize, path.stat().st_size
     if size_bytes > file_bytes * LARGEST_RATIO:
         raise damaged(path, WHAT, f"{size_bytes} bytes of voxels announced in a file of {file_bytes} bytes")
+    for page in filter(None, series.pages):
+        if any(start + count > file_bytes for start, count in zip(page.dataoffsets, page.databytecounts, strict=False)):
+            raise damaged(path, WHAT, "it says that voxels lie beyond its end")
     array = allocate(series.shape, series.dtype.newbyteorder("="), path) if out is None else out
     try:
         tiff.asarray(series=series, out=array.view())  # tifffile changes the shape of what it gets

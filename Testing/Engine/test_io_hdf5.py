@@ -282,6 +282,41 @@ def test_chunks_that_were_never_written_are_told(tmp_path, caplog, compression):
     assert "2 of 4 chunks were never written" in caplog.text
 
 
+@pytest.mark.parametrize("early", [True, False])
+def test_slices_at_the_end_that_hold_nothing_are_told(tmp_path, caplog, early):
+    """Space taken at the start, for all chunks or for the one piece, and half of it written."""
+    with h5py.File(tmp_path / "s.h5", "w") as file:
+        properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        if early:
+            properties.set_chunk((1, 5, 6))
+            properties.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+        space = h5py.h5s.create_simple((4, 5, 6))
+        dataset = h5py.Dataset(h5py.h5d.create(file.id, b"v", h5py.h5t.STD_U16LE, space, properties))
+        dataset[:2] = grey_values()[:2]
+    read_volume(tmp_path / "s.h5")
+    assert "last 2 of 4 slices" in caplog.text
+    caplog.clear()
+    read_volume(written(tmp_path / "whole.h5"))
+    padded = np.pad(grey_values(), ((2, 2), (0, 0), (0, 0)))
+    np.testing.assert_array_equal(read_volume(written(tmp_path / "padded.h5", data=padded)).array, padded)
+    assert not caplog.text
+
+
+def test_a_small_file_does_not_take_much_memory(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        dataset = file.create_dataset("v", (4000, 1000, 1000), np.uint8, chunks=(1, 100, 100))
+        dataset[0, :100, :100] = 1
+    with pytest.raises(InputError, match="10000 bytes of them"):
+        read_volume(tmp_path / "a.h5")
+    written(tmp_path / "s.h5", data=np.ones((1, 2, 3), np.uint8))
+    with h5py.File(tmp_path / "b.h5", "w") as file:
+        layout = h5py.VirtualLayout((4000, 1000, 1000), np.uint8)
+        layout[:1, :2, :3] = h5py.VirtualSource("s.h5", "v", (1, 2, 3))
+        file.create_virtual_dataset("v", layout)
+    with pytest.raises(InputError, match="almost none"):
+        read_volume(tmp_path / "b.h5")
+
+
 def test_raw_files_beside_the_file_are_read_whole_or_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     grey_values().tofile("v.raw")

@@ -489,6 +489,18 @@ def test_png_keeps_16_bit_and_colours_are_refused(tmp_path):
         read_volume(tmp_path)
 
 
+@pytest.mark.parametrize("kind", ["png", "bmp"])
+def test_pictures_with_sizes_beyond_their_file_are_refused_before_memory_is_taken(tmp_path, kind):
+    for n, page in enumerate(STACK.astype(np.uint8)):
+        sitk.WriteImage(sitk.GetImageFromArray(page), str(tmp_path / f"s{n}.{kind}"))
+    content = bytearray((tmp_path / f"s0.{kind}").read_bytes())
+    at, size = (16, struct.pack(">II", 60000, 60000)) if kind == "png" else (18, struct.pack("<ii", 60000, 60000))
+    content[at : at + 8] = size
+    (tmp_path / f"s0.{kind}").write_bytes(content)
+    with pytest.raises(InputError, match="60000 × 60000 pixels"):
+        read_volume(tmp_path)
+
+
 def test_two_kinds_of_pictures_are_not_chosen_between_but_tiff_is(tmp_path):
     for n, page in enumerate(STACK.astype(np.uint8)):
         for kind in ("bmp", "png"):
