@@ -76,7 +76,7 @@ def map_layers(
 
     def measured(number: int) -> list[Found]:
         check()
-        squares_z = _squares_along_z(inside, chunks[number], before[number], behind[number], unit)
+        squares_z = _squares_along_z(inside, chunks[number], before[number], behind[number], shape_zyx[0], unit)
         return [
             measure(z, _squares_in_plane(square, unit)) for z, square in zip(chunks[number], squares_z, strict=True)
         ]
@@ -88,22 +88,30 @@ def map_layers(
 def _nearest(
     inside: Callable[[int], np.ndarray], chunks: list[range], shape_zyx: tuple[int, int, int], sense: int
 ) -> list[np.ndarray]:
-    """For each chunk, steps (y, x) from its first layer to the nearest layer before it in a sense with the class."""
-    far = 2 * shape_zyx[0]
-    steps = np.full(shape_zyx[1:], far, dtype=np.int16 if far < 1 << 14 else np.int32)
+    """For each chunk, steps (y, x) from its first layer to the nearest layer before it, in a sense, with the class.
+
+    As many steps as there are layers, or more, stand for none.
+    """
+    none = shape_zyx[0]
+    steps = np.full(shape_zyx[1:], none, dtype=np.int16 if none < 1 << 14 else np.int32)
     found = []
     for chunk in chunks[::sense]:
         found.append(steps.copy())
         for z in chunk[::sense]:
             steps[inside(z)] = 0
-            np.minimum(steps + 1, far, out=steps)
+            np.minimum(steps + 1, none, out=steps)
     return found[::sense]
 
 
 def _squares_along_z(
-    inside: Callable[[int], np.ndarray], chunk: range, before: np.ndarray, behind: np.ndarray, unit: SquareUnit
+    inside: Callable[[int], np.ndarray],
+    chunk: range,
+    before: np.ndarray,
+    behind: np.ndarray,
+    none: int,
+    unit: SquareUnit,
 ) -> Iterator[np.ndarray]:
-    """Squared distances along z of the layers of a chunk, stored as the unit says."""
+    """Squared distances along z of the layers of a chunk; `none` steps or more stand for no voxel of the class."""
     masks = [inside(z) for z in chunk]
     down, up = [], []
     for steps, order, out in ((before, masks, down), (behind, masks[::-1], up)):
@@ -111,10 +119,10 @@ def _squares_along_z(
             steps = np.where(mask, 0, steps)
             out.append(steps)
             steps = steps + 1
-    far = int(np.sqrt(unit.saturated / unit.step_zyx[0])) + 1
-    table = np.minimum(np.arange(far + 1) ** 2 * unit.step_zyx[0], unit.saturated).astype(unit.dtype)
+    table = np.minimum(np.arange(none + 1.0) ** 2 * unit.step_zyx[0], unit.saturated).astype(unit.dtype)
+    table[none] = unit.saturated
     for a, b in zip(down, up[::-1], strict=True):
-        yield table[np.minimum(np.minimum(a, b), far)]
+        yield table[np.minimum(np.minimum(a, b), none)]
 
 
 def _squares_in_plane(along_z: np.ndarray, unit: SquareUnit) -> np.ndarray:
