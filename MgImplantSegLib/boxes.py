@@ -18,7 +18,9 @@ def bounding_box(array: np.ndarray, *values: int) -> Box | None:
     """The smallest box that holds all voxels with one of the `values` (True by default); None without any."""
     hits = [np.zeros(n, dtype=bool) for n in array.shape]
     for part in slabs(array.shape):
-        inside = np.isin(array[part], values) if len(values) > 1 else array[part] == (values[0] if values else True)
+        inside = array[part] == (values[0] if values else True)
+        for value in values[1:]:
+            inside |= array[part] == value
         hits[0][part] = inside.any(axis=(1, 2))
         in_plane = inside.any(axis=0)
         hits[1] |= in_plane.any(axis=1)

@@ -25,6 +25,7 @@ MARKUPS_SCHEMA = (
 )
 IDENTITY_AXES = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 FACE_TOLERANCE = 1e-6
+ALONG_AXIS = 1e-3
 VOXELS_PER_SLAB = 1 << 22
 LARGEST_MM = 1e7
 MOST_BYTES = 1 << 26
@@ -145,10 +146,14 @@ class OrientedBox:
         zyx_mm = to_box @ geometry.index_xyz_to_lps_mm[:3, :3][:, ::-1]
         start_mm = to_box @ (np.array(geometry.origin_lps_mm) - self.centre_lps_mm)
         tolerance_mm = FACE_TOLERANCE * min(geometry.spacing_zyx_mm)
+        zyx_mm[np.abs(zyx_mm) * geometry.shape_zyx < ALONG_AXIS * tolerance_mm] = 0
         inside = np.ones(geometry.shape_zyx, dtype=bool)
         for edge, size_mm in enumerate(self.size_mm):
-            z, y, x = (zyx_mm[edge, axis] * np.arange(n) for axis, n in enumerate(geometry.shape_zyx))
-            along_mm = (start_mm[edge] + z)[:, None, None] + y[:, None] + x
+            z, y, x = (
+                (zyx_mm[edge, axis] * np.arange(n if zyx_mm[edge, axis] else 1)).reshape((-1,) + (1,) * (2 - axis))
+                for axis, n in enumerate(geometry.shape_zyx)
+            )
+            along_mm = (start_mm[edge] + z) + y + x  # of one layer, row or column where the edge runs along an axis
             inside &= (along_mm >= -size_mm / 2 - tolerance_mm) & (along_mm < size_mm / 2 - tolerance_mm)
         return inside
 

@@ -61,10 +61,15 @@ class ScrewAxis:
         start_mm = (low_mm + high_mm - steps * step_mm) / 2
         counts = np.zeros(steps)
         for part, along_mm in self.slab_positions_mm(geometry):
-            position = (along_mm[mask[part]] - start_mm) / step_mm - 0.5
-            low = np.floor(position).astype(np.int64)
-            counts += np.bincount(low, low + 1 - position, minlength=counts.size)
-            counts += np.bincount(low + 1, position - low, minlength=counts.size)
+            position = along_mm[mask[part]]
+            position -= start_mm
+            position /= step_mm
+            position -= 0.5
+            low = position.astype(np.int64)  # all positions are above 0
+            position -= low
+            above = np.bincount(low, position, minlength=counts.size)
+            counts += np.bincount(low, minlength=counts.size) - above
+            counts[1:] += above[:-1]
         return start_mm, counts
 
     def ends_mm(self, mask: np.ndarray, geometry: Geometry) -> tuple[float, float]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from MgImplantSegLib.quantification.boxes import grown, shape_of
+from MgImplantSegLib.quantification.boxes import grown
 from MgImplantSegLib.quantification.codes import BACKGROUND, BONE, IMPLANT, UNKNOWN
-from MgImplantSegLib.quantification.context import DISTANCE_TOLERANCE_VOXELS, MeasureContext
-from MgImplantSegLib.quantification.region_masks import Region, overlap, union
+from MgImplantSegLib.quantification.context import MeasureContext
+from MgImplantSegLib.quantification.region_masks import Region, overlap
 from MgImplantSegLib.quantification.results import UNDEFINED, Measure, Series, notes
 
 DEFINITION = "100 · bone voxels / (bone + background voxels) of the region; implant and unknown voxels do not count"
@@ -17,39 +17,24 @@ NO_VOXELS = "No voxel of the region lies outside the implant in the scanned fiel
 
 def bone_volume(context: MeasureContext) -> tuple[Measure, ...]:
     """BV/TV in the shell, in each ROI, in all ROIs together, and in the parts of these that lie in the shell."""
-    rois = context.rois
-    regions = list(rois)
-    if len(rois) > 1:
-        regions.append(union(rois, "all ROIs"))
-    shell = context.shell
-    measures = [_in_shell(context)] + [_in_region(context, region) for region in regions]
-    if shell is not None:
-        measures += [_in_region(context, overlap(region, shell)) for region in regions]
+    measures = [_in_shell(context)] + [_in_region(context, region) for region in context.regions]
+    if context.shell is not None:
+        for region, counts in zip(context.regions, context.shell_counts.by_region, strict=True):
+            name = overlap(region, context.shell).name
+            measures.append(_measure(name, counts, "" if counts.sum() else "The region is empty."))
     return tuple(measures)
 
 
 def _in_shell(context: MeasureContext) -> Measure:
     if context.shell is None:
         return _measure(f"shell 0–{context.options.distance_mm:g} mm", np.zeros(UNKNOWN + 1, int), NO_IMPLANT)
-    counts = context.shell.count(context.codes)
-    note = "The shell is cut by the border of the volume." if _shell_is_cut(context) else ""
+    counts = context.shell_counts.by_shell.sum(axis=0)
+    is_cut = context.implant_touches_border or context.shell_counts.touches_border
+    note = "The shell is cut by the border of the volume." if is_cut else ""
     if counts[UNKNOWN]:
         part = 100 * counts[UNKNOWN] / counts.sum()
         note = notes(note, f"{part:.3g} % of the shell lies outside the field of view and does not count.")
     return _measure(context.shell.name, counts, note)
-
-
-def _shell_is_cut(context: MeasureContext) -> bool:
-    """Whether a voxel of the shell, or the implant itself, lies on the border of the volume."""
-    if context.implant_touches_border:
-        return True
-    shape = context.codes.shape
-    for axis, n in enumerate(shape):
-        for layer in (0, n - 1):
-            border = tuple(slice(layer, layer + 1) if a == axis else slice(0, m) for a, m in enumerate(shape))
-            if context.shell.mask(border).any():
-                return True
-    return False
 
 
 def _in_region(context: MeasureContext, region: Region) -> Measure:
@@ -92,16 +77,9 @@ def bone_volume_profile(context: MeasureContext) -> tuple[Measure | Series, ...]
     """BV/TV over shells of equal thickness around the implant."""
     if context.shell is None:
         return (_measure("shells", np.zeros(UNKNOWN + 1, int), NO_IMPLANT),)
-    options, tolerance = context.options, DISTANCE_TOLERANCE_VOXELS * min(context.spacing_zyx_mm)
-    edges_mm = np.append(np.arange(0, options.distance_mm - tolerance, options.profile_step_mm), options.distance_mm)
-    bone, total = np.zeros(edges_mm.size - 1, dtype=np.int64), np.zeros(edges_mm.size - 1, dtype=np.int64)
-    shell_codes, box = context.codes[context.shell_box], shape_of(context.shell_box)
-    for layer in range(box[0]):
-        codes, distance = shell_codes[layer], context.distance_mm[layer]
-        counted = (distance > 0) & (distance <= options.distance_mm + tolerance)
-        shells = np.searchsorted(edges_mm[1:-1] + tolerance, distance[counted], side="left")
-        total += np.bincount(shells[codes[counted] <= BONE], minlength=total.size)
-        bone += np.bincount(shells[codes[counted] == BONE], minlength=total.size)
+    options, edges_mm = context.options, context.shell_counts.edges_mm
+    bone = context.shell_counts.by_shell[:, BONE]
+    total = bone + context.shell_counts.by_shell[:, BACKGROUND]
     percent = np.divide(100.0 * bone, total, out=np.full(bone.shape, np.nan), where=total > 0)
     return (
         Series(

@@ -20,7 +20,7 @@ CODE_OF_ROLE = {
 NO_ROLE = 255
 
 
-def role_codes(label_map: LabelMap, field_of_view: np.ndarray | None = None) -> np.ndarray:
+def role_codes(label_map: LabelMap, field_of_view: np.ndarray | None = None, *, may_share: bool = False) -> np.ndarray:
     """uint8 array (z, y, x) of BACKGROUND, BONE, LAYER, METAL, and UNKNOWN for ignored or not scanned voxels.
 
     Parameters
@@ -29,6 +29,8 @@ def role_codes(label_map: LabelMap, field_of_view: np.ndarray | None = None) -> 
         Any integer values; its scheme says what they mean.
     field_of_view : bool array (z, y, x), optional
         True where the scanner has seen something.
+    may_share : bool
+        Whether the label map's own array may come back, to be read only, where its values are the codes.
 
     Raises
     ------
@@ -43,6 +45,8 @@ def role_codes(label_map: LabelMap, field_of_view: np.ndarray | None = None) -> 
     code_of_value = {label.value: CODE_OF_ROLE[label.role] for label in label_map.scheme.labels}
     if label_map.scheme.ignore_value is not None:
         code_of_value[label_map.scheme.ignore_value] = UNKNOWN
+    if may_share and field_of_view is None and _are_codes(label_map.array, code_of_value):
+        return label_map.array
     codes = np.empty(label_map.array.shape, dtype=np.uint8)
     for part in slabs(codes.shape):
         codes[part] = _codes_of(label_map.array[part], code_of_value)
@@ -60,8 +64,21 @@ def count_codes(codes: np.ndarray) -> np.ndarray:
     """Number of voxels of each code, shape (5,)."""
     counts = np.zeros(UNKNOWN + 1, dtype=np.int64)
     for part in slabs(codes.shape):
-        counts += np.bincount(codes[part].ravel(), minlength=UNKNOWN + 1)
+        counts[1:] += [np.count_nonzero(codes[part] == code) for code in range(1, UNKNOWN + 1)]
+    counts[0] = codes.size - counts.sum()
     return counts
+
+
+def _are_codes(values: np.ndarray, code_of_value: dict[int, int]) -> bool:
+    """Whether the values, each with a role, are the codes themselves."""
+    if values.dtype != np.uint8 or not values.flags.c_contiguous:
+        return False
+    if any(code_of_value.get(code, code) != code for code in range(UNKNOWN + 1)):
+        return False
+    known = max((value for value, code in code_of_value.items() if value == code), default=-1)
+    return set(range(known + 1)) <= set(code_of_value) and all(
+        int(values[part].max(initial=0)) <= known for part in slabs(values.shape)
+    )
 
 
 def _codes_of(values: np.ndarray, code_of_value: dict[int, int]) -> np.ndarray:

@@ -13,7 +13,7 @@ from MgImplantSegLib.quantification.codes import BACKGROUND, BONE, IMPLANT, UNKN
 from MgImplantSegLib.quantification.crofton import crossing_areas_mm2, half_neighbourhood
 from MgImplantSegLib.quantification.distance import distance_to_mm
 from MgImplantSegLib.quantification.mesh import normals_mm2, smoothed_triangles, values_at
-from MgImplantSegLib.quantification.voxel_faces import AXIS_OFFSETS, adjacency, boundary_faces, face_area_mm2
+from MgImplantSegLib.quantification.voxel_faces import AXIS_OFFSETS, boundary_faces, face_area_mm2, implant_pairs
 
 Spacing = tuple[float, float, float]
 SMOOTHING_VOXELS = 0.7
@@ -43,9 +43,9 @@ def pairs(weights: Callable[[Spacing], dict[tuple[int, int, int], float]]) -> Ca
     def measure(codes: np.ndarray, region: np.ndarray | None, spacing: Spacing, _: float) -> tuple[float, float]:
         free = contact = 0.0
         for offset, weight in weights(spacing).items():
-            table = adjacency(codes, offset, region)[list(IMPLANT)]
-            contact += weight * int(table[:, BONE].sum())
-            free += weight * int(table[:, BACKGROUND].sum())
+            pairs_free, pairs_contact = implant_pairs(codes, offset, region)
+            contact += weight * pairs_contact
+            free += weight * pairs_free
         return free + contact, contact
 
     return measure

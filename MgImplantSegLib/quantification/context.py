@@ -14,7 +14,8 @@ from MgImplantSegLib.quantification.common_part import CommonPart, common_part
 from MgImplantSegLib.quantification.distance import distance_to_mm
 from MgImplantSegLib.quantification.envelope import with_closed_cracks
 from MgImplantSegLib.quantification.options import QuantifyOptions
-from MgImplantSegLib.quantification.region_masks import Region, roi_region
+from MgImplantSegLib.quantification.region_masks import Region, roi_region, union
+from MgImplantSegLib.quantification.shell_counts import ShellCounts, shell_counts
 from MgImplantSegLib.quantification.voxel_faces import Faces, boundary_faces
 from MgImplantSegLib.volume import Geometry, LabelMap
 
@@ -46,7 +47,8 @@ class MeasureContext:
     @classmethod
     def of_label_map(cls, label_map: LabelMap, options: QuantifyOptions, events: Events) -> MeasureContext:
         """The context of a label map; raises InputError if a value has no role."""
-        return cls(role_codes(label_map, options.field_of_view), label_map.geometry, options, events)
+        codes = role_codes(label_map, options.field_of_view, may_share=True)
+        return cls(codes, label_map.geometry, options, events)
 
     def with_codes(self, codes: np.ndarray) -> MeasureContext:
         """The context of other codes on the same grid, with the same options."""
@@ -121,6 +123,29 @@ class MeasureContext:
         mask = implant_in(self.codes[self.shell_box])
         return distance_to_mm(mask, self.spacing_zyx_mm, self.options.distance_mm)
 
+    @property
+    def distance_tolerance_mm(self) -> float:
+        """What distances from the implant may exceed a limit by, for rounding."""
+        return DISTANCE_TOLERANCE_VOXELS * min(self.spacing_zyx_mm)
+
+    @cached_property
+    def shell_counts(self) -> ShellCounts | None:
+        """Voxels in the shells of the profile, and of the ROIs, then of all ROIs together, in these; None without."""
+        if self.shell_box is None:
+            return None
+        end_mm, step_mm, tolerance_mm = (
+            self.options.distance_mm,
+            self.options.profile_step_mm,
+            self.distance_tolerance_mm,
+        )
+        edges_mm = np.append(np.arange(0, end_mm - tolerance_mm, step_mm), end_mm)
+        return shell_counts(self, edges_mm, tolerance_mm, self.regions)
+
+    @cached_property
+    def regions(self) -> tuple[Region, ...]:
+        """The ROI boxes, and where there are several all of them together."""
+        return (*self.rois, union(self.rois, "all ROIs")) if len(self.rois) > 1 else self.rois
+
     @cached_property
     def shell(self) -> Region | None:
         """The shell 0 < distance ≤ R around the implant; None without an implant."""
@@ -128,7 +153,7 @@ class MeasureContext:
 
     def shell_between(self, low_mm: float, high_mm: float) -> Region:
         """The shell low < distance ≤ high around the implant."""
-        tolerance = DISTANCE_TOLERANCE_VOXELS * min(self.spacing_zyx_mm)
+        tolerance = self.distance_tolerance_mm
         low = low_mm + tolerance if low_mm > 0 else 0.0
 
         def mask_of(box: Box) -> np.ndarray:

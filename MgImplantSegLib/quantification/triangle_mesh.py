@@ -19,6 +19,7 @@ from MgImplantSegLib.quantification.vtk_modules import vtk_module
 MESH_SUFFIXES = tuple(mesh_child.READERS)
 HEADER_BYTES = 2048
 SECONDS = 600
+ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 LEAST_BYTES, BYTES_PER_BYTE = 4 << 30, 64
 
 
@@ -64,9 +65,11 @@ def _read_in_child(path: Path) -> tuple[np.ndarray, np.ndarray]:
     memory_bytes = LEAST_BYTES + BYTES_PER_BYTE * path.stat().st_size
     with tempfile.TemporaryDirectory(prefix="mgimplantseg_mesh_") as folder:
         out = Path(folder) / "mesh.npz"
-        command = [sys.executable, mesh_child.__file__, str(path.absolute()), str(out), str(memory_bytes)]
+        command = [sys.executable, "-c", _start(), str(path.absolute()), str(out), str(memory_bytes)]
         try:
-            done = subprocess.run(command, env=_environment(), capture_output=True, timeout=SECONDS, check=False)
+            done = subprocess.run(
+                command, env={**os.environ, **ONE_THREAD}, capture_output=True, timeout=SECONDS, check=False
+            )
         except subprocess.TimeoutExpired as error:
             raise _damaged(path, f"a file that takes more than {SECONDS // 60} minutes to read") from error
         if done.returncode:
@@ -75,10 +78,12 @@ def _read_in_child(path: Path) -> tuple[np.ndarray, np.ndarray]:
             return arrays["points"], arrays["triangles"]
 
 
-def _environment() -> dict[str, str]:
-    """The child finds the packages that this process finds, and starts no threads it does not need."""
-    found = os.pathsep.join(entry for entry in sys.path if entry)
-    return {**os.environ, "PYTHONPATH": found, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+def _start() -> str:
+    """Python that runs the child's file with the packages that this process finds, not with what lies beside it."""
+    found = [entry for entry in sys.path if entry]
+    return (
+        f"import sys; sys.path[:] = {found!r}; import runpy; runpy.run_path({mesh_child.__file__!r}, None, '__main__')"
+    )
 
 
 def _failure(path: Path, done: subprocess.CompletedProcess[bytes]) -> InputError | DependencyError:

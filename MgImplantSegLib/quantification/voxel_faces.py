@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from MgImplantSegLib.quantification.codes import UNKNOWN
+from MgImplantSegLib.quantification.codes import BACKGROUND, BONE, UNKNOWN, implant_in
 from MgImplantSegLib.slabs import slabs
 
 AXIS_OFFSETS = ((1, 0, 0), (0, 1, 0), (0, 0, 1))
@@ -34,8 +34,10 @@ def neighbour_pairs(shape_zyx: tuple[int, ...], offset_zyx: tuple[int, int, int]
         yield first, tuple(slice(s.start + o, s.stop + o) for s, o in zip(first, offset_zyx, strict=True))
 
 
-def adjacency(codes: np.ndarray, offset_zyx: tuple[int, int, int], region: np.ndarray | None = None) -> np.ndarray:
-    """How often each class lies beside each other class; 5×5, row: the voxel, column: its neighbour.
+def implant_pairs(
+    codes: np.ndarray, offset_zyx: tuple[int, int, int], region: np.ndarray | None = None
+) -> tuple[int, int]:
+    """Number of pairs of an implant voxel and a neighbour that is background, and of those whose neighbour is bone.
 
     Both directions count: neighbours at `offset_zyx` and at the opposite offset.
 
@@ -46,16 +48,17 @@ def adjacency(codes: np.ndarray, offset_zyx: tuple[int, int, int], region: np.nd
     offset_zyx : tuple of int
         Where the neighbour lies.
     region : bool array (z, y, x), optional
-        Only voxels (rows) where it is True count; their neighbours may lie outside.
+        Only implant voxels where it is True count; their neighbours may lie outside.
     """
-    size = UNKNOWN + 1
-    table = np.zeros(size * size, dtype=np.int64)
+    free = contact = 0
     for first, second in neighbour_pairs(codes.shape, offset_zyx):
         for voxel, neighbour in ((first, second), (second, first)):
-            pair = codes[voxel] * np.uint8(size) + codes[neighbour]
-            chosen = pair.ravel() if region is None else pair[region[voxel]]
-            table += np.bincount(chosen, minlength=size * size)
-    return table.reshape(size, size)
+            implant, beside = implant_in(codes[voxel]), codes[neighbour]
+            if region is not None:
+                implant &= region[voxel]
+            free += np.count_nonzero(implant & (beside == BACKGROUND))
+            contact += np.count_nonzero(implant & (beside == BONE))
+    return free, contact
 
 
 @dataclass(frozen=True)
