@@ -52,11 +52,13 @@ class _Renumbered:
         return result
 
 
-def writeImage(array, geometry, path, token):
+def writeImage(array, geometry, path, token, values=None):
     """Write an array (z, y, x) of any numeric type with its geometry (LPS, mm) as .mha; yields progress events.
 
     :param array: an array, or anything with a shape and a dtype that gives rows along its first axis by a slice.
+    :param values: what is written in place of each value of a label map.
     """
+    array = _Renumbered(array, values) if values else array
     for done, total in metaimage_steps(path, array, geometry):
         yield {"event": "progress", "stage": _("handing over the voxels"), "done": done, "total": total}
         token.check()
@@ -71,7 +73,7 @@ def writeLabels(labelMap, path, token):
     values = {label.value: VALUE_OF_ROLE[label.role] for label in scheme.labels}
     if scheme.ignore_value is not None:
         values[scheme.ignore_value] = IGNORED_VALUE
-    yield from writeImage(_Renumbered(labelMap.array, values), labelMap.geometry, path, token)
+    yield from writeImage(labelMap.array, labelMap.geometry, path, token, values)
 
 
 def readLabels(path, geometry, token, provenance=None):

@@ -4,6 +4,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from MgImplantSegLib.errors import MgImplantSegError
+from MgImplantSegLib.io.voxel_size import voxel_size_doubt
 from MgImplantSegLib.scene.markups import box_of_roi_node
 from MgImplantSegLib.scene.volumes import geometry_of_node
 from MgImplantSegSections import parameters, sampleData
@@ -118,7 +119,8 @@ class InputSection:
                     "would be right."
                 )
             ]
-        found = []
+        doubt = voxel_size_doubt(geometry)
+        found = [doubt] if doubt else []
         if max(spacings) > NOTABLE_ANISOTROPY * min(spacings):
             found.append(_("The voxels are not cubes. They are resampled for the network."))
         card = self._models.card()

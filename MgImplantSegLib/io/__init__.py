@@ -5,14 +5,19 @@
 ==================  =====  =====  =======  ===========  ======================================================
 format              read   write  spacing  orientation  remarks
 ==================  =====  =====  =======  ===========  ======================================================
-NRRD                yes    yes    yes      yes          mapped from disk if uncompressed; keeps label meanings
+NRRD                yes    .nrrd  yes      yes          mapped from disk if uncompressed; keeps label meanings
 .seg.nrrd           yes    yes    yes      yes          segmentation of 3D Slicer: names, colours, terminology
-MetaImage           yes    .mha   yes      yes          mapped from disk if uncompressed
-NIfTI-1, NIfTI-2    yes    yes    yes      yes          geometry in single precision; .nii mapped from disk
+MetaImage           yes    .mha   yes      yes          mapped from disk if uncompressed; keeps label meanings
+NIfTI-1, NIfTI-2    yes    yes    yes      yes          geometry in single precision; .nii, .img mapped from disk
 TIFF stack          yes    yes    yes      no           origin and direction are lost, with a warning
 folder of slices    yes    no     yes      no           TIFF, BMP, PNG; pixel size from reco.log or SkyScan's log
 HDF5, NeXus         yes    no     yes      no           spacing from attributes or NeXus axes with a unit
 ==================  =====  =====  =======  ===========  ======================================================
+
+Headers of NRRD are parsed by pynrrd, those of MetaImage and NIfTI by SimpleITK. Voxels may lie in one file beside the
+header, or in a list or numbered row of files; an absolute path to another folder is refused. A voxel size in a unit
+that is not known counts as not given. What may be of one place is decided in `grids`, which voxel sizes cannot be in
+`voxel_size`, and what the name of a segment means in `terminology`.
 """
 
 from MgImplantSegLib.io.formats import FORMATS, FileFormat, format_of, known_suffixes

@@ -47,6 +47,9 @@ class FileFormat:
         Whether the keys are kept, and with them the meaning of label values.
     write_suffixes : tuple of str
         The suffixes that are written.
+    pair_suffixes : tuple of str
+        Suffixes of one image in two files, which are read where they are named but not looked for in folders, since
+        other programs give them to other files.
     keeps_orientation : bool
         Whether origin and direction can be stored; spacing always is.
     has_datasets : bool
@@ -62,10 +65,16 @@ class FileFormat:
     write: Writer | None = None
     write_labels: LabelWriter | None = None
     write_suffixes: tuple[str, ...] = ()
+    pair_suffixes: tuple[str, ...] = ()
     keeps_orientation: bool = True
     keeps_keys: bool = False
     has_datasets: bool = False
     read_frame: FrameReader | None = None
+
+    @property
+    def all_suffixes(self) -> tuple[str, ...]:
+        """Every suffix that is read."""
+        return (*self.suffixes, *self.pair_suffixes)
 
     @property
     def holds_segments(self) -> bool:
@@ -108,10 +117,11 @@ FORMATS = {
     ),
     "nifti": FileFormat(
         "NIfTI",
-        (".nii.gz", ".nii", ".hdr", ".img", ".hdr.gz", ".img.gz"),
+        (".nii.gz", ".nii"),
         read_nifti,
         write_nifti,
         write_suffixes=(".nii.gz", ".nii"),
+        pair_suffixes=(".hdr", ".img", ".hdr.gz", ".img.gz"),
         read_frame=nifti_frame,
     ),
     "metaimage": FileFormat(
@@ -146,7 +156,7 @@ def known_suffixes(*, writable: bool = False, labels: bool = True) -> list[str]:
 
 def without_suffix(path: Path) -> str:
     """The name of a file or folder without the longest suffix of a format that it has."""
-    fitting = [s for s in known_suffixes() if path.name.lower().endswith(s)]
+    fitting = [s for entry in FORMATS.values() for s in entry.all_suffixes if path.name.lower().endswith(s)]
     return path.name[: len(path.name) - max(map(len, fitting), default=0)]
 
 
@@ -161,7 +171,7 @@ def format_of(path: Path) -> FileFormat:
     if path.is_dir():
         return FORMATS["tiff_folder"]
     name = path.name.lower()
-    fitting = [(len(s), entry) for entry in FORMATS.values() for s in entry.suffixes if name.endswith(s)]
+    fitting = [(len(s), entry) for entry in FORMATS.values() for s in entry.all_suffixes if name.endswith(s)]
     if not fitting:
         raise InputError(
             f"Expected a file with one of the suffixes {' '.join(known_suffixes())}, got {path}.",

@@ -533,3 +533,15 @@ def test_steps_that_nobody_could_count_are_refused_at_once(folder, option, value
     assert main(["quantify", "truth.seg.nrrd", option, value]) == 2
     error = capsys.readouterr().err
     assert "Expected at most 100,000 steps" in error and "Give lengths in mm" in error
+
+
+def test_a_scan_that_lists_its_voxels_along_other_axes_belongs_to_its_segmentation(folder, geometry, labels):
+    """The same voxels, z backwards and x and y exchanged: the picture is the one of the scan itself."""
+    directions = geometry.direction_matrix * [1, 1, -1]
+    last = geometry.lps_from_index_zyx(np.array([19, 0, 0]))
+    turned = Geometry((20, 24, 22), geometry.spacing_zyx_mm, tuple(last), tuple(directions[:, [1, 0, 2]].ravel()))
+    write_volume(Volume(GREY_OF_CLASS[labels][::-1].transpose(0, 2, 1), turned), "turned.nrrd")
+    for scan in ("scan", "turned"):
+        words = ("--image", f"{scan}.nrrd", "--measures", "volumes", "--pictures", scan)
+        run("quantify", "truth.seg.nrrd", *words)
+    assert (folder / "turned" / "slices.png").read_bytes() == (folder / "scan" / "slices.png").read_bytes()

@@ -3,6 +3,7 @@
 import bz2
 import gzip
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +11,8 @@ import SimpleITK as sitk
 from io_cases import SHAPE_ZYX, SPACING_ZYX_MM, grey_values, is_mapped_from_disk
 
 from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.io import read_volume
+from MgImplantSegLib.io import known_suffixes, read_volume
+from MgImplantSegLib.io.formats import without_suffix
 
 VOXELS = grey_values("uint8")  # 6 × 5 × 4 voxels x, y, z
 NRRD = {
@@ -330,6 +332,11 @@ def test_pairs_of_nifti_files_are_read_by_either_name(tmp_path, suffix):
     next(path for path in tmp_path.iterdir() if ".img" in path.name).unlink()
     with pytest.raises(InputError, match="no such file"):
         read_volume(next(tmp_path.iterdir()))
+
+
+def test_pairs_are_not_looked_for_in_folders_where_other_files_have_their_suffixes():
+    assert not {".hdr", ".img"} & set(known_suffixes())
+    assert without_suffix(Path("a/scan.hdr")) == "scan"
 
 
 def test_a_fourth_axis_of_one_in_nifti_is_left_out(tmp_path):
