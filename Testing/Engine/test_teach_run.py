@@ -200,12 +200,14 @@ def test_a_falling_loss_does_not_settle():
     assert not any(course.note(0.99**n) for n in range(400))
 
 
-def test_renewed_statistics_are_those_of_whole_slices():
+@pytest.mark.parametrize("pixels", [1, 8 * 8 * 8, 1000])
+def test_renewed_statistics_are_those_of_whole_slices(pixels):
     torch.manual_seed(0)
     network = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 1, bias=False), torch.nn.BatchNorm2d(2))
     image = np.random.default_rng(0).integers(0, 256, (8, 8, 8), dtype=np.uint8)
     scan = replace(scan_of(LABELS[:8, :8, :8]), image=image)
-    renew_statistics(network, [scan], PLANE_SETS["3"], 8, 4, Arithmetic(torch.device("cpu"), torch.float32))
+    arithmetic = Arithmetic(torch.device("cpu"), torch.float32)
+    renew_statistics(network, [scan], PLANE_SETS["3"], 8, 4, pixels, arithmetic)
     expected = network[0].weight.detach().flatten() * float((image / 255).mean())
     assert network[1].running_mean.tolist() == pytest.approx(expected.tolist(), rel=1e-5)
     assert not network.training

@@ -126,8 +126,9 @@ def teach(
     reason = teaching.run()
     network = learner.trained_network
     if settings.statistics_slices:
+        pixels = settings.batch_size * settings.patch_px**2
         multiple = learner.network.spec.size_multiple
-        renew_statistics(network, scans, PLANES, settings.statistics_slices, multiple, arithmetic)
+        renew_statistics(network, scans, PLANES, settings.statistics_slices, multiple, pixels, arithmetic)
     minutes = (time.monotonic() - started) / 60
     done = Round(reason, teaching.course.iteration, minutes, held_out_facts(teaching, held_out))
     save_model(out, taught_card(card, out.stem, settings, scans, done, command_line()), network.state_dict())
