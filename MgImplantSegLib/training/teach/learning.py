@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import torch
+from torch import nn
 
 from MgImplantSegLib.events import Events, Task
 from MgImplantSegLib.labels import LabelScheme, Role
@@ -14,6 +18,7 @@ from MgImplantSegLib.preprocess import Preprocessing
 from MgImplantSegLib.training.augmentation import Augmentation
 from MgImplantSegLib.training.learner import Learner
 from MgImplantSegLib.training.patches import PatchSettings
+from MgImplantSegLib.training.teach.batch_statistics import copy_statistics, renew_statistics, with_fixed_norms
 from MgImplantSegLib.training.teach.course import Course
 from MgImplantSegLib.training.teach.held_out import HeldOut, measure, named
 from MgImplantSegLib.training.teach.patches import SparsePatches
@@ -29,7 +34,8 @@ from MgImplantSegLib.training.teach.settings import TeachSettings
 
 PLANES = PLANE_SETS["3"]
 SECONDS_BETWEEN_METRICS = 2.0
-HELD_OUT_MEASUREMENTS = 8
+HELD_OUT_MEASUREMENTS = 6
+SLICES_FOR_CURVE = 4  # of every orientation
 
 
 @dataclass
@@ -86,6 +92,7 @@ class Teaching:
         self.held_out_result: HeldOutResult | None = None
         self._reported_at, self._losses = time.monotonic(), []
         self._next_measurement = 0.0
+        self.norms_are_fixed = False
 
     def run(self) -> str:
         """Learn to the end; returns why it ended.
@@ -102,6 +109,7 @@ class Teaching:
                 if self.course.is_over(share):
                     break
                 self._add_replay_now_and_then()
+                self._fix_norms_when_it_is_time(share)
                 loss = self.learner.step(self._patches[self.course.iteration], self.course.rate(share))
                 is_settled = self.course.note(loss)
                 self._report_now_and_then(loss, share)
@@ -127,9 +135,7 @@ class Teaching:
             self._next_measurement += self.settings.held_out_share / HELD_OUT_MEASUREMENTS
 
     def _measure_held_out(self) -> None:
-        multiple = self.learner.network.spec.size_multiple
-        device = self.learner.arithmetic.device
-        iou = named(measure(self.learner.predict, self.scans, self.held_out.measured, multiple, device), self._roles)
+        iou = named(self._iou_on_held_out(), self._roles)
         if self.held_out_result is None:
             self.held_out_result = HeldOutResult(iou, iou)
         self.held_out_result.after = iou
@@ -141,6 +147,38 @@ class Teaching:
             held_out_mean_iou=iou["mean"],
             **{f"held_out_iou_{role}": iou[role] for role in self._roles},
         )
+
+    def _iou_on_held_out(self) -> list[float]:
+        """Of the model as it would be written now."""
+        multiple, arithmetic = self.learner.network.spec.size_multiple, self.learner.arithmetic
+        network = copy.deepcopy(self.learner.trained_network)
+        if self.settings.statistics_slices and self.course.iteration:
+            self.renew_statistics(network, min(self.settings.statistics_slices, SLICES_FOR_CURVE))
+        network.eval()
+
+        def predict(images: torch.Tensor) -> torch.Tensor:
+            with torch.no_grad(), arithmetic.autocast():
+                return network(images.to(memory_format=torch.channels_last)).float()
+
+        return measure(predict, self.scans, self.held_out.measured, multiple, arithmetic.device)
+
+    def renew_statistics(self, network: nn.Module, slices: int) -> None:
+        """Give a network the batch norm statistics of so many slices of every scan and orientation."""
+        pixels = self.settings.batch_size * self.settings.patch_px**2
+        multiple = self.learner.network.spec.size_multiple
+        renew_statistics(network, self.scans, PLANES, slices, multiple, pixels, self.learner.arithmetic)
+
+    def _fix_norms_when_it_is_time(self, share: float) -> None:
+        settings, learner = self.settings, self.learner
+        if self.norms_are_fixed or not (settings.fix_norms and settings.statistics_slices):
+            return
+        if not self.course.is_cooling(share):
+            return
+        self.renew_statistics(learner.network, settings.statistics_slices)
+        with_fixed_norms(learner.network)
+        if learner.average is not None:
+            copy_statistics(learner.network, learner.average.network)
+        self.norms_are_fixed = True
 
     def _add_replay_now_and_then(self) -> None:
         made = len(self._replay)

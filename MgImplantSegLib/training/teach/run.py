@@ -23,11 +23,10 @@ from MgImplantSegLib.training.export import command_line
 from MgImplantSegLib.training.learner import Learner
 from MgImplantSegLib.training.loop_settings import LoopSettings
 from MgImplantSegLib.training.precision import choose_arithmetic
-from MgImplantSegLib.training.teach.batch_statistics import renew_statistics
 from MgImplantSegLib.training.teach.card import Round, labelled_facts, rounds_of, taught_card
 from MgImplantSegLib.training.teach.course import Course
 from MgImplantSegLib.training.teach.held_out import HeldOut, choose_held_out
-from MgImplantSegLib.training.teach.learning import PLANES, Teaching, augmentation_of
+from MgImplantSegLib.training.teach.learning import Teaching, augmentation_of
 from MgImplantSegLib.training.teach.scan import LabelledScan, read_scan
 from MgImplantSegLib.training.teach.settings import Pair, TeachSettings, require_distinct
 
@@ -125,10 +124,8 @@ def teach(
     )
     reason = teaching.run()
     network = learner.trained_network
-    if settings.statistics_slices:
-        pixels = settings.batch_size * settings.patch_px**2
-        multiple = learner.network.spec.size_multiple
-        renew_statistics(network, scans, PLANES, settings.statistics_slices, multiple, pixels, arithmetic)
+    if settings.statistics_slices and not teaching.norms_are_fixed:
+        teaching.renew_statistics(network, settings.statistics_slices)
     minutes = (time.monotonic() - started) / 60
     done = Round(reason, teaching.course.iteration, minutes, held_out_facts(teaching, held_out))
     save_model(out, taught_card(card, out.stem, settings, scans, done, command_line()), network.state_dict())
