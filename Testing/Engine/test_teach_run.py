@@ -23,7 +23,7 @@ from MgImplantSegLib.preprocess import Preprocessing
 from MgImplantSegLib.training.losses import IGNORE
 from MgImplantSegLib.training.patches import PatchSettings
 from MgImplantSegLib.training.precision import Arithmetic
-from MgImplantSegLib.training.teach.batch_statistics import renew_statistics, with_fixed_norms
+from MgImplantSegLib.training.teach.batch_statistics import renew_statistics
 from MgImplantSegLib.training.teach.course import Course
 from MgImplantSegLib.training.teach.held_out import HeldOut, choose_held_out, measure
 from MgImplantSegLib.training.teach.patches import SparsePatches
@@ -213,17 +213,6 @@ def test_renewed_statistics_are_those_of_whole_slices(pixels):
     assert not network.training
 
 
-def test_a_fixed_norm_does_in_learning_what_a_batch_norm_does_in_prediction():
-    torch.manual_seed(0)
-    norm, images = torch.nn.BatchNorm2d(3), torch.rand(4, 3, 5, 5)
-    norm(images)
-    expected, before = norm.eval()(images), norm.running_mean.clone()
-    network = torch.nn.Sequential(norm)
-    with_fixed_norms(network)
-    assert torch.allclose(network.train()(images), expected, atol=1e-6)
-    assert torch.equal(norm.running_mean, before)
-
-
 def test_a_replayed_explant_has_all_classes_on_the_models_grid():
     scan = replay_scan(0, 1, Preprocessing(20.0), LabelScheme(), Events())
     assert scan.image.shape == scan.channels.shape == (96, 96, 96)
@@ -278,14 +267,6 @@ def test_events_carry_the_curves_and_the_progress(taught):
     progress = [record for record in records if record["event"] == "progress" and "teaching" in record["stage"]]
     assert progress[-1]["done"] == progress[-1]["total"] == 100
     assert [record["done"] for record in progress] == sorted(record["done"] for record in progress)
-
-
-def test_a_round_whose_norms_are_fixed_for_the_last_part_learns_as_well(place, tmp_path, taught):
-    settings = replace(SMALL, fix_norms=not SMALL.fix_norms)
-    outcome = teach([pair_of(place)], tmp_path / "fixed.mgmodel", place / "parent.mgmodel", settings)
-    assert outcome.held_out["after"]["mean"] == taught[0].held_out["after"]["mean"]
-    first, second = load_model(taught[0].model)[1], load_model(outcome.model)[1]
-    assert not all(torch.equal(first[name], second[name]) for name in first)
 
 
 def test_a_round_is_the_same_when_it_is_repeated(place, taught):

@@ -57,29 +57,6 @@ def renew_statistics(
     network.eval()
 
 
-class FixedNorm(nn.BatchNorm2d):
-    """A batch norm that normalises by its running statistics in learning too, and leaves them as they are."""
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """The same as a batch norm's in prediction."""
-        scale = self.weight * torch.rsqrt(self.running_var + self.eps)
-        shift = self.bias - self.running_mean * scale
-        return x * scale[None, :, None, None].to(x.dtype) + shift[None, :, None, None].to(x.dtype)
-
-
-def with_fixed_norms(network: nn.Module) -> None:
-    """From now on every batch norm, in place, is a `FixedNorm` with the same weights and statistics."""
-    for module in network.modules():
-        if type(module) is nn.BatchNorm2d:
-            module.__class__ = FixedNorm
-
-
-def copy_statistics(source: nn.Module, target: nn.Module) -> None:
-    """Give `target` the running means and variances of `source`, a network of the same kind."""
-    statistics = {name: value for name, value in source.state_dict().items() if "running_" in name}
-    target.load_state_dict({**target.state_dict(), **statistics})
-
-
 def _slices(scan: LabelledScan, plane: AxisPlane, count: int, multiple: int) -> np.ndarray:
     total = plane.slice_count(scan.shape_zyx)
     chosen = sorted({int((part + 0.5) * total / count) for part in range(count)})

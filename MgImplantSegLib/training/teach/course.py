@@ -66,10 +66,6 @@ class Course:
         """Whether the round ends now."""
         return share >= self._end
 
-    def is_cooling(self, share: float) -> bool:
-        """Whether the last part has begun."""
-        return share >= self._cooldown_from
-
     def rate(self, share: float) -> float:
         """The learning rate of the next step."""
         warm = min(1.0, (self.iteration + 1) / (self.settings.warmup_iterations + 1))

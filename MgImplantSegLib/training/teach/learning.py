@@ -19,7 +19,7 @@ from MgImplantSegLib.preprocess import Preprocessing
 from MgImplantSegLib.training.augmentation import Augmentation
 from MgImplantSegLib.training.learner import Learner
 from MgImplantSegLib.training.patches import PatchSettings
-from MgImplantSegLib.training.teach.batch_statistics import copy_statistics, renew_statistics, with_fixed_norms
+from MgImplantSegLib.training.teach.batch_statistics import renew_statistics
 from MgImplantSegLib.training.teach.course import Course
 from MgImplantSegLib.training.teach.held_out import HeldOut, measure, named
 from MgImplantSegLib.training.teach.patches import SparsePatches
@@ -93,7 +93,6 @@ class Teaching:
         self.held_out_result: HeldOutResult | None = None
         self._reported_at, self._losses = time.monotonic(), []
         self._next_measurement = 0.0
-        self.norms_are_fixed = False
 
     def run(self) -> str:
         """Learn to the end; returns why it ended.
@@ -110,7 +109,6 @@ class Teaching:
                 if self.course.is_over(share):
                     break
                 self._add_replay_now_and_then()
-                self._fix_norms_when_it_is_time(share)
                 loss = self.learner.step(self._patches[self.course.iteration], self.course.rate(share))
                 is_settled = self.course.note(loss)
                 self._report_now_and_then(loss, share)
@@ -169,18 +167,6 @@ class Teaching:
         pixels = self.settings.batch_size * self.settings.patch_px**2
         multiple = self.learner.network.spec.size_multiple
         renew_statistics(network, self.scans, PLANES, slices, multiple, pixels, self.learner.arithmetic)
-
-    def _fix_norms_when_it_is_time(self, share: float) -> None:
-        settings, learner = self.settings, self.learner
-        if self.norms_are_fixed or not (settings.fix_norms and settings.statistics_slices):
-            return
-        if not self.course.is_cooling(share):
-            return
-        self.renew_statistics(learner.network, settings.statistics_slices)
-        with_fixed_norms(learner.network)
-        if learner.average is not None:
-            copy_statistics(learner.network, learner.average.network)
-        self.norms_are_fixed = True
 
     def _add_replay_now_and_then(self) -> None:
         made = len(self._replay)

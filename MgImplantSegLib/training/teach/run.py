@@ -124,7 +124,7 @@ def teach(
     )
     reason = teaching.run()
     network = learner.trained_network
-    if settings.statistics_slices and not teaching.norms_are_fixed:
+    if settings.statistics_slices:
         teaching.renew_statistics(network, settings.statistics_slices)
     minutes = (time.monotonic() - started) / 60
     done = Round(reason, teaching.course.iteration, minutes, held_out_facts(teaching, held_out))

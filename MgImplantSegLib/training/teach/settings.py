@@ -121,10 +121,8 @@ class TeachSettings:
     ema_decay : float
         Of the averaged weights.
     statistics_slices : int
-        Slices of the scans in each orientation from which the batch norms' statistics are taken anew; 0: those met in
-        learning stay.
-    fix_norms : bool
-        Take them when the last part begins, and learn with them to the end; otherwise at the end.
+        Slices of the scans in each orientation from which the batch norms' statistics are taken anew at the end;
+        0: those met in learning stay.
     augmentation : AugmentationSettings
         How patches are varied.
     """
@@ -148,7 +146,6 @@ class TeachSettings:
     loss: str = "cross_entropy_dice"
     ema_decay: float = 0.98
     statistics_slices: int = 8
-    fix_norms: bool = False
     augmentation: AugmentationSettings = AUGMENTATION
 
     def __post_init__(self) -> None:
