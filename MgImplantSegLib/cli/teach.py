@@ -34,7 +34,7 @@ What counts as labelled:
     as a segment of its own). slices: as auto finds them. all: every voxel.
   - Voxels marked as not labelled never count, in done slices neither.
 With three or more done slices one in four is kept from learning for the first half of the time, and the result says
-what the model reaches on it; another one in each further round of teaching.
+what the model reaches on it; in a further round one that no round before has learned from.
 """
 
 

@@ -33,6 +33,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import numpy as np
 
 from MgImplantSegLib.evaluation import evaluate
+from MgImplantSegLib.events import Events
 from MgImplantSegLib.files import atomic_folder, atomic_output
 from MgImplantSegLib.inference.segmenter import SegmentOptions, segment_volume
 from MgImplantSegLib.io import read_label_map, read_volume, write_label_map, write_volume
@@ -160,12 +161,19 @@ def taught(pairs: tuple[Pair, ...], settings: TeachSettings, folder: Path) -> tu
     from MgImplantSegLib.training.teach.run import teach
 
     started, out = time.process_time(), folder / "taught.mgmodel"
-    outcome = teach(pairs, out, find_model(), settings)
+    curve: list[list[float]] = []
+
+    def note(record: dict[str, Any]) -> None:
+        if record["event"] == "metric" and "held_out_mean_iou" in record:
+            curve.append([record["iteration"], round(record["held_out_mean_iou"], 4)])
+
+    outcome = teach(pairs, out, find_model(), settings, Events(note))
     minutes = (time.process_time() - started) / 60 / CORES
     return out, {
         "iterations": outcome.iterations,
         "minutes_on_2_cores": round(minutes, 2),
         "held_out": outcome.held_out,
+        "curve": curve,
     }
 
 

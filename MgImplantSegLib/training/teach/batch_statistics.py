@@ -20,11 +20,25 @@ def renew_statistics(
     planes: Sequence[AxisPlane],
     slices: int,
     multiple: int,
+    pixels: int,
     arithmetic: Arithmetic,
 ) -> None:
-    """Take running mean and variance anew from `slices` slices of every scan and orientation, evenly spread, in place.
+    """Take running mean and variance anew, in place, from whole slices evenly spread over the scans.
 
-    The slices of one orientation are one batch, as large as those of learning or larger; labels are not looked at.
+    Parameters
+    ----------
+    network : Module
+        Left in the state for prediction.
+    scans, planes : sequence of LabelledScan, sequence of AxisPlane
+        Where slices are taken from; labels are not looked at.
+    slices : int
+        How many of every scan and orientation.
+    multiple : int
+        Slices are padded with zeros to multiples of this.
+    pixels : int
+        Most pixels of a batch, to spare memory; a batch has one slice at least.
+    arithmetic : Arithmetic
+        Device and precision.
     """
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
     momenta = [norm.momentum for norm in norms]
@@ -34,9 +48,10 @@ def renew_statistics(
         norm.train()
     for scan in scans:
         for plane in planes:
-            images = torch.from_numpy(_slices(scan, plane, slices, multiple)).to(arithmetic.device)
-            with arithmetic.autocast():
-                network(images.to(memory_format=torch.channels_last))
+            images = torch.from_numpy(_slices(scan, plane, slices, multiple))
+            for batch in images.split(max(1, pixels // (images.shape[2] * images.shape[3]))):
+                with arithmetic.autocast():
+                    network(batch.to(arithmetic.device, memory_format=torch.channels_last))
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
     network.eval()

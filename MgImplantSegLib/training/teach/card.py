@@ -12,7 +12,7 @@ from MgImplantSegLib.model_card import ModelCard
 from MgImplantSegLib.training.settings_file import settings_to_dict
 from MgImplantSegLib.training.teach.scan import LabelledScan
 from MgImplantSegLib.training.teach.settings import TeachSettings
-from MgImplantSegLib.training.teach.slices import AXES, slices_text
+from MgImplantSegLib.training.teach.slices import AXES, SliceName, parse_slices, slices_text
 
 LINEAGE = "lineage"
 
@@ -43,6 +43,14 @@ def rounds_of(card: ModelCard) -> list[dict[str, Any]]:
     """The rounds of teaching that a model has had, the first one first."""
     rounds = card.training.get(LINEAGE, [])
     return list(rounds) if isinstance(rounds, list) else []
+
+
+def learned_before(card: ModelCard, scan: LabelledScan) -> tuple[SliceName, ...] | None:
+    """Slices of a scan, on the model's grid, that earlier rounds learned from; None if they had other labels on it."""
+    before = [entry for done in rounds_of(card) for entry in done["scans"] if entry.get("scan_digest") == scan.digest]
+    if not all(entry["slice_count"] for entry in before):
+        return None
+    return tuple(dict.fromkeys(name for entry in before for name in parse_slices(entry["slices_on_models_grid"])))
 
 
 def taught_card(
@@ -87,6 +95,8 @@ def labelled_facts(scan: LabelledScan, roles: Sequence[str]) -> dict[str, Any]:
         "name": scan.name,
         "slices": slices_text(scan.painted_as),
         "slice_count": len(scan.painted_as),
+        "slices_on_models_grid": slices_text(scan.slices),
+        "scan_digest": scan.digest,
         "orientations": [AXES[axis] for axis in sorted({entry.axis for entry in scan.painted_as})],
         "voxels_per_class": dict(zip(roles, scan.voxels_per_class, strict=True)),
     }

@@ -18,6 +18,7 @@ FEWEST_SLICES, SLICES_PER_HELD_OUT = 3, 4
 NEAR_VOXELS = 4  # a slice so near another one of its orientation shows much the same
 TOO_FEW = f"fewer than {FEWEST_SLICES} labelled slices: nothing can be kept apart to measure on"
 TOO_NEAR = "no slice can be kept apart: the labelled slices are neighbours, or a class lies on one of them alone"
+ALL_LEARNED = "all labelled slices, or neighbours of them, were learned from in an earlier round: label a further one"
 Predict = Callable[[torch.Tensor], torch.Tensor]
 Held = tuple[int, SliceName]  # number of the scan, slice on the model's grid
 
@@ -52,23 +53,31 @@ class HeldOut:
         ]
 
 
-def choose_held_out(scans: Sequence[LabelledScan], rounds_before: int) -> HeldOut:
-    """One labelled slice in four, another one in every round; those with most classes first.
+def choose_held_out(
+    scans: Sequence[LabelledScan], turn: int, learned_before: Sequence[Sequence[SliceName] | None] = ()
+) -> HeldOut:
+    """One labelled slice in four, in turn another one; those with most classes first.
 
-    No class loses its last labels by it. Without three slices, or where that is impossible, there is none.
+    A slice that the model has learned from in an earlier round, or a neighbour of one, is none. No class loses its
+    last labels by it. Without three slices, or where that is impossible, there is none.
 
     Parameters
     ----------
     scans : sequence of LabelledScan
         All that is labelled.
-    rounds_before : int
-        How often the model has been taught before.
+    turn : int
+        0, 1, 2, …: which of the slices that are possible comes first.
+    learned_before : sequence of sequence of SliceName
+        For every scan the slices that earlier rounds learned from; None: labels all over it.
     """
     slices = [(number, entry) for number, scan in enumerate(scans) for entry in dict.fromkeys(scan.slices)]
     if len(slices) < FEWEST_SLICES:
         return HeldOut(reason=TOO_FEW)
-    order = sorted(slices, key=lambda held: -_classes_on(scans, held))
-    start = rounds_before % len(order)
+    new = [held for held in slices if _is_new(held, learned_before)]
+    if not new:
+        return HeldOut(reason=ALL_LEARNED)
+    order = sorted(new, key=lambda held: -_classes_on(scans, held))
+    start = turn % len(order)
     wanted, chosen = max(1, len(slices) // SLICES_PER_HELD_OUT), HeldOut(reason=TOO_NEAR)
     for candidate in order[start:] + order[:start]:
         measured = (*chosen.measured, candidate)
@@ -79,6 +88,12 @@ def choose_held_out(scans: Sequence[LabelledScan], rounds_before: int) -> HeldOu
         if len(chosen.measured) == wanted:
             break
     return chosen
+
+
+def _is_new(held: Held, learned_before: Sequence[Sequence[SliceName] | None]) -> bool:
+    number = held[0]
+    before = learned_before[number] if number < len(learned_before) else ()
+    return before is not None and not any(_is_near(held, (number, other)) for other in before)
 
 
 def _is_near(held: Held, other: Held) -> bool:

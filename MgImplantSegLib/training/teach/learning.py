@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import torch
+from torch import nn
 
 from MgImplantSegLib.events import Events, Task
 from MgImplantSegLib.labels import LabelScheme, Role
@@ -14,6 +19,7 @@ from MgImplantSegLib.preprocess import Preprocessing
 from MgImplantSegLib.training.augmentation import Augmentation
 from MgImplantSegLib.training.learner import Learner
 from MgImplantSegLib.training.patches import PatchSettings
+from MgImplantSegLib.training.teach.batch_statistics import renew_statistics
 from MgImplantSegLib.training.teach.course import Course
 from MgImplantSegLib.training.teach.held_out import HeldOut, measure, named
 from MgImplantSegLib.training.teach.patches import SparsePatches
@@ -29,7 +35,8 @@ from MgImplantSegLib.training.teach.settings import TeachSettings
 
 PLANES = PLANE_SETS["3"]
 SECONDS_BETWEEN_METRICS = 2.0
-HELD_OUT_MEASUREMENTS = 8
+HELD_OUT_MEASUREMENTS = 6
+PIXELS_FOR_CURVE = 100_000  # of every orientation, for the statistics behind a point of the curve
 
 
 @dataclass
@@ -108,13 +115,13 @@ class Teaching:
                 self._go_on(share, is_settled)
                 self._advance(task)
         if self._is_holding:
-            self._measure_held_out()
+            self._measure_held_out(self.settings.statistics_slices)
         return self._reason()
 
     def _go_on(self, share: float, is_settled: bool) -> None:
         """End the held-out part, or begin the last one, when it is time."""
         if self._is_holding and (is_settled or share >= self.settings.held_out_share):
-            self._measure_held_out()
+            self._measure_held_out(self.settings.statistics_slices)
             self._is_holding = False
             self._patches = self._patches_of(self.scans)
             self.course.forget_losses()
@@ -123,13 +130,12 @@ class Teaching:
 
     def _measure_now_and_then(self, share: float) -> None:
         if self._is_holding and share >= self._next_measurement:
-            self._measure_held_out()
+            largest = max(math.prod(sorted(scan.shape_zyx)[1:]) for scan in self.scans)
+            self._measure_held_out(max(1, min(self.settings.statistics_slices, PIXELS_FOR_CURVE // largest)))
             self._next_measurement += self.settings.held_out_share / HELD_OUT_MEASUREMENTS
 
-    def _measure_held_out(self) -> None:
-        multiple = self.learner.network.spec.size_multiple
-        device = self.learner.arithmetic.device
-        iou = named(measure(self.learner.predict, self.scans, self.held_out.measured, multiple, device), self._roles)
+    def _measure_held_out(self, statistics_slices: int) -> None:
+        iou = named(self._iou_on_held_out(statistics_slices), self._roles)
         if self.held_out_result is None:
             self.held_out_result = HeldOutResult(iou, iou)
         self.held_out_result.after = iou
@@ -141,6 +147,26 @@ class Teaching:
             held_out_mean_iou=iou["mean"],
             **{f"held_out_iou_{role}": iou[role] for role in self._roles},
         )
+
+    def _iou_on_held_out(self, statistics_slices: int) -> list[float]:
+        """Of the model as it would be written now, with the statistics of so many slices of every orientation."""
+        multiple, arithmetic = self.learner.network.spec.size_multiple, self.learner.arithmetic
+        network = copy.deepcopy(self.learner.trained_network)
+        if self.settings.statistics_slices and self.course.iteration:
+            self.renew_statistics(network, statistics_slices)
+        network.eval()
+
+        def predict(images: torch.Tensor) -> torch.Tensor:
+            with torch.no_grad(), arithmetic.autocast():
+                return network(images.to(memory_format=torch.channels_last)).float()
+
+        return measure(predict, self.scans, self.held_out.measured, multiple, arithmetic.device)
+
+    def renew_statistics(self, network: nn.Module, slices: int) -> None:
+        """Give a network the batch norm statistics of so many slices of every scan and orientation."""
+        pixels = self.settings.batch_size * self.settings.patch_px**2
+        multiple = self.learner.network.spec.size_multiple
+        renew_statistics(network, self.scans, PLANES, slices, multiple, pixels, self.learner.arithmetic)
 
     def _add_replay_now_and_then(self) -> None:
         made = len(self._replay)

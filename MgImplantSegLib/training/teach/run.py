@@ -23,15 +23,14 @@ from MgImplantSegLib.training.export import command_line
 from MgImplantSegLib.training.learner import Learner
 from MgImplantSegLib.training.loop_settings import LoopSettings
 from MgImplantSegLib.training.precision import choose_arithmetic
-from MgImplantSegLib.training.teach.batch_statistics import renew_statistics
-from MgImplantSegLib.training.teach.card import Round, labelled_facts, rounds_of, taught_card
+from MgImplantSegLib.training.teach.card import Round, labelled_facts, learned_before, rounds_of, taught_card
 from MgImplantSegLib.training.teach.course import Course
 from MgImplantSegLib.training.teach.held_out import HeldOut, choose_held_out
-from MgImplantSegLib.training.teach.learning import PLANES, Teaching, augmentation_of
+from MgImplantSegLib.training.teach.learning import Teaching, augmentation_of
 from MgImplantSegLib.training.teach.scan import LabelledScan, read_scan
 from MgImplantSegLib.training.teach.settings import Pair, TeachSettings, require_distinct
 
-RESERVED_S = 2.0  # for writing the model
+RESERVED_S = 3.0  # for the statistics and for writing the model
 ONE_SCAN = "Measured on one scan: other scans may come out otherwise."
 OF_SEVERAL = "Measured on the scans that were taught: other scans may come out otherwise."
 
@@ -108,9 +107,7 @@ def teach(
     card, weights = load_model(parent)
     arithmetic = choose_arithmetic(settings.device, settings.precision)
     scans = read_scans(pairs, card, parent, events)
-    held_out = (
-        choose_held_out(scans, len(rounds_of(card))) if settings.held_out_share else HeldOut(reason="switched off")
-    )
+    held_out = _held_out(scans, card, settings)
     settings = with_fitting_patches(settings, scans, network_spec(card.network).size_multiple)
     learner = _learner(card, weights, settings, arithmetic)
     teaching = Teaching(
@@ -126,14 +123,20 @@ def teach(
     reason = teaching.run()
     network = learner.trained_network
     if settings.statistics_slices:
-        multiple = learner.network.spec.size_multiple
-        renew_statistics(network, scans, PLANES, settings.statistics_slices, multiple, arithmetic)
+        teaching.renew_statistics(network, settings.statistics_slices)
     minutes = (time.monotonic() - started) / 60
     done = Round(reason, teaching.course.iteration, minutes, held_out_facts(teaching, held_out))
     save_model(out, taught_card(card, out.stem, settings, scans, done, command_line()), network.state_dict())
     roles = [label.role.value for label in card.label_scheme.labels]
     labelled = [labelled_facts(scan, roles) for scan in scans]
     return TeachOutcome(out, reason, done.iterations, minutes, labelled, done.held_out)
+
+
+def _held_out(scans: Sequence[LabelledScan], card: ModelCard, settings: TeachSettings) -> HeldOut:
+    if not settings.held_out_share:
+        return HeldOut(reason="switched off")
+    turn = len(rounds_of(card)) + settings.seed
+    return choose_held_out(scans, turn, [learned_before(card, scan) for scan in scans])
 
 
 def _require_out(out: Path, parent: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -61,6 +62,11 @@ class LabelledScan:
     def arrays(self, axis: int) -> tuple[np.ndarray, np.ndarray]:
         """Image and labels (z, y, x), the same for slices along every `axis`."""
         return self.image, self.channels
+
+    @cached_property
+    def digest(self) -> str:
+        """The same for the same scan on the same grid, whatever its file is called."""
+        return hashlib.blake2b(np.ascontiguousarray(self.image).data, digest_size=8).hexdigest()
 
     @cached_property
     def voxels_per_class(self) -> tuple[int, ...]:

@@ -145,7 +145,7 @@ class TeachSettings:
     slice_exponent: float = 1.5
     loss: str = "cross_entropy_dice"
     ema_decay: float = 0.98
-    statistics_slices: int = 0
+    statistics_slices: int = 8
     augmentation: AugmentationSettings = AUGMENTATION
 
     def __post_init__(self) -> None:
