@@ -1,8 +1,9 @@
-"""Parallel-beam projections of slices and filtered back-projection, as one sparse matrix for all slices."""
+"""Parallel-beam projections of slices and filtered back-projection, angle by angle for all slices at once."""
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 from scipy import fft, sparse
@@ -13,6 +14,9 @@ WINDOWS = {
     "cosine": lambda frequency: np.cos(np.pi * frequency),
     "hann": lambda frequency: np.cos(np.pi * frequency) ** 2,
 }
+
+
+WEIGHTS_TO_KEEP = 40_000_000  # of 8 bytes: small slices keep their matrices, larger ones make them again
 
 
 class ParallelBeam:
@@ -28,7 +32,6 @@ class ParallelBeam:
 
     def __init__(self, size: int, angles: int) -> None:
         self.size, self.angles = size, angles
-        self._matrix = _ray_matrix(size, angles)
 
     def project(self, stack: np.ndarray) -> np.ndarray:
         """Line integrals in pixels, float32 (slices, angles, columns), of slices (slices, size, size).
@@ -36,27 +39,48 @@ class ParallelBeam:
         Rays are sampled once a pixel with linear interpolation between the four pixels around.
         """
         flat = np.ascontiguousarray(stack.reshape(len(stack), -1).T, dtype=np.float32)
-        return (self._matrix @ flat).T.reshape(len(stack), self.angles, self.size)
+        lines = np.empty((len(stack), self.angles, self.size), np.float32)
+        for angle in range(self.angles):
+            lines[:, angle] = (self._rays(angle) @ flat).T
+        return lines
 
     def reconstruct(self, sinograms: np.ndarray, window: str) -> np.ndarray:
         """Filtered back-projection, float32 (slices, size, size), of line integrals in pixels."""
         filtered = _ramp_filtered(sinograms, window)
-        flat = np.ascontiguousarray(filtered.reshape(len(sinograms), -1).T, dtype=np.float32)
-        image = (self._matrix.T @ flat).T.reshape(len(sinograms), self.size, self.size)
-        return (image * np.float32(np.pi / self.angles)).astype(np.float32)
+        flat = np.zeros((self.size**2, len(sinograms)), np.float32)
+        for angle in range(self.angles):
+            flat += self._spread(angle) @ np.ascontiguousarray(filtered[:, angle].T)
+        flat *= np.float32(np.pi / self.angles)
+        return np.ascontiguousarray(flat.T).reshape(len(sinograms), self.size, self.size)
 
+    def _rays(self, angle: int) -> sparse.csr_matrix:
+        """(size, size²): row by ray, column by pixel."""
+        return self._kept[angle] if self._kept else self._made(angle)
 
-@lru_cache(maxsize=2)
-def _ray_matrix(size: int, angles: int) -> sparse.csr_matrix:
-    """(angles · size, size²): row by ray, column by pixel."""
-    middle = (size - 1) / 2
-    across, along = np.meshgrid(np.arange(size) - middle, np.arange(size) - middle, indexing="ij")
-    parts = []
-    for angle in np.arange(angles) * np.pi / angles:
-        x = across * np.cos(angle) - along * np.sin(angle) + middle
-        y = across * np.sin(angle) + along * np.cos(angle) + middle
-        parts.append(_bilinear_rows(y, x, size))
-    return sparse.vstack(parts, format="csr")
+    def _spread(self, angle: int) -> sparse.csr_matrix:
+        """(size², size): the linear weights of the two columns that the middle of each pixel falls between."""
+        middle, turn = (self.size - 1) / 2, angle * np.pi / self.angles
+        y, x = (np.indices((self.size, self.size)).reshape(2, -1) - middle).astype(np.float32)
+        place = x * np.float32(np.cos(turn)) + y * np.float32(np.sin(turn)) + np.float32(middle)
+        lower = np.floor(place).astype(int)
+        columns, weights = np.stack((lower, lower + 1), 1), np.stack((lower + 1 - place, place - lower), 1)
+        weights = np.where((columns >= 0) & (columns < self.size), weights, 0)
+        starts = np.arange(0, 2 * len(place) + 1, 2)
+        entries = (weights.ravel(), columns.clip(0, self.size - 1).ravel(), starts)
+        return sparse.csr_matrix(entries, shape=(self.size**2, self.size))
+
+    @cached_property
+    def _kept(self) -> Sequence[sparse.csr_matrix]:
+        few = 4 * self.size**2 * self.angles <= WEIGHTS_TO_KEEP
+        return [self._made(angle) for angle in range(self.angles)] if few else []
+
+    def _made(self, angle: int) -> sparse.csr_matrix:
+        middle = (self.size - 1) / 2
+        turn = angle * np.pi / self.angles
+        across, along = np.meshgrid(np.arange(self.size) - middle, np.arange(self.size) - middle, indexing="ij")
+        x = across * np.cos(turn) - along * np.sin(turn) + middle
+        y = across * np.sin(turn) + along * np.cos(turn) + middle
+        return _bilinear_rows(y, x, self.size)
 
 
 def _bilinear_rows(y: np.ndarray, x: np.ndarray, size: int) -> sparse.csr_matrix:

@@ -1,6 +1,6 @@
 """What a model reaches on explants it has never seen: ``python Testing/Benchmarks/evaluate_bundled_model.py``.
 
-Two sets: explants of the project's own simulation with seeds that no training uses, and explants of
+Explants of the project's own simulation in the looks of ``--looks`` with seeds that no training uses, and explants of
 `other_explants`, which shares no code with it. 3 planes, soft voting. Prints one row an explant with IoU per class
 and the deviation of DR, BV/TV and BIC from the truth in %, then the means; ``--json`` keeps them, ``--card`` writes
 the means into the card of the model file.
@@ -29,7 +29,7 @@ from MgImplantSegLib.model_file import load_model, save_model
 from MgImplantSegLib.quantification import InitialScrew, QuantifyOptions, quantify
 from MgImplantSegLib.quantification.field_of_view import field_of_view_of
 from MgImplantSegLib.resources import find_model
-from MgImplantSegLib.simulation import SimulationSettings, simulate_explant
+from MgImplantSegLib.simulation import Look, SimulationSettings, simulate_explant
 from MgImplantSegLib.volume import LabelMap, Volume
 
 FIRST_UNSEEN_SEED = 950_000
@@ -38,10 +38,10 @@ COLUMNS = (*ROLES, "mean_iou", "DR_deviation", "BVTV_deviation", "BIC_deviation"
 Case = tuple[str, Volume, LabelMap, QuantifyOptions, dict[str, float]]
 
 
-def own_cases(first_seed: int, count: int, size: int) -> Iterator[Case]:
+def own_cases(first_seed: int, count: int, size: int, look: Look) -> Iterator[Case]:
     """Explants of the project's own simulation, with their exact truth."""
     for seed in range(first_seed, first_seed + count):
-        explant = simulate_explant(SimulationSettings(size=size, seed=seed))
+        explant = simulate_explant(SimulationSettings(size=size, seed=seed, look=look))
         truth = explant.truth
         screw, seen = InitialScrew.from_label_map(explant.initial), field_of_view_of(explant.image)
         options = QuantifyOptions(screw, truth["time_days"], field_of_view=seen)
@@ -92,6 +92,7 @@ def main() -> int:
     parser.add_argument("--first-seed", type=int, default=FIRST_UNSEEN_SEED, help="of the own simulation")
     parser.add_argument("--count", type=int, default=12, help="explants of the own simulation")
     parser.add_argument("--size", type=int, default=160, help="their edge in voxels")
+    parser.add_argument("--looks", nargs="+", default=["fast"], choices=[look.value for look in Look])
     parser.add_argument("--other", type=int, default=0, help="explants of the other generator")
     parser.add_argument("--json", type=Path, help="file for all rows and means")
     parser.add_argument("--card", action="store_true", help="write the means into the model's card")
@@ -104,10 +105,9 @@ def main() -> int:
         "size": arguments.size,
         "first_seed": arguments.first_seed,
     }
-    for name, cases in (
-        ("simulated", own_cases(arguments.first_seed, arguments.count, arguments.size)),
-        ("other_generator", other_cases(arguments.other)),
-    ):
+    own = (arguments.first_seed, arguments.count, arguments.size)
+    sets = {f"simulated_{look}": own_cases(*own, Look(look)) for look in arguments.looks}
+    for name, cases in {**sets, "other_generator": other_cases(arguments.other)}.items():
         rows = {}
         for case in cases:
             rows[case[0]] = scores(case, options)
@@ -131,7 +131,7 @@ def _print_row(name: str, row: dict[str, float]) -> None:
 
 def _write_card(model: Path, result: dict[str, Any]) -> None:
     card, weights = load_model(model)
-    means = {name: result[name]["means"] for name in ("simulated", "other_generator") if name in result}
+    means = {name: part["means"] for name, part in result.items() if isinstance(part, dict) and "means" in part}
     is_first = result["first_seed"] == FIRST_UNSEEN_SEED
     name = "unseen_explants" if is_first else f"unseen_explants_from_seed_{result['first_seed']}"
     metrics = card.metrics | {name: {"planes": result["planes"], "fusion": result["fusion"], **means}}

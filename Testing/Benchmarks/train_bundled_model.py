@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from MgImplantSegLib.files import atomic_folder
 from MgImplantSegLib.io import write_label_map, write_volume
 from MgImplantSegLib.model_file import load_model, save_model
-from MgImplantSegLib.resources import resource
+from MgImplantSegLib.resources import find_model, resource
 from MgImplantSegLib.simulation import ImplantKind, Look, SimulationSettings, simulate_explant
 from MgImplantSegLib.simulation.drawing import draw_parameters
 
@@ -139,8 +139,15 @@ def main() -> int:
     words = [sys.executable, "-m", *launcher, "MgImplantSegLib", "train", str(configuration), *resume]
     code = subprocess.call(words)
     if code == 0:
-        write_bundled_model(arguments.folder / "runs" / NAME / f"{NAME}.mgmodel", arguments.folder / f"{NAME}.mgmodel")
+        trained = arguments.folder / "runs" / NAME / f"{NAME}.mgmodel"
+        write_bundled_model(trained, arguments.folder / f"{NAME}.mgmodel", _history() if arguments.fine_tune else ())
     return code
+
+
+def _history() -> list[str]:
+    """What the card of the present bundled model says of its training, and that this one started from it."""
+    card, _weights = load_model(find_model(NAME))
+    return [*card.training.get("history", []), "from these weights: the settings of this card"]
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from MgImplantSegLib.simulation import ImplantKind, Look, SimulationSettings, simulate_explant
+from MgImplantSegLib.simulation import ImplantKind, Look, SimulationSettings, projections, simulate_explant
 from MgImplantSegLib.simulation.bone import bone_level_set
 from MgImplantSegLib.simulation.drawing import draw_parameters
 from MgImplantSegLib.simulation.implant import Frame, initial_level_set
@@ -50,6 +50,15 @@ def test_every_projection_holds_all_that_there_is():
     body[0, 20:30, 25:40] += 2
     lines = ParallelBeam(65, 30).project(body)
     assert lines.sum(axis=2) == pytest.approx(np.full((1, 30), body.sum()), rel=0.01)
+
+
+def test_large_slices_that_keep_no_matrices_give_the_same(monkeypatch):
+    body = disc(33, 10)
+    expected = ParallelBeam(33, 20).project(body)
+    monkeypatch.setattr(projections, "WEIGHTS_TO_KEEP", 0)
+    beam = ParallelBeam(33, 20)
+    assert np.array_equal(beam.project(body), expected)
+    assert beam.reconstruct(expected, "ramp")[0, 16, 16] == pytest.approx(1, abs=0.1)
 
 
 @pytest.mark.parametrize("window", list(WINDOWS))
