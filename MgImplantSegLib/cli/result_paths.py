@@ -96,7 +96,7 @@ def _paths(name: str, value: object) -> Iterator[Path]:
 
 def _results(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> Iterator[tuple[str, Path, object]]:
     """What each result is called, its path, and its kind: a type, or the name of a common option."""
-    for name, action in _actions(parser):
+    for name, action in dict(_actions(parser)).items():  # one value, however many actions have the option
         value = getattr(arguments, name, None)
         if value not in (None, STANDARD_OUTPUT):
             shown = action.option_strings[0] if action.option_strings else str(action.metavar)
