@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -173,6 +173,7 @@ def _set_up(volume: Volume, options: SegmentOptions, events: Events) -> _Job:
     sizes = estimate(
         volume.geometry, card, options.planes, options.fusion, roi=options.roi, with_votes=options.want_disagreement
     )
+    sizes = replace(sizes, finishing_bytes=sizes.finishing_bytes + _further_bytes(sizes, card, options))
     plan = plan_memory(
         sizes,
         card,
@@ -185,6 +186,12 @@ def _set_up(volume: Volume, options: SegmentOptions, events: Events) -> _Job:
         events.warning("Memory is short: the accumulator is kept on disk, which is slower.", kind="memory")
     tidy = postprocessing(options.postprocessing or card.default_postprocessing)
     return _Job(card, weights, compute, tidy, sizes, plan)
+
+
+def _further_bytes(sizes: Estimate, card: ModelCard, options: SegmentOptions) -> int:
+    """What probabilities and disagreement take beside the label maps, float32."""
+    volumes = len(card.label_scheme.labels) * options.want_probabilities + options.want_disagreement
+    return 4 * volumes * math.prod(sizes.predicted_shape_zyx)
 
 
 def _predict(
