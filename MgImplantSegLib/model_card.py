@@ -122,9 +122,11 @@ class ModelCard:
         try:
             data["preprocessing"] = Preprocessing(**data["preprocessing"])
             data["label_scheme"] = LabelScheme.from_dict(data.get("label_scheme", LabelScheme().to_dict()))
-            return cls(**data)
-        except (TypeError, OverflowError) as error:
+            card = cls(**data)
+            card.to_json().encode("utf-8")
+        except (TypeError, OverflowError, UnicodeEncodeError, RecursionError) as error:
             raise InputError(f"Expected a model card with fitting values, got: {error}.") from error
+        return card
 
     @property
     def hash(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -125,6 +125,7 @@ def _sizes(
     sizes = estimate(
         volume.geometry, card, options.planes, options.fusion, roi=options.roi, with_votes=options.want_disagreement
     )
+    sizes = replace(sizes, finishing_bytes=sizes.finishing_bytes + _further_bytes(sizes, card, options))
     memory = plan_memory(
         sizes,
         card,
@@ -136,6 +137,12 @@ def _sizes(
     if memory.accumulator_on_disk:
         events.warning("Memory is short: the accumulator is kept on disk, which is slower.", kind="memory")
     return sizes, memory
+
+
+def _further_bytes(sizes: Estimate, card: ModelCard, options: SegmentOptions) -> int:
+    """What probabilities and disagreement take beside the label maps, float32."""
+    volumes = len(card.label_scheme.labels) * options.want_probabilities + options.want_disagreement
+    return 4 * volumes * math.prod(sizes.predicted_shape_zyx)
 
 
 def _prepared(

@@ -456,6 +456,14 @@ def test_results_never_take_the_place_of_an_input_or_of_each_other(folder, words
 RESULT_TYPES = (ResultPath, ResultFolderPath)
 
 
+def test_an_option_of_several_actions_of_a_command_is_one_result(tmp_path):
+    parser = Parser()
+    command("jobs").add_arguments(parser)
+    arguments = argparse.Namespace(json=str(tmp_path / "r.json"), to=ResultFolderPath(tmp_path / "folder"))
+    result_paths.require_separate_files(parser, arguments)
+    assert [path.name for _, path in result_paths._results(arguments)] == ["r.json", "folder"]
+
+
 def results_of_all_commands() -> dict[str, argparse.Action]:
     found = {}
     for name in COMMANDS:
