@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from MgImplantSegLib.errors import Cancelled, MgImplantSegError
 Sink = Callable[[dict[str, Any]], None]
 EVENTS_VERSION = 1
 SECONDS_BETWEEN_PROGRESS = 0.1
+LONE_SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
 class Events:
@@ -136,6 +138,13 @@ def json_ready(value: Any) -> Any:
     return str(value)
 
 
+def json_text(value: Any, indent: int | None = None) -> str:
+    """The data of `json_ready` as JSON; letters stay letters, unless a name of a file is not valid Unicode."""
+    data = json_ready(value)
+    text = json.dumps(data, indent=indent, ensure_ascii=False)
+    return json.dumps(data, indent=indent) if LONE_SURROGATE.search(text) else text
+
+
 class JsonLinesSink:
     """Writes every event as one line of JSON to an open text stream."""
 
@@ -143,5 +152,5 @@ class JsonLinesSink:
         self._stream = stream
 
     def __call__(self, record: dict[str, Any]) -> None:
-        self._stream.write(json.dumps(json_ready(record), ensure_ascii=False) + "\n")
+        self._stream.write(json_text(record) + "\n")
         self._stream.flush()

@@ -1,24 +1,25 @@
 """Writing that leaves either the whole result or nothing: `atomic_output`, `atomic_folder`, `require_writable_folder`.
 
 Results are written under a temporary name in the folder where they belong and renamed when they are complete, so
-that a cancelled, failed or killed run never leaves a file that looks finished.
+that a cancelled, failed or killed run never leaves a file that looks finished. What a killed run leaves under a
+temporary name goes when the next one begins. An input of the command is never replaced, see `protected_files`.
 """
 
 from __future__ import annotations
 
 import errno
 import os
-import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from MgImplantSegLib.errors import OutputError
+from MgImplantSegLib.leftovers import remove_leftovers, temporary_name
+from MgImplantSegLib.protected_files import require_not_protected
 
 SPARE_BYTES = 1 << 20
 LONGEST_SUFFIX = 16
-TEMPORARY_PREFIX = ".partial-"
 REMEDY_OF_ERRNO = {
     errno.ENOSPC: "Free disk space or choose another disk for the output.",
     errno.EDQUOT: "Free space within your quota or choose another disk for the output.",
@@ -50,9 +51,7 @@ def atomic_output(path: str | Path) -> Iterator[Path]:
     temporary = path.parent / _temporary_name(path)
     try:
         with output_errors(path):
-            if path.is_dir():
-                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-            _require_parent(path)
+            require_file_place(path)
             yield temporary
             os.replace(temporary, path)
     except OutputError as error:
@@ -82,6 +81,7 @@ def atomic_folder(path: str | Path, *, replace: bool = False) -> Iterator[Path]:
     temporary = path.parent / _temporary_name(path)
     try:
         with output_errors(path):
+            require_not_protected(path)
             _require_free_place(path, replace)
             _require_parent(path)
             temporary.mkdir()
@@ -133,7 +133,8 @@ def require_writable_folder(path: str | Path, needed_bytes: int = 0) -> Path:
         if not path.is_dir():
             code = errno.ENOTDIR if path.exists() else errno.ENOENT
             raise OSError(code, os.strerror(code))
-        _write_and_remove(path / f"{TEMPORARY_PREFIX}{secrets.token_hex(4)}")
+        remove_leftovers(path)
+        _write_and_remove(path / temporary_name())
         free_bytes = shutil.disk_usage(path).free
     if free_bytes < needed_bytes + SPARE_BYTES:
         raise OutputError(
@@ -155,9 +156,49 @@ def output_errors(path: str | Path) -> Iterator[None]:
         raise OutputError(f"Expected to write {path}, got: {reason}.", remedy) from error
 
 
+def require_file_place(path: str | Path) -> Path:
+    """Check that a file may be written at a path, where only a file or nothing is and a folder to hold it.
+
+    Raises
+    ------
+    OutputError
+        If there is a folder or a device, no folder to hold it, or the name is too long.
+    InputError
+        If it is an input of the command.
+    """
+    path = Path(path).absolute()
+    with output_errors(path):
+        _require_parent(path)
+        if path.is_dir():  # the disk may refuse the name here
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if path.exists() and not path.is_file():
+            raise OSError(errno.EEXIST, "there is a device, no file")
+    require_not_protected(path)
+    return path
+
+
+def require_folder_place(path: str | Path) -> Path:
+    """Check that a path is a folder or one can be made there; makes nothing.
+
+    Raises
+    ------
+    OutputError
+        If there is a file in its way, or the folder above it cannot be written to.
+    """
+    path = Path(path).absolute()
+    with output_errors(path):
+        there = next(place for place in (path, *path.parents) if place.exists())
+        if not there.is_dir():
+            raise OSError(errno.ENOTDIR, f"{there} is a file, no folder")
+        if not os.access(there, os.W_OK | os.X_OK):
+            raise OSError(errno.EACCES, os.strerror(errno.EACCES))
+    return path
+
+
 def _temporary_name(path: Path) -> str:
     suffix = "".join(path.suffixes[-2:])
-    return f"{TEMPORARY_PREFIX}{secrets.token_hex(4)}{suffix if len(suffix) <= LONGEST_SUFFIX else path.suffix}"
+    short = suffix if len(suffix) <= LONGEST_SUFFIX else path.suffix
+    return temporary_name(short if len(short) <= LONGEST_SUFFIX else "")
 
 
 def _require_parent(path: Path) -> None:

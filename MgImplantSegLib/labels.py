@@ -163,7 +163,7 @@ class LabelScheme:
                 for entry in data["labels"]
             )
             return cls(labels, data.get("ignore_value"))
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
             raise InputError(f"Expected a label scheme with labels and roles, got {data!r} ({error}).") from error
 
 

@@ -68,3 +68,31 @@ def _first_number(paths: tuple[Path, ...]) -> int | None:
             number = int(path.read_text("ascii"))
             return number if number < 1 << 60 else None
     return None
+
+
+def is_running(process: int) -> bool:
+    """Whether a process of that number runs on this computer; one that has ended but was not waited for does not."""
+    if sys.platform == "win32":
+        return _runs_on_windows(process)
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    with suppress(OSError, IndexError):
+        return Path(f"/proc/{process}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()[0] != "Z"
+    return True
+
+
+def _runs_on_windows(process: int) -> bool:
+    import ctypes
+
+    query, still_active = 0x1000, 259
+    handle = ctypes.windll.kernel32.OpenProcess(query, False, process)
+    if not handle:
+        return ctypes.windll.kernel32.GetLastError() == 5  # access denied: it is another user's
+    code = ctypes.c_ulong()
+    ctypes.windll.kernel32.GetExitCodeProcess(handle, ctypes.byref(code))
+    ctypes.windll.kernel32.CloseHandle(handle)
+    return code.value == still_active

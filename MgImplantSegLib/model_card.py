@@ -123,7 +123,7 @@ class ModelCard:
             data["preprocessing"] = Preprocessing(**data["preprocessing"])
             data["label_scheme"] = LabelScheme.from_dict(data.get("label_scheme", LabelScheme().to_dict()))
             return cls(**data)
-        except TypeError as error:
+        except (TypeError, OverflowError) as error:
             raise InputError(f"Expected a model card with fitting values, got: {error}.") from error
 
     @property

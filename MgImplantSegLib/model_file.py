@@ -7,8 +7,8 @@ Vectors, such as the statistics of the batch norms, are always stored with 32 bi
 from __future__ import annotations
 
 import io
-import json
 import pickle
+import struct
 import zipfile
 import zlib
 from pathlib import Path
@@ -18,6 +18,7 @@ from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.files import atomic_output
 from MgImplantSegLib.model_card import FORMAT_VERSION, WEIGHT_DTYPES, ModelCard
 from MgImplantSegLib.networks import build_network, network_spec
+from MgImplantSegLib.text_files import json_from
 
 if TYPE_CHECKING:
     import torch
@@ -39,6 +40,11 @@ DAMAGED_WEIGHTS = (
     IndexError,
     AttributeError,
     TypeError,
+    OverflowError,
+    AssertionError,
+    ImportError,
+    MemoryError,
+    struct.error,
 )
 
 
@@ -98,17 +104,39 @@ def load_model(path: str | Path) -> tuple[ModelCard, dict[str, torch.Tensor]]:
     import torch
 
     card = read_card(path)
-    largest = 4 * network_spec(card.network).parameter_count + SPARE_WEIGHT_BYTES
-    data = _read_entry(path, WEIGHTS_NAME, largest)
+    data = _read_entry(path, WEIGHTS_NAME, *_weight_bytes(card))
+    _require_unpacked(path, data)
     try:
         stored = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except DAMAGED_WEIGHTS as error:
-        raise InputError(f"Expected the weights of a network in {path}, got damaged data.", REMEDY) from error
+        raise _damaged_weights(path) from error
     _require_fitting_weights(path, card, stored)
     return card, {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in stored.items()}
 
 
-def _read_entry(path: str | Path, name: str, largest_bytes: int) -> bytes:
+def _weight_bytes(card: ModelCard) -> tuple[int, int]:
+    """The most and the least that the weights of the card's network take in a file."""
+    parameters = network_spec(card.network).parameter_count
+    return 4 * parameters + SPARE_WEIGHT_BYTES, (2 if card.weights_dtype == "float16" else 4) * parameters
+
+
+def _require_unpacked(path: str | Path, data: bytes) -> None:
+    """Raise InputError unless the weights are an archive of torch that takes in memory what it takes in the file."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            entries = archive.infolist()
+    except DAMAGED_ZIP as error:
+        raise _damaged_weights(path) from error
+    plain = all(entry.compress_type == zipfile.ZIP_STORED for entry in entries)
+    if not plain or sum(entry.file_size for entry in entries) > len(data):
+        raise InputError(f"Expected uncompressed weights in {path}, got an archive that unpacks to more.", REMEDY)
+
+
+def _damaged_weights(path: str | Path) -> InputError:
+    return InputError(f"Expected the weights of a network in {path}, got damaged data.", REMEDY)
+
+
+def _read_entry(path: str | Path, name: str, largest_bytes: int, least_bytes: int = 0) -> bytes:
     path = Path(path)
     try:
         with zipfile.ZipFile(path) as archive:
@@ -121,6 +149,12 @@ def _read_entry(path: str | Path, name: str, largest_bytes: int) -> bytes:
                 raise InputError(
                     f"Expected at most {largest_bytes} uncompressed bytes for {name} in {path}, got {got}.", REMEDY
                 )
+            if entry.file_size < least_bytes:
+                raise InputError(
+                    f"Expected at least {least_bytes} bytes for {name} of the network in {path}, got "
+                    f"{entry.file_size} bytes.",
+                    REMEDY,
+                )
             return archive.read(name)
     except FileNotFoundError as error:
         raise InputError(f"Expected a model file at {path}, got nothing there.", "Correct the path.") from error
@@ -131,8 +165,8 @@ def _read_entry(path: str | Path, name: str, largest_bytes: int) -> bytes:
 
 def _card_from_bytes(path: str | Path, data: bytes) -> ModelCard:
     try:
-        return ModelCard.from_dict(json.loads(data.decode("utf-8")))
-    except (ValueError, RecursionError) as error:
+        return ModelCard.from_dict(json_from(data))
+    except ValueError as error:
         raise InputError(f"Expected JSON in {CARD_NAME} of {path}, got: {error}.", REMEDY) from error
     except InputError as error:
         raise InputError(f"In {CARD_NAME} of {path}: {error.message}", error.remedy or REMEDY) from error
@@ -147,10 +181,22 @@ def _stored(tensor: torch.Tensor, weights_dtype: str) -> torch.Tensor:
     return tensor.detach().to("cpu", dtype, copy=True).contiguous()
 
 
+def _is_plain(name: object, value: object) -> bool:
+    """Whether this is a name with a tensor whose numbers are all there: not sparse, nested, quantised or complex."""
+    import torch
+
+    return (
+        isinstance(name, str)
+        and isinstance(value, torch.Tensor)
+        and value.layout is torch.strided
+        and not (value.is_quantized or value.is_nested or value.is_complex() or value.is_meta)
+    )
+
+
 def _require_fitting_weights(path: str | Path, card: ModelCard, weights: dict[str, torch.Tensor]) -> None:
     import torch
 
-    if not isinstance(weights, dict) or not all(isinstance(value, torch.Tensor) for value in weights.values()):
+    if not isinstance(weights, dict) or not all(_is_plain(name, value) for name, value in weights.items()):
         raise InputError(f"Expected a table of weights in {path}, got something else.", REMEDY)
     with torch.device("meta"):
         expected = build_network(card.network).state_dict()

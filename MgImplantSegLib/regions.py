@@ -14,6 +14,7 @@ import numpy as np
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.files import atomic_output
 from MgImplantSegLib.slabs import slabs
+from MgImplantSegLib.text_files import read_json
 from MgImplantSegLib.volume import Geometry
 
 MARKUPS_SUFFIX = ".mrk.json"
@@ -150,7 +151,7 @@ def read_roi_markups(path: str | Path) -> tuple[OrientedBox, ...]:
     """
     path = Path(path)
     try:
-        markups = json.loads(path.read_text(encoding="utf-8"))["markups"]
+        markups = read_json(path)["markups"]
         rois = [markup for markup in markups if markup.get("type") == "ROI"]
     except OSError as error:
         raise InputError(
@@ -174,10 +175,11 @@ def _box_of(roi: dict[str, Any], name: str, path: Path) -> OrientedBox:
         )
     try:
         to_lps = _file_to_lps(roi)
-        centre = to_lps @ np.array(roi["center"], dtype=float)
+        with np.errstate(invalid="ignore"):  # infinity is refused below
+            centre = to_lps @ np.array(roi["center"], dtype=float)
         axes = np.sign(np.diag(to_lps))[:, None] * np.array(roi.get("orientation", IDENTITY_AXES), float).reshape(3, 3)
         size = abs(to_lps[0, 0]) * np.array(roi["size"], dtype=float)
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
         raise InputError(f"Expected centre, orientation and size of an ROI in {path}, got {error!r}.") from error
     return OrientedBox(tuple(centre), axes, tuple(size), str(roi.get("name") or name))
 

@@ -7,6 +7,7 @@ import numpy as np
 from slicer.i18n import tr as _
 
 from MgImplantSegLib.files import atomic_output
+from MgImplantSegLib.toml_writer import toml_text
 
 UNREAD = "?"
 TOLERANCE_VOXELS = 1e-2
@@ -40,17 +41,17 @@ def check(pair):
 
 def configurationText(pairs, name, spacingUm):
     """A training configuration (TOML) with these pairs; the last one validates if there are several."""
-    lines = [f'name = "{name}"', 'output = "runs"', "seed = 0", "", "[data]", f"spacing_um = {spacingUm:g}", ""]
-    for number, (pair, sample) in enumerate(zip(pairs, sampleNames(pairs), strict=True)):
-        isValidation = number == len(pairs) - 1 and len(pairs) > 1
-        lines += [
-            "[[data.samples]]",
-            f"name = {_quoted(sample)}",
-            f"image = {_quoted(pair.image)}",
-            f"labels = {_quoted(pair.labels)}",
-        ]
-        lines += ['split = "validation"', ""] if isValidation else [""]
-    return "\n".join(lines)
+    samples = [
+        {
+            "name": sample,
+            "image": str(pair.image),
+            "labels": str(pair.labels),
+            **({"split": "validation"} if pair is pairs[-1] and len(pairs) > 1 else {}),
+        }
+        for pair, sample in zip(pairs, sampleNames(pairs), strict=True)
+    ]
+    data = {"spacing_um": float(f"{spacingUm:g}"), "samples": samples}
+    return toml_text({"name": name, "output": "runs", "seed": 0, "data": data})
 
 
 def sampleNames(pairs):
@@ -100,7 +101,3 @@ def _header(path):
 
 def _times(numbers):
     return "×".join(str(number) for number in numbers)
-
-
-def _quoted(path):
-    return '"' + str(path).replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import errno
-import json
 import logging
 import os
 import sys
@@ -18,15 +16,22 @@ from MgImplantSegLib.cli.console import Console
 from MgImplantSegLib.cli.log import log_to_user
 from MgImplantSegLib.cli.parser import Parser, flag_of
 from MgImplantSegLib.cli.registry import PROGRAM, Command, command, overview
-from MgImplantSegLib.cli.result_paths import require_separate_files
+from MgImplantSegLib.cli.result_paths import (
+    STANDARD_OUTPUT,
+    input_files,
+    require_places,
+    require_separate_files,
+)
 from MgImplantSegLib.cli.stop_signals import stop_signals
-from MgImplantSegLib.errors import Cancelled, InputError, MgImplantSegError, OutputError, ResourceError
-from MgImplantSegLib.events import Events, JsonLinesSink, json_ready
-from MgImplantSegLib.files import atomic_output, output_errors, require_writable_folder
+from MgImplantSegLib.cli.user_errors import as_user_error
+from MgImplantSegLib.errors import Cancelled, InputError, MgImplantSegError
+from MgImplantSegLib.events import Events, JsonLinesSink, json_text
+from MgImplantSegLib.files import atomic_output, output_errors
+from MgImplantSegLib.plain_text import one_line, terminal_text
+from MgImplantSegLib.protected_files import protected_files
 
 DONE, INTERNAL_ERROR, BAD_INPUT, CANCELLED = 0, 1, 2, 130
-STANDARD_OUTPUT = "-"
-OUT_OF_MEMORY = ("bad allocation", "bad_alloc", "Failed to allocate", "can't allocate memory", "out of memory")
+CANCELLED_LINE = "cancelled; no partial files were left."
 
 logger = logging.getLogger(__name__)
 
@@ -43,12 +48,15 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.stdout.write(f"{PROGRAM} {MgImplantSegLib.__version__}\n")
             return DONE
         chosen = command(words[0])
-        return _run(chosen, _parse(chosen, words[1:]))
+        return _run(chosen, *_parse(chosen, words[1:]))
     except MgImplantSegError as error:
         _say_error(PROGRAM, error)
         return BAD_INPUT
     except SystemExit as leaving:
         return int(leaving.code or 0)
+    except KeyboardInterrupt:
+        sys.stderr.write(f"{PROGRAM}: {CANCELLED_LINE}\n")
+        return CANCELLED
     except BrokenPipeError:
         sys.stderr.close()
         return DONE
@@ -61,7 +69,7 @@ def _prepare_streams() -> None:
             stream.reconfigure(encoding=None if stream.isatty() else "utf-8", errors="replace")
 
 
-def _parse(chosen: Command, words: list[str]) -> argparse.Namespace:
+def _parse(chosen: Command, words: list[str]) -> tuple[argparse.ArgumentParser, argparse.Namespace]:
     parser = Parser(prog=f"{PROGRAM} {chosen.name}", description=chosen.help)
     chosen.add_arguments(parser)
     common = parser.add_argument_group("common")
@@ -73,10 +81,10 @@ def _parse(chosen: Command, words: list[str]) -> argparse.Namespace:
     if arguments.events == arguments.json == STANDARD_OUTPUT:
         raise InputError("Expected standard output for one of --events and --json, got both.", "Give one a file.")
     require_separate_files(parser, arguments)
-    return arguments
+    return parser, arguments
 
 
-def _run(chosen: Command, arguments: argparse.Namespace) -> int:
+def _run(chosen: Command, parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
     console, warnings = Console(sys.stderr), []
     prefix = f"{PROGRAM} {chosen.name}"
     with ExitStack() as stack:
@@ -84,7 +92,8 @@ def _run(chosen: Command, arguments: argparse.Namespace) -> int:
         events = Events(*sinks, is_cancelled=stack.enter_context(stop_signals(arguments.stop_file)))
         stack.enter_context(log_to_user(events, arguments.debug))
         try:
-            _require_json_folder(arguments.json)
+            require_places(parser, arguments)
+            stack.enter_context(protected_files(input_files(arguments)))
             events.started(chosen.name, software_version=MgImplantSegLib.__version__)
             result = chosen.run(arguments, events) or {}
             events.check_cancelled()
@@ -93,7 +102,7 @@ def _run(chosen: Command, arguments: argparse.Namespace) -> int:
                 _hand_over(chosen, arguments, {**result, **({"warnings": warnings} if warnings else {})}, events)
             return DONE
         except (Cancelled, KeyboardInterrupt, BrokenPipeError):
-            console.line(f"{prefix}: cancelled; no partial files were left.")
+            console.line(f"{prefix}: {CANCELLED_LINE}")
             events.emit("cancelled")
             return CANCELLED
         except Exception as error:
@@ -139,21 +148,16 @@ def _close(stream: IO[str]) -> None:
         stream.close()
 
 
-def _require_json_folder(json_path: str | None) -> None:
-    if json_path and json_path != STANDARD_OUTPUT:
-        require_writable_folder(Path(json_path).absolute().parent)
-
-
 def _hand_over(chosen: Command, arguments: argparse.Namespace, result: dict[str, Any], events: Events) -> None:
     """The result as event, as JSON and as text; text goes to standard output where nothing else does."""
-    text = json.dumps(json_ready(result), indent=2, ensure_ascii=False) + "\n"
+    text = json_text(result, indent=2) + "\n"
     if arguments.json == STANDARD_OUTPUT:
         sys.stdout.write(text)
     elif arguments.json:
         with atomic_output(arguments.json) as temporary:
             temporary.write_text(text, "utf-8")
     elif chosen.report and arguments.events != STANDARD_OUTPUT:
-        sys.stdout.write(chosen.report(result).rstrip("\n") + "\n")
+        sys.stdout.write(terminal_text(chosen.report(result)).rstrip("\n") + "\n")
     sys.stdout.flush()
     events.result(**result)
 
@@ -169,32 +173,12 @@ def _fail(prefix: str, error: Exception, events: Events, debug: bool) -> int:
         return BAD_INPUT
     what = " ".join(f"{type(error).__name__}: {error}".split())
     remedy = "Please report this line with what is above." if debug else "Run it again with --debug and report it."
-    sys.stderr.write(f"{prefix}: internal error: {what}. {remedy}\n")
+    sys.stderr.write(one_line(f"{prefix}: internal error: {what}. {remedy}") + "\n")
     with suppress(OSError):
         events.emit("error", kind="internal", message=what, remedy=remedy)
     return INTERNAL_ERROR
 
 
-def as_user_error(error: Exception) -> MgImplantSegError | None:
-    """The error in words that help a user; None for a fault of the program itself."""
-    if isinstance(error, MgImplantSegError):
-        return error
-    if isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError) and any(words in str(error) for words in OUT_OF_MEMORY)
-    ):
-        return ResourceError(
-            f"Expected enough free memory, got: {' '.join(str(error).split())[:200] or 'memory exhausted'}.",
-            "Close other programs, work on a region [[roi]], or use a machine with more memory.",
-        )
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return OutputError(f"Expected free disk space, got: {error}.", "Free disk space or choose another disk.")
-    if isinstance(error, OSError) and error.filename is not None:
-        return InputError(
-            f"Expected to read or write {error.filename}, got: {error.strerror}.", "Check the path and its permissions."
-        )
-    return None
-
-
 def _say_error(prefix: str, error: MgImplantSegError) -> None:
-    sys.stderr.write(f"{prefix}: error: {error.message} {error.advice(flag_of)}".rstrip() + "\n")
+    sys.stderr.write(one_line(f"{prefix}: error: {error.message} {error.advice(flag_of)}") + "\n")
     sys.stderr.flush()

@@ -10,8 +10,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from MgImplantSegLib import __version__
+from MgImplantSegLib.cli.batch_record import RECORD, Record, read_record
 from MgImplantSegLib.cli.batch_samples import Sample, samples_of
-from MgImplantSegLib.cli.batch_table import DONE, FAILED, WAITING, Row, table_text, write_table
+from MgImplantSegLib.cli.batch_table import DONE, FAILED, TABLE, WAITING, Row, table_text, write_table
 from MgImplantSegLib.cli.measure_options import (
     add_measure_arguments,
     measure_declarations,
@@ -20,20 +22,27 @@ from MgImplantSegLib.cli.measure_options import (
     with_field_of_view,
 )
 from MgImplantSegLib.cli.pictures import draw_measures, draw_pictures
+from MgImplantSegLib.cli.result_paths import COMMON_RESULTS, STANDARD_OUTPUT, folder_path, require_separate
 from MgImplantSegLib.cli.segment_options import ScanOptions, add_segment_arguments, read_scan, segment_options
-from MgImplantSegLib.errors import InputError, MgImplantSegError
-from MgImplantSegLib.events import Events, json_ready
+from MgImplantSegLib.cli.user_errors import as_user_error
+from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.events import Events
+from MgImplantSegLib.file_digests import FileDigests
 from MgImplantSegLib.files import atomic_folder, output_folder, require_writable_folder
+from MgImplantSegLib.io.companions import files_behind
 from MgImplantSegLib.model_file import read_card
 from MgImplantSegLib.option_kinds import Yes
 from MgImplantSegLib.options import add_options, option, record
+from MgImplantSegLib.protected_files import protected_files
+from MgImplantSegLib.resources import find_model
 
 if TYPE_CHECKING:
     from MgImplantSegLib.quantification import QuantificationReport
 
 NAME = "batch"
 HELP = "segment and measure all scans of a folder or manifest; resumable"
-RECORD, SEGMENTATION = "sample.json", "segmentation.seg.nrrd"
+SEGMENTATION = "segmentation.seg.nrrd"
+INPUTS = ("model", "initial", "transform", "roi")
 
 
 @dataclass(frozen=True)
@@ -54,7 +63,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder of images, or CSV with the columns image, and name, spacing_um, dataset, days, "
         "initial, initial_volume_mm3, initial_area_mm2, roi (several with |) as needed",
     )
-    parser.add_argument("outdir", type=Path, metavar="OUTDIR", help="folder for the results, one folder a sample")
+    parser.add_argument(
+        "outdir", type=folder_path, metavar="OUTDIR", help="folder for the results, one folder a sample"
+    )
     add_options(parser, BatchOptions)
     add_segment_arguments(parser)
     add_measure_arguments(parser, of_one_scan=False)
@@ -66,6 +77,10 @@ def run(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
     segment_options(arguments)
     require_measure_files(arguments)
     rows = [Row(sample.name, str(sample.image)) for sample in samples]
+    require_separate(
+        [arguments.source, *(file for sample in samples for file in _inputs(sample, sample.arguments(arguments)))],
+        [(TABLE, arguments.outdir / TABLE), *_written_besides(arguments)],
+    )
     with output_folder(arguments.outdir), events.task("samples", len(samples)) as task:
         require_writable_folder(arguments.outdir)
         for index, sample in enumerate(samples):
@@ -84,24 +99,35 @@ def report(result: dict[str, Any]) -> str:
     return f"{table_text(result['samples'])}\n\nAll measures: {result['table']}"
 
 
+def _written_besides(arguments: argparse.Namespace) -> list[tuple[str, Path]]:
+    """The files of the common options, which must not be the table."""
+    values = {f"--{name}": getattr(arguments, name, None) for name in COMMON_RESULTS}
+    return [(name, Path(value)) for name, value in values.items() if value not in (None, STANDARD_OUTPUT)]
+
+
 def _row_of(sample: Sample, common: argparse.Namespace, row: Row, events: Events) -> Row:
     """The row of a sample: taken from its record if the same work was done before, else worked out."""
     start, folder = time.monotonic(), common.outdir / sample.name
     try:
         arguments = sample.arguments(common)
-        key = work_key(sample, arguments)
-        if (record := _record_of(folder)) is not None and record["key"] == key:
-            return replace(row, state=DONE, seconds=record["seconds"], measures=record["measures"])
+        record = read_record(folder)
+        digests = FileDigests(record.digests if record else None)
+        key = work_key(sample, arguments, digests)
+        if record is not None and record.key == key and record.is_complete(folder):
+            return replace(row, state=DONE, seconds=record.seconds, measures=record.measures)
         _require_own_folder(folder)
-        with atomic_folder(folder, replace=True) as temporary:
+        with protected_files(_inputs(sample, arguments)), atomic_folder(folder, replace=True) as temporary:
             measures = _work(sample, arguments, temporary, events).to_dict()["measures"]
+            require_unchanged(sample, arguments, digests, key)
             seconds = round(time.monotonic() - start, 1)
-            record = {"key": key, "image": str(sample.image), "seconds": seconds, "measures": measures}
-            (temporary / RECORD).write_text(json.dumps(json_ready(record), indent=1, ensure_ascii=False), "utf-8")
+            Record(key, str(sample.image), seconds, measures, digests.known).write(temporary)
         return replace(row, state=DONE, seconds=seconds, measures=measures)
-    except MgImplantSegError as error:
-        events.warning(f"{sample.name}: {error}", kind=error.kind)
-        return replace(row, state=FAILED, seconds=round(time.monotonic() - start, 1), problem=str(error))
+    except Exception as error:
+        known = as_user_error(error)
+        if known is None:
+            raise
+        events.warning(f"{sample.name}: {known}", kind=known.kind)
+        return replace(row, state=FAILED, seconds=round(time.monotonic() - start, 1), problem=str(known))
 
 
 def _work(sample: Sample, arguments: argparse.Namespace, folder: Path, events: Events) -> QuantificationReport:
@@ -123,35 +149,38 @@ def _work(sample: Sample, arguments: argparse.Namespace, folder: Path, events: E
     return measures
 
 
-def work_key(sample: Sample, arguments: argparse.Namespace) -> str:
-    """Changes with the image, the model and every option that the result depends on."""
+def work_key(sample: Sample, arguments: argparse.Namespace, digests: FileDigests) -> str:
+    """Changes with every option that the result depends on, with the contents of all files, and with the version."""
     options = segment_options(arguments)
     chosen = record(arguments, BatchOptions, ScanOptions, *measure_declarations())
     chosen |= record(options.with_defaults_of(read_card(options.model)))
-    files = [
-        sample.image,
-        options.model,
-        *arguments.roi,
-        *filter(None, [arguments.initial, arguments.transform]),
-    ]
-    states = [_state_of(path) for path in files]
-    text = json.dumps([{name: str(value) for name, value in chosen.items()}, states], sort_keys=True)
+    texts = {name: str(value) for name, value in chosen.items() if name not in INPUTS}
+    contents = {"image": [digests.of_all(files_behind(sample.image))]}
+    for name in INPUTS:
+        contents[name] = [digests.of_all(files_behind(path)) for path in _paths(name, getattr(arguments, name))]
+    text = json.dumps([__version__, texts, contents], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _state_of(path: Path) -> list[Any]:
-    """Name, size and time of a file, or of all files in a folder of slices."""
-    with_parts = sorted(entry for entry in path.iterdir()) if path.is_dir() else [path]
-    states = [(entry.name, entry.stat().st_size, entry.stat().st_mtime_ns) for entry in with_parts if entry.exists()]
-    return [str(path.absolute()), states]
+def require_unchanged(sample: Sample, arguments: argparse.Namespace, digests: FileDigests, key: str) -> None:
+    """Raise InputError if a file has changed since its key was made, while the work was done."""
+    if work_key(sample, arguments, digests) != key:
+        raise InputError(
+            f"Expected {sample.image} to stay as it is during the work, got a file that has changed.",
+            "Start again when it is complete.",
+        )
 
 
-def _record_of(folder: Path) -> dict[str, Any] | None:
-    try:
-        record = json.loads((folder / RECORD).read_text("utf-8"))
-    except (OSError, ValueError):
-        return None
-    return record if isinstance(record, dict) and {"key", "seconds", "measures"} <= set(record) else None
+def _paths(name: str, value: Any) -> list[Path]:
+    """The files that an option names."""
+    if name == "model":
+        return [find_model(value)]
+    return [path for path in (value if isinstance(value, list) else [value]) if path is not None]
+
+
+def _inputs(sample: Sample, arguments: argparse.Namespace) -> list[Path]:
+    paths = [sample.image, *(path for name in INPUTS for path in _paths(name, getattr(arguments, name)))]
+    return [file for path in paths for file in files_behind(path)]
 
 
 def _require_own_folder(folder: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from MgImplantSegLib.cli.tables import text_table, value_text
 from MgImplantSegLib.files import atomic_output
+from MgImplantSegLib.plain_text import CsvWriter
 
 TABLE = "batch.csv"
 FIRST_COLUMNS = ("sample", "state", "image", "seconds", "problem")
@@ -37,7 +37,7 @@ def write_table(rows: Sequence[Row], folder: Path) -> Path:
     """Write all rows as CSV; undefined values are empty cells."""
     columns = list(dict.fromkeys(column_of(entry) for row in rows for entry in row.measures))
     with atomic_output(folder / TABLE) as temporary, open(temporary, "w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream)
+        writer = CsvWriter(stream)
         writer.writerow([*FIRST_COLUMNS, *columns])
         for row in rows:
             values = {column_of(entry): entry["value"] for entry in row.measures}

@@ -6,6 +6,8 @@ import shutil
 import time
 from typing import IO, Any
 
+from MgImplantSegLib.plain_text import one_line
+
 SECONDS_BETWEEN_LINES = 5.0
 BAR_WIDTH = 24
 
@@ -32,9 +34,9 @@ class Console:
             self.line(f"warning: {record['message']}")
 
     def line(self, text: str) -> None:
-        """One whole line; a bar on the way is removed first."""
+        """One whole line, whatever the text holds; a bar on the way is removed first."""
         self.clear()
-        self._stream.write(text + "\n")
+        self._stream.write(one_line(text) + "\n")
         self._stream.flush()
 
     def clear(self) -> None:
@@ -45,7 +47,7 @@ class Console:
             self._bar_is_drawn = False
 
     def _progress(self, record: dict[str, Any]) -> None:
-        text = progress_text(record)
+        text = one_line(progress_text(record))
         if self._is_terminal:
             columns = shutil.get_terminal_size().columns
             self._stream.write(f"\r\x1b[K{f'{bar(record)} {text}'[: columns - 1]}")

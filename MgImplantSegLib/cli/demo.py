@@ -17,6 +17,7 @@ from MgImplantSegLib.cli.demo_case import (
 from MgImplantSegLib.cli.demo_report import report_page, report_text, summary
 from MgImplantSegLib.cli.parser import option, whole_number
 from MgImplantSegLib.cli.pictures import draw_pictures
+from MgImplantSegLib.cli.result_paths import folder_path, require_separate
 from MgImplantSegLib.cli.segment_options import add_segment_arguments, read_scan, segment_options
 from MgImplantSegLib.cli.staging import staged_files
 from MgImplantSegLib.events import Events
@@ -24,13 +25,14 @@ from MgImplantSegLib.files import output_folder, require_writable_folder
 
 NAME = "demo"
 HELP = "simulate an explant (or take a scan), segment, measure, render, report"
+IMAGE, SEGMENTATION = "image.nrrd", "segmentation.seg.nrrd"
 DEFAULT_FOLDER = Path("mgimplantseg_demo")
 BYTES_PER_VOXEL = 12
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Where to, which explant or scan, and the options of `segment`."""
-    option(parser, "--out", Path, "DIR", "folder for the results", DEFAULT_FOLDER)
+    option(parser, "--out", folder_path, "DIR", "folder for the results", DEFAULT_FOLDER)
     option(parser, "--size", whole_number(48), "N", "voxels along each edge of the simulated explant", 160)
     option(
         parser,
@@ -48,6 +50,8 @@ def run(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
     """Everything from the explant to the report; the folder gets all files at the end or none."""
     start = time.monotonic()
     options = segment_options(arguments)
+    if arguments.input is not None:
+        require_separate([arguments.input], [(f"DIR/{name}", arguments.out / name) for name in (IMAGE, SEGMENTATION)])
     with output_folder(arguments.out):
         case = _case(arguments, events)
         require_writable_folder(arguments.out, BYTES_PER_VOXEL * case.volume.array.size)
@@ -94,8 +98,8 @@ def _write(case: DemoCase, segmentation: Any, folder: Path) -> None:
     from MgImplantSegLib.io import write_label_map, write_volume
     from MgImplantSegLib.regions import write_roi_markups
 
-    write_volume(case.volume, folder / "image.nrrd")
-    write_label_map(segmentation, folder / "segmentation.seg.nrrd")
+    write_volume(case.volume, folder / IMAGE)
+    write_label_map(segmentation, folder / SEGMENTATION)
     for name, label_map in (("truth.seg.nrrd", case.labels), ("initial.seg.nrrd", case.initial)):
         if label_map is not None:
             write_label_map(label_map, folder / name)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 from MgImplantSegLib.cli import job_actions, job_environments
 from MgImplantSegLib.cli.parser import whole_number
+from MgImplantSegLib.cli.result_paths import folder_path
 from MgImplantSegLib.events import Events
 
 NAME = "jobs"
@@ -45,7 +45,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="BYTES",
         help="leave out what comes before this byte (default: 0)",
     )
-    parsers["fetch"].add_argument("--to", type=Path, metavar="FOLDER", help="default: a folder named like the job")
+    parsers["fetch"].add_argument(
+        "--to", type=folder_path, metavar="FOLDER", help="default: a folder named like the job"
+    )
     job_environments.add_arguments(parsers["environments"])
     for name in ACTIONS:
         if name != "environments":

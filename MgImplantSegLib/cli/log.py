@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from MgImplantSegLib.events import Events
+from MgImplantSegLib.plain_text import one_line, terminal_text
 
 LIBRARY = "MgImplantSegLib"
 
@@ -23,20 +24,40 @@ class WarningsToEvents(logging.Handler):
         self._events.warning(record.getMessage())
 
 
+class HarmlessFormatter(logging.Formatter):
+    """Lines in which names of files steer no terminal and begin no line of their own."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        record.message = one_line(record.message)
+        return super().formatMessage(record)
+
+    def format(self, record: logging.LogRecord) -> str:
+        return terminal_text(super().format(record))
+
+
 @contextmanager
 def log_to_user(events: Events, debug: bool) -> Iterator[None]:
-    """Within the block the library's log goes to events, and in full to standard error with `debug`."""
+    """Within the block the library's log goes to events, and in full to standard error with `debug`.
+
+    So do the warnings of Python and its packages, which are no lines for users, with `debug` alone.
+    """
     logger, handlers = logging.getLogger(LIBRARY), [WarningsToEvents(events)]
     level = logger.level
     if debug:
         handlers.append(logging.StreamHandler(sys.stderr))
-        handlers[-1].setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        handlers[-1].setFormatter(HarmlessFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         logger.setLevel(logging.DEBUG)
+    python_warnings = logging.getLogger("py.warnings")
     for handler in handlers:
         logger.addHandler(handler)
+    for handler in handlers[1:]:
+        python_warnings.addHandler(handler)
+    logging.captureWarnings(True)
     try:
         yield
     finally:
+        logging.captureWarnings(False)
         logger.setLevel(level)
         for handler in handlers:
             logger.removeHandler(handler)
+            python_warnings.removeHandler(handler)

@@ -15,6 +15,7 @@ from MgImplantSegLib.cli.measure_options import (
 )
 from MgImplantSegLib.cli.parser import option, output_path
 from MgImplantSegLib.cli.pictures import draw_measures, draw_pictures
+from MgImplantSegLib.cli.result_paths import folder_path
 from MgImplantSegLib.cli.segmentation_options import add_reading_arguments, read_segmentation
 from MgImplantSegLib.cli.staging import staged_files
 from MgImplantSegLib.cli.tables import text_table, value_text
@@ -32,7 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_measure_arguments(parser)
     option(parser, "--csv", output_path, "FILE", "write the measures as CSV")
     option(parser, "--series-csv", output_path, "FILE", "write profiles as CSV: over shells, along the screw axis")
-    option(parser, "--pictures", Path, "DIR", "draw the segmentation, bone contact, degradation depth and profiles")
+    option(
+        parser, "--pictures", folder_path, "DIR", "draw the segmentation, bone contact, degradation depth and profiles"
+    )
 
 
 def run(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:

@@ -1,15 +1,28 @@
-"""Results do not take the place of what they are made of, nor of each other."""
+"""Results do not take the place of what they are made of, nor of each other, and are of the right kind.
+
+All of that is told before the work begins. While it runs, `protected_files` guards the inputs.
+"""
 
 from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from MgImplantSegLib.cli.parser import flag_of
 from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.option_kinds import ResultPath
+from MgImplantSegLib.files import require_file_place, require_folder_place, require_writable_folder
+from MgImplantSegLib.option_kinds import ResultFolder, ResultFolderPath, ResultPath
+from MgImplantSegLib.protected_files import file_identity
 
+STANDARD_OUTPUT = "-"
 COMMON_RESULTS = ("json", "events")
+APPENDED_TO = ("events",)
+NO_INPUTS = ("stop_file", "resume", "run")
+NAMES_OR_FILES = ("model",)
+
+folder_path = ResultFolder("DIR").parse  # a type for folders that results go into
 
 
 def require_separate_files(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
@@ -20,26 +33,85 @@ def require_separate_files(parser: argparse.ArgumentParser, arguments: argparse.
     InputError
         If a path of a result is also that of an input or of another result.
     """
-    written, taken = {}, {}
-    for name, value in vars(arguments).items():
-        if isinstance(value, ResultPath) or name in COMMON_RESULTS:
-            written[name] = value
-        else:
-            paths = value if isinstance(value, (list, tuple)) else [value]
-            taken |= {_identity(path): "an input" for path in paths if isinstance(path, Path)}
-    for name, value in written.items():
-        if value in (None, "-") or (os.path.exists(value) and not os.path.isfile(value)):
-            continue  # a device, or a folder that is told when it is written to
-        flag = "--" + name.replace("_", "-")
-        shown = flag if flag in parser.format_help() else name.upper()
-        if _identity(value) in taken:
+    found = _results(parser, arguments)
+    files = [(shown, path) for _, shown, path in found if not isinstance(path, ResultFolderPath)]
+    if files:
+        require_separate(input_files(arguments), files)
+
+
+def require_separate(inputs: Iterable[Path], results: Iterable[tuple[str, Path]]) -> None:
+    """Refuse files for results, each with what it is called, that are an input or another result.
+
+    Raises
+    ------
+    InputError
+        If two are the same file, also by a link, another spelling, or case where the disk does not mind it.
+    """
+    taken = {identity: "an input" for path in inputs for identity in _identities(path)}
+    for shown, path in results:
+        if os.path.exists(path) and not os.path.isfile(path):
+            continue  # a device, or a folder, that is told when the kinds are checked
+        found = next((taken[identity] for identity in _identities(path) if identity in taken), None)
+        if found:
             raise InputError(
-                f"Expected a file of its own for {shown}, got {value}, which is {taken[_identity(value)]} too.",
-                "Choose another name.",
+                f"Expected a file of its own for {shown}, got {path}, which is {found} too.", "Choose another name."
             )
-        taken[_identity(value)] = f"the file for {shown}"
+        taken |= dict.fromkeys(_identities(path), f"the file for {shown}")
 
 
-def _identity(path: str | Path) -> str:
-    """The same text for the same file, however it is written."""
-    return os.path.normcase(os.path.realpath(path))
+def require_places(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
+    """Check that every file and folder for results can be made: nothing of another kind is there.
+
+    Raises
+    ------
+    OutputError
+        If a folder is in the place of a file or the other way round, or a folder is missing or not writable.
+    """
+    for name, _shown, path in _results(parser, arguments):
+        if isinstance(path, ResultFolderPath):
+            require_folder_place(path)
+        elif name not in APPENDED_TO:
+            require_writable_folder(require_file_place(path).parent)
+
+
+def input_files(arguments: argparse.Namespace) -> list[Path]:
+    """All files that the arguments name for reading, and the files behind them."""
+    from MgImplantSegLib.io.companions import files_behind
+
+    named = [path for name, value in vars(arguments).items() for path in _paths(name, value)]
+    return [file for path in named for file in files_behind(path)]
+
+
+def _paths(name: str, value: object) -> Iterator[Path]:
+    """The existing files and folders of an option's value; folders of runs are none, results go there too."""
+    for entry in value if isinstance(value, (list, tuple)) else [value]:
+        is_path = isinstance(entry, Path) or (isinstance(entry, str) and name in NAMES_OR_FILES)
+        is_result = isinstance(entry, (ResultPath, ResultFolderPath)) or name in (*COMMON_RESULTS, *NO_INPUTS)
+        if is_path and not is_result and os.path.exists(entry):
+            yield Path(entry)
+
+
+def _results(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> Iterator[tuple[str, str, Path]]:
+    """The attribute, what a user calls it, and the path of each result."""
+    flags = parser.format_help()
+    for name, value in vars(arguments).items():
+        is_result = isinstance(value, (ResultPath, ResultFolderPath)) or name in COMMON_RESULTS
+        if is_result and value not in (None, STANDARD_OUTPUT):
+            path = Path(value) if isinstance(value, str) else value
+            yield name, flag_of(name) if flag_of(name) in flags else name.upper(), path
+
+
+def _identities(path: str | Path) -> Iterator[object]:
+    """What is the same for the same file: where it is, and, if it exists, the file on its disk."""
+    real = os.path.realpath(path)
+    yield real.casefold() if _ignores_case(os.path.dirname(real)) else os.path.normcase(real)
+    if (identity := file_identity(path)) is not None:
+        yield identity
+
+
+def _ignores_case(folder: str) -> bool:
+    """Whether names in a folder that differ in case are the same file, as on most disks of macOS and Windows."""
+    while folder and not os.path.exists(folder):
+        folder = os.path.dirname(folder)
+    swapped = folder.swapcase()
+    return swapped != folder and file_identity(folder) is not None and file_identity(swapped) == file_identity(folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from MgImplantSegLib.cli.elsewhere import add_environment_option, run_elsewhere
+from MgImplantSegLib.cli.result_paths import require_separate
 from MgImplantSegLib.cli.segment_options import (
     add_segment_arguments,
     read_scan,
@@ -17,16 +19,19 @@ from MgImplantSegLib.cli.segment_options import (
     segment_options,
 )
 from MgImplantSegLib.cli.tables import text_table, value_text
+from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.events import Events
-from MgImplantSegLib.files import atomic_output, require_writable_folder
+from MgImplantSegLib.files import atomic_output, require_file_place, require_writable_folder
 from MgImplantSegLib.option_kinds import File, ResultFile
 from MgImplantSegLib.options import add_options, option
+from MgImplantSegLib.resources import find_model
 
 if TYPE_CHECKING:
     from MgImplantSegLib.inference.segmenter import SegmentationResult
     from MgImplantSegLib.volume import LabelMap
 
 NAME = "segment"
+PART_OF_A_FILE_NAME = re.compile(r"[\w .+-]{1,100}")
 HELP = "segment a scan into bone, degradation layer and residual material"
 
 
@@ -119,3 +124,28 @@ def _require_writable(arguments: argparse.Namespace) -> None:
         writable_format(path)
     for path in (arguments.out, *further):
         require_writable_folder(path.absolute().parent)
+    if arguments.probabilities is not None:
+        _require_places_of_probabilities(arguments)
+
+
+def _require_places_of_probabilities(arguments: argparse.Namespace) -> None:
+    """The files for the classes are none of the other files; their names follow from the model's classes."""
+    from MgImplantSegLib.io.companions import files_behind
+    from MgImplantSegLib.model_file import read_card
+
+    segment_ids = [label.segment_id for label in read_card(find_model(arguments.model)).label_scheme.labels]
+    if strange := [name for name in segment_ids if not PART_OF_A_FILE_NAME.fullmatch(name)]:
+        raise InputError(
+            f"Expected a model whose classes can be parts of file names for --probabilities, got {strange[0]!r}.",
+            "Leave --probabilities out.",
+        )
+    others = [("OUT", arguments.out), ("--disagreement", arguments.disagreement)]
+    others += [(f"--{name}", Path(value)) for name in ("json", "events") if (value := getattr(arguments, name, None))]
+    files = [probability_path(arguments.probabilities, name) for name in segment_ids]
+    results = [(shown, path) for shown, path in others if path is not None]
+    require_separate(
+        [*files_behind(arguments.image), *filter(None, [arguments.roi]), find_model(arguments.model)],
+        [*results, *(("--probabilities", path) for path in files)],
+    )
+    for path in files:
+        require_file_place(path)

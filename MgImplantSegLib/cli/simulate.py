@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from MgImplantSegLib.cli.parser import choice_option, number, option, whole_number
+from MgImplantSegLib.cli.result_paths import folder_path
 from MgImplantSegLib.events import Events, json_ready
 from MgImplantSegLib.files import atomic_folder, output_folder, require_writable_folder
 
@@ -23,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from MgImplantSegLib.simulation.settings import ImplantKind, SimulationSettings
 
     kinds = [kind.value for kind in ImplantKind]
-    parser.add_argument("outdir", type=Path, metavar="OUTDIR", help="folder for the explants, one folder each")
+    parser.add_argument("outdir", type=folder_path, metavar="OUTDIR", help="folder for the explants, one folder each")
     option(parser, "--size", whole_number(1), "N", "voxels along each edge of the cube", SimulationSettings.size)
     option(parser, "--spacing-um", number("µm"), "X", "voxel size in µm", SimulationSettings.spacing_um)
     option(parser, "--seed", whole_number(0), "S", "seed of the first explant; the next ones count on", 0)

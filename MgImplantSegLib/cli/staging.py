@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-import tempfile
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from MgImplantSegLib.files import TEMPORARY_PREFIX, output_errors
+from MgImplantSegLib.files import output_errors, require_file_place
+from MgImplantSegLib.leftovers import remove_leftovers, temporary_name
 
 
 @contextmanager
@@ -20,11 +21,21 @@ def staged_files(folder: Path) -> Iterator[Path]:
     Raises
     ------
     OutputError
-        If the folder cannot be made or written to.
+        If the folder cannot be made or written to, or there is a folder in the place of a file.
+    InputError
+        If a file would replace an input of the command.
     """
     with output_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX, dir=folder) as staging:
-            yield Path(staging)
-            for path in sorted(Path(staging).iterdir()):
+        remove_leftovers(folder)
+        staging = folder / temporary_name()
+        staging.mkdir()
+        try:
+            yield staging
+            finished = sorted(staging.iterdir())
+            for path in finished:
+                require_file_place(folder / path.name)
+            for path in finished:
                 os.replace(path, folder / path.name)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)

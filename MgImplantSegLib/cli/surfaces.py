@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from MgImplantSegLib.cli.parser import choice_option, number, option
+from MgImplantSegLib.cli.result_paths import folder_path, require_separate
 from MgImplantSegLib.cli.segmentation_options import ROLES_HELP, add_reading_arguments, read_segmentation, roles
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.events import Events
+from MgImplantSegLib.files import output_folder
 
 NAME = "surfaces"
 HELP = "surfaces as .vtp files: of masks, or of an implant with bone contact or depth of degradation"
@@ -22,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "images", type=Path, nargs="+", metavar="IMAGE", help="masks (what is not 0 is inside), or segmentations"
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for a .vtp file an image")
+    parser.add_argument("--out", type=folder_path, required=True, metavar="DIR", help="folder for a .vtp file an image")
     choice_option(parser, "--kind", KINDS, "the surface of masks, or of the implant with a measure on it", "mask")
     choice_option(parser, "--method", METHODS, "how the surface of a mask is found", "flying-edges")
     option(parser, "--smoothing", number("parts of 1", zero=True), "S", "smoothing of masks, 0 to 1", 0.5)
@@ -36,12 +38,12 @@ def run(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
     """File and number of triangles of each surface."""
     from MgImplantSegLib.scene.mask_surfaces import write_mesh
 
-    arguments.out.mkdir(parents=True, exist_ok=True)
+    files = [arguments.out / f"{image.name.split('.')[0]}.vtp" for image in arguments.images]
+    require_separate(arguments.images, [(f"DIR/{path.name}", path) for path in files])
     found = []
-    with events.task("3D surfaces", len(arguments.images)) as task:
-        for image, mesh in KINDS[arguments.kind](arguments):
-            path = write_mesh(mesh, arguments.out / f"{image.name.split('.')[0]}.vtp")
-            found.append({"file": str(path), "triangles": mesh.GetNumberOfPolys()})
+    with output_folder(arguments.out), events.task("3D surfaces", len(arguments.images)) as task:
+        for path, (_image, mesh) in zip(files, KINDS[arguments.kind](arguments), strict=True):
+            found.append({"file": str(write_mesh(mesh, path)), "triangles": mesh.GetNumberOfPolys()})
             task.advance()
     return {"surfaces": found}
 

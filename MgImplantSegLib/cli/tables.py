@@ -6,6 +6,8 @@ import math
 import re
 from collections.abc import Sequence
 
+from MgImplantSegLib.plain_text import one_line
+
 NUMBER = re.compile(r"[-–+]?[0-9.]*(e[-+][0-9]+)?( %)?")
 
 
@@ -19,6 +21,7 @@ def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     rows : sequence of sequences of str
         One cell for each column.
     """
+    rows = [tuple(map(one_line, row)) for row in rows]
     columns = list(zip(header, *rows, strict=True))
     widths = [max(map(len, column)) for column in columns]
     numeric = [bool(rows) and all(NUMBER.fullmatch(cell) for cell in column[1:]) for column in columns]

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from MgImplantSegLib.cli.parser import output_path
+from MgImplantSegLib.cli.result_paths import folder_path, require_separate
 from MgImplantSegLib.cli.segmentation_options import add_reading_arguments, read_segmentation
 from MgImplantSegLib.cli.staging import staged_files
 from MgImplantSegLib.errors import InputError
@@ -20,7 +20,7 @@ TRANSFORM, SEGMENTATION = "upright.tfm", "segmentation.seg.nrrd"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The segmentation, the folder for the results, and images that are turned with it."""
     parser.add_argument("segmentation", type=Path, metavar="SEGMENTATION", help=".seg.nrrd or a label image")
-    parser.add_argument("outdir", type=output_path, metavar="OUTDIR", help="folder for the turned files")
+    parser.add_argument("outdir", type=folder_path, metavar="OUTDIR", help="folder for the turned files")
     parser.add_argument("images", type=Path, nargs="*", metavar="IMAGE", help="scans that are turned the same way")
     add_reading_arguments(parser)
 
@@ -34,6 +34,8 @@ def run(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
     names = [f"{path.name.split('.')[0]}.nrrd" for path in arguments.images]
     if len({*names, SEGMENTATION, TRANSFORM}) < len(names) + 2:
         raise InputError(f"Expected images of different names, got {', '.join(names)}.", "Rename one of them.")
+    files = [arguments.outdir / name for name in (SEGMENTATION, *names, TRANSFORM)]
+    require_separate([arguments.segmentation, *arguments.images], [(f"OUTDIR/{path.name}", path) for path in files])
     label_map = read_segmentation(arguments.segmentation, arguments)
     matrix = upright_matrix(label_map)
     with events.task("upright", 1 + len(names)) as task, staged_files(arguments.outdir) as folder:
@@ -43,8 +45,7 @@ def run(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
             write_volume(turned(read_volume(path, spacing_um=arguments.spacing_um), matrix), folder / name)
             task.advance()
         write_rigid_transform(matrix, folder / TRANSFORM)
-    files = [SEGMENTATION, *names, TRANSFORM]
-    return {"matrix_lps": matrix.tolist(), "files": [str(arguments.outdir / name) for name in files]}
+    return {"matrix_lps": matrix.tolist(), "files": [str(path) for path in files]}
 
 
 def report(result: dict[str, Any]) -> str:

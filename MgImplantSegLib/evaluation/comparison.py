@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.evaluation.overlap import Evaluation, evaluate
 from MgImplantSegLib.events import Events, json_ready
 from MgImplantSegLib.files import atomic_output
+from MgImplantSegLib.plain_text import CsvWriter
 from MgImplantSegLib.quantification.measures import quantify
 from MgImplantSegLib.quantification.options import QuantifyOptions
 from MgImplantSegLib.quantification.results import Measure, QuantificationReport
@@ -211,7 +211,7 @@ def write_summary_csv(rows: Iterable[SummaryRow], path: str | Path) -> None:
 def write_rows(path: str | Path, columns: tuple[str, ...], rows: Iterable[list[Any]]) -> None:
     """Write a table as CSV; undefined numbers are empty cells."""
     with atomic_output(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream)
+        writer = CsvWriter(stream)
         writer.writerow(columns)
         writer.writerows([_cell(value) for value in row] for row in rows)
 

@@ -26,7 +26,7 @@ def read_comparisons(paths: Iterable[str | Path]) -> tuple[Comparison, ...]:
 
 def _read(path: Path) -> Comparison:
     try:
-        with path.open(encoding="utf-8", newline="") as stream:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
             rows = list(csv.DictReader(stream))
         values = tuple(_value(row, path.stem) for row in rows)
     except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +15,7 @@ from MgImplantSegLib.io.image_data import ImageData, require_three_axes
 from MgImplantSegLib.io.nrrd_header import NrrdHeader
 from MgImplantSegLib.labels import LabelScheme
 from MgImplantSegLib.slabs import slabs
+from MgImplantSegLib.text_files import json_from
 from MgImplantSegLib.volume import Geometry
 
 SCHEME_KEY = "MgImplantSeg_LabelScheme"
@@ -123,6 +123,6 @@ def _scheme(header: NrrdHeader) -> LabelScheme | None:
     if text is None:
         return None
     try:
-        return LabelScheme.from_dict(json.loads(str(text)))
+        return LabelScheme.from_dict(json_from(str(text)))
     except ValueError as error:
         raise InputError(f"Expected a label scheme in {header.path}, got {text!r} ({error}).") from error

@@ -5,23 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.events import Events, Task
-from MgImplantSegLib.jobs.agent.store import CHUNK_BYTES
-from MgImplantSegLib.jobs.digest_cache import DigestCache
+from MgImplantSegLib.file_digests import FileDigests, states_digest
+from MgImplantSegLib.files import output_errors
+from MgImplantSegLib.io.companions import files_behind
+from MgImplantSegLib.jobs.environment_file import configuration_folder
 
-DETACHED_HEADERS = {
-    ".mhd": re.compile(rb"(?m)^\s*ElementDataFile\s*=\s*(.+?)\s*$"),
-    ".nhdr": re.compile(rb"(?mi)^\s*data ?file\s*:\s*(.+?)\s*$"),
-}
-SAME_NAME = {".hdr": (".img", ".img.gz"), ".img": (".hdr",)}
 BESIDE_A_FOLDER = ("reco.log",)
-LONGEST_HEADER = 64 << 10
+FILE_NAME = "file-digests.json"
 
 
 @dataclass(frozen=True)
@@ -54,7 +50,7 @@ class Bundle:
 
 
 def make_bundle(path: Path, events: Events) -> Bundle:
-    """The bundle of a file or of a folder; reads what it has not read before.
+    """The bundle of a file or of a folder with what lies beside or below it; reads what it has not read before.
 
     Raises
     ------
@@ -62,37 +58,31 @@ def make_bundle(path: Path, events: Events) -> Bundle:
         If there is no such file or folder.
     """
     path = Path(os.path.abspath(path))
-    files = sorted(set(_files(path)))
-    known = DigestCache()
+    files = sorted({file for file in _files(path) if file.is_relative_to(path.parent)})
+    cache = configuration_folder() / FILE_NAME
+    known = FileDigests.read(cache)
     with events.task(f"reading {path.name}", sum(file.stat().st_size for file in files)) as task:
         members = [_member(file, path.parent, known, task) for file in files]
-    known.save()
+    with output_errors(cache):
+        cache.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    known.write(cache)
     return Bundle(tuple(members), path.name)
 
 
 def state_of_files(path: Path) -> str:
     """A text that changes when the file, or a file of the folder, changes; no content is read."""
-    files = sorted(set(_files(Path(os.path.abspath(path)))))
-    states = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
-    return hashlib.sha256(json.dumps(states, ensure_ascii=True).encode("ascii")).hexdigest()
+    return states_digest(_files(Path(os.path.abspath(path))))
 
 
-def _member(file: Path, folder: Path, known: DigestCache, task: Task) -> Member:
-    stat = file.stat()
-    sha256 = known.get(file, stat)
-    if sha256 is None:
-        sha256 = _digest(file, task)
-        known.put(file, stat, sha256)
-    else:
-        task.advance(stat.st_size)
-    return Member(file, file.relative_to(folder).as_posix(), stat.st_size, sha256)
+def _member(file: Path, folder: Path, known: FileDigests, task: Task) -> Member:
+    sha256 = known.of(file, task.advance)
+    return Member(file, file.relative_to(folder).as_posix(), file.stat().st_size, sha256)
 
 
 def _files(path: Path) -> Iterator[Path]:
-    """All files that belong to one file or folder."""
+    """All files that belong to one file or folder, wherever they lie."""
     if path.is_file():
-        yield path
-        yield from _companions(path)
+        yield from (Path(os.path.abspath(file)) for file in files_behind(path))
     elif path.is_dir():
         for parent, folders, names in os.walk(path, followlinks=True):
             folders.sort()
@@ -100,29 +90,3 @@ def _files(path: Path) -> Iterator[Path]:
         yield from (path.parent / name for name in BESIDE_A_FOLDER if (path.parent / name).is_file())
     else:
         raise InputError(f"Expected a file or folder, got {path}, where there is none.", "Correct the path.")
-
-
-def _companions(path: Path) -> Iterator[Path]:
-    """Files that `path` cannot be read without: the data of a detached header, the other half of a pair."""
-    suffix = path.suffix.lower()
-    if suffix in DETACHED_HEADERS:
-        with open(path, "rb") as stream:
-            found = DETACHED_HEADERS[suffix].search(stream.read(LONGEST_HEADER))
-        name = os.fsdecode(found[1]) if found else "LOCAL"
-        target = Path(os.path.abspath(path.parent / name))
-        if name.upper() not in ("LOCAL", "INTERNAL") and target.is_file() and target.is_relative_to(path.parent):
-            yield target
-    for other in SAME_NAME.get(suffix, ()):
-        if path.with_suffix(other).is_file():
-            yield path.with_suffix(other)
-    if path.suffix.lower() in (".tif", ".tiff") and (path.parent / "reco.log").is_file():
-        yield path.parent / "reco.log"
-
-
-def _digest(path: Path, task: Task) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as stream:
-        while chunk := stream.read(CHUNK_BYTES):
-            digest.update(chunk)
-            task.advance(len(chunk))
-    return digest.hexdigest()

@@ -5,14 +5,14 @@ from __future__ import annotations
 import difflib
 import os
 import sys
-import tomllib
 from pathlib import Path
 from typing import Any
 
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.files import atomic_output, output_errors
 from MgImplantSegLib.jobs.environment import THIS_COMPUTER, Environment
-from MgImplantSegLib.jobs.toml_writer import toml_text
+from MgImplantSegLib.text_files import toml_from
+from MgImplantSegLib.toml_writer import toml_text
 
 FILE_NAME = "environments.toml"
 TABLE = "environments"
@@ -86,10 +86,10 @@ def remove_environment(name: str) -> Path:
 def _read_tables() -> dict[str, dict[str, Any]]:
     path = configuration_folder() / FILE_NAME
     try:
-        content = tomllib.loads(path.read_text("utf-8"))
+        content = toml_from(path.read_bytes())
     except FileNotFoundError:
         return {}
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise InputError(f"Expected TOML in {path}, got: {error}.", "Correct that place in the file.") from error
     tables = content.pop(TABLE, {})
     if content or not isinstance(tables, dict) or not all(isinstance(values, dict) for values in tables.values()):

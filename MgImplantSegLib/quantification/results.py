@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,8 +10,9 @@ from types import MappingProxyType
 from typing import Any
 
 from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.events import json_ready
+from MgImplantSegLib.events import json_ready, json_text
 from MgImplantSegLib.files import atomic_output
+from MgImplantSegLib.plain_text import CsvWriter
 
 CSV_COLUMNS = ("symbol", "name", "region", "value", "unit", "low", "high", "method", "definition", "note", "counts")
 INPUT_COLUMNS = ("segmentation", "voxel_size_um", "model", "software_version")
@@ -136,7 +135,7 @@ class QuantificationReport:
     def write_json(self, path: str | Path) -> None:
         """Write `to_dict` as a JSON file."""
         with atomic_output(path) as temporary:
-            temporary.write_text(json.dumps(self.to_dict(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+            temporary.write_text(json_text(self.to_dict(), indent=1) + "\n", encoding="utf-8")
 
     def write_csv(self, path: str | Path) -> None:
         """Write one row per measure and region; undefined values are empty and have a note.
@@ -179,7 +178,7 @@ class QuantificationReport:
 
 def _write_table(path: str | Path, columns: tuple[str, ...], rows: list[list[str]]) -> None:
     with atomic_output(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream)
+        writer = CsvWriter(stream)
         writer.writerow(columns)
         writer.writerows(rows)
 

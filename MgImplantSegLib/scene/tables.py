@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import MgImplantSegLib
 from MgImplantSegLib.files import atomic_output
+from MgImplantSegLib.plain_text import CsvWriter
 from MgImplantSegLib.quantification.results import Measure, QuantificationReport
 from MgImplantSegLib.scene.nodes import set_provenance
 
@@ -67,7 +67,7 @@ def save_table(table_node: Any, path: str | Path) -> Path:
     table = table_node.GetTable()
     columns = [table.GetColumn(index) for index in range(table.GetNumberOfColumns())]
     with atomic_output(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream)
+        writer = CsvWriter(stream)
         writer.writerow([column.GetName() for column in columns])
         for row in range(table.GetNumberOfRows()):
             writer.writerow([_cell(column.GetValue(row)) for column in columns])

@@ -12,21 +12,26 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.events import Events
-from MgImplantSegLib.files import atomic_folder, atomic_output, output_errors, require_writable_folder
+from MgImplantSegLib.file_digests import FileDigests
+from MgImplantSegLib.files import atomic_folder, output_errors, require_writable_folder
+from MgImplantSegLib.io.companions import files_behind
+from MgImplantSegLib.text_files import read_json
 from MgImplantSegLib.training.data_settings import DataSettings, SampleSettings
 from MgImplantSegLib.training.losses import IGNORE
 from MgImplantSegLib.training.process import warnings_only
 from MgImplantSegLib.training.samples import Sample, read_sample
 
-CACHE_VERSION = 1
+CACHE_VERSION = 2
 VOXELS_WORTH_A_SECOND_COPY = 1 << 26
 POINTS_PER_CLASS = 4096
-DIGESTS = "digests.json"
+DIGESTS, FACTS = "digests.json", "sample.json"
+ARRAYS = ("image.npy", "labels.npy", "places.npz")
 
 
 @dataclass(frozen=True)
@@ -95,25 +100,35 @@ def cache_samples(samples: Iterable[SampleSettings], data: DataSettings, events:
     with output_errors(data.cache):
         data.cache.mkdir(parents=True, exist_ok=True)
     require_writable_folder(data.cache)
-    digests = _Digests(data.cache / DIGESTS)
+    digests = FileDigests.read(data.cache / DIGESTS)
     cached = []
     with events.task("reading samples", len(samples)) as task:
         for settings in samples:
             cached.append(_cached(settings, data, digests, events))
             task.advance()
-    digests.save()
+    digests.write(data.cache / DIGESTS)
     return cached
 
 
-def _cached(settings: SampleSettings, data: DataSettings, digests: _Digests, events: Events) -> CachedSample:
+def _cached(settings: SampleSettings, data: DataSettings, digests: FileDigests, events: Events) -> CachedSample:
     folder = data.cache / _key(settings, data, digests)
-    if not (folder / "sample.json").exists():
+    if _facts_of(folder) is None:
         sample = read_sample(settings, data, warnings_only(events, f"Sample {settings.name!r}"))
         _write_entry(folder, sample, len(data.classes), data.cache_type)
-    facts = json.loads((folder / "sample.json").read_text(encoding="utf-8"))
+    facts = _facts_of(folder)
     counts = tuple(facts["voxels_per_class"])
     _check_classes(settings, counts, data, events)
     return CachedSample(settings, folder, tuple(facts["shape_zyx"]), counts)
+
+
+def _facts_of(folder: Path) -> dict[str, Any] | None:
+    """What is known of a complete entry; None if there is none."""
+    try:
+        facts = read_json(folder / FACTS)
+    except (OSError, ValueError):
+        return None
+    is_complete = isinstance(facts, dict) and {"shape_zyx", "voxels_per_class"} <= facts.keys()
+    return facts if is_complete and all((folder / name).is_file() for name in ARRAYS) else None
 
 
 def _check_classes(settings: SampleSettings, counts: tuple[int, ...], data: DataSettings, events: Events) -> None:
@@ -137,7 +152,7 @@ def _write_entry(folder: Path, sample: Sample, classes: int, cache_type: str) ->
         counts = _voxels_per_class(sample.channels, classes)
         np.savez(temporary / "places.npz", **_places(sample.channels, counts))
         facts = {"shape_zyx": list(image.shape), "voxels_per_class": counts.sum(axis=0).tolist()}
-        (temporary / "sample.json").write_text(json.dumps(facts), encoding="utf-8")
+        (temporary / FACTS).write_text(json.dumps(facts), encoding="utf-8")
 
 
 def _compact(image: np.ndarray, cache_type: str) -> np.ndarray:
@@ -185,11 +200,13 @@ def _random_ranks(count: int) -> np.ndarray:
     return np.unique(np.random.default_rng(0).integers(count, size=POINTS_PER_CLASS))
 
 
-def _key(settings: SampleSettings, data: DataSettings, digests: _Digests) -> str:
+def _key(settings: SampleSettings, data: DataSettings, digests: FileDigests) -> str:
     """A name for the entry that changes with anything its arrays depend on."""
     facts = {
         "version": CACHE_VERSION,
-        "files": [digests.of(path) for path in (settings.image, settings.labels, settings.roi) if path],
+        "files": [
+            digests.of_all(files_behind(path)) for path in (settings.image, settings.labels, settings.roi) if path
+        ],
         "sample": [
             settings.roles,
             settings.ignore_value,
@@ -200,32 +217,3 @@ def _key(settings: SampleSettings, data: DataSettings, digests: _Digests) -> str
         "data": [data.spacing_um, data.lower_percentile, data.upper_percentile, data.classes, data.cache_type],
     }
     return hashlib.blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=12).hexdigest()
-
-
-class _Digests:
-    """Digests of file contents, remembered by path, size and time of change."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        try:
-            self._known = dict(json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError):
-            self._known = {}
-
-    def of(self, path: Path) -> str:
-        """The digest of a file, or of all files of a folder."""
-        files = sorted(entry for entry in path.rglob("*") if entry.is_file()) if path.is_dir() else [path]
-        return hashlib.blake2b("".join(map(self._of_file, files)).encode(), digest_size=16).hexdigest()
-
-    def _of_file(self, path: Path) -> str:
-        state = path.stat()
-        key = f"{path.absolute()}|{state.st_size}|{state.st_mtime_ns}"
-        if key not in self._known:
-            with open(path, "rb") as stream:
-                self._known[key] = hashlib.file_digest(stream, "blake2b").hexdigest()[:32]
-        return self._known[key]
-
-    def save(self) -> None:
-        """Keep the digests for the next run."""
-        with atomic_output(self._path) as temporary:
-            temporary.write_text(json.dumps(self._known), encoding="utf-8")

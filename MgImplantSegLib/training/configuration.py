@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from MgImplantSegLib.model_card import WEIGHT_DTYPES
+from MgImplantSegLib.toml_writer import toml_text
 from MgImplantSegLib.training.augmentation_settings import AugmentationSettings
 from MgImplantSegLib.training.data_settings import DataSettings
 from MgImplantSegLib.training.loop_settings import LoopSettings, NetworkSettings, ValidationSettings
@@ -18,7 +18,6 @@ from MgImplantSegLib.training.settings_file import (
     require_choice,
     settings_from_dict,
     settings_to_dict,
-    toml_text,
 )
 from MgImplantSegLib.training.study_settings import CrossValidationSettings, ScalingSettings
 
@@ -103,7 +102,7 @@ class TrainingConfig:
 
     def to_toml(self) -> str:
         """The configuration as the text of a TOML file."""
-        return toml_text(json.loads(json.dumps(self.to_dict())))
+        return toml_text(self.to_dict())
 
 
 def _normal(path: Path) -> Path:

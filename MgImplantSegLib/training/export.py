@@ -18,6 +18,7 @@ from MgImplantSegLib.model_card import ModelCard
 from MgImplantSegLib.model_file import save_model
 from MgImplantSegLib.networks import network_spec
 from MgImplantSegLib.preprocess import Preprocessing
+from MgImplantSegLib.text_files import read_json
 from MgImplantSegLib.training.cache import CachedSample
 from MgImplantSegLib.training.checkpoint import load_checkpoint
 from MgImplantSegLib.training.configuration import TrainingConfig
@@ -113,7 +114,7 @@ def read_facts(run_folder: Path) -> dict[str, Any]:
         If there is nothing readable.
     """
     try:
-        return json.loads((run_folder / FACTS_FILE).read_text(encoding="utf-8"))
+        return read_json(run_folder / FACTS_FILE)
     except (OSError, ValueError) as error:
         raise InputError(f"Expected {FACTS_FILE} in the folder of a run, got {run_folder}: {error}.") from error
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from pathlib import Path
 
 from MgImplantSegLib.files import atomic_output
+from MgImplantSegLib.plain_text import CsvWriter
 
 METRICS_FILE = "metrics.csv"
 Row = dict[str, float]
@@ -18,7 +18,8 @@ def write_history(rows: list[Row], folder: Path) -> None:
         atomic_output(folder / METRICS_FILE) as temporary,
         open(temporary, "w", newline="", encoding="utf-8") as stream,
     ):
-        writer = csv.DictWriter(stream, list(rows[0]))
-        writer.writeheader()
+        writer = CsvWriter(stream)
+        writer.writerow(rows[0])
         for row in rows:
-            writer.writerow({key: "" if math.isnan(value) else f"{value:.10g}" for key, value in row.items()})
+            values = (row.get(key, math.nan) for key in rows[0])
+            writer.writerow("" if math.isnan(value) else f"{value:.10g}" for value in values)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -14,6 +13,7 @@ from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.events import Events
 from MgImplantSegLib.files import atomic_output
 from MgImplantSegLib.networks import network_spec
+from MgImplantSegLib.plain_text import CsvWriter
 from MgImplantSegLib.training.checkpoint import load_checkpoint
 from MgImplantSegLib.training.configuration import TrainingConfig
 from MgImplantSegLib.training.export import command_line, network_dict
@@ -141,9 +141,9 @@ def _write(config: TrainingConfig, models: Sequence[ScaledModel], events: Events
         atomic_output(folder / f"{TABLE}.csv") as temporary,
         open(temporary, "w", newline="", encoding="utf-8") as stream,
     ):
-        writer = csv.DictWriter(stream, list(asdict(models[0])))
-        writer.writeheader()
-        writer.writerows(asdict(model) for model in models)
+        writer = CsvWriter(stream)
+        writer.writerow(asdict(models[0]))
+        writer.writerows(asdict(model).values() for model in models)
     with atomic_output(folder / f"{TABLE}.md") as temporary:
         temporary.write_text(_report(config, models), encoding="utf-8")
     draw_scaling(models, folder / f"{TABLE}.png", events)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import json
-import tomllib
 import types
 import typing
 from pathlib import Path
 from typing import Any, TypeVar
 
 from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.text_files import toml_from
 
 Settings = TypeVar("Settings")
 SCALARS = {int: "a whole number", float: "a number", str: "a text", bool: "true or false", Path: "a path"}
@@ -38,10 +37,10 @@ def read_toml(path: str | Path) -> dict[str, Any]:
         If the file is missing or is not TOML; says where.
     """
     try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        return toml_from(Path(path).read_bytes())
     except OSError as error:
         raise InputError(f"Expected a configuration file, got {path}: {error.strerror or error}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise InputError(f"Expected TOML in {path}, got: {error}.", "Correct that place in the file.") from error
 
 
@@ -89,19 +88,6 @@ def settings_to_dict(settings: Any) -> Any:
     if isinstance(settings, (list, tuple)):
         return [settings_to_dict(value) for value in settings]
     return settings.as_posix() if isinstance(settings, Path) else settings
-
-
-def toml_text(data: dict[str, Any], where: str = "") -> str:
-    """`data` (of `settings_to_dict`) as TOML; lists of tables become ``[[...]]``."""
-    lines, tables = [], []
-    for key, value in data.items():
-        if isinstance(value, dict) and not where.startswith("[["):
-            tables.append((f"[{_dotted(where, key)}]", _dotted(where, key), value))
-        elif isinstance(value, list) and value and isinstance(value[0], dict):
-            tables.extend((f"[[{_dotted(where, key)}]]", "[[", entry) for entry in value)
-        else:
-            lines.append(f"{key} = {_toml_value(value)}\n")
-    return "".join(lines) + "".join(f"\n{head}\n{toml_text(entry, path)}" for head, path, entry in tables)
 
 
 def nearest_name(name: str, known: typing.Iterable[str]) -> str:
@@ -154,11 +140,3 @@ def _converted_scalar(kind: type, value: Any, folder: Path, where: str) -> Any:
     if type(value) is not kind:
         raise InputError(f"Expected {SCALARS[kind]} for {where!r}, got {value!r}.")
     return value
-
-
-def _toml_value(value: Any) -> str:
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{json.dumps(str(key))} = {_toml_value(entry)}" for key, entry in value.items()) + "}"
-    if isinstance(value, list):
-        return "[" + ", ".join(_toml_value(entry) for entry in value) + "]"
-    return json.dumps(value, ensure_ascii=False)

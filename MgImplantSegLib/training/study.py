@@ -9,8 +9,12 @@ from typing import Any
 
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.events import Events, json_ready
+from MgImplantSegLib.file_digests import FileDigests
 from MgImplantSegLib.files import atomic_output
 from MgImplantSegLib.inference.predictor import NetworkPredictor
+from MgImplantSegLib.io.companions import files_behind
+from MgImplantSegLib.text_files import read_json
+from MgImplantSegLib.training.cache import DIGESTS
 from MgImplantSegLib.training.configuration import TrainingConfig
 from MgImplantSegLib.training.data_settings import SampleSettings
 from MgImplantSegLib.training.export import CONFIGURATION_FILE
@@ -56,23 +60,30 @@ def scores_of(
     They are kept in ``scores.json`` of its run, and used again as long as the samples' files do not change.
     """
     path, samples = config.run_folder / SCORES_FILE, list(samples)
-    stamps = {sample.name: [_stamp(sample.image), _stamp(sample.labels)] for sample in samples}
-    if path.exists():
-        known = json.loads(path.read_text(encoding="utf-8"))
-        scores = {name: known["scores"].get(name, {}) for name in stamps}
-        complete = all(scheme.name in of_sample for of_sample in scores.values() for scheme in schemes)
-        if complete and {name: known["stamps"].get(name) for name in stamps} == stamps:
-            return scores
+    digests = FileDigests.read(config.data.cache / DIGESTS)
+    now = {sample.name: [digests.of_all(files_behind(part)) for part in _files_of(sample)] for sample in samples}
+    before, known = _known_scores(path)
+    scores = {name: known.get(name, {}) for name in now}
+    complete = all(scheme.name in of_sample for of_sample in scores.values() for scheme in schemes)
+    if complete and {name: before.get(name) for name in now} == now:
+        return scores
     scores = json_ready(_measured(config, samples, schemes, events))
     with atomic_output(path) as temporary:
-        temporary.write_text(json.dumps({"stamps": stamps, "scores": scores}, indent=1), encoding="utf-8")
+        temporary.write_text(json.dumps({"digests": now, "scores": scores}, indent=1), encoding="utf-8")
     return scores
 
 
-def _stamp(path: Path) -> list[int]:
-    """Size and time of change of a file or folder."""
-    state = path.stat()
-    return [state.st_size, state.st_mtime_ns]
+def _files_of(sample: SampleSettings) -> list[Path]:
+    return [path for path in (sample.image, sample.labels, sample.roi) if path]
+
+
+def _known_scores(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Digests of the samples' files and scores that were written before; nothing if the file is damaged."""
+    try:
+        known = read_json(path)
+        return dict(known["digests"]), {name: dict(scores) for name, scores in known["scores"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}, {}
 
 
 def _measured(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from MgImplantSegLib.files import atomic_output
+from MgImplantSegLib.plain_text import CsvWriter
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def write_csv(table: Table, first_column: str, path: Path) -> None:
     """One row of the table a line, with two columns (mean and standard error) for each of its columns."""
     columns = list(next(iter(table.values())))
     with atomic_output(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream)
+        writer = CsvWriter(stream)
         writer.writerow([first_column, *(name for column in columns for name in (column, f"{column} standard error"))])
         for row, cells in table.items():
             numbers = (value for column in columns for value in (cells[column].mean, cells[column].standard_error))

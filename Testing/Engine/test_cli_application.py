@@ -15,6 +15,7 @@ import pytest
 
 from MgImplantSegLib.cli import application, main
 from MgImplantSegLib.cli.registry import COMMANDS, Command, command
+from MgImplantSegLib.cli.user_errors import as_user_error
 from MgImplantSegLib.errors import InputError, MgImplantSegError, OutputError, ResourceError
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -126,13 +127,13 @@ def test_an_internal_error_says_so_in_one_line_and_shows_more_only_with_debug(ru
     ],
 )
 def test_errors_of_the_computer_become_errors_that_help(error, kind):
-    known = application.as_user_error(error)
+    known = as_user_error(error)
     assert type(known) is kind and known.remedy
 
 
 def test_a_fault_of_the_program_is_not_blamed_on_the_user():
-    assert application.as_user_error(RuntimeError("matrix is singular")) is None
-    assert application.as_user_error(ValueError("x")) is None
+    assert as_user_error(RuntimeError("matrix is singular")) is None
+    assert as_user_error(ValueError("x")) is None
 
 
 def test_events_go_to_standard_output_as_json_lines_and_nothing_else_does(run_function, capsys):

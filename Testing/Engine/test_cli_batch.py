@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from threshold_model import save_threshold_model
 
-from MgImplantSegLib.cli import main
+from MgImplantSegLib.cli import batch, main
 from MgImplantSegLib.cli.batch_samples import samples_of
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.io import read_label_map, write_label_map, write_volume
 from MgImplantSegLib.volume import Geometry, LabelMap, Volume
 
+CHECKOUT = Path(__file__).resolve().parents[2]
 GREY_OF_CLASS = np.array([0, 100, 170, 255], np.uint8)
 MODEL = ("--model", "../thresholds.mgmodel", "--planes", "1")
 
@@ -183,3 +189,136 @@ def test_stacks_of_slices_are_samples_and_segmentations_are_not(scans):
     (scans / "empty").mkdir()
     write_label_map(LabelMap(labels(1), Geometry((16, 16, 16), (0.02,) * 3)), "first.seg.nrrd")
     assert [sample.name for sample in samples_of(scans)] == ["first", "second", "stack"]
+
+
+def run_again(folder, *words: str) -> set[str]:
+    """The samples that a second start has made again."""
+    before = segmentation_times(folder / "out")
+    assert main(["batch", ".", "out", *MODEL, *words]) == 0
+    return {name for name, time in segmentation_times(folder / "out").items() if before.get(name) != time}
+
+
+def test_options_that_do_not_change_the_result_make_no_work_again(scans):
+    assert main(["batch", ".", "out", *MODEL, "--stop-file", "../stop-1", "--events", "../e1.jsonl"]) == 0
+    others = [
+        "--stop-file",
+        "../stop-2",
+        "--events",
+        "../e2.jsonl",
+        "--json",
+        "../r.json",
+        "--debug",
+        "--stop-at-error",
+    ]
+    assert run_again(scans, *others, "--device", "cpu", "--memory-gb", "3") == set()
+    assert run_again(scans, "--model", "./../thresholds.mgmodel") == set()
+
+
+def test_a_scan_that_was_only_touched_is_not_segmented_again(scans):
+    assert main(["batch", ".", "out", *MODEL]) == 0
+    os.utime(scans / "first.nrrd")
+    (scans / "second.mha").rename(scans / "x")
+    shutil.copy(scans / "x", scans / "second.mha")
+    assert run_again(scans) == set()
+
+
+def test_other_voxels_of_equal_size_and_time_behind_an_equal_header_are_segmented_again(scans):
+    header = "NDims = 3\nDimSize = 16 16 16\nElementType = MET_UCHAR\nElementSpacing = 0.02 0.02 0.02\n"
+    (scans / "third.mhd").write_text(f"{header}ElementDataFile = third.raw\n")
+    GREY_OF_CLASS[labels(1)].tofile(scans / "third.raw")
+    os.utime(scans / "third.raw", (1, 1))
+    assert main(["batch", ".", "out", *MODEL]) == 0
+    GREY_OF_CLASS[labels(5)].tofile(scans / "third.raw")
+    os.utime(scans / "third.raw", (1, 1))
+    assert run_again(scans) == {"third"}
+    assert float(table(scans / "out")["third"]["V_r [mm³], implant"]) == pytest.approx(5 * 16 * 0.02**3)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda folder: (folder / "segmentation.seg.nrrd").unlink(),
+        lambda folder: (folder / "measures.csv").write_text("short"),
+        lambda folder: (folder / "sample.json").write_text("{ damaged"),
+        lambda folder: (folder / "sample.json").write_text("[" * 100_000),
+        lambda folder: (folder / "sample.json").write_text('{"key": 1, "seconds": 2, "measures": [3]}'),
+    ],
+)
+def test_a_sample_with_a_file_missing_or_damaged_is_not_taken_for_done(scans, damage):
+    assert main(["batch", ".", "out", *MODEL]) == 0
+    damage(scans / "out" / "first")
+    assert main(["batch", ".", "out", *MODEL]) == 0
+    assert (scans / "out/first/segmentation.seg.nrrd").is_file()
+    assert table(scans / "out")["first"]["state"] == "done"
+    assert json.loads((scans / "out/first/sample.json").read_text())["measures"][0]["symbol"]
+
+
+KILLED = """
+import os, sys
+from MgImplantSegLib.cli import batch, main
+from MgImplantSegLib.files import atomic_output
+def die(*_):
+    with atomic_output("out/half.nrrd") as path:
+        path.write_bytes(bytes(10))
+        os.kill(os.getpid(), 9)
+batch._work = die
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there is no SIGKILL")
+def test_what_a_killed_batch_left_is_tidied_at_the_next_start(scans):
+    env = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
+    done = subprocess.run([sys.executable, "-c", KILLED, "batch", ".", "out", *MODEL], env=env, check=False)
+    assert done.returncode == -9
+    left = [path for path in (scans / "out").iterdir() if path.name.startswith(".partial-")]
+    assert {path.is_dir() for path in left} == {True, False}
+    assert main(["batch", ".", "out", *MODEL]) == 0
+    assert {path.name for path in (scans / "out").iterdir()} == {"batch.csv", "first", "second"}
+
+
+def test_names_that_look_like_formulas_stay_text_in_the_table(scans):
+    (scans / "first.nrrd").rename(scans / "=1+1.nrrd")
+    assert main(["batch", ".", "out", *MODEL]) == 0
+    assert set(table(scans / "out")) == {"'=1+1", "second"}
+
+
+def test_the_table_takes_the_place_of_neither_manifest_nor_result(scans, capsys):
+    (scans / "batch.csv").write_text("image\nfirst.nrrd\n")
+    (scans / "out").mkdir()
+    assert main(["batch", "batch.csv", ".", *MODEL]) == 2
+    assert main(["batch", "batch.csv", "out", *MODEL, "--json", "out/batch.csv"]) == 2
+    assert main(["batch", "batch.csv", "out", *MODEL, "--json", "first.nrrd"]) == 2
+    assert (scans / "batch.csv").read_text() == "image\nfirst.nrrd\n"
+    errors = capsys.readouterr().err.splitlines()
+    assert len(errors) == 3 and all("Expected a file of its own for" in line for line in errors)
+
+
+def test_a_fault_of_one_sample_that_is_the_computers_does_not_stop_the_others(scans, monkeypatch):
+    work = batch._work
+
+    def short_of_memory(sample, *rest):
+        if sample.name == "first":
+            raise MemoryError
+        return work(sample, *rest)
+
+    monkeypatch.setattr(batch, "_work", short_of_memory)
+    assert main(["batch", ".", "out", *MODEL]) == 2
+    rows = table(scans / "out")
+    assert rows["first"]["state"] == "failed" and "memory" in rows["first"]["problem"]
+    assert rows["second"]["state"] == "done"
+
+
+def test_a_scan_that_changes_during_the_work_is_not_taken_for_done(scans, monkeypatch):
+    work = batch._work
+
+    def while_it_is_written(sample, *rest):
+        measures = work(sample, *rest)
+        if sample.name == "first":
+            shutil.copy("second.mha", "first.nrrd")
+        return measures
+
+    monkeypatch.setattr(batch, "_work", while_it_is_written)
+    assert main(["batch", ".", "out", *MODEL]) == 2
+    assert "has changed" in table(scans / "out")["first"]["problem"]
+    assert not (scans / "out" / "first").exists()

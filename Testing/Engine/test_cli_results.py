@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
 import json
 import math
 import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,10 +17,14 @@ import numpy as np
 import pytest
 from threshold_model import save_threshold_model
 
-from MgImplantSegLib.cli import main
+from MgImplantSegLib.cli import main, result_paths
 from MgImplantSegLib.cli.demo_case import middle_box
+from MgImplantSegLib.cli.parser import Parser
+from MgImplantSegLib.cli.registry import COMMANDS, command
+from MgImplantSegLib.errors import OutputError
 from MgImplantSegLib.io import read_label_map, read_volume, write_label_map, write_volume
 from MgImplantSegLib.labels import Role
+from MgImplantSegLib.option_kinds import ResultFile, ResultFolderPath
 from MgImplantSegLib.regions import OrientedBox, read_roi_markups, write_roi_markups
 from MgImplantSegLib.volume import Geometry, LabelMap, Volume
 
@@ -399,6 +406,9 @@ def test_segmentations_whose_voxels_lie_elsewhere_are_not_evaluated(folder, geom
     assert "on one grid" in error and "24 × 22 × 20 voxels of 20 × 20 × 20 µm" in error and error.count("\n") == 1
 
 
+SEGMENT = ("segment", "scan.nrrd", "out.seg.nrrd", "--model", "thresholds.mgmodel")
+
+
 @pytest.mark.parametrize(
     "words",
     [
@@ -410,15 +420,80 @@ def test_segmentations_whose_voxels_lie_elsewhere_are_not_evaluated(folder, geom
         ["quantify", "truth.seg.nrrd", "--csv", "truth.seg.nrrd"],
         ["quantify", "truth.seg.nrrd", "--csv", "a", "--json", "a"],
         ["quantify", "truth.seg.nrrd", "--events", "linked.nrrd"],
+        ["quantify", "truth.seg.nrrd", "--csv", "same.nrrd"],
+        ["quantify", "same.nrrd", "--csv", "linked.nrrd"],
+        ["quantify", "truth.seg.nrrd", "--csv", "new/../a.csv", "--json", "a.csv"],
+        [*SEGMENT, "--probabilities", "p.nrrd", "--json", "p_bone.nrrd"],
+        [*SEGMENT, "--probabilities", "p.nrrd", "--disagreement", "p_background.nrrd"],
+        [*SEGMENT, "--probabilities", "scan.nrrd", "--json", "new/../scan_bone.nrrd"],
+        ["segment", "scan_bone.nrrd", "out.seg.nrrd", "--model", "thresholds.mgmodel", "--probabilities", "scan.nrrd"],
+        ["segment", "apart.mhd", "out.seg.nrrd", "--model", "thresholds.mgmodel", "--json", "apart.raw"],
+        [*SEGMENT, "--json", "thresholds.mgmodel"],
+        ["upright", "truth.seg.nrrd", ".", "scan.nrrd"],
+        ["surfaces", "scan.nrrd", "scan.seg.nrrd", "--out", "."],
+        ["demo", "--input", "image.nrrd", "--out", ".", "--model", "thresholds.mgmodel"],
     ],
+    ids=lambda words: " ".join(words),
 )
 def test_results_never_take_the_place_of_an_input_or_of_each_other(folder, words, capsys):
     (folder / "linked.nrrd").symlink_to("truth.seg.nrrd")
-    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    os.link(folder / "truth.seg.nrrd", folder / "same.nrrd")
+    (folder / "new").mkdir()
+    for name in ("scan_bone.nrrd", "image.nrrd"):
+        shutil.copy(folder / "scan.nrrd", folder / name)
+    shutil.copy(folder / "truth.seg.nrrd", folder / "scan.seg.nrrd")
+    (folder / "apart.raw").write_bytes(bytes(8))
+    (folder / "apart.mhd").write_text("NDims = 3\nDimSize = 2 2 2\nElementDataFile = apart.raw\n")
+    before = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
     assert main(words) == 2
     error = capsys.readouterr().err
     assert "Expected a file of its own for" in error and "Choose another name" in error and error.count("\n") == 1
-    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
+
+
+def results_of(parser: argparse.ArgumentParser) -> list[argparse.Action]:
+    """The arguments for results, those of an action inside the command too."""
+    found = []
+    for action in parser._actions:
+        if isinstance(action.choices, dict):
+            found += [result for inner in action.choices.values() for result in results_of(inner)]
+        elif isinstance(getattr(action.type, "__self__", None), ResultFile) or action.dest == "json":
+            found.append(action)
+    return found
+
+
+def results_of_all_commands() -> dict[str, tuple[argparse.ArgumentParser, argparse.Action]]:
+    found = {}
+    for name in COMMANDS:
+        parser = Parser()
+        command(name).add_arguments(parser)
+        found |= {f"{name} {action.dest}": (parser, action) for action in results_of(parser)}
+    return found
+
+
+RESULTS = results_of_all_commands()
+
+
+def test_all_commands_with_results_are_known():
+    assert {"segment out", "batch outdir", "quantify csv", "model file", "jobs to", "upright outdir"} <= set(RESULTS)
+
+
+@pytest.mark.parametrize("result", RESULTS)
+def test_a_file_in_the_place_of_a_folder_and_the_other_way_round_is_told_before_the_work(result, tmp_path):
+    parser, action = RESULTS[result]
+    read = action.type or str
+    is_folder = isinstance(read("a"), ResultFolderPath)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    wrong = (
+        [tmp_path / "file", tmp_path / "file" / "x"] if is_folder else [tmp_path / "folder", tmp_path / "file" / "x"]
+    )
+    for path in wrong:
+        with pytest.raises(OutputError, match=re.escape(str(path))):
+            result_paths.require_places(parser, argparse.Namespace(**{action.dest: read(str(path))}))
+    for path in [tmp_path / "folder", tmp_path / "new" / "x"] if is_folder else [tmp_path / "file", tmp_path / "new"]:
+        result_paths.require_places(parser, argparse.Namespace(**{action.dest: read(str(path))}))
+    assert {path.name for path in tmp_path.iterdir()} == {"folder", "file"}
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device that is always full is Linux's")

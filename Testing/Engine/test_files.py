@@ -3,11 +3,16 @@
 import errno
 import os
 import shutil
+import subprocess
+import sys
 
 import pytest
 
-from MgImplantSegLib.errors import OutputError
-from MgImplantSegLib.files import atomic_folder, atomic_output, require_writable_folder
+from MgImplantSegLib.errors import InputError, OutputError
+from MgImplantSegLib.files import atomic_folder, atomic_output, require_folder_place, require_writable_folder
+from MgImplantSegLib.leftovers import TEMPORARY_PREFIX, temporary_name
+from MgImplantSegLib.machine import is_running
+from MgImplantSegLib.protected_files import protected_files
 
 
 def test_a_finished_file_has_its_name_and_no_temporary_file_is_left(tmp_path):
@@ -119,3 +124,73 @@ def test_a_read_only_folder_is_refused(tmp_path):
     tmp_path.chmod(0o500)
     with pytest.raises(OutputError, match=r"[Pp]ermission"):
         require_writable_folder(tmp_path)
+
+
+def test_what_a_killed_process_left_is_removed_and_what_a_running_one_makes_is_not(tmp_path):
+    code = "import sys; from MgImplantSegLib.leftovers import temporary_name; print(temporary_name('.nrrd'))"
+    killed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+    computer, parent = killed.split("-")[1], os.getppid()
+    others = f"{TEMPORARY_PREFIX}{computer}-{parent}-00000000"
+    elsewhere = f"{TEMPORARY_PREFIX}{'0' * 8 if computer != '0' * 8 else '1' * 8}-{killed.split('-')[2]}-00000000"
+    namesake = f"{TEMPORARY_PREFIX}{computer}-{os.getpid()}-00000000"  # of an earlier process of our number
+    own, new_without_process = temporary_name(), f"{TEMPORARY_PREFIX}00000000.csv"
+    old_without_process = f"{TEMPORARY_PREFIX}11111111.csv"
+    for name in (killed, others, elsewhere, own, new_without_process, old_without_process, "scan.nrrd"):
+        (tmp_path / name).touch()
+    os.utime(tmp_path / old_without_process, (1, 1))
+    (tmp_path / namesake / "inside").mkdir(parents=True)
+    require_writable_folder(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {others, elsewhere, own, new_without_process, "scan.nrrd"}
+
+
+@pytest.mark.parametrize("link", [os.link, os.symlink, None])
+def test_an_input_is_not_replaced_by_whatever_name(tmp_path, link):
+    scan, name = tmp_path / "scan.nrrd", tmp_path / "result.nrrd"
+    scan.write_text("scan")
+    if link is None:
+        name = tmp_path / ".." / tmp_path.name / "scan.nrrd"
+    else:
+        link(scan, name)
+    with protected_files([scan]):
+        with pytest.raises(InputError, match="Expected a file of its own for a result"), atomic_output(name):
+            pass
+        with atomic_output(tmp_path / "other.nrrd") as temporary:
+            temporary.touch()
+    assert scan.read_text() == "scan"
+    with atomic_output(name) as temporary:
+        temporary.write_text("free")
+
+
+def test_a_folder_with_an_input_in_it_is_not_replaced(tmp_path):
+    (tmp_path / "case").mkdir()
+    (tmp_path / "case" / "scan.nrrd").touch()
+    with (
+        protected_files([tmp_path / "case" / "scan.nrrd"]),
+        pytest.raises(InputError),
+        atomic_folder(tmp_path / "case", replace=True),
+    ):
+        pass
+    assert (tmp_path / "case" / "scan.nrrd").exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there are no such devices")
+def test_a_device_is_not_replaced_by_a_file():
+    with pytest.raises(OutputError, match="device"), atomic_output("/dev/null"):
+        pass
+    assert not os.path.isfile("/dev/null")
+
+
+def test_a_folder_for_results_is_asked_for_before_it_is_made(tmp_path):
+    (tmp_path / "file").touch()
+    assert require_folder_place(tmp_path / "a" / "b") == tmp_path / "a" / "b"
+    assert not (tmp_path / "a").exists()
+    for path in (tmp_path / "file", tmp_path / "file" / "b"):
+        with pytest.raises(OutputError, match="is a file, no folder"):
+            require_folder_place(path)
+
+
+def test_a_process_runs_until_it_has_ended():
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    assert is_running(child.pid) and is_running(os.getpid())
+    child.communicate()
+    assert not is_running(child.pid)

@@ -14,11 +14,11 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 LIBRARY = CHECKOUT / "MgImplantSegLib"
 
 LAYERS = (
-    ("errors", "machine", "slabs"),
-    ("choices",),
+    ("errors", "machine", "slabs", "plain_text", "text_files"),
+    ("choices", "leftovers", "protected_files"),
     ("option_kinds",),
-    ("events", "files", "options", "resources"),
-    ("labels",),
+    ("events", "files", "options", "resources", "toml_writer"),
+    ("labels", "file_digests"),
     ("volume", "regions"),
     ("io", "percentiles", "resample", "diagonal_plane", "networks"),
     ("planes",),

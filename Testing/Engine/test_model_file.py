@@ -1,5 +1,6 @@
 """Model files come back as they were written, and anything else gives one clear error."""
 
+import codecs
 import io
 import json
 import subprocess
@@ -218,3 +219,64 @@ def test_refuses_to_write_weights_that_do_not_fit_and_leaves_nothing(tmp_path, w
     with pytest.raises(OutputError):
         save_model(tmp_path / "missing" / "m.mgmodel", CARD, weights)
     assert list(tmp_path.iterdir()) == []
+
+
+def _sparse(tensor):
+    return tensor.to_sparse()
+
+
+ODD_TENSORS = {
+    "sparse": _sparse,
+    "sparse rows": lambda tensor: tensor.reshape(2, -1).to_sparse_csr(),
+    "complex": lambda tensor: tensor.to(torch.complex64),
+    "without data": lambda tensor: tensor.to("meta"),
+    "quantised": lambda tensor: torch.quantize_per_tensor(tensor, 0.1, 0, torch.qint8),
+    "nested": lambda tensor: torch.nested.nested_tensor([tensor, tensor]),
+    "a number": lambda tensor: 3.0,
+    "a list": lambda tensor: [tensor],
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", ODD_TENSORS)
+def test_refuses_a_tensor_that_is(kind, model_path, weights):
+    odd = weights | {"encoder.0.0.weight": ODD_TENSORS[kind](weights["encoder.0.0.weight"])}
+    _error(_rewritten(model_path, weights=_saved(odd)))
+
+
+def test_refuses_weights_with_names_that_are_no_text(model_path, weights):
+    _error(_rewritten(model_path, weights=_saved({**weights, 5: torch.zeros(1)})))
+
+
+def test_refuses_a_small_file_whose_card_claims_a_huge_network(model_path, weights):
+    huge = CARD.to_dict() | {"network": NETWORK | {"depth": 8, "width": 512}}
+    assert "bytes for weights.pt" in _error(_rewritten(model_path, card=huge))
+    wide = NETWORK | {"width": 256}
+    with torch.device("meta"):
+        shapes = {name: tensor.shape for name, tensor in build_network(wide).state_dict().items()}
+    one_number = {name: torch.zeros(()).expand(shape) for name, shape in shapes.items()}
+    small = _rewritten(model_path, card=CARD.to_dict() | {"network": wide}, weights=_saved(one_number))
+    assert "at least" in _error(small) and small.stat().st_size < 100_000
+
+
+def test_refuses_weights_that_unpack_to_far_too_much(model_path, weights):
+    stream = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(_saved(weights))) as plain, zipfile.ZipFile(stream, "w", 8) as packed:
+        for name in plain.namelist():
+            packed.writestr(name, plain.read(name))
+        packed.writestr("archive/data/99", bytes(50_000_000))
+    assert "unpacks to more" in _error(_rewritten(model_path, weights=stream.getvalue()))
+
+
+@pytest.mark.parametrize("number", ["1" + "0" * 400, "1e999", "9" * 5000, "-1e999"])
+@pytest.mark.parametrize("place", ['"spacing_um": 20.0', '"depth": 1', '"value": 3', '"format_version": 1'])
+def test_refuses_a_card_with_a_huge_number(model_path, place, number):
+    text = json.dumps(CARD.to_dict())
+    assert place in text
+    key = place.split(":")[0]
+    _error(_rewritten(model_path, card=text.replace(place, f"{key}: {number}", 1).encode()), read_card)
+
+
+def test_reads_a_card_with_a_byte_order_mark(model_path):
+    card = read_card(_rewritten(model_path, card=codecs.BOM_UTF8 + json.dumps(CARD.to_dict()).encode()))
+    assert card.name == "tiny"

@@ -13,6 +13,7 @@ from training_cases import OBLIQUE, labelled_scan, small_config, write_sample, w
 
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.events import Events
+from MgImplantSegLib.file_digests import FileDigests
 from MgImplantSegLib.io import write_label_map, write_volume
 from MgImplantSegLib.regions import OrientedBox, write_roi_markups
 from MgImplantSegLib.training import cache
@@ -242,7 +243,7 @@ def test_a_damaged_list_of_digests_is_made_again(config):
     (first,) = cache_samples([only_sample(config)], config.data, Events())
     (config.data.cache / cache.DIGESTS).write_text("{ damaged", encoding="utf-8")
     assert cache_samples([only_sample(config)], config.data, Events())[0].folder == first.folder
-    assert json.loads((config.data.cache / cache.DIGESTS).read_text(encoding="utf-8"))
+    assert isinstance(json.loads((config.data.cache / cache.DIGESTS).read_text(encoding="utf-8")), dict)
 
 
 def test_one_class_only_is_a_warning_and_no_label_at_all_an_error(config):
@@ -371,3 +372,18 @@ def test_workers_read_the_same_batches(config):
     (read_ahead,) = batches.batches(2, 3, workers=1, pin=False)
     assert read_ahead.seeds.tolist() == batches[2].seeds.tolist()
     assert (read_ahead.images == batches[2].images).all()
+
+
+def test_other_voxels_behind_an_equal_header_make_another_entry(config, tmp_path):
+    settings = only_sample(config)
+    image, _ = labelled_scan(0)
+    sizes = " ".join(map(str, image.shape[::-1]))
+    header = f"NRRD0004\ntype: float\ndimension: 3\nsizes: {sizes}\nspacings: 0.02 0.02 0.02\nencoding: raw\n"
+    (tmp_path / "scan.nhdr").write_text(f"{header}endian: little\ndata file: scan.raw\n")
+    folders = []
+    for values in (image, image[::-1]):
+        values.astype("<f4").tofile(tmp_path / "scan.raw")
+        os.utime(tmp_path / "scan.raw", (1, 1))
+        sample = replace(settings, image=tmp_path / "scan.nhdr")
+        folders.append(cache._key(sample, config.data, FileDigests.read(tmp_path / "digests.json")))
+    assert folders[0] != folders[1]

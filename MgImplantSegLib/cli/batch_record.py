@@ -1,0 +1,74 @@
+"""The record that a batch leaves with each finished sample: what was done with which files, and what came out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from MgImplantSegLib.events import json_text
+from MgImplantSegLib.text_files import read_json
+
+RECORD = "sample.json"
+KEYS_OF_MEASURES = ("symbol", "unit", "region", "value")
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is known of a finished sample.
+
+    Parameters
+    ----------
+    key : str
+        The work, see `MgImplantSegLib.cli.batch.work_key`.
+    image : str
+        The scan.
+    seconds : float
+        How long it took.
+    measures : list of dict
+        The measures of the report as plain data.
+    digests : mapping
+        Digests of the input's files, see `MgImplantSegLib.file_digests.FileDigests`.
+    results : mapping of str to int, optional
+        The sample's files and their sizes in bytes.
+    """
+
+    key: str
+    image: str
+    seconds: float
+    measures: list[dict[str, Any]]
+    digests: Mapping[str, Any]
+    results: Mapping[str, int] | None = None
+
+    def write(self, folder: Path) -> None:
+        """Write the record beside the sample's files."""
+        results = {path.name: path.stat().st_size for path in sorted(folder.iterdir())}
+        (folder / RECORD).write_text(json_text({**vars(self), "results": results}, indent=1), "utf-8")
+
+    def is_complete(self, folder: Path) -> bool:
+        """Whether all files of the sample are there still, of the sizes that they had."""
+        results = self.results or {}
+        return len(results) > 0 and all(
+            (folder / name).is_file() and (folder / name).stat().st_size == size for name, size in results.items()
+        )
+
+
+def read_record(folder: Path) -> Record | None:
+    """The record in a sample's folder; None if there is none, or it is damaged or of another version."""
+    try:
+        data = read_json(folder / RECORD)
+        record = Record(**data)
+    except (OSError, ValueError, TypeError):
+        return None
+    return record if _fits(record) else None
+
+
+def _fits(record: Record) -> bool:
+    def is_measure(entry: Any) -> bool:
+        numbers = (int, float, type(None))
+        return isinstance(entry, dict) and set(KEYS_OF_MEASURES) <= set(entry) and isinstance(entry["value"], numbers)
+
+    kinds = ((record.key, str), (record.seconds, (int, float)), (record.measures, list))
+    tables = isinstance(record.digests, dict) and isinstance(record.results, dict)
+    return tables and all(isinstance(value, kind) for value, kind in kinds) and all(map(is_measure, record.measures))
