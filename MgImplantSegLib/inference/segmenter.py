@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from MgImplantSegLib import __version__
+from MgImplantSegLib.choices import find_object
 from MgImplantSegLib.events import Events
 from MgImplantSegLib.inference.accumulator import VOXELS_PER_SLAB
 from MgImplantSegLib.inference.device import Compute, choose_compute, keep_freed_memory
@@ -25,6 +26,7 @@ from MgImplantSegLib.inference.postprocess import POSTPROCESSING
 from MgImplantSegLib.labels import LabelScheme
 from MgImplantSegLib.model_card import ModelCard
 from MgImplantSegLib.model_file import load_model
+from MgImplantSegLib.networks import network_type
 from MgImplantSegLib.options import record
 from MgImplantSegLib.preprocess import preprocess
 from MgImplantSegLib.slabs import slabs
@@ -78,8 +80,6 @@ def segment_volume(volume: Volume, options: SegmentOptions, events: Events | Non
     ResourceError
         If the device is not there, or memory or disk do not suffice.
     """
-    from MgImplantSegLib.inference.predictor import NetworkPredictor
-
     events, start = events or Events(), time.monotonic()
     keep_freed_memory()
     card, weights = load_model(options.model)
@@ -87,7 +87,7 @@ def segment_volume(volume: Volume, options: SegmentOptions, events: Events | Non
     compute = choose_compute(options.device, options.precision)
     sizes, memory = _sizes(volume.geometry, card, options, compute, events)
     array, grid, clipped_to = _prepared(volume, card, options, events)
-    predictor = NetworkPredictor(card, weights, compute, tile_edge=memory.tile_edge)
+    predictor = find_object(network_type(card.network).predictor)(card, weights, compute, memory.tile_edge)
     prediction = predict_fused(array, predictor, _plan(predictor, options, sizes, memory), events)
     classes = prediction.labels()
     POSTPROCESSING.find(options.postprocessing).tidy(classes, prediction, card.label_scheme)
@@ -140,7 +140,8 @@ def _plan(predictor: NetworkPredictor, options: SegmentOptions, sizes: Estimate,
         predictor.spec.classes,
         max(1, pixels_per_batch // math.prod(sizes.largest_slice)),
         predictor.spec.size_multiple,
-        sum_bits=SUM_BITS,
+        predictor.spec.context,
+        SUM_BITS,
         with_votes=options.want_disagreement,
         allocate=memory.allocate,
         side_by_side=not on_cpu,

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from MgImplantSegLib.training.loop_settings import LoopSettings
+from MgImplantSegLib.choices import Registry
+
+if TYPE_CHECKING:
+    from MgImplantSegLib.training.loop_settings import LoopSettings
 
 
 @dataclass
@@ -68,7 +73,11 @@ class Progress:
 
 def learning_rate(progress: Progress, settings: LoopSettings) -> float:
     """The rate of the next step."""
-    return settings.learning_rate * _warmup(progress, settings) * RATE_SHARES[settings.schedule](progress, settings)
+    return settings.learning_rate * _warmup(progress, settings) * _share(progress, settings)
+
+
+def _share(progress: Progress, settings: LoopSettings) -> float:
+    return SCHEDULES[settings.schedule].share(progress, settings)
 
 
 def _warmup(progress: Progress, settings: LoopSettings) -> float:
@@ -88,4 +97,22 @@ def _constant(progress: Progress, settings: LoopSettings) -> float:
     return 1.0
 
 
-RATE_SHARES = {"plateau": _plateau, "cosine": _cosine, "constant": _constant}
+@dataclass(frozen=True)
+class Schedule:
+    """A course of the learning rate; `share` gives the part of the full rate."""
+
+    name: str
+    definition: str
+    share: Callable[[Progress, LoopSettings], float]
+
+
+SCHEDULES: Registry[Schedule] = Registry(
+    "a schedule",
+    {
+        "plateau": Schedule(
+            "plateau", "halved after plateau_iterations without better validation loss, as in the paper", _plateau
+        ),
+        "cosine": Schedule("cosine", "falls to least_learning_rate_share over the whole run", _cosine),
+        "constant": Schedule("constant", "stays as it is", _constant),
+    },
+)

@@ -17,7 +17,7 @@ LAYERS = (
     ("errors", "machine", "slabs", "plain_text", "text_files"),
     ("choices", "leftovers", "protected_files"),
     ("option_kinds",),
-    ("events", "files", "options", "resources", "toml_writer"),
+    ("events", "files", "options", "resources", "settings", "toml_writer"),
     ("labels", "file_digests"),
     ("volume", "regions"),
     ("io", "percentiles", "resample", "diagonal_plane", "networks"),
