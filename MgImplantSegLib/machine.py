@@ -30,6 +30,13 @@ def available_memory_bytes() -> int | None:
     return _smallest(_system_memory()[1], left)
 
 
+def resident_bytes() -> int | None:
+    """Memory that this process has now; None where it cannot be known."""
+    with suppress(OSError, ValueError, IndexError):
+        return int(Path("/proc/self/statm").read_text("ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return None
+
+
 def _smallest(*numbers: int | None) -> int | None:
     return min((number for number in numbers if number is not None), default=None)
 

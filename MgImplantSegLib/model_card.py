@@ -107,7 +107,12 @@ class ModelCard:
             raise InputError(f"Expected a table of keys in the card, got {type(data).__name__}.")
         if data.get("format_version") != FORMAT_VERSION:
             raise InputError(f"Expected format version {FORMAT_VERSION}, got {data.get('format_version')!r}.")
-        return settings_from_dict(cls, data, Path())
+        try:
+            card = settings_from_dict(cls, data, Path())
+            card.to_json().encode("utf-8")
+        except (TypeError, OverflowError, UnicodeEncodeError, RecursionError) as error:
+            raise InputError(f"Expected a model card with fitting values, got: {error}.") from error
+        return card
 
     @property
     def hash(self) -> str:

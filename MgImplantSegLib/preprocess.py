@@ -7,6 +7,7 @@ resampled volume and exact. Voxels outside a masked field of view count like all
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +25,7 @@ COARSER_WARNING_RATIO = 1.5
 COARSEST_RATIO = 8.0
 FINER_WARNING_RATIO = 1 / 20
 VOXELS_PER_PIECE = 1 << 22
+BYTES_BEFORE_GIVING_BACK = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,12 @@ class Preprocessing:
             )
 
 
-def preprocess(volume: Volume, settings: Preprocessing, events: Events | None = None) -> Volume:
+def preprocess(
+    volume: Volume,
+    settings: Preprocessing,
+    events: Events | None = None,
+    give_back: Callable[[], None] | None = None,
+) -> Volume:
     """The volume on the isotropic grid, clipped and scaled to [0, 1].
 
     Parameters
@@ -71,6 +78,8 @@ def preprocess(volume: Volume, settings: Preprocessing, events: Events | None = 
         Spacing and percentiles.
     events : Events
         Progress, and warnings about doubtful spacings.
+    give_back : callable, optional
+        Called now and then while the input is read, to take what was read of a mapped file out of memory.
 
     Returns
     -------
@@ -88,7 +97,7 @@ def preprocess(volume: Volume, settings: Preprocessing, events: Events | None = 
     for warning in spacing_warnings(volume, settings):
         events.warning(warning, kind="spacing")
     with events.task("preprocessing", geometry.shape_zyx[0]) as task:
-        array = _resampled(volume, geometry, task)
+        array = _resampled(volume, geometry, task, give_back or (lambda: None))
     lower, upper = percentiles(array, (settings.lower_percentile, settings.upper_percentile))
     if not upper > lower:
         raise InputError(
@@ -153,23 +162,27 @@ def spacing_warnings(volume: Volume, settings: Preprocessing) -> list[str]:
     return warnings
 
 
-def _resampled(volume: Volume, geometry: Geometry, task: Task) -> np.ndarray:
+def _resampled(volume: Volume, geometry: Geometry, task: Task, give_back: Callable[[], None]) -> np.ndarray:
     result = np.empty(geometry.shape_zyx, dtype=np.float32)
-    lowest, highest = math.inf, -math.inf
+    lowest, highest, read_bytes = math.inf, -math.inf, 0
 
     def read(z: int) -> np.ndarray:
-        nonlocal lowest, highest
+        nonlocal lowest, highest, read_bytes
         with np.errstate(over="ignore"):
             image = np.ascontiguousarray(volume.array[z], dtype=np.float32)
         low, high = float(image.min()), float(image.max())  # NaN if one voxel is
         if not math.isfinite(low) or not math.isfinite(high):
             _refuse_not_finite(volume.array)
-        lowest, highest = min(lowest, low), max(highest, high)
+        lowest, highest, read_bytes = min(lowest, low), max(highest, high), read_bytes + volume.array[z].nbytes
+        if read_bytes >= BYTES_BEFORE_GIVING_BACK:
+            give_back()
+            read_bytes = 0
         return image
 
     for z, image in enumerate(resampled_slices(read, interpolation_matrices(volume.geometry, geometry))):
         result[z] = image
         task.advance()
+    give_back()
     if lowest == highest:
         raise InputError(
             f"Expected grey values that differ, got {lowest:g} in all voxels.", "Choose the image, not an empty volume."

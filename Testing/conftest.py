@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import TypeVar
 
 import pytest
@@ -19,6 +21,21 @@ from services import SlurmCluster, SshServer, missing_for_slurm, missing_for_ssh
 
 GRACE_S = 30.0
 Service = TypeVar("Service", SshServer, SlurmCluster)
+
+
+def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+    """Tests against an OpenSSH server or a SLURM cluster of our own are `services`, whoever asks for them."""
+    for item in items:
+        values = getattr(getattr(item, "callspec", None), "params", {}).values()
+        kinds = [value for value in values if isinstance(value, str) and value in KINDS]
+        if {"sshd", "slurm"} & set(item.fixturenames) or any(name not in ("this", "local") for name in kinds):
+            item.add_marker(pytest.mark.services)
+
+
+@pytest.fixture(scope="session")
+def required_package() -> Callable[[str], ModuleType]:
+    """Imports a package that a test needs: without it the test is skipped, but fails in continuous integration."""
+    return importlib.import_module if os.environ.get("CI") == "true" else pytest.importorskip
 
 
 @contextmanager

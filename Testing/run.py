@@ -2,6 +2,7 @@
 
     python3 Testing/run.py demo           simulate an explant, segment, measure and render it
     python3 Testing/run.py test           style checks and all tests
+    python3 Testing/run.py test --fast    the same without slow tests and without servers of our own
     python3 Testing/run.py segment ...    any command of the engine's command line
     python3 Testing/run.py python ...     Python of the environment
     python3 Testing/run.py setup          the set-up alone
@@ -35,6 +36,7 @@ VENV = ("-m", "venv")
 DOWNLOAD_MB = 620
 DISK_GB = 3.0
 CUDA_DOWNLOAD_GB = 3
+FAST, FAST_LANE = "--fast", ["-m", "not slow and not services"]
 CUDA_DISK_GB = 9.0
 
 
@@ -277,8 +279,10 @@ def run_tests(python: Path, pytest_arguments: list[str]) -> int:
     style = max(_run([str(python), "-m", "ruff", *check, "--quiet", str(CHECKOUT)]) for check in checks)
     if style:
         say("the style checks have failed, see above; the tests run all the same.")
-    say("step 2 of 2: pytest")
-    return _run([str(python), "-m", "pytest", *pytest_arguments]) or style
+    lane = FAST_LANE if FAST in pytest_arguments else []
+    say("step 2 of 2: pytest" + (" without what is slow" if lane else ""))
+    arguments = [word for word in pytest_arguments if word != FAST]
+    return _run([str(python), "-m", "pytest", *lane, *arguments]) or style
 
 
 def _run(command: list[str]) -> int:

@@ -13,16 +13,18 @@ label is known at that moment.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
 from MgImplantSegLib.diagonal_plane import Place
+from MgImplantSegLib.mapped_memory import give_back_pages, is_mapped
 from MgImplantSegLib.planes import SlicingPlane
 
 Allocate = Callable[[tuple[int, ...], type], np.ndarray]
 SUM_TYPES = {16: np.uint16, 32: np.uint32}
 VOXELS_PER_SLAB = 1 << 18
+MAPPED_BYTES = 1 << 24
 PROBABILITY_ROUNDING = np.float32(1e-6)
 
 
@@ -81,18 +83,22 @@ class Accumulator:
         places = list(places)
         if self._votes is not None:
             others = np.arange(1, self.classes, dtype=np.uint8).reshape(-1, *[1] * (probabilities.ndim - 1))
-            _add(plane.view(self._votes), places, (_labels(probabilities) == others).view(np.uint8))
+            _add(plane.view(self._votes), places, (_labels(probabilities) == others).view(np.uint8), self._votes)
         counts = probabilities * np.float32(self.scale)
         counts += np.float32(0.5)
-        _add(plane.view(self._sums), places, counts.astype(self._sums.dtype))
+        _add(plane.view(self._sums), places, counts.astype(self._sums.dtype), self._sums)
 
     def sums(self, slab: slice) -> np.ndarray:
         """Sums of all classes in a slab of z, shape (classes, z, y, x), int32; each voxel has ``scale · planes``."""
-        return _with_first_class(self._sums[:, slab], self.scale * self.plane_count)
+        sums = _with_first_class(self._sums[:, slab], self.scale * self.plane_count)
+        give_back_pages(self._sums)
+        return sums
 
     def votes(self, slab: slice) -> np.ndarray:
         """Votes for all classes in a slab of z, shape (classes, z, y, x), int32; each voxel has one a plane."""
-        return _with_first_class(self._votes[:, slab], self.plane_count)
+        votes = _with_first_class(self._votes[:, slab], self.plane_count)
+        give_back_pages(self._votes)
+        return votes
 
 
 def largest_class(scores: np.ndarray) -> np.ndarray:
@@ -105,13 +111,28 @@ def largest_class(scores: np.ndarray) -> np.ndarray:
     return classes
 
 
-def _add(view: np.ndarray, places: list[Place], counts: np.ndarray) -> None:
-    """Add counts at their places, along the memory of the view: NumPy would go along that of the counts."""
+def _add(view: np.ndarray, places: list[Place], counts: np.ndarray, array: np.ndarray) -> None:
+    """Add counts at their places, along the memory of the view: NumPy would go along that of the counts.
+
+    Of an array that is mapped from disk a piece after the other comes into memory and goes again: the slices of a
+    plane across the rows lie on all of its pages.
+    """
     if places:
         along_memory = sorted(range(counts.ndim), key=lambda axis: -_strides(view, places[0])[axis])
         for index, part in places:
             target = view[(slice(None), *index)].transpose(along_memory)
-            np.add(target, counts[:, part].transpose(along_memory), out=target)
+            values = counts[:, part].transpose(along_memory)
+            for piece in _pieces(target) if is_mapped(array) else [()]:
+                np.add(target[piece], values[piece], out=target[piece])
+                give_back_pages(array)
+
+
+def _pieces(target: np.ndarray) -> Iterator[tuple[slice, ...]]:
+    """Parts of an array, slowest axes first, whose memory spans about `MAPPED_BYTES`."""
+    steps = max(1, MAPPED_BYTES // max(1, abs(target.strides[1]))) if target.ndim > 1 else 1
+    for first in range(target.shape[0]):
+        for start in range(0, target.shape[1], steps):
+            yield slice(first, first + 1), slice(start, start + steps)
 
 
 def _strides(view: np.ndarray, place: Place) -> tuple[int, ...]:

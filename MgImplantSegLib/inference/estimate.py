@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from MgImplantSegLib.diagonal_plane import Shape
 from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.inference.accumulator import bytes_per_voxel
+from MgImplantSegLib.inference.accumulator import MAPPED_BYTES, bytes_per_voxel
 from MgImplantSegLib.inference.fused import SLICES_PER_BLOCK
 from MgImplantSegLib.inference.fusion import FUSIONS
 from MgImplantSegLib.inference.tiles import halo
@@ -20,7 +20,8 @@ from MgImplantSegLib.volume import Geometry
 
 SUM_BITS = 16
 ROI_MARGIN_VOXELS = 32
-FIXED_BYTES = 300 << 20
+FIXED_BYTES = 460_000_000  # a process that has loaded torch and a model, and `WORKING_BYTES`
+WORKING_BYTES = 65_000_000  # what torch makes for itself when it computes, besides the slices
 TIDYING_BYTES_PER_VOXEL = 6
 BLOCK_BYTES_PER_CLASS_AND_PIXEL = 12
 
@@ -47,6 +48,8 @@ class Estimate:
         The block of slices that is read, predicted and settled at one time.
     finishing_bytes : int
         Label maps on both grids and tidying up, after the prediction.
+    mapped_bytes : int
+        What of an accumulator on disk is in memory at one time.
     """
 
     model_shape_zyx: Shape
@@ -60,6 +63,7 @@ class Estimate:
     network_bytes: int
     block_bytes: int
     finishing_bytes: int
+    mapped_bytes: int = 0
 
     @property
     def memory_bytes(self) -> int:
@@ -109,6 +113,7 @@ def estimate(
         network_bytes,
         block_bytes,
         finishing_bytes,
+        min(accumulator_bytes, 2 * MAPPED_BYTES),
     )
 
 
@@ -142,6 +147,13 @@ def tile_edge_for(card: ModelCard, available_bytes: float) -> int:
     pixels = (available_bytes - 4 * spec.parameter_count) / (4 * spec.activations_per_pixel)
     edge = math.isqrt(max(0, int(pixels))) - 2 * halo(spec.receptive_field, spec.size_multiple)
     return edge // spec.size_multiple * spec.size_multiple
+
+
+def tile_bytes(card: ModelCard) -> int:
+    """What the network takes with the smallest tile, in float32."""
+    spec = network_spec(card.network)
+    edge = spec.size_multiple + 2 * halo(spec.receptive_field, spec.size_multiple)
+    return 4 * (spec.parameter_count + spec.activations_per_pixel * edge**2)
 
 
 def _count_slices(planes: tuple[SlicingPlane, ...], shape: Shape, multiple: int) -> tuple[int, float, tuple[int, int]]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from MgImplantSegLib.errors import InputError, ResourceError
-from MgImplantSegLib.inference.estimate import FIXED_BYTES, Estimate, tile_edge_for
+from MgImplantSegLib.inference.estimate import FIXED_BYTES, WORKING_BYTES, Estimate, tile_bytes, tile_edge_for
 from MgImplantSegLib.machine import available_memory_bytes
 from MgImplantSegLib.model_card import ModelCard
 
@@ -29,16 +29,19 @@ class MemoryPlan:
     Parameters
     ----------
     limit_bytes : float
-        What may be used besides the input.
+        What the process may have resident.
     accumulator_on_disk : bool
         Whether the accumulator is a file in the folder for temporary files, mapped into memory.
     tile_edge : int
         Largest edge of what the network sees at one time on a CPU.
+    gives_back_input : bool
+        Whether pages of a mapped input are given back as soon as they are read.
     """
 
     limit_bytes: float
     accumulator_on_disk: bool
     tile_edge: int
+    gives_back_input: bool = False
 
     def allocate(self, shape: tuple[int, ...], dtype: type) -> np.ndarray:
         """An array of zeros, in memory or on disk as planned; a file on disk ends with the array.
@@ -51,10 +54,34 @@ class MemoryPlan:
         return zeros_on_disk(shape, dtype) if self.accumulator_on_disk else np.zeros(shape, dtype)
 
 
-def plan_memory(estimate: Estimate, card: ModelCard, memory_gb: float | None, network_on_gpu: bool) -> MemoryPlan:
+def plan_memory(
+    estimate: Estimate,
+    card: ModelCard,
+    memory_gb: float | None,
+    network_on_gpu: bool,
+    *,
+    resident: int = FIXED_BYTES - WORKING_BYTES,
+    input_bytes: int = 0,
+) -> MemoryPlan:
     """How to keep within `memory_gb` (1e9 bytes each) or, if that is None, within what the machine has free.
 
-    Larger slices than fit are predicted in tiles; if that is not enough, the accumulator goes to disk.
+    Larger slices than fit are predicted in tiles; if that is not enough, the accumulator goes to disk. The limit is
+    of the whole process, as the system counts it: with the program itself and all pages of mapped files.
+
+    Parameters
+    ----------
+    estimate : Estimate
+        Sizes of the segmentation.
+    card : ModelCard
+        The model.
+    memory_gb : float or None
+        The limit.
+    network_on_gpu : bool
+        Whether the network has memory of its own.
+    resident : int
+        What the process has already: the program, torch, the model, an input that was read into memory.
+    input_bytes : int
+        Size of an input that is mapped from disk and not read yet.
 
     Raises
     ------
@@ -63,19 +90,24 @@ def plan_memory(estimate: Estimate, card: ModelCard, memory_gb: float | None, ne
     ResourceError
         If the work does not fit, with what it needs.
     """
-    limit, whole = _limit_bytes(memory_gb), max(estimate.largest_slice)
-    for on_disk in (False, True):
-        room = limit - FIXED_BYTES - (0 if on_disk else estimate.accumulator_bytes)
+    limit, whole, fixed = _limit_bytes(memory_gb, resident), max(estimate.largest_slice), resident + WORKING_BYTES
+    for on_disk, gives_back in ((False, False), (False, True), (True, True)):
+        on_the_way = estimate.mapped_bytes if on_disk else estimate.accumulator_bytes
+        room = limit - fixed - on_the_way - (0 if gives_back else input_bytes)
         for_network = room - estimate.volume_bytes - estimate.block_bytes
         if network_on_gpu or estimate.network_bytes <= for_network:
             tile_edge = whole
         else:
             tile_edge = tile_edge_for(card, for_network)
         if min(for_network, room - estimate.finishing_bytes) >= 0 and tile_edge > 0:
-            return MemoryPlan(limit, on_disk, tile_edge)
-    needed = FIXED_BYTES + max(estimate.volume_bytes + estimate.block_bytes, estimate.finishing_bytes)
+            return MemoryPlan(limit, on_disk, tile_edge, gives_back and input_bytes > 0)
+    smallest_tile = min(estimate.network_bytes, tile_bytes(card)) if not network_on_gpu else 0
+    predicting = estimate.volume_bytes + estimate.block_bytes + smallest_tile
+    needed = fixed + estimate.mapped_bytes + max(predicting, estimate.finishing_bytes)
     raise ResourceError(
-        f"Expected more than {needed / 1e9:.2f} GB of memory for this volume, got {limit / 1e9:.2f} GB.", REMEDY
+        f"Expected at least {math.ceil(needed / 1e7) / 100:.2f} GB of memory for this volume, "
+        f"got {limit / 1e9:.2f} GB.",
+        REMEDY,
     )
 
 
@@ -103,10 +135,10 @@ def zeros_on_disk(shape: tuple[int, ...], dtype: type) -> np.memmap:
         ) from error
 
 
-def _limit_bytes(memory_gb: float | None) -> float:
+def _limit_bytes(memory_gb: float | None, resident: int) -> float:
     if memory_gb is None:
         available = available_memory_bytes()
-        return math.inf if available is None else PART_OF_AVAILABLE * available
+        return math.inf if available is None else resident + PART_OF_AVAILABLE * available
     if not memory_gb > 0:
         raise InputError(f"Expected a positive amount of memory in GB, got {memory_gb!r}.")
     return memory_gb * 1e9

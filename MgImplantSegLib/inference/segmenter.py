@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -17,13 +17,23 @@ from MgImplantSegLib.choices import find_object
 from MgImplantSegLib.events import Events
 from MgImplantSegLib.inference.accumulator import VOXELS_PER_SLAB
 from MgImplantSegLib.inference.device import Compute, choose_compute, keep_freed_memory
-from MgImplantSegLib.inference.estimate import SUM_BITS, Estimate, box_shape, estimate, roi_box
+from MgImplantSegLib.inference.estimate import (
+    FIXED_BYTES,
+    SUM_BITS,
+    WORKING_BYTES,
+    Estimate,
+    box_shape,
+    estimate,
+    roi_box,
+)
 from MgImplantSegLib.inference.fused import FusedPlan, FusedPrediction, predict_fused
 from MgImplantSegLib.inference.memory import MemoryPlan, plan_memory
 from MgImplantSegLib.inference.options import SegmentOptions
 from MgImplantSegLib.inference.output_grid import labels_on_grid
 from MgImplantSegLib.inference.postprocess import POSTPROCESSING
 from MgImplantSegLib.labels import LabelScheme
+from MgImplantSegLib.machine import resident_bytes
+from MgImplantSegLib.mapped_memory import give_back_pages, is_mapped
 from MgImplantSegLib.model_card import ModelCard
 from MgImplantSegLib.model_file import load_model
 from MgImplantSegLib.networks import network_type
@@ -85,8 +95,8 @@ def segment_volume(volume: Volume, options: SegmentOptions, events: Events | Non
     card, weights = load_model(options.model)
     options = options.with_defaults_of(card)
     compute = choose_compute(options.device, options.precision)
-    sizes, memory = _sizes(volume.geometry, card, options, compute, events)
-    array, grid, clipped_to = _prepared(volume, card, options, events)
+    sizes, memory = _sizes(volume, card, options, compute, events)
+    array, grid, clipped_to = _prepared(volume, card, options, memory, events)
     predictor = find_object(network_type(card.network).predictor)(card, weights, compute, memory.tile_edge)
     prediction = predict_fused(array, predictor, _plan(predictor, options, sizes, memory), events)
     classes = prediction.labels()
@@ -107,23 +117,38 @@ def segment_volume(volume: Volume, options: SegmentOptions, events: Events | Non
 
 
 def _sizes(
-    geometry: Geometry, card: ModelCard, options: SegmentOptions, compute: Compute, events: Events
+    volume: Volume, card: ModelCard, options: SegmentOptions, compute: Compute, events: Events
 ) -> tuple[Estimate, MemoryPlan]:
     """What the work takes, and how it keeps within the memory."""
     sizes = estimate(
-        geometry, card, options.planes, options.fusion, roi=options.roi, with_votes=options.want_disagreement
+        volume.geometry, card, options.planes, options.fusion, roi=options.roi, with_votes=options.want_disagreement
     )
-    memory = plan_memory(sizes, card, options.memory_gb, network_on_gpu=compute.device != "cpu")
+    sizes = replace(sizes, finishing_bytes=sizes.finishing_bytes + _further_bytes(sizes, card, options))
+    memory = plan_memory(
+        sizes,
+        card,
+        options.memory_gb,
+        network_on_gpu=compute.device != "cpu",
+        resident=resident_bytes() or FIXED_BYTES - WORKING_BYTES,
+        input_bytes=volume.array.nbytes if is_mapped(volume.array) else 0,
+    )
     if memory.accumulator_on_disk:
         events.warning("Memory is short: the accumulator is kept on disk, which is slower.", kind="memory")
     return sizes, memory
 
 
+def _further_bytes(sizes: Estimate, card: ModelCard, options: SegmentOptions) -> int:
+    """What probabilities and disagreement take beside the label maps, float32."""
+    volumes = len(card.label_scheme.labels) * options.want_probabilities + options.want_disagreement
+    return 4 * volumes * math.prod(sizes.predicted_shape_zyx)
+
+
 def _prepared(
-    volume: Volume, card: ModelCard, options: SegmentOptions, events: Events
+    volume: Volume, card: ModelCard, options: SegmentOptions, memory: MemoryPlan, events: Events
 ) -> tuple[np.ndarray, Geometry, tuple[float, float]]:
     """What the network sees, its grid, and the grey values that became 0 and 1."""
-    prepared = preprocess(volume, card.preprocessing, events)
+    give_back = (lambda: give_back_pages(volume.array)) if memory.gives_back_input else None
+    prepared = preprocess(volume, card.preprocessing, events, give_back)
     array, grid = prepared.array, prepared.geometry
     if options.roi is not None:
         box = roi_box(options.roi, grid)

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 
-from MgImplantSegLib.choices import Choice, Registry
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.quantification.axis import ScrewAxis, screw_axis
 from MgImplantSegLib.quantification.boxes import Box, intersection, relative_to, shape_of, start_of, whole
 from MgImplantSegLib.quantification.codes import METAL, UNKNOWN, implant_in
+from MgImplantSegLib.quantification.common_length import CommonLength
 from MgImplantSegLib.quantification.cut_ends import box_without_cut_ends
+from MgImplantSegLib.quantification.options import QuantifyOptions
 from MgImplantSegLib.volume import Geometry
-
-if TYPE_CHECKING:
-    from MgImplantSegLib.quantification.context import MeasureContext
 
 MARGIN_VOXELS = 6
 LENGTH_TOLERANCE = 0.05
@@ -26,27 +23,20 @@ LEAST_CROSS_SECTION = 0.01
 LARGEST_GROWTH = 27
 
 
-class CommonLength(str, Enum):
-    """Which length of the screw counts; `COMMON_LENGTHS` says what each means."""
+class Explant(Protocol):
+    """What is asked of the explant: a `MeasureContext` has it."""
 
-    AUTO = "auto"
-    SCAN = "scan"
-    IMPLANT = "implant"
+    codes: np.ndarray
+    geometry: Geometry
+    options: QuantifyOptions
 
+    @property
+    def implant_box(self) -> Box | None:
+        """The smallest box around the implant."""
 
-COMMON_LENGTHS = Registry(
-    "a common length",
-    {
-        CommonLength.AUTO.value: Choice(
-            "automatic",
-            "as scan, but an end that is missing in one of both, sawn off for example, is left out of the other too; "
-            "it is missing, and not degraded, where more than 5 % of the length are gone and more than three times "
-            "what is gone from the sides",
-        ),
-        CommonLength.SCAN.value: Choice("both scans", "all that both scans have seen"),
-        CommonLength.IMPLANT.value: Choice("implant", "from end to end of what is left of the implant"),
-    },
-)
+    @property
+    def axis(self) -> ScrewAxis | None:
+        """The implant's axis."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +80,7 @@ class CommonPart:
         return self.left_out_voxels > 0 or self.residual_left_out_voxels > 0
 
 
-def common_part(context: MeasureContext) -> CommonPart | None:
+def common_part(context: Explant) -> CommonPart | None:
     """The part of the screw that both scans show; None where the initial screw's shape or the implant is missing.
 
     Raises
@@ -198,7 +188,7 @@ def _profile(mask: np.ndarray, geometry: Geometry, axis: ScrewAxis) -> _Profile 
     return _Profile(low_mm, high_mm, start_mm + (np.arange(counts.size) + 0.5) * step_mm, radii_mm)
 
 
-def _implant_profile(context: MeasureContext, axis: ScrewAxis) -> _Profile | None:
+def _implant_profile(context: Explant, axis: ScrewAxis) -> _Profile | None:
     box = context.implant_box
     geometry = context.geometry.cropped(start_of(box), shape_of(box))
     return _profile(implant_in(context.codes[box]), geometry, axis)
@@ -229,7 +219,7 @@ def _loss_at_the_sides_mm(body: _Profile, other: _Profile) -> float:
 
 
 def _residual_voxels(
-    context: MeasureContext, shape, axis: ScrewAxis, limits_mm: tuple[float, float], kept: Box
+    context: Explant, shape, axis: ScrewAxis, limits_mm: tuple[float, float], kept: Box
 ) -> tuple[int, int]:
     """Voxels of residual material on the common length that the initial scan has seen, and all of them."""
     box = context.implant_box

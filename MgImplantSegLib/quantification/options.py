@@ -10,7 +10,7 @@ import numpy as np
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.option_kinds import Number, OneOf, SomeOf
 from MgImplantSegLib.options import option, require_valid
-from MgImplantSegLib.quantification.common_part import COMMON_LENGTHS, CommonLength
+from MgImplantSegLib.quantification.common_length import COMMON_LENGTHS, CommonLength
 from MgImplantSegLib.quantification.contact_methods import CONTACT_METHODS
 from MgImplantSegLib.quantification.initial import InitialScrew
 from MgImplantSegLib.quantification.rate_forms import RATE_FORMS

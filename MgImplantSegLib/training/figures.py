@@ -10,12 +10,11 @@ import numpy as np
 
 from MgImplantSegLib.events import Events
 from MgImplantSegLib.files import atomic_output
-from MgImplantSegLib.training.tables import Table
+from MgImplantSegLib.training.tables import ScaledModel, Table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from MgImplantSegLib.training.scaling import ScaledModel
 
 MARKERS = "osD^vP*X"
 

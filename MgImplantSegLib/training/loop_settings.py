@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from MgImplantSegLib.inference.device import PRECISIONS, Device
 from MgImplantSegLib.settings import require, require_choice
 from MgImplantSegLib.training.losses import require_loss
-from MgImplantSegLib.training.schedule import SCHEDULES
+from MgImplantSegLib.training.schedules import SCHEDULES
 
 
 @dataclass(frozen=True)

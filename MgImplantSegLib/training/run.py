@@ -11,7 +11,7 @@ from torch import nn
 
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.events import Events
-from MgImplantSegLib.files import atomic_output, output_errors, require_writable_folder
+from MgImplantSegLib.files import atomic_output, output_errors, require_folder_place, require_writable_folder
 from MgImplantSegLib.inference.device import keep_freed_memory
 from MgImplantSegLib.labels import Role
 from MgImplantSegLib.model_file import load_model
@@ -110,6 +110,8 @@ def train(config: TrainingConfig | str | Path, events: Events, resume: str | Pat
     state = load_checkpoint(config.run_folder / LAST) if resume is not None else None
     if state is not None:
         require_same_configuration(config, with_all_samples(TrainingConfig.from_dict(state["configuration"])))
+    for folder in (config.run_folder, config.data.cache):
+        require_folder_place(folder)
     keep_freed_memory()
     arithmetic = choose_arithmetic(config.training.device, config.training.precision)
     with joined_world(arithmetic.device) as world, StopRequest(config.run_folder).on_signals() as stop:

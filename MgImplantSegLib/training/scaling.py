@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -21,41 +21,11 @@ from MgImplantSegLib.training.figures import draw_scaling
 from MgImplantSegLib.training.plane_comparison import PlaneScheme
 from MgImplantSegLib.training.sample_files import expanded_samples
 from MgImplantSegLib.training.study import finished_model, model_of, samples_to_test, scores_of
-from MgImplantSegLib.training.tables import Estimate
+from MgImplantSegLib.training.tables import Estimate, ScaledModel
 from MgImplantSegLib.training.trainer import BEST
 
 TABLE = "figure3"
 TEST_SCHEME = PlaneScheme("3", "soft")
-
-
-@dataclass(frozen=True)
-class ScaledModel:
-    """One model of the study.
-
-    Attributes
-    ----------
-    name : str
-        ``d5-c64-i640`` for depth 5, width 64, input size 640.
-    depth, width, input_size : int
-        Its place in the grid.
-    parameters : int
-        Number of learned values.
-    flops : float
-        Floating-point operations of one forward pass of one patch; a multiplication and an addition are two.
-    mean_iou : float
-        Mean over the test samples with 3 planes and soft voting; without test samples on the validation slices.
-    tested_on : str
-        "test" or "validation".
-    """
-
-    name: str
-    depth: int
-    width: int
-    input_size: int
-    parameters: int
-    flops: float
-    mean_iou: float
-    tested_on: str
 
 
 def scale(config: TrainingConfig | str | Path, events: Events, only: str | None = None) -> dict[str, Any]:

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
-from MgImplantSegLib.choices import Registry
-
-if TYPE_CHECKING:
-    from MgImplantSegLib.training.loop_settings import LoopSettings
+from MgImplantSegLib.training.loop_settings import LoopSettings
+from MgImplantSegLib.training.schedules import SCHEDULES
 
 
 @dataclass
@@ -73,46 +69,11 @@ class Progress:
 
 def learning_rate(progress: Progress, settings: LoopSettings) -> float:
     """The rate of the next step."""
-    return settings.learning_rate * _warmup(progress, settings) * _share(progress, settings)
-
-
-def _share(progress: Progress, settings: LoopSettings) -> float:
-    return SCHEDULES[settings.schedule].share(progress, settings)
+    share = SCHEDULES[settings.schedule].share
+    least = settings.least_learning_rate_share
+    part = share(progress.share_done(settings), progress.halvings, least)
+    return settings.learning_rate * _warmup(progress, settings) * part
 
 
 def _warmup(progress: Progress, settings: LoopSettings) -> float:
     return min(1.0, (progress.iteration + 1) / (settings.warmup_iterations + 1))
-
-
-def _plateau(progress: Progress, settings: LoopSettings) -> float:
-    return max(0.5**progress.halvings, settings.least_learning_rate_share)
-
-
-def _cosine(progress: Progress, settings: LoopSettings) -> float:
-    least = settings.least_learning_rate_share
-    return least + (1 - least) * 0.5 * (1 + math.cos(math.pi * progress.share_done(settings)))
-
-
-def _constant(progress: Progress, settings: LoopSettings) -> float:
-    return 1.0
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """A course of the learning rate; `share` gives the part of the full rate."""
-
-    name: str
-    definition: str
-    share: Callable[[Progress, LoopSettings], float]
-
-
-SCHEDULES: Registry[Schedule] = Registry(
-    "a schedule",
-    {
-        "plateau": Schedule(
-            "plateau", "halved after plateau_iterations without better validation loss, as in the paper", _plateau
-        ),
-        "cosine": Schedule("cosine", "falls to least_learning_rate_share over the whole run", _cosine),
-        "constant": Schedule("constant", "stays as it is", _constant),
-    },
-)

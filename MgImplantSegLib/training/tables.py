@@ -38,6 +38,36 @@ class Estimate:
         return f"{self.mean:.4f}" if math.isnan(self.standard_error) else f"{self.mean:.4f} ± {self.standard_error:.4f}"
 
 
+@dataclass(frozen=True)
+class ScaledModel:
+    """One model of the study.
+
+    Attributes
+    ----------
+    name : str
+        ``d5-c64-i640`` for depth 5, width 64, input size 640.
+    depth, width, input_size : int
+        Its place in the grid.
+    parameters : int
+        Number of learned values.
+    flops : float
+        Floating-point operations of one forward pass of one patch; a multiplication and an addition are two.
+    mean_iou : float
+        Mean over the test samples with 3 planes and soft voting; without test samples on the validation slices.
+    tested_on : str
+        "test" or "validation".
+    """
+
+    name: str
+    depth: int
+    width: int
+    input_size: int
+    parameters: int
+    flops: float
+    mean_iou: float
+    tested_on: str
+
+
 Table = dict[str, dict[str, Estimate]]  # row → column → estimate
 
 

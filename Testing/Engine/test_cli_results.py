@@ -451,6 +451,14 @@ def test_results_never_take_the_place_of_an_input_or_of_each_other(folder, words
     assert {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
 
 
+def test_an_option_of_several_actions_of_a_command_is_one_result(tmp_path):
+    parser = Parser()
+    command("jobs").add_arguments(parser)
+    arguments = argparse.Namespace(json=str(tmp_path / "r.json"), to=result_paths.folder_path(str(tmp_path / "folder")))
+    result_paths.require_separate_files(parser, arguments)
+    assert [path.name for _, _, path in result_paths._results(parser, arguments)] == ["r.json", "folder"]
+
+
 def results_of(parser: argparse.ArgumentParser) -> list[argparse.Action]:
     """The arguments for results, those of an action inside the command too."""
     found = []

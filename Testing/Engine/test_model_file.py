@@ -277,6 +277,12 @@ def test_refuses_a_card_with_a_huge_number(model_path, place, number):
     _error(_rewritten(model_path, card=text.replace(place, f"{key}: {number}", 1).encode()), read_card)
 
 
+@pytest.mark.parametrize("value", ['"\\udcff"', "[" * 900 + "]" * 900])
+def test_refuses_a_card_that_could_not_be_written_again(model_path, value):
+    text = json.dumps(CARD.to_dict() | {"metrics": {"m": "HERE"}}).replace('"HERE"', value)
+    _error(_rewritten(model_path, card=text.encode()), read_card)
+
+
 def test_reads_a_card_with_a_byte_order_mark(model_path):
     card = read_card(_rewritten(model_path, card=codecs.BOM_UTF8 + json.dumps(CARD.to_dict()).encode()))
     assert card.name == "tiny"

@@ -164,8 +164,8 @@ def test_boxes_survive_writing_and_reading(tmp_path):
     assert read_roi_markups(tmp_path / "both.mrk.json") == boxes
 
 
-def test_slicer_reads_what_was_written_and_the_other_way_round(tmp_path):
-    slicer = pytest.importorskip("slicer")
+def test_slicer_reads_what_was_written_and_the_other_way_round(tmp_path, required_package):
+    slicer = required_package("slicer")
     box = OrientedBox((1, 2, 3), TURNED, (4, 5, 6), "turned")
     write_roi_markups([box], tmp_path / "ours.mrk.json")
     scene = slicer.vtkMRMLScene()

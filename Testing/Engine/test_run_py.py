@@ -242,3 +242,38 @@ def test_too_little_disk_is_said_before_anything_is_made(run_py, monkeypatch, tm
     with pytest.raises(run_py.SetupError, match="Expected 1e\\+09 GB free"):
         run_py.ensure_environment(tmp_path / "new")
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "pytest_words"),
+    [
+        (["-x"], ["-x"]),
+        (["--fast"], ["-m", "not slow and not services"]),
+        (["--fast", "Testing/Engine"], ["-m", "not slow and not services", "Testing/Engine"]),
+    ],
+)
+def test_the_fast_lane_leaves_out_what_is_slow_and_servers(run_py, monkeypatch, words, pytest_words):
+    commands = []
+    monkeypatch.setattr(run_py, "_run", lambda command: commands.append(command) or 0)
+    assert run_py.run_tests(Path("python"), words) == 0
+    assert commands[-1] == ["python", "-m", "pytest", *pytest_words]
+
+
+WITHOUT_QT = "import sys; sys.modules['PySide6'] = None\nimport pytest; sys.exit(pytest.main(sys.argv[1:]))"
+
+
+@pytest.mark.parametrize(
+    ("ci", "code"), [("true", pytest.ExitCode.INTERRUPTED), ("", pytest.ExitCode.NO_TESTS_COLLECTED)]
+)
+def test_tests_that_cannot_run_fail_in_continuous_integration(ci, code):
+    env = {**os.environ, "CI": ci, "PYTHONDONTWRITEBYTECODE": "1"}
+    words = ["-q", "-p", "no:cacheprovider", "Testing/Module"]
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_QT, *words],
+        cwd=CHECKOUT,
+        env=env,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == code, done.stdout
+    assert "PySide6" in done.stdout or not ci

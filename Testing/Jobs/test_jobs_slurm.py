@@ -32,6 +32,8 @@ from MgImplantSegLib.jobs.agent.slurm_commands import ControllerDown
 from MgImplantSegLib.jobs.backend import Backend, JobStatus
 from MgImplantSegLib.jobs.environment import Environment
 
+pytestmark = pytest.mark.services
+
 SECONDS_FOR_REQUEUE = 600
 
 

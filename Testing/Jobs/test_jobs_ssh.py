@@ -22,6 +22,8 @@ from MgImplantSegLib.jobs.request import InputPath, JobRequest
 from MgImplantSegLib.jobs.ssh_connection import SshConnection
 from MgImplantSegLib.jobs.ssh_errors import ConnectionFailed, ConnectionRefused
 
+pytestmark = pytest.mark.services
+
 COPY_BYTES = 48 << 20
 
 

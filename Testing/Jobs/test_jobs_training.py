@@ -23,6 +23,8 @@ from MgImplantSegLib.training.configuration import TrainingConfig
 sys.path.append(str(Path(__file__).parents[1] / "Engine"))
 from training_cases import SMALL, write_samples
 
+pytestmark = [pytest.mark.services, pytest.mark.slow]
+
 SHORT = {"iterations": 12}
 ENDLESS = {"iterations": 1_000_000}  # until it is stopped; `let_it_end` says how far it goes after that
 SECONDS_FOR_TRAINING = 900

@@ -1,0 +1,92 @@
+"""``--memory-gb`` is kept: the peak of the whole process as the system counts it, or the least that can be is named."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from threshold_model import save_threshold_model
+
+from MgImplantSegLib.io import write_volume
+from MgImplantSegLib.mapped_memory import give_back_pages, is_mapped
+from MgImplantSegLib.volume import Geometry, Volume
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+SEGMENT = """
+import resource, sys
+from MgImplantSegLib.cli import main
+code = main(sys.argv[1:])
+print("peak", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+sys.exit(code)
+"""
+
+
+def segment(folder: Path, planes: str, memory_gb: float) -> tuple[int, float, str]:
+    """Exit code, peak of resident memory in GB, and what was said."""
+    words = [
+        "segment",
+        "scan.nrrd",
+        "s.nrrd",
+        "--model",
+        "m.mgmodel",
+        "--planes",
+        planes,
+        "--memory-gb",
+        f"{memory_gb}",
+    ]
+    env = {**os.environ, "PYTHONPATH": str(CHECKOUT), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", SEGMENT, *words], cwd=folder, env=env, capture_output=True, text=True, check=False
+    )
+    peak = re.search(r"peak (\d+)", done.stdout)
+    assert peak, done.stderr
+    return done.returncode, int(peak[1]) / 1e9, done.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="peaks are measured as Linux gives them")
+@pytest.mark.parametrize(
+    ("planes", "shape", "on_disk"),
+    [
+        ("3", (48, 48, 48), False),
+        ("9", (48, 48, 48), False),
+        pytest.param("3", (64, 400, 400), True, marks=pytest.mark.slow),
+    ],
+    ids=["3", "9", "3 on disk"],
+)
+def test_the_least_that_is_named_is_kept(planes, shape, on_disk, tmp_path):
+    grey = np.random.default_rng(0).integers(0, 255, shape).astype(np.uint16)
+    write_volume(Volume(grey, Geometry(shape, (0.02,) * 3)), tmp_path / "scan.nrrd")
+    save_threshold_model(tmp_path / "m.mgmodel", 20.0, sharpness=40.0)
+    code, _, error = segment(tmp_path, planes, 0.1)
+    named = re.search(r"Expected at least (\d+\.\d\d) GB of memory for this volume, got 0\.10 GB", error)
+    assert code == 2 and named, error
+    least = float(named[1])
+    code, peak, error = segment(tmp_path, planes, least + 0.01)  # a start may take some pages more than the other
+    assert code == 0, error
+    assert ("the accumulator is kept on disk" in error) is on_disk
+    assert 0.7 * least < peak <= least + 0.01
+    assert (tmp_path / "s.nrrd").exists()
+
+
+def resident() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems keep the pages")
+@pytest.mark.parametrize("mode", ["c", "r+"])
+def test_pages_that_are_given_back_leave_memory_and_what_was_written_stays(mode, tmp_path):
+    np.zeros(64 << 20, np.uint8).tofile(tmp_path / "a.raw")
+    array = np.memmap(tmp_path / "a.raw", np.uint8, mode)
+    assert is_mapped(array[10:]) and not is_mapped(np.zeros(3))
+    array[:5000] = 7
+    array.sum()
+    before = resident()
+    give_back_pages(array)
+    assert before - resident() > 50e6
+    assert (array[:5000] == 7).all() and array[5000] == 0
+    give_back_pages(np.zeros(3))
