@@ -151,7 +151,7 @@ def _prepare_folder(config: TrainingConfig, world: World, is_new: bool) -> None:
     if is_new and (folder / LAST).exists():
         raise InputError(
             f"Expected a new run, got the folder {folder} with checkpoints.",
-            f"Go on with --resume {folder}, or choose another name or output.",
+            "Resume that run [[resume]], or choose another name or output.",
         )
     with output_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
