@@ -42,16 +42,20 @@ class DiagonalPlane:
         """Slice `index` as a new float32 array (rows, columns)."""
         return self.read_block(array_zyx, index, index + 1)[0]
 
-    def read_block(self, array_zyx: np.ndarray, start: int, stop: int) -> list[np.ndarray]:
-        """The slices from `start` up to but not including `stop`, each as a float32 array (rows, columns)."""
+    def read_block(self, array_zyx: np.ndarray, start: int, stop: int, context: int = 0) -> list[np.ndarray]:
+        """The slices from `start` up to but not including `stop` as float32 arrays, see `planes.SlicingPlane`."""
         grid, lines = self.grid(array_zyx.shape), self.view(array_zyx)
-        band = grid.band_around(start, stop - 1)
+        numbers = with_neighbours(start, stop, context, grid.count)
+        band = grid.band_around(numbers[0], numbers[-1], BAND_MARGIN + 2 * context)
         voxels = np.empty((band.size, lines.shape[2]), dtype=np.float32)
         for place, part in band.places():
             voxels[part] = _copy(lines[place])
         rows = [np.arange(first, last + 1) for first, last in map(grid.row_range, range(start, stop))]
-        pixels = grid.reading_weights(start, rows, band) @ voxels
-        return np.split(pixels, np.cumsum([len(numbers) for numbers in rows[:-1]]))
+        width = 2 * context + 1
+        places = [(number, rows[n]) for n in range(stop - start) for number in numbers[n : n + width]]
+        pixels = grid.reading_weights(places, band) @ voxels
+        slices = np.split(pixels, np.cumsum([len(along) for _, along in places[:-1]]))
+        return [np.stack(slices[n : n + width]) for n in range(0, len(slices), width)] if context else slices
 
     def view(self, array: np.ndarray) -> np.ndarray:
         """The last three axes (z, y, x) of an array in the order b, c, axis of rotation, without a copy."""
@@ -163,11 +167,11 @@ class DiagonalGrid:
             end = np.full(self.b_size, self.c_size if self.sign > 0 else 0)
         return Band(begin, end) if self.sign > 0 else Band(end, begin)
 
-    def band_around(self, first: int, last: int) -> Band:
+    def band_around(self, first: int, last: int, margin: int) -> Band:
         """All pixels that reading the slices from `first` to `last` can need, and a few more."""
         edges = self._first_c_from(first), self._first_c_from(last)
         begin, end = edges if self.sign > 0 else edges[::-1]
-        return Band(np.maximum(begin - BAND_MARGIN, 0), np.minimum(end + BAND_MARGIN, self.c_size))
+        return Band(np.maximum(begin - margin, 0), np.minimum(end + margin, self.c_size))
 
     def _first_c_from(self, index: int) -> np.ndarray:
         """For every b, the c where u passes slice `index`; blocks share it, so no pixel is lost or doubled."""
@@ -178,9 +182,9 @@ class DiagonalGrid:
         first = np.ceil(c) if self.sign > 0 else np.floor(c) + 1
         return np.minimum(np.maximum(first, 0), self.c_size).astype(np.int64)
 
-    def reading_weights(self, start: int, rows: list[np.ndarray], band: Band) -> sparse.csr_array:
-        """The matrix, (rows of all slices, pixels of the band), that reads slices by linear interpolation."""
-        positions = [self.position(start + n, numbers) for n, numbers in enumerate(rows)]
+    def reading_weights(self, places: list[tuple[int, np.ndarray]], band: Band) -> sparse.csr_array:
+        """The matrix, (rows of all slices, pixels of the band), that reads rows of slices by linear interpolation."""
+        positions = [self.position(number, rows) for number, rows in places]
         b, c = np.concatenate(positions, axis=1)
         entries = [
             (band.offsets[b_index] + c_index, b_weight * c_weight)
@@ -205,6 +209,11 @@ class DiagonalGrid:
             for row_index, row_weight in row_pair
         ]
         return _matrix(entries, sum(row_counts))
+
+
+def with_neighbours(start: int, stop: int, context: int, count: int) -> list[int]:
+    """The slices from `start` to `stop` − 1 and `context` more at each end; beyond the last one it is repeated."""
+    return [min(max(number, 0), count - 1) for number in range(start - context, stop + context)]
 
 
 @lru_cache(maxsize=64)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
 from MgImplantSegLib import __version__
@@ -16,6 +17,7 @@ from MgImplantSegLib.option_kinds import OneOf
 from MgImplantSegLib.options import option, require_valid
 from MgImplantSegLib.planes import PLANE_SETS
 from MgImplantSegLib.preprocess import Preprocessing
+from MgImplantSegLib.settings import settings_from_dict
 
 FORMAT_VERSION = 1
 WEIGHT_DTYPES = ("float32", "float16")
@@ -71,7 +73,6 @@ class ModelCard:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "training_planes", tuple(self.training_planes))
-        self._check_types()
         if self.format_version != FORMAT_VERSION:
             raise InputError(f"Expected format version {FORMAT_VERSION}, got {self.format_version!r}.")
         require_valid(self)
@@ -82,14 +83,6 @@ class ModelCard:
             raise InputError(f"Expected {classes} labels for {classes} outputs, got {len(self.label_scheme.labels)}.")
         if not all(0 <= value <= 255 for value in self.label_scheme.values):
             raise InputError(f"Expected label values of 0–255 in a model, got {self.label_scheme.values}.")
-
-    def _check_types(self) -> None:
-        kinds = {"str": str, "dict[str, Any]": dict, "int": int}
-        for entry in fields(self):
-            if not isinstance(getattr(self, entry.name), kinds.get(entry.type, object)):
-                raise InputError(f"Expected {entry.name} as {entry.type}, got {getattr(self, entry.name)!r}.")
-        if not all(isinstance(plane, str) for plane in self.training_planes):
-            raise InputError(f"Expected names of planes in training_planes, got {self.training_planes!r}.")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON; undefined numbers become null."""
@@ -114,15 +107,8 @@ class ModelCard:
             raise InputError(f"Expected a table of keys in the card, got {type(data).__name__}.")
         if data.get("format_version") != FORMAT_VERSION:
             raise InputError(f"Expected format version {FORMAT_VERSION}, got {data.get('format_version')!r}.")
-        known = {entry.name for entry in fields(cls)}
-        missing, unknown = sorted({"name", "network", "preprocessing"} - set(data)), sorted(set(data) - known)
-        if missing or unknown:
-            raise InputError(f"Expected the keys of a model card, got {unknown} besides and {missing} missing.")
-        data = dict(data)
         try:
-            data["preprocessing"] = Preprocessing(**data["preprocessing"])
-            data["label_scheme"] = LabelScheme.from_dict(data.get("label_scheme", LabelScheme().to_dict()))
-            card = cls(**data)
+            card = settings_from_dict(cls, data, Path())
             card.to_json().encode("utf-8")
         except (TypeError, OverflowError, UnicodeEncodeError, RecursionError) as error:
             raise InputError(f"Expected a model card with fitting values, got: {error}.") from error

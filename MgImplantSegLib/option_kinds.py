@@ -94,28 +94,24 @@ class ResultFile(File):
     """The path of a file that is written."""
 
     expected = "the path of a file to write"
+    path_type: type[Path] = ResultPath
 
-    def read(self, text: str) -> ResultPath:
+    def read(self, text: str) -> Path:
         """The path, which says that it is one of a result."""
         if not text.strip():
             raise ValueError(text)
-        return ResultPath(text)
+        return self.path_type(text)
 
 
 class ResultFolderPath(type(Path())):
-    """The path of a folder that a command makes or fills."""
+    """The path of a folder that a command writes into."""
 
 
-class ResultFolder(File):
-    """The path of a folder that results go into."""
+class ResultFolder(ResultFile):
+    """The path of a folder for results."""
 
     expected = "the path of a folder for the results"
-
-    def read(self, text: str) -> ResultFolderPath:
-        """The path, which says that it is one of results."""
-        if not text.strip():
-            raise ValueError(text)
-        return ResultFolderPath(text)
+    path_type = ResultFolderPath
 
 
 class Yes(Kind):

@@ -112,21 +112,13 @@ def values_of(holder: Any, *declarations: type) -> Iterator[tuple[Declared, Any]
 def words(holder: Any, *declarations: type) -> list[str]:
     """The words of the command line that say the same; None, False and no values need none."""
     positional, flagged = [], []
-    for entry, value in given_values(holder, *declarations):
-        text = entry.option.kind.word(value)
-        if entry.option.is_positional:
-            positional.append(text)
-        else:
-            flagged += [entry.flag] if value is True else [entry.flag, text]
-    return positional + flagged
-
-
-def given_values(holder: Any, *declarations: type) -> Iterator[tuple[Declared, Any]]:
-    """As `values_of`, each value of an option with many of its own, without None and False."""
     for entry, value in values_of(holder, *declarations):
         for single in value if entry.option.many else (value,):
-            if single is not None and single is not False:
-                yield entry, single
+            if entry.option.is_positional:
+                positional.append(entry.option.kind.word(single))
+            elif single is not None and single is not False:
+                flagged += [entry.flag] if single is True else [entry.flag, entry.option.kind.word(single)]
+    return positional + flagged
 
 
 def record(holder: Any, *declarations: type) -> dict[str, Any]:

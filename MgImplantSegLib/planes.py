@@ -24,7 +24,7 @@ from typing import Protocol
 import numpy as np
 
 from MgImplantSegLib.choices import Registry
-from MgImplantSegLib.diagonal_plane import DiagonalPlane, Place, Shape
+from MgImplantSegLib.diagonal_plane import DiagonalPlane, Place, Shape, with_neighbours
 from MgImplantSegLib.errors import InputError
 
 AXIS_NAMES = "prc"
@@ -46,8 +46,12 @@ class SlicingPlane(Protocol):
     def read(self, array_zyx: np.ndarray, index: int) -> np.ndarray:
         """Slice `index` as a new float32 array (rows, columns)."""
 
-    def read_block(self, array_zyx: np.ndarray, start: int, stop: int) -> list[np.ndarray]:
-        """The slices from `start` up to but not including `stop`; faster than one by one."""
+    def read_block(self, array_zyx: np.ndarray, start: int, stop: int, context: int = 0) -> list[np.ndarray]:
+        """The slices from `start` up to but not including `stop`; faster than one by one.
+
+        With `context` each has its neighbours before and behind it, see `with_neighbours`, on its own rows and columns:
+        shape (2 · context + 1, rows, columns).
+        """
 
     def view(self, array: np.ndarray) -> np.ndarray:
         """The last three axes (z, y, x) of an array in the order that `settle` counts in, without a copy."""
@@ -99,9 +103,14 @@ class AxisPlane:
         """Slice `index` as a new float32 array (rows, columns)."""
         return np.array(self.view(array_zyx)[index], dtype=np.float32, order="C")
 
-    def read_block(self, array_zyx: np.ndarray, start: int, stop: int) -> list[np.ndarray]:
-        """The slices from `start` up to but not including `stop`, each as a float32 array (rows, columns)."""
-        return list(np.array(self.view(array_zyx)[start:stop], dtype=np.float32, order="C"))
+    def read_block(self, array_zyx: np.ndarray, start: int, stop: int, context: int = 0) -> list[np.ndarray]:
+        """The slices from `start` up to but not including `stop` as float32 arrays, see `SlicingPlane`."""
+        slices = self.view(array_zyx)
+        if not context:
+            return list(np.array(slices[start:stop], dtype=np.float32, order="C"))
+        numbers = with_neighbours(start, stop, context, len(slices))
+        block = np.stack([np.asarray(slices[number], dtype=np.float32) for number in numbers])
+        return [block[n : n + 2 * context + 1] for n in range(stop - start)]
 
     def view(self, array: np.ndarray) -> np.ndarray:
         """The last three axes (z, y, x) of an array in the order slices, rows, columns, without a copy."""
@@ -161,3 +170,15 @@ def plane_set(planes: str | Sequence[SlicingPlane]) -> tuple[SlicingPlane, ...]:
     if not planes:
         raise InputError("Expected at least one slicing plane, got none.")
     return planes
+
+
+def axis_planes(name: str) -> tuple[AxisPlane, ...]:
+    """The planes of a key of `PLANE_SETS` that has no oblique ones, whose labels would have to be interpolated.
+
+    Raises
+    ------
+    InputError
+        If the key is unknown or the set has oblique planes.
+    """
+    sets = {key: planes for key, planes in PLANE_SETS.items() if all(isinstance(plane, AxisPlane) for plane in planes)}
+    return Registry("a set of axis planes", sets).find(name)

@@ -144,7 +144,7 @@ def model_grid(geometry: Geometry, settings: Preprocessing) -> Geometry:
         raise InputError(
             f"Expected voxels of about {settings.spacing_um:g} µm as the model was trained with, "
             f"got {_spacing_text(geometry)} µm (z, y, x).",
-            "Give the true voxel size with --spacing-um, or choose a model for this resolution.",
+            "Set the true voxel size [[spacing_um]], or choose a model for this resolution.",
         )
     fits = all(abs(ratio - 1) < SAME_SPACING for ratio in ratios)
     target = geometry if fits else geometry.resampled((spacing_mm,) * 3)
@@ -153,7 +153,7 @@ def model_grid(geometry: Geometry, settings: Preprocessing) -> Geometry:
             f"Expected at least {SMALLEST_EDGE_VOXELS} voxels of {settings.spacing_um:g} µm along every axis, got "
             f"{_times_text(target.shape_zyx)} from {_times_text(geometry.shape_zyx)} of {_spacing_text(geometry)} µm "
             "(z, y, x).",
-            "Check the voxel size (--spacing-um), or choose a larger volume or a model with finer voxels.",
+            "Check the voxel size [[spacing_um]], or choose a larger volume or a model with finer voxels.",
         )
     return target
 
@@ -165,7 +165,7 @@ def spacing_warnings(volume: Volume, settings: Preprocessing) -> list[str]:
     if not volume.spacing_is_known or set(spacing_um) == {1000.0}:
         warnings.append(
             f"The voxel size is not set in the file and {text} is assumed: all lengths, areas, volumes and rates "
-            "depend on it. Give it with --spacing-um."
+            "depend on it. Set it."
         )
     if max(spacing_um) > ANISOTROPIC_RATIO * min(spacing_um):
         warnings.append(

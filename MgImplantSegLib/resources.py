@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 
+from MgImplantSegLib.choices import nearest
 from MgImplantSegLib.errors import InputError
 
 PACKAGE = Path(__file__).resolve().parent
@@ -50,8 +50,8 @@ def find_model(name_or_path: str | Path | None = None) -> Path:
         return bundled[wanted]
     if Path(wanted).is_file():
         return Path(wanted)
-    near = difflib.get_close_matches(wanted, bundled, n=1)
-    guess = f" Did you mean {near[0]}?" if near else ""
+    near = nearest(wanted, bundled)
+    guess = f" Did you mean {near}?" if near else ""
     raise InputError(
         f"Expected a model file or one of the bundled models ({', '.join(bundled) or 'none here'}), got {wanted!r}.",
         f"Give the path of a {MODEL_SUFFIX} file [[model]].{guess}",

@@ -155,7 +155,7 @@ def _volumeAndArea(modelNode):
     if not volume > 0:
         raise InputError(
             _("Expected a closed surface of the screw, got {name} without volume.").format(name=modelNode.GetName()),
-            _("Choose another model or type the numbers."),
+            _("Choose another model or enter the numbers."),
         )
     triangles = vtk.vtkTriangleFilter()
     triangles.SetInputData(mesh)

@@ -28,6 +28,8 @@ class MeasurementsSection:
         self._regions, self._classes, self._observe = regions, classes, observe
         self._progress = ProgressView(workbench, self.ui.computeProgressBar, self.ui.measuresStateLabel)
         self._task, self._edits, self._editsBefore = None, 0, 0
+        further = ", ".join(group.help for group in MEASURES.values() if not group.by_default)
+        self.ui.allMeasuresCheckBox.toolTip = _("Also {measures}.").format(measures=further)
         self._timer = qt.QTimer()
         self._timer.setSingleShot(True)
         self._timer.setInterval(AUTO_DELAY_MS)

@@ -202,7 +202,7 @@ class SegmentationSection:
             setEnabled(self.ui.previewButton, [_("wait for the current task to finish")], "")
         else:
             self.ui.segmentButton.text = _("Segment")
-            setEnabled(self.ui.segmentButton, missing, _("Segment the whole volume in a process of its own."))
+            setEnabled(self.ui.segmentButton, missing, _("Segment the whole volume in a separate process."))
             setEnabled(self.ui.previewButton, missing, _("Segment only the slice that the red view shows."))
         self.ui.estimateLabel.text = "" if missing else self._estimate()
 

@@ -180,5 +180,5 @@ def _fail(prefix: str, error: Exception, events: Events, debug: bool) -> int:
 
 
 def _say_error(prefix: str, error: MgImplantSegError) -> None:
-    sys.stderr.write(one_line(f"{prefix}: error: {error.message} {error.advice(flag_of)}".rstrip()) + "\n")
+    sys.stderr.write(one_line(f"{prefix}: error: {error.message} {error.advice(flag_of)}") + "\n")
     sys.stderr.flush()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,27 +17,41 @@ from MgImplantSegLib.files import require_writable_folder
 from MgImplantSegLib.jobs.environment_file import find_environment
 from MgImplantSegLib.jobs.request import InputPath, JobRequest, Word, default_name, is_path
 from MgImplantSegLib.jobs.watch import run_job
-from MgImplantSegLib.option_kinds import ResultPath
-from MgImplantSegLib.options import Declared, given_values
+from MgImplantSegLib.option_kinds import Kind, ResultPath
+
+ENVIRONMENT = "--environment"
 
 
 def add_environment_option(parser: argparse.ArgumentParser) -> None:
     """The option that names where a command runs."""
     option(
         parser,
-        "--environment",
+        ENVIRONMENT,
         str,
         "NAME",
         "run in this environment (see jobs environments list) and copy the results back",
     )
 
 
-def run_elsewhere(
-    name: str, declarations: Iterable[type], arguments: argparse.Namespace, events: Events
-) -> dict[str, Any]:
-    """Run a command with the options of `declarations` in the environment that is named; returns its result.
+class Declarations:
+    """Notes the arguments of a command in place of a parser: their names, and what was said of each."""
 
-    The files are here afterwards.
+    def __init__(self) -> None:
+        self.found: list[tuple[str, dict[str, Any]]] = []
+
+    def add_argument(self, *names: str, **said: Any) -> None:
+        """Note an argument."""
+        self.found.append((names[0], said))
+
+    def add_argument_group(self, *_texts: str) -> Declarations:
+        """Arguments of a group are arguments like all others."""
+        return self
+
+
+def run_elsewhere(
+    name: str, add_arguments: Callable[[Any], None], arguments: argparse.Namespace, events: Events
+) -> dict[str, Any]:
+    """Run the command with these arguments in the environment they name; returns its result, with the files here.
 
     Raises
     ------
@@ -46,12 +60,12 @@ def run_elsewhere(
     MgImplantSegError
         If the environment cannot be reached or the command fails there.
     """
-    given = sorted(given_values(arguments, *declarations), key=lambda pair: not pair[0].option.is_positional)
-    folders = {value.absolute().parent for _, value in given if isinstance(value, ResultPath)}
+    given = list(_given(add_arguments, arguments))
+    folders = {value.absolute().parent for _, _, value in given if isinstance(value, ResultPath)}
     if len(folders) > 1:
         raise InputError("Expected all outputs in one folder when a command runs elsewhere.", "Correct the paths.")
-    words, has_outputs = (name, *(_word(entry, value) for entry, value in given)), bool(folders)
-    shown = [str(word.path) if isinstance(word, InputPath) else word for word in words]
+    words, has_outputs = (name, *(word(*entry) for entry in given)), bool(folders)
+    shown = [str(entry.path) if isinstance(entry, InputPath) else entry for entry in words]
     request = with_scans_of_pairs(JobRequest(words, default_name(shown)))
     environment = find_environment(arguments.environment)
     with _place_for_files(folders) as folder:
@@ -70,13 +84,25 @@ def _place_for_files(folders: set[Path]) -> Iterator[Path]:
             yield Path(folder)
 
 
-def _word(entry: Declared, value: Any) -> Word:
-    """One word for an option with its value; inputs go along, results get their name alone."""
+def _given(add_arguments: Callable[[Any], None], arguments: argparse.Namespace) -> Iterator[tuple[str, Any, Any]]:
+    """Name, type and value of all arguments that are given, positional ones first; a list gives each of its values."""
+    declared = Declarations()
+    add_arguments(declared)
+    for argument, said in sorted(declared.found, key=lambda entry: entry[0].startswith("-")):
+        value = getattr(arguments, said.get("dest") or argument.lstrip("-").replace("-", "_"))
+        for single in value if isinstance(value, (list, tuple)) and "nargs" in said else [value]:
+            if single not in (None, False) and argument != ENVIRONMENT:
+                yield argument, said.get("type"), single
+
+
+def word(argument: str, kind: Any, value: Any) -> Word:
+    """One word for an argument with its value; inputs go along, results get their name alone."""
     if value is True:
-        return entry.flag
-    before = f"{entry.flag}=" if entry.flag else ""
+        return argument
+    before = f"{argument}=" if argument.startswith("-") else ""
     if isinstance(value, ResultPath):
         return before + (f"./{value.name}" if value.name.startswith("-") else value.name)
     if isinstance(value, Path) or (isinstance(value, str) and is_path(value)):
         return InputPath(Path(value), before)
-    return before + entry.option.kind.word(value)
+    written = getattr(kind, "__self__", None)
+    return before + (written.word(value) if isinstance(written, Kind) else str(value))

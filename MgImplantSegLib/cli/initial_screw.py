@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from MgImplantSegLib.cli.segmentation_options import ROLES_HELP, Roles, has_no_voxel_size
+from MgImplantSegLib.cli.segmentation_options import ROLES, ROLES_HELP, has_no_voxel_size
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.events import Events
 from MgImplantSegLib.labels import LabelScheme
@@ -26,7 +26,7 @@ class InitialOptions:
     initial: Path | None = option(
         "screw before implantation: segmentation, or mesh in mm (STL, PLY, OBJ, VTK)", File("FILE"), None
     )
-    initial_roles: LabelScheme | None = option(f"{ROLES_HELP}, in --initial", Roles("V=ROLE,..."), None)
+    initial_roles: LabelScheme | None = option(f"{ROLES_HELP}, in --initial", ROLES, None)
     initial_volume_mm3: float | None = option(
         "volume of the screw before implantation in mm³", Number("mm³", metavar="V"), None
     )

@@ -15,7 +15,6 @@ from MgImplantSegLib.cli.result_paths import require_separate
 from MgImplantSegLib.cli.segment_options import (
     add_segment_arguments,
     read_scan,
-    segment_declarations,
     segment_options,
 )
 from MgImplantSegLib.cli.tables import text_table, value_text
@@ -60,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
     """Segment; all files appear together, each whole, or none."""
     if arguments.environment:
-        return run_elsewhere(NAME, (SegmentFiles, *segment_declarations()), arguments, events)
+        return run_elsewhere(NAME, add_arguments, arguments, events)
     from MgImplantSegLib.inference.segmenter import segment_volume
 
     start = time.monotonic()

@@ -16,23 +16,24 @@ EXAMPLE = "1=bone,2=degradation_layer,3=residual_material,255=ignore"
 ROLES_HELP = f"what the label values mean, for example {EXAMPLE}"
 
 
-def roles(text: str) -> LabelScheme:
-    """A type for options: the scheme of ``VALUE=ROLE,...``."""
-    try:
-        return parse_roles(text)
-    except InputError as error:
-        raise argparse.ArgumentTypeError(f"{error.message[:1].lower()}{error.message[1:]}") from error
-
-
 class Roles(Kind):
-    """What label values mean."""
+    """What label values mean, as ``VALUE=ROLE,...``."""
 
-    parse = staticmethod(roles)
+    def parse(self, text: str) -> LabelScheme:
+        """The scheme."""
+        try:
+            return parse_roles(text)
+        except InputError as error:
+            raise argparse.ArgumentTypeError(f"{error.message[:1].lower()}{error.message[1:]}") from error
 
     def word(self, value: LabelScheme) -> str:
-        """``VALUE=ROLE,...``."""
+        """``VALUE=ROLE,...`` of a scheme."""
         ignored = [] if value.ignore_value is None else [f"{value.ignore_value}=ignore"]
         return ",".join([*(f"{label.value}={label.role.value}" for label in value.labels), *ignored])
+
+
+ROLES = Roles("V=ROLE,...")
+roles = ROLES.parse  # a type for options
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class ReadingOptions:
     """How a segmentation is read."""
 
     roles: LabelScheme | None = option(
-        "what the label values mean", Roles("V=ROLE,..."), None, default_help=f"as stored in the file, or {EXAMPLE}"
+        "what the label values mean", ROLES, None, default_help=f"as stored in the file, or {EXAMPLE}"
     )
     spacing_um: float | None = option("voxel size in µm", Number("µm"), None, default_help="as stored in the file")
     dataset: str | None = option("dataset inside an HDF5 file", Kind("PATH"), None)

@@ -11,7 +11,6 @@ from MgImplantSegLib.cli.elsewhere import add_environment_option, run_elsewhere
 from MgImplantSegLib.cli.segment_options import (
     add_segment_arguments,
     read_scan,
-    segment_declarations,
     segment_options,
 )
 from MgImplantSegLib.cli.segmentation_options import EXAMPLE, Roles
@@ -57,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
     """The slices, by axis and index of the image's array."""
     if arguments.environment:
-        return run_elsewhere(NAME, (SuggestOptions, *segment_declarations()), arguments, events)
+        return run_elsewhere(NAME, add_arguments, arguments, events)
     from MgImplantSegLib.io import on_grid_of, read_label_map
     from MgImplantSegLib.training.teach.slices import parse_slices, slices_text
     from MgImplantSegLib.training.teach.suggestion import suggest_slices

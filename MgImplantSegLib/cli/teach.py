@@ -94,7 +94,7 @@ def run(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
     """Teach; the result names the model file, what was labelled, and what was measured on held-out slices."""
     started = time.monotonic()
     if arguments.environment:
-        return {**run_elsewhere(NAME, (TeachOptions,), arguments, events), "model": str(arguments.out)}
+        return {**run_elsewhere(NAME, add_arguments, arguments, events), "model": str(arguments.out)}
     from MgImplantSegLib.training.teach.run import teach
 
     pairs, settings = pairs_of(arguments), settings_of(arguments)

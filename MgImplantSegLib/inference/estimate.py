@@ -95,7 +95,11 @@ def estimate(
     volume_bytes = 4 * math.prod(grid.shape_zyx) + (0 if roi is None else 4 * math.prod(shape))
     accumulator_bytes = math.prod(shape) * bytes_per_voxel(spec.classes, SUM_BITS, with_votes or rule.needs_votes)
     network_bytes = 4 * (spec.parameter_count + spec.activations_per_pixel * math.prod(largest))
-    block_bytes = SLICES_PER_BLOCK * math.prod(largest) * BLOCK_BYTES_PER_CLASS_AND_PIXEL * spec.classes
+    block_bytes = (
+        SLICES_PER_BLOCK
+        * math.prod(largest)
+        * (BLOCK_BYTES_PER_CLASS_AND_PIXEL * spec.classes + 4 * (spec.in_channels - 1))
+    )
     finishing_bytes = math.prod(shape) * (1 + TIDYING_BYTES_PER_VOXEL) + math.prod(geometry.shape_zyx)
     return Estimate(
         grid.shape_zyx,

@@ -75,6 +75,8 @@ class FusedPlan:
         Largest number of slices in a batch. The result does not depend on it.
     size_multiple : int
         Slices are padded with zeros behind the last row and column to multiples of this.
+    context : int
+        How many neighbouring slices on either side the predictor gets besides.
     sum_bits, allocate
         See `Accumulator`.
     with_votes : bool
@@ -89,6 +91,7 @@ class FusedPlan:
     classes: int = 4
     batch_size: int = 1
     size_multiple: int = 1
+    context: int = 0
     sum_bits: int = 32
     with_votes: bool = False
     allocate: Allocate = np.zeros
@@ -113,8 +116,8 @@ def predict_fused(
     array_zyx : array
         The preprocessed volume, any real dtype.
     predict : callable
-        Gets slices, float32 of shape (batch, 1, rows, columns); gives the probabilities of the classes, which sum
-        to 1, float32 of shape (batch, classes, rows, columns).
+        Gets slices, float32 of shape (batch, 2 · context + 1, rows, columns); gives the probabilities of the classes,
+        which sum to 1, float32 of shape (batch, classes, rows, columns).
     plan : FusedPlan
         Planes, fusion rule and how the work is divided.
     events : Events
@@ -145,17 +148,17 @@ def _settled(
     """Voxels and their probabilities of the classes 1 and up, in the order in which a plane finishes them."""
     kept: list[np.ndarray] = []
     start = 0
-    for predicted in _predicted_blocks(_blocks(array_zyx, plane), predict):
+    for predicted in _predicted_blocks(_blocks(array_zyx, plane, predict.plan.context), predict):
         block = kept + predicted
         yield plane.settle(array_zyx.shape, start - len(kept), block)
         kept = [values.copy() for values in block[-plane.overlap :]] if plane.overlap else []
         start += len(predicted)
 
 
-def _blocks(array_zyx: np.ndarray, plane: SlicingPlane) -> Iterator[list[np.ndarray]]:
+def _blocks(array_zyx: np.ndarray, plane: SlicingPlane, context: int) -> Iterator[list[np.ndarray]]:
     count = plane.slice_count(array_zyx.shape)
     for start in range(0, count, SLICES_PER_BLOCK):
-        yield plane.read_block(array_zyx, start, min(start + SLICES_PER_BLOCK, count))
+        yield plane.read_block(array_zyx, start, min(start + SLICES_PER_BLOCK, count), context)
 
 
 def _predicted_blocks(blocks: Iterator[list[np.ndarray]], predict: _SlicePredictor) -> Iterator[list[np.ndarray]]:
@@ -190,18 +193,18 @@ class _SlicePredictor:
             batch = self._next_batch(slices[len(results) :])
             probabilities = _checked(self.predict(batch), batch, self.plan.classes)
             for values in probabilities:
-                rows, columns = slices[len(results)].shape
+                rows, columns = slices[len(results)].shape[-2:]
                 results.append(values[1:, :rows, :columns])
             self.task.advance(len(batch))
         return results
 
     def _next_batch(self, slices: list[np.ndarray]) -> np.ndarray:
-        """As many of the first slices as have the same padded shape, (batch, 1, rows, columns)."""
-        shape = self._padded(slices[0].shape)
-        same = list(takewhile(lambda values: self._padded(values.shape) == shape, slices[: self.plan.batch_size]))
-        batch = np.zeros((len(same), 1, *shape), np.float32)
+        """As many of the first slices as have the same padded shape, (batch, channels, rows, columns)."""
+        shape = self._padded(slices[0].shape[-2:])
+        same = list(takewhile(lambda values: self._padded(values.shape[-2:]) == shape, slices[: self.plan.batch_size]))
+        batch = np.zeros((len(same), 2 * self.plan.context + 1, *shape), np.float32)
         for target, values in zip(batch, same, strict=True):
-            target[0, : values.shape[0], : values.shape[1]] = values
+            target[:, : values.shape[-2], : values.shape[-1]] = values
         return batch
 
     def _padded(self, shape: tuple[int, int]) -> tuple[int, ...]:

@@ -48,7 +48,7 @@ class SegmentOptions:
     )
     roi: OrientedBox | None = None
     memory_gb: float | None = option(
-        "memory limit in GB, besides the input",
+        "memory limit of the process in GB",
         Number("GB", metavar="G"),
         None,
         default_help="free memory",

@@ -61,7 +61,7 @@ class NetworkPredictor:
         return cls(card, state_dict, choose_compute(device, precision))
 
     def __call__(self, slices: np.ndarray) -> np.ndarray:
-        """Probabilities, float32 (batch, classes, rows, columns), of slices, float32 (batch, 1, rows, columns).
+        """Probabilities, float32 (batch, classes, rows, columns), of slices, float32 (batch, channels, rows, columns).
 
         Raises
         ------

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from MgImplantSegLib import __version__
+from MgImplantSegLib.choices import find_object
 from MgImplantSegLib.events import Events
 from MgImplantSegLib.inference.accumulator import VOXELS_PER_SLAB
 from MgImplantSegLib.inference.device import Compute, choose_compute, keep_freed_memory
@@ -35,6 +36,7 @@ from MgImplantSegLib.machine import resident_bytes
 from MgImplantSegLib.mapped_memory import give_back_pages, is_mapped
 from MgImplantSegLib.model_card import ModelCard
 from MgImplantSegLib.model_file import load_model
+from MgImplantSegLib.networks import network_type
 from MgImplantSegLib.options import record
 from MgImplantSegLib.preprocess import preprocess
 from MgImplantSegLib.slabs import slabs
@@ -88,8 +90,6 @@ def segment_volume(volume: Volume, options: SegmentOptions, events: Events | Non
     ResourceError
         If the device is not there, or memory or disk do not suffice.
     """
-    from MgImplantSegLib.inference.predictor import NetworkPredictor
-
     events, start = events or Events(), time.monotonic()
     keep_freed_memory()
     card, weights = load_model(options.model)
@@ -97,7 +97,7 @@ def segment_volume(volume: Volume, options: SegmentOptions, events: Events | Non
     compute = choose_compute(options.device, options.precision)
     sizes, memory = _sizes(volume, card, options, compute, events)
     array, grid, prepared = _prepared(volume, card, options, memory, events)
-    predictor = NetworkPredictor(card, weights, compute, tile_edge=memory.tile_edge)
+    predictor = find_object(network_type(card.network).predictor)(card, weights, compute, memory.tile_edge)
     prediction = predict_fused(array, predictor, _plan(predictor, options, sizes, memory), events)
     classes = prediction.labels()
     POSTPROCESSING.find(options.postprocessing).tidy(classes, prediction, card.label_scheme)
@@ -167,7 +167,8 @@ def _plan(predictor: NetworkPredictor, options: SegmentOptions, sizes: Estimate,
         predictor.spec.classes,
         max(1, pixels_per_batch // math.prod(sizes.largest_slice)),
         predictor.spec.size_multiple,
-        sum_bits=SUM_BITS,
+        predictor.spec.context,
+        SUM_BITS,
         with_votes=options.want_disagreement,
         allocate=memory.allocate,
         side_by_side=not on_cpu,

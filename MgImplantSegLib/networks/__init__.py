@@ -1,18 +1,22 @@
 """Networks and their registry. Importing this does not import torch; `build_network` does.
 
-A new network is one file and one entry of `NETWORKS`. Its specification has `classes`, `in_channels`,
-`size_multiple`, `receptive_field`, `parameter_count`, `multiplications_per_pixel` and `activations_per_pixel`, as
-`UNetSpec` has.
+A new network is one file and one entry of `NETWORKS`. The fields of its specification are its options in a
+configuration and in a model's card, each with checked type; `classes` is one of them. Besides, a specification has
+`context` (how many neighbouring slices on either side are further input channels), `in_channels`, `size_multiple`,
+`receptive_field`, `parameter_count`, `multiplications_per_pixel` and `activations_per_pixel`, as `UNetSpec` has.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from MgImplantSegLib.choices import Registry, find_object
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.networks.spec import UNetSpec
+from MgImplantSegLib.networks.unet25d import UNet25dSpec
+from MgImplantSegLib.settings import settings_from_dict
 
 if TYPE_CHECKING:
     from torch import nn
@@ -20,19 +24,51 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class NetworkType:
-    """A kind of network: the class of its specification and the function that builds it."""
+    """A kind of network.
 
+    Parameters
+    ----------
+    name, definition : str
+        What it is called and what it sees.
+    spec_type : type
+        The dataclass of its options.
+    build : str
+        ``module:name`` of what makes the network from its specification.
+    predictor : str
+        ``module:name`` of what predicts slices with it; called as `NetworkPredictor` is.
+    """
+
+    name: str
+    definition: str
     spec_type: type
-    build: Callable[[Any], nn.Module]
+    build: str
+    predictor: str = "MgImplantSegLib.inference.predictor:NetworkPredictor"
 
 
-def _build_unet(spec: UNetSpec) -> nn.Module:
-    from MgImplantSegLib.networks.unet import UNet
+NETWORKS: Registry[NetworkType] = Registry(
+    "a network with a name",
+    {
+        "unet": NetworkType("U-Net", "sees one slice at a time", UNetSpec, "MgImplantSegLib.networks.unet:UNet"),
+        "unet25d": NetworkType(
+            "2.5D U-Net",
+            "sees a slice with its neighbours, in_channels slices together",
+            UNet25dSpec,
+            "MgImplantSegLib.networks.unet:UNet",
+        ),
+    },
+)
+PAPER = {"name": "unet", "depth": 5, "width": 64}
 
-    return UNet(spec)
 
+def network_type(spec_dict: dict[str, Any]) -> NetworkType:
+    """The kind of network that plain data names.
 
-NETWORKS: dict[str, NetworkType] = {"unet": NetworkType(UNetSpec, _build_unet)}
+    Raises
+    ------
+    InputError
+        If the name is not registered.
+    """
+    return NETWORKS.find(spec_dict.get("name") if isinstance(spec_dict, dict) else [spec_dict])
 
 
 def network_spec(spec_dict: dict[str, Any]) -> UNetSpec:
@@ -43,23 +79,27 @@ def network_spec(spec_dict: dict[str, Any]) -> UNetSpec:
     InputError
         If the name is not registered, or a key is unknown or missing.
     """
-    if not isinstance(spec_dict, dict) or spec_dict.get("name") not in NETWORKS:
-        raise InputError(f"Expected a network with a name of {', '.join(NETWORKS)}, got {spec_dict!r}.")
-    spec_type = NETWORKS[spec_dict["name"]].spec_type
+    spec_type = network_type(spec_dict).spec_type
     options = {key: value for key, value in spec_dict.items() if key != "name"}
-    known = {field.name for field in fields(spec_type)}
-    if unknown := sorted(set(options) - known):
-        raise InputError(f"Expected the keys {sorted(known)} for network {spec_dict['name']!r}, got {unknown} besides.")
-    try:
-        return spec_type(**options)
-    except TypeError as error:
-        raise InputError(f"Expected all numbers of network {spec_dict['name']!r}, got {options} ({error}).") from error
+    return settings_from_dict(spec_type, options, Path(), "network")
 
 
-def spec_to_dict(spec: UNetSpec) -> dict[str, Any]:
-    """The plain data of a specification, with the network's name; the inverse of `network_spec`."""
-    name = next(name for name, network in NETWORKS.items() if type(spec) is network.spec_type)
-    return {"name": name, **asdict(spec)}
+def network_options(given: dict[str, Any], classes: int) -> dict[str, Any]:
+    """The options of a network as a configuration gives them, those of the paper where it gives none, without classes.
+
+    Raises
+    ------
+    InputError
+        If they describe no registered network.
+    """
+    if "classes" in given:
+        raise InputError("Expected no classes in the table of the network, got some.", "They are those of the data.")
+    name = given.get("name", PAPER["name"])
+    known = {field.name for field in fields(network_type({"name": name}).spec_type)}
+    spec = network_spec({**{key: PAPER[key] for key in known & set(PAPER)}, **given, "name": name, "classes": classes})
+    chosen = {field.name: getattr(spec, field.name) for field in fields(spec) if field.name != "classes"}
+    plain = {field.name for field in fields(spec) if field.default == getattr(spec, field.name)}
+    return {"name": name, **{key: value for key, value in chosen.items() if key not in plain}}
 
 
 def build_network(spec_dict: dict[str, Any]) -> nn.Module:
@@ -71,4 +111,4 @@ def build_network(spec_dict: dict[str, Any]) -> nn.Module:
         If the data describes no registered network.
     """
     spec = network_spec(spec_dict)
-    return NETWORKS[spec_dict["name"]].build(spec)
+    return find_object(network_type(spec_dict).build)(spec)

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from MgImplantSegLib.errors import InputError
 
-LIMITS = {"depth": (1, 8), "width": (1, 512), "classes": (2, 64), "in_channels": (1, 64)}
+LIMITS = {"depth": (1, 8), "width": (1, 512), "classes": (2, 64)}
 
 
 @dataclass(frozen=True)
 class UNetSpec:
-    """A 2D U-Net: `depth` encoder blocks, `width` channels in the first of them.
+    """A 2D U-Net: `depth` encoder blocks, `width` channels in the first of them, a slice as the only input channel.
 
     Block l of the encoder has ``width · 2**l`` channels, the bottleneck ``width · 2**depth``.
 
     Raises
     ------
     InputError
-        If a number is not whole or lies outside `LIMITS`.
+        If a number is not whole or lies outside `LIMITS`, or there are other input channels than the network takes.
     """
+
+    CHANNELS: ClassVar[tuple[int, ...]] = (1,)
 
     depth: int
     width: int
@@ -31,6 +34,14 @@ class UNetSpec:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or not lowest <= value <= highest:
                 raise InputError(f"Expected {name} of the U-Net as a whole number {lowest}–{highest}, got {value!r}.")
+        if self.in_channels not in self.CHANNELS:
+            known = ", ".join(map(str, self.CHANNELS))
+            raise InputError(f"Expected in_channels of {known} for this network, got {self.in_channels!r}.")
+
+    @property
+    def context(self) -> int:
+        """How many neighbouring slices on either side the network sees besides the slice itself."""
+        return self.in_channels // 2
 
     @property
     def channels(self) -> tuple[int, ...]:
@@ -50,11 +61,6 @@ class UNetSpec:
         enough around a tile that begins and ends at multiples of 2**depth.
         """
         return 13 * 2**self.depth - 8
-
-    @property
-    def nominal_receptive_field(self) -> int:
-        """The paper's count in pixels, which does not shrink the stride in the decoder."""
-        return (9 + 5 * self.depth) * 2**self.depth - 4
 
     @property
     def parameter_count(self) -> int:
@@ -82,4 +88,4 @@ class UNetSpec:
     @property
     def activations_per_pixel(self) -> int:
         """Most values held at one time while a slice is predicted, for one of its pixels; measured, rounded up."""
-        return 8 * self.width
+        return 8 * self.width + self.in_channels - 1

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 
+from MgImplantSegLib.events import Events
 from MgImplantSegLib.quantification.boxes import Box, intersection, shape_of
 from MgImplantSegLib.quantification.codes import UNKNOWN, implant_in
 from MgImplantSegLib.quantification.layered_distance import SquareUnit, map_layers
 from MgImplantSegLib.quantification.region_masks import Region
-
-if TYPE_CHECKING:
-    from MgImplantSegLib.quantification.context import MeasureContext
 
 CODES = UNKNOWN + 1
 
@@ -41,8 +39,23 @@ class ShellCounts:
     touches_border: bool
 
 
+class Explant(Protocol):
+    """What is asked of the explant: a `MeasureContext` has it."""
+
+    codes: np.ndarray
+    events: Events
+
+    @property
+    def shell_box(self) -> Box | None:
+        """The smallest box around the implant and its shell."""
+
+    @property
+    def spacing_zyx_mm(self) -> tuple[float, float, float]:
+        """Voxel size."""
+
+
 def shell_counts(
-    context: MeasureContext, edges_mm: np.ndarray, tolerance_mm: float, regions: tuple[Region, ...]
+    context: Explant, edges_mm: np.ndarray, tolerance_mm: float, regions: tuple[Region, ...]
 ) -> ShellCounts:
     """Count the voxels between distances from the implant; an edge belongs to the shell within it."""
     box, codes = context.shell_box, context.codes[context.shell_box]
@@ -93,7 +106,7 @@ def _in_region(region: Region, layer: Box, inside: np.ndarray, codes: np.ndarray
     return np.bincount(codes[part][region.mask_of(common)[0] & inside[part]], minlength=CODES)
 
 
-def _at_border(context: MeasureContext, layer: Box, inside: np.ndarray) -> bool:
+def _at_border(context: Explant, layer: Box, inside: np.ndarray) -> bool:
     """Whether voxels of a layer lie on the border of the volume."""
     depth, *size = context.codes.shape
     if layer[0].start in (0, depth - 1):

@@ -41,6 +41,30 @@ class PatchRandomness:
 
 
 @dataclass(frozen=True)
+class SliceRandomness:
+    """The same numbers for all slices of a patch, `count` of them, but noise that each has of its own."""
+
+    of_patches: PatchRandomness
+    count: int
+
+    def uniform(self, low: float = 0.0, high: float = 1.0) -> torch.Tensor:
+        """(B · count,) numbers in [low, high)."""
+        return self.of_patches.uniform(low, high).repeat_interleave(self.count)
+
+    def chosen(self, probability: float) -> torch.Tensor:
+        """(B · count,) bool, True with that probability."""
+        return self.of_patches.chosen(probability).repeat_interleave(self.count)
+
+    def normal(self, *shape: int) -> torch.Tensor:
+        """(B · count, *shape) normal numbers."""
+        return self.of_patches.normal(*shape).repeat_interleave(self.count, dim=0)
+
+    def noise(self, *shape: int) -> torch.Tensor:
+        """(B · count, *shape) normal numbers, others for each slice."""
+        return self.of_patches.normal(self.count, *shape).flatten(0, 1)
+
+
+@dataclass(frozen=True)
 class Augmentation:
     """Turns raw batches into batches of the network.
 
@@ -64,15 +88,16 @@ class Augmentation:
     classes: int = 4
 
     def __call__(self, batch: RawBatch) -> tuple[torch.Tensor, torch.Tensor]:
-        """Images (B, 1, size, size), float32, and labels (B, size, size), uint8."""
+        """Images (B, n, size, size), float32, of n slices, and labels (B, size, size), uint8, of the middle one."""
         random = PatchRandomness(batch.seeds, batch.images.device)
         images, labels, inside = sample_patches(batch, self.size, self._displacement(batch, random))
         images, labels = self._with_cracks(images, labels, random)
         images = self._with_other_contrast(images, labels, random)
+        slices, of_slices = images.flatten(0, 1), SliceRandomness(random, images.shape[1])
         for variation in (self._with_other_edges, self._with_other_greys, self._with_rings, self._with_noise):
-            images = variation(images, random)
+            slices = variation(slices, of_slices)
         inside, labels = self._in_narrow_view(inside, labels, random)
-        return (images * inside)[:, None], labels
+        return slices.unflatten(0, images.shape[:2]) * inside[:, None], labels
 
     def _displacement(self, batch: RawBatch, random: PatchRandomness) -> torch.Tensor | None:
         settings = self.settings
@@ -93,19 +118,27 @@ class Augmentation:
         nodes = math.ceil(self.size / CRACK_GRID_PX) + 1
         profile = grey.crack_profile(smooth_field(random.normal(1, nodes, nodes), self.size)[:, 0], width_px)
         profile = profile * (labels == self.layer_channel)
-        background = labels == self.background_channel
-        count = background.sum((1, 2), keepdim=True)
-        dark = (images * background).sum((1, 2), keepdim=True) / count.clamp_min(1)  # 0 where there is no background
-        images = images + profile * (dark - images)
+        background = (labels == self.background_channel)[:, None]  # (B, 1, h, w)
+        count = background.sum((2, 3), keepdim=True)
+        dark = (images * background).sum((2, 3), keepdim=True) / count.clamp_min(1)  # 0 where there is no background
+        images = images + profile[:, None] * (dark - images)
         return images, labels.masked_fill(profile > 0.5, self.background_channel)
 
     def _with_other_contrast(self, images: torch.Tensor, labels: torch.Tensor, random: PatchRandomness) -> torch.Tensor:
+        """Neighbouring slices get the contrast of the middle one, whose labels are known."""
         settings = self.settings
         if not settings.class_contrast_probability or self.background_channel is None:
             return images
         on = random.chosen(settings.class_contrast_probability)
         factors = torch.exp(random.normal(self.classes) * settings.class_contrast * on[:, None])
-        return grey.change_class_contrast(images, labels, factors, self.background_channel)
+        count = images.shape[1]
+        changed = grey.change_class_contrast(
+            images.flatten(0, 1),
+            labels.repeat_interleave(count, dim=0),
+            factors.repeat_interleave(count, dim=0),
+            self.background_channel,
+        )
+        return changed.unflatten(0, images.shape[:2])
 
     def _in_narrow_view(
         self, inside: torch.Tensor, labels: torch.Tensor, random: PatchRandomness
@@ -123,7 +156,7 @@ class Augmentation:
             inside = inside & seen.unsqueeze(axis)
         return inside, labels.masked_fill(~inside, IGNORE)
 
-    def _with_other_edges(self, images: torch.Tensor, random: PatchRandomness) -> torch.Tensor:
+    def _with_other_edges(self, images: torch.Tensor, random: SliceRandomness) -> torch.Tensor:
         settings = self.settings
         if not settings.blur_probability:
             return images
@@ -135,7 +168,7 @@ class Augmentation:
         radius_px = math.ceil(3 * settings.blur_sigma_px[1])
         return grey.blur_or_sharpen(images, sigma_px, amount * on, radius_px)
 
-    def _with_other_greys(self, images: torch.Tensor, random: PatchRandomness) -> torch.Tensor:
+    def _with_other_greys(self, images: torch.Tensor, random: SliceRandomness) -> torch.Tensor:
         settings = self.settings
         if settings.gamma or settings.curve:
             exponent = torch.exp(random.normal() * settings.gamma)
@@ -148,7 +181,7 @@ class Augmentation:
             images = grey.change_contrast(images, factor, random.uniform(-1, 1) * settings.brightness)
         return images
 
-    def _with_rings(self, images: torch.Tensor, random: PatchRandomness) -> torch.Tensor:
+    def _with_rings(self, images: torch.Tensor, random: SliceRandomness) -> torch.Tensor:
         settings = self.settings
         if not (settings.rings_probability and settings.rings):
             return images
@@ -157,9 +190,9 @@ class Augmentation:
         profile = random.normal(math.ceil(2 * math.sqrt(2) * self.size) + 1) * deviation[:, None]
         return grey.add_rings(images, profile, centre)
 
-    def _with_noise(self, images: torch.Tensor, random: PatchRandomness) -> torch.Tensor:
+    def _with_noise(self, images: torch.Tensor, random: SliceRandomness) -> torch.Tensor:
         settings = self.settings
         if not (settings.noise_probability and settings.noise):
             return images
         deviation = random.chosen(settings.noise_probability) * random.uniform() * settings.noise
-        return grey.add_noise(images, random.normal(self.size, self.size), deviation, random.uniform())
+        return grey.add_noise(images, random.noise(self.size, self.size), deviation, random.uniform())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from MgImplantSegLib.training.settings_file import require, require_choice
+from MgImplantSegLib.settings import require, require_choice
 
 PATCH_SCALES = ("input", "slice")
 

@@ -8,17 +8,19 @@ from pathlib import Path
 from typing import Any
 
 from MgImplantSegLib.model_card import WEIGHT_DTYPES
-from MgImplantSegLib.toml_writer import toml_text
-from MgImplantSegLib.training.augmentation_settings import AugmentationSettings
-from MgImplantSegLib.training.data_settings import DataSettings
-from MgImplantSegLib.training.loop_settings import LoopSettings, NetworkSettings, ValidationSettings
-from MgImplantSegLib.training.settings_file import (
+from MgImplantSegLib.networks import network_options, network_spec
+from MgImplantSegLib.networks.spec import UNetSpec
+from MgImplantSegLib.settings import (
     read_toml,
     require,
     require_choice,
     settings_from_dict,
     settings_to_dict,
 )
+from MgImplantSegLib.toml_writer import toml_text
+from MgImplantSegLib.training.augmentation_settings import AugmentationSettings
+from MgImplantSegLib.training.data_settings import DataSettings
+from MgImplantSegLib.training.loop_settings import LoopSettings, ValidationSettings
 from MgImplantSegLib.training.study_settings import CrossValidationSettings, ScalingSettings
 
 
@@ -40,6 +42,8 @@ class TrainingConfig:
         "float32", or "float16" for a model file of half the size.
     description, licence, intended_use : str
         Go into the model card.
+    network : dict
+        The name of a network and its options, see `NETWORKS`; by default those of the paper.
     """
 
     name: str
@@ -51,7 +55,7 @@ class TrainingConfig:
     description: str = ""
     licence: str = ""
     intended_use: str = "Research use only."
-    network: NetworkSettings = field(default_factory=NetworkSettings)
+    network: dict[str, Any] = field(default_factory=dict)
     augmentation: AugmentationSettings = field(default_factory=AugmentationSettings)
     training: LoopSettings = field(default_factory=LoopSettings)
     validation: ValidationSettings = field(default_factory=ValidationSettings)
@@ -65,12 +69,23 @@ class TrainingConfig:
             self.name,
         )
         require_choice(self.weights_dtype, WEIGHT_DTYPES, "weights_dtype")
-        multiple = 2**self.network.depth
+        object.__setattr__(self, "network", network_options(self.network, len(self.data.classes)))
+        multiple = self.network_spec.size_multiple
         require(
             self.training.input_size % multiple == 0,
             f"an input_size that is a multiple of 2^depth = {multiple}",
             self.training.input_size,
         )
+
+    @property
+    def network_dict(self) -> dict[str, Any]:
+        """The network as plain data for `build_network`."""
+        return {**self.network, "classes": len(self.data.classes)}
+
+    @property
+    def network_spec(self) -> UNetSpec:
+        """The network's specification."""
+        return network_spec(self.network_dict)
 
     @property
     def run_folder(self) -> Path:

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from MgImplantSegLib.labels import CLASS_OF_ROLE, LabelScheme, Role, parse_roles
-from MgImplantSegLib.training.settings_file import require, require_choice
+from MgImplantSegLib.planes import axis_planes
+from MgImplantSegLib.settings import require, require_choice
 
 IGNORED = "ignore"
 SPLITS = ("train", "validation", "test")
@@ -109,6 +110,7 @@ class DataSettings:
         for role in self.classes:
             require_choice(role, tuple(role.value for role in Role), "classes")
         require(len(set(self.classes)) == len(self.classes) > 1, "two or more different classes", self.classes)
+        axis_planes(self.planes)
         require(0 < self.validation_share < 1, "a validation_share between 0 and 1", self.validation_share)
         require_choice(self.cache_type, CACHE_TYPES, "cache_type")
 

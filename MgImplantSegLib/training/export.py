@@ -17,23 +17,18 @@ from MgImplantSegLib.files import atomic_output
 from MgImplantSegLib.model_card import ModelCard
 from MgImplantSegLib.model_file import save_model
 from MgImplantSegLib.networks import network_spec
+from MgImplantSegLib.planes import axis_planes
 from MgImplantSegLib.preprocess import Preprocessing
+from MgImplantSegLib.settings import settings_to_dict
 from MgImplantSegLib.text_files import read_json
 from MgImplantSegLib.training.cache import CachedSample
 from MgImplantSegLib.training.checkpoint import load_checkpoint
 from MgImplantSegLib.training.configuration import TrainingConfig
 from MgImplantSegLib.training.data_settings import DataSettings
-from MgImplantSegLib.training.patches import axis_planes
-from MgImplantSegLib.training.settings_file import settings_to_dict
 from MgImplantSegLib.training.trainer import BEST
 
 CONFIGURATION_FILE = "configuration.toml"
 FACTS_FILE = "run.json"
-
-
-def network_dict(config: TrainingConfig) -> dict[str, Any]:
-    """The network of the configuration as plain data for `build_network`."""
-    return {**settings_to_dict(config.network), "classes": len(config.data.classes)}
 
 
 def preprocessing_of(data: DataSettings) -> Preprocessing:
@@ -79,7 +74,7 @@ def _card(config: TrainingConfig, progress: dict[str, Any], facts: dict[str, Any
     }
     return ModelCard(
         config.name,
-        network_dict(config),
+        config.network_dict,
         preprocessing_of(config.data),
         config.data.scheme,
         training_planes=tuple(plane.name for plane in axis_planes(config.data.planes)),
@@ -141,10 +136,10 @@ def command_line() -> str:
 
 def require_same_network(config: TrainingConfig, card: ModelCard) -> None:
     """Raise InputError unless the weights of `card` fit the network and classes of `config`."""
-    if network_spec(card.network) != network_spec(network_dict(config)):
+    if network_spec(card.network) != config.network_spec:
         raise InputError(
-            f"Expected a base model with the network {network_dict(config)}, got {card.network}.",
-            "Write the base model's depth and width into [network], or choose another base model.",
+            f"Expected a base model with the network {config.network_dict}, got {card.network}.",
+            "Write the base model's network into [network], or choose another base model.",
         )
     roles = [label.role.value for label in card.label_scheme.labels]
     if roles != list(config.data.classes):

@@ -17,7 +17,7 @@ class RawBatch:
     Attributes
     ----------
     images : Tensor
-        (B, c, c), uint8 or float16, the grey values of the canvases; 0 outside of the slice.
+        (B, n, c, c), uint8 or float16, the grey values of the slice, in the middle, and its neighbours; 0 outside.
     labels : Tensor
         (B, c, c), uint8, channel numbers; `IGNORE` where nothing is known.
     affine : Tensor
@@ -75,7 +75,7 @@ def sample_patches(
     Returns
     -------
     images : Tensor
-        (B, size, size), float32, in [0, 1].
+        (B, n, size, size), float32, in [0, 1].
     labels : Tensor
         (B, size, size), uint8.
     inside : Tensor
@@ -84,7 +84,7 @@ def sample_patches(
     x, y = canvas_coordinates(batch.affine, size, displacement)  # each (B, size, size)
     first_x, first_y, last_x, last_y = (edge[:, None, None] for edge in batch.slice_box.unbind(1))
     inside = (x >= first_x - 0.5) & (x <= last_x + 0.5) & (y >= first_y - 0.5) & (y <= last_y + 0.5)
-    return _linear(batch.images, x, y) * inside, _nearest(batch.labels, x, y, inside), inside
+    return _linear(batch.images, x, y) * inside[:, None], _nearest(batch.labels, x, y, inside), inside
 
 
 def canvas_coordinates(
@@ -106,10 +106,9 @@ def smooth_field(nodes: torch.Tensor, size: int) -> torch.Tensor:
 
 def _linear(canvas: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     grey = canvas.float() / 255 if canvas.dtype == torch.uint8 else canvas.float()
-    height, width = canvas.shape[1:]
+    height, width = canvas.shape[2:]
     grid = torch.stack((x * (2 / (width - 1)) - 1, y * (2 / (height - 1)) - 1), dim=-1)  # (B, size, size, 2)
-    sampled = functional.grid_sample(grey[:, None], grid, mode="bilinear", padding_mode="border", align_corners=True)
-    return sampled[:, 0]
+    return functional.grid_sample(grey, grid, mode="bilinear", padding_mode="border", align_corners=True)
 
 
 def _nearest(canvas: torch.Tensor, x: torch.Tensor, y: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:

@@ -138,7 +138,7 @@ class Learner:
         self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
         if self.average:
-            self.average.update(self.network)
+            self.average.update_parameters(self.network)
 
     def _finite(self, loss: torch.Tensor, images: torch.Tensor, part: RawBatch) -> float:
         """The value of the loss; InputError on all ranks together if it is NaN or infinite."""

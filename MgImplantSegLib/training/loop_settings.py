@@ -1,26 +1,13 @@
-"""What a configuration says of the network, the training loop and validation."""
+"""What a configuration says of the training loop and validation."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from MgImplantSegLib.training.settings_file import require, require_choice
-
-SCHEDULES = ("plateau", "cosine", "constant")
-PRECISIONS = ("auto", "fp32", "bf16", "fp16")
-
-
-@dataclass(frozen=True)
-class NetworkSettings:
-    """Which network: a name of the registry `NETWORKS`, number of encoder blocks, channels of the first one."""
-
-    name: str = "unet"
-    depth: int = 5
-    width: int = 64
-
-    def __post_init__(self) -> None:
-        require(1 <= self.depth <= 8, "a depth of 1–8", self.depth)
-        require(self.width >= 1, "a positive width", self.width)
+from MgImplantSegLib.inference.device import PRECISIONS, Device
+from MgImplantSegLib.settings import require, require_choice
+from MgImplantSegLib.training.losses import require_loss
+from MgImplantSegLib.training.schedules import SCHEDULES
 
 
 @dataclass(frozen=True)
@@ -40,23 +27,20 @@ class LoopSettings:
         where that is ahead, and a run can no longer be repeated bit by bit.
     learning_rate, betas, weight_decay : float
         Of Adam (AdamW where weight_decay > 0).
-    schedule : str
-        "plateau": halved after plateau_iterations without better validation loss (the paper);
-        "cosine": falls to `least_learning_rate_share` over the whole run; "constant".
+    schedule, plateau_iterations, least_learning_rate_share : str, int, float
+        A key of `SCHEDULES`, and the numbers that these depend on.
     warmup_iterations : int
         The rate rises linearly over these.
     early_stopping_iterations : int
         End after so many iterations without better validation loss; 0: never.
     loss : str
-        A name of `LOSSES`.
+        A key of `LOSSES`.
     loss_options : dict
         Its numbers, for example ``{weight = 0.1}``.
     balanced_share : float
         Share of patches placed on a class chosen at random, each class alike.
-    precision : str
-        "auto": bf16 where the device computes with it, otherwise fp16 on a GPU and fp32 on a CPU.
-    device : str
-        "auto", "cpu", "cuda" or "cuda:N".
+    precision, device : str
+        Keys of `PRECISIONS` and `DEVICES`.
     workers : int
         Processes that read patches ahead.
     compile : bool
@@ -96,6 +80,8 @@ class LoopSettings:
     def __post_init__(self) -> None:
         require_choice(self.schedule, SCHEDULES, "schedule")
         require_choice(self.precision, PRECISIONS, "precision")
+        require_loss(self.loss, self.loss_options)
+        Device().check("device", self.device)
         for key in ("input_size", "batch_size", "accumulate", "iterations", "plateau_iterations"):
             require(getattr(self, key) >= 1, f"{key!r} of 1 or more", getattr(self, key))
         for key in (

@@ -1,150 +1,114 @@
-"""Losses: `LOSSES` maps a name to a function ``loss(logits, target, total=..., **options)``.
+"""Losses by name: `LOSSES`, readable without torch; the functions themselves are in `loss_functions`.
 
-``logits`` has shape (B, k, h, w), ``target`` shape (B, h, w) with channel numbers and `IGNORE` where nothing is
-known. ``total`` turns a sum over this process's part of the batch into the sum over the global batch; with several
-processes it is `World.sum`. A loss may ask for ``implant_channels``, the channels of layer and metal. Every loss is a
-scalar of the global batch. Without a single known pixel it is 0.
+A new loss is a function there and an entry here, which has the numbers that a configuration may change.
 """
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-import torch
-from torch.nn import functional
-
+from MgImplantSegLib.choices import Registry, find_object
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.labels import IMPLANT_ROLES, LabelScheme
-from MgImplantSegLib.training.settings_file import nearest_name
+
+if TYPE_CHECKING:
+    import torch
 
 IGNORE = 255
-GIVEN = ("logits", "target", "total", "implant_channels")  # by the training; all else is an option
-Total = Callable[[torch.Tensor], torch.Tensor]
 
 
-def _as_it_is(tensor: torch.Tensor) -> torch.Tensor:
-    return tensor
+@dataclass(frozen=True)
+class Loss:
+    """A loss.
 
-
-def cross_entropy(logits: torch.Tensor, target: torch.Tensor, total: Total = _as_it_is) -> torch.Tensor:
-    """Mean of −log p of the true class over all known pixels."""
-    target = target.long()
-    summed = functional.cross_entropy(logits.float(), target, ignore_index=IGNORE, reduction="sum")
-    known = (target != IGNORE).sum().to(summed.dtype)
-    return total(summed) / total(known).clamp_min(1)
-
-
-def dice(logits: torch.Tensor, target: torch.Tensor, total: Total = _as_it_is) -> torch.Tensor:
-    """1 − mean soft Dice of the classes present in the batch: 2·Σ p·g / (Σ p + Σ g), sums over known pixels.
-
-    References
+    Parameters
     ----------
-    Milletari, Navab, Ahmadi: V-Net, 3DV 2016, doi 10.1109/3DV.2016.79; sums over the batch instead of one image.
+    name, definition : str
+        What it is called, and its formula.
+    function : str
+        ``module:name`` of the function.
+    options : mapping
+        Numbers that it takes, with their defaults.
+    needs_implant : bool
+        Whether the function takes ``implant_channels``.
     """
-    known = (target != IGNORE)[:, None]  # (B, 1, h, w)
-    probability = logits.float().softmax(1) * known  # (B, k, h, w)
-    truth = functional.one_hot(target.long() * known[:, 0], logits.shape[1]).movedim(-1, 1) * known
-    overlap = total((probability * truth).sum((0, 2, 3)))
-    predicted, present = total(probability.sum((0, 2, 3))), total(truth.sum((0, 2, 3)).float())
-    score = 2 * overlap / (predicted + present).clamp_min(1e-6)
-    is_present = (present > 0).float()
-    return (is_present * (1 - score)).sum() / is_present.sum().clamp_min(1)
+
+    name: str
+    definition: str
+    function: str
+    options: Mapping[str, float] = field(default_factory=dict)
+    needs_implant: bool = False
 
 
-def cross_entropy_dice(
-    logits: torch.Tensor, target: torch.Tensor, total: Total = _as_it_is, weight: float = 1.0
-) -> torch.Tensor:
-    """Cross-entropy + `weight` × Dice loss."""
-    return cross_entropy(logits, target, total) + weight * dice(logits, target, total)
+FUNCTIONS = "MgImplantSegLib.training.loss_functions"
+LOSSES: Registry[Loss] = Registry(
+    "a loss",
+    {
+        "cross_entropy": Loss(
+            "cross-entropy", "mean of −log p of the true class over all known pixels", f"{FUNCTIONS}:cross_entropy"
+        ),
+        "cross_entropy_dice": Loss(
+            "cross-entropy and Dice",
+            "cross-entropy + weight × (1 − mean soft Dice of the classes present)",
+            f"{FUNCTIONS}:cross_entropy_dice",
+            {"weight": 1.0},
+        ),
+        "cross_entropy_smooth": Loss(
+            "cross-entropy with smooth boundaries",
+            "cross-entropy + weight × length of the predicted boundaries",
+            f"{FUNCTIONS}:cross_entropy_smooth",
+            {"weight": 0.1},
+        ),
+        "cross_entropy_surface": Loss(
+            "cross-entropy near the implant's surface",
+            "cross-entropy in which pixels within reach_px of the implant's surface count weight times, + Dice",
+            f"{FUNCTIONS}:cross_entropy_surface",
+            {"weight": 3.0, "reach_px": 3.0},
+            needs_implant=True,
+        ),
+    },
+)
 
 
-def boundary_length(logits: torch.Tensor, target: torch.Tensor, total: Total = _as_it_is) -> torch.Tensor:
-    """Length of the predicted boundaries per known pixel: total variation of the probabilities, halved.
+def require_loss(name: str, options: Mapping[str, float]) -> Loss:
+    """The loss of that name, whose options these may be.
 
-    A step from one class to another changes two probabilities by 1, hence the half; a straight boundary counts
-    its length in pixels. Only differences between two known pixels count.
-
-    References
-    ----------
-    Rudin, Osher, Fatemi: Physica D 60 (1992) 259, doi 10.1016/0167-2789(92)90242-F; as a loss: Chen et al.,
-    Learning active contour models for medical image segmentation, CVPR 2019, doi 10.1109/CVPR.2019.01190.
+    Raises
+    ------
+    InputError
+        If the name or an option is unknown, or an option is no finite number.
     """
-    probability = logits.float().softmax(1)
-    known = (target != IGNORE)[:, None]  # (B, 1, h, w)
-    both_known = known[..., :-1, :-1] & known[..., 1:, :-1] & known[..., :-1, 1:]
-    down = probability[..., 1:, :-1] - probability[..., :-1, :-1]
-    right = probability[..., :-1, 1:] - probability[..., :-1, :-1]
-    slope = (down.square() + right.square() + 1e-8).sqrt() - 1e-4  # the root of 0 has no finite gradient
-    return 0.5 * total((slope * both_known).sum()) / total(known.sum().float()).clamp_min(1)
-
-
-def cross_entropy_smooth(
-    logits: torch.Tensor, target: torch.Tensor, total: Total = _as_it_is, weight: float = 0.1
-) -> torch.Tensor:
-    """Cross-entropy + `weight` × length of the predicted boundaries: ragged boundaries cost more than smooth ones."""
-    return cross_entropy(logits, target, total) + weight * boundary_length(logits, target, total)
-
-
-def near_implant_surface(target: torch.Tensor, implant_channels: Sequence[int], reach_px: int) -> torch.Tensor:
-    """Pixels with both implant and something else within `reach_px`, the distance that of a square window.
-
-    Shape and device of `target`, boolean. Unknown pixels are neither implant nor something else.
-    """
-    implant = sum((target == channel for channel in implant_channels), torch.zeros_like(target, dtype=torch.bool))
-    both = torch.stack((implant, ~implant & (target != IGNORE)), dim=1).float()  # (B, 2, h, w)
-    reached = functional.max_pool2d(both, 2 * reach_px + 1, stride=1, padding=reach_px)
-    return reached.amin(1) > 0
-
-
-def cross_entropy_surface(
-    logits: torch.Tensor,
-    target: torch.Tensor,
-    total: Total = _as_it_is,
-    implant_channels: Sequence[int] = (2, 3),
-    weight: float = 3.0,
-    reach_px: float = 3.0,
-) -> torch.Tensor:
-    """Cross-entropy in which pixels near the implant's surface count `weight` times, + Dice loss.
-
-    Bone-to-implant contact is measured on these pixels alone, and they are few.
-
-    References
-    ----------
-    Ronneberger, Fischer, Brox: U-Net, MICCAI 2015, doi 10.1007/978-3-319-24574-4_28, weighs pixels near borders more.
-    """
-    entropy = functional.cross_entropy(logits.float(), target.long(), ignore_index=IGNORE, reduction="none")
-    weights = (1 + (weight - 1) * near_implant_surface(target, implant_channels, int(reach_px))) * (target != IGNORE)
-    mean = total((weights * entropy).sum()) / total(weights.sum()).clamp_min(1)
-    return mean + dice(logits, target, total)
-
-
-LOSSES: dict[str, Callable[..., torch.Tensor]] = {
-    "cross_entropy": cross_entropy,
-    "cross_entropy_dice": cross_entropy_dice,
-    "cross_entropy_smooth": cross_entropy_smooth,
-    "cross_entropy_surface": cross_entropy_surface,
-}
+    loss = LOSSES.find(name)
+    for key, value in options.items():
+        if key not in loss.options:
+            known = ", ".join(loss.options) or "none"
+            raise InputError(f"Expected options of the loss {name!r} ({known}), got {key!r}.")
+        if not math.isfinite(value):
+            raise InputError(f"Expected a finite {key} for the loss {name!r}, got {value!r}.")
+    return loss
 
 
 def build_loss(
-    name: str, options: dict[str, float], scheme: LabelScheme, total: Total = _as_it_is
-) -> Callable[..., torch.Tensor]:
-    """The loss `name` of `LOSSES` as a function of logits and target, whose channels mean what `scheme` lists.
+    name: str,
+    options: Mapping[str, float],
+    scheme: LabelScheme,
+    total: Callable[[torch.Tensor], torch.Tensor] | None = None,
+) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+    """The loss `name` as a function of logits and target, whose channels mean what `scheme` lists.
+
+    `total` is as in `loss_functions`; without it a batch is the whole one.
 
     Raises
     ------
     InputError
         If the name or an option is unknown.
     """
-    if name not in LOSSES:
-        raise InputError(f"Expected a known loss, got {name!r}.", nearest_name(name, LOSSES))
-    arguments = inspect.signature(LOSSES[name]).parameters
-    known = [key for key in arguments if key not in GIVEN]
-    for key in options:
-        if key not in known:
-            raise InputError(f"Expected options of the loss {name!r} ({', '.join(known) or 'none'}), got {key!r}.")
-    given = dict(options)
-    if "implant_channels" in arguments:
+    loss = require_loss(name, options)
+    given = {**loss.options, **options} | ({} if total is None else {"total": total})
+    if loss.needs_implant:
         given["implant_channels"] = [i for i, label in enumerate(scheme.labels) if label.role in IMPLANT_ROLES]
-    return lambda logits, target: LOSSES[name](logits, target, total, **given)
+    function = find_object(loss.function)
+    return lambda logits, target: function(logits, target, **given)

@@ -14,44 +14,29 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from MgImplantSegLib.diagonal_plane import with_neighbours
 from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.planes import PLANE_SETS, AxisPlane
+from MgImplantSegLib.planes import AxisPlane
 from MgImplantSegLib.training.augmentation_settings import AugmentationSettings
 from MgImplantSegLib.training.cache import CachedSample
 from MgImplantSegLib.training.distributed import World
 from MgImplantSegLib.training.geometry_augmentation import RawBatch
 from MgImplantSegLib.training.losses import IGNORE
-from MgImplantSegLib.training.settings_file import nearest_name
 
 ELASTIC_REACH = 3  # standard deviations of the displacement that a canvas has room for
 CENTRE_MARGIN = 0.42  # of the slice's edge: how near to its border a patch may have its centre if it is too large
 
 
-def axis_planes(name: str) -> tuple[AxisPlane, ...]:
-    """The planes of the set `name`.
-
-    Raises
-    ------
-    InputError
-        If the set is unknown or has oblique planes, whose labels would have to be interpolated.
-    """
-    known = [key for key, planes in PLANE_SETS.items() if all(isinstance(plane, AxisPlane) for plane in planes)]
-    if name not in known:
-        raise InputError(
-            f"Expected a set of axis planes ({', '.join(known)}) to train on, got {name!r}.", nearest_name(name, known)
-        )
-    return PLANE_SETS[name]
-
-
 @dataclass(frozen=True)
 class PatchSettings:
-    """What the choice of patches depends on: edge length, patches a batch, share of balanced ones, variation, seed."""
+    """What patches depend on: edge length, patches a batch, share of balanced ones, variation, seed, neighbours."""
 
     size: int
     batch_size: int
     balanced_share: float
     augmentation: AugmentationSettings
     seed: int
+    context: int = 0
 
 
 @dataclass(frozen=True)
@@ -117,7 +102,7 @@ class PatchBatches(Dataset):
     def __getitem__(self, iteration: int) -> RawBatch:
         patches = [self.choose(iteration, position) for position in self._positions]
         side = max(math.ceil(patch.extent_px) for patch in patches)
-        pieces = [_read_canvas(patch, side) for patch in patches]
+        pieces = [_read_canvas(patch, side, self._settings.context) for patch in patches]
         images, labels, affines, boxes = zip(*pieces, strict=True)
         return RawBatch(
             torch.from_numpy(np.stack(images)),
@@ -210,16 +195,18 @@ def _choose_centre(
     return np.clip(point_xy + random.uniform(-0.4, 0.4, 2) * extent_xy, *ends)
 
 
-def _read_canvas(patch: Patch, side: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Image, labels, affine and slice box of a `side` × `side` piece of the slice about the patch."""
-    image, labels = (patch.plane.view(array)[patch.index] for array in patch.sample.arrays(patch.plane.axes[0]))
+def _read_canvas(patch: Patch, side: int, context: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Images (slices, side, side), labels, affine and slice box of a piece of the slice and its neighbours."""
+    images, labels = (patch.plane.view(array) for array in patch.sample.arrays(patch.plane.axes[0]))
+    numbers = with_neighbours(patch.index, patch.index + 1, context, len(images))
+    labels = labels[patch.index]
     first_x, first_y = np.floor(patch.centre_xy - (side - 1) / 2).astype(int)
-    rows, columns = image.shape
+    rows, columns = labels.shape
     box = np.array([-first_x, -first_y, columns - 1 - first_x, rows - 1 - first_y], dtype=np.float32)
     affine = patch.to_slice.copy()
     affine[:, 2] -= (first_x, first_y)
     return (
-        _window(image, first_y, first_x, side, 0),
+        np.stack([_window(images[number], first_y, first_x, side, 0) for number in numbers]),
         _window(labels, first_y, first_x, side, IGNORE),
         affine.astype(np.float32),
         box,

@@ -15,6 +15,7 @@ from MgImplantSegLib.inference.fused import FusedPlan, FusedPrediction, predict_
 from MgImplantSegLib.inference.fusion import FUSIONS
 from MgImplantSegLib.inference.memory import zeros_on_disk
 from MgImplantSegLib.machine import available_memory_bytes
+from MgImplantSegLib.networks.spec import UNetSpec
 from MgImplantSegLib.planes import PLANE_SETS, Shape
 from MgImplantSegLib.slabs import slabs
 from MgImplantSegLib.training.process import silent
@@ -78,8 +79,7 @@ def compare_planes(
     image: np.ndarray,
     channels: np.ndarray,
     predict: Callable[[np.ndarray], np.ndarray],
-    classes: int,
-    size_multiple: int,
+    spec: UNetSpec,
     schemes: tuple[PlaneScheme, ...],
     events: Events,
 ) -> dict[PlaneScheme, torch.Tensor]:
@@ -93,8 +93,8 @@ def compare_planes(
         True channel numbers, (z, y, x); `IGNORE` where nothing is known.
     predict : callable
         As in `predict_fused`.
-    classes, size_multiple : int
-        Of the network.
+    spec : UNetSpec
+        Specification of the network.
     schemes : tuple of PlaneScheme
         What is compared.
     events : Events
@@ -102,14 +102,21 @@ def compare_planes(
     """
     needed = tuple(dict.fromkeys(plane for scheme in schemes for plane in PLANE_SETS[scheme.planes]))
     several = dict.fromkeys(scheme.planes for scheme in schemes if len(PLANE_SETS[scheme.planes]) > 1)
-    allocate = _allocation(len(several) + 1, image.shape, classes)
-    totals = {name: PlaneTotal(image.shape, classes, len(PLANE_SETS[name]), allocate) for name in several}
+    allocate = _allocation(len(several) + 1, image.shape, spec.classes)
+    totals = {name: PlaneTotal(image.shape, spec.classes, len(PLANE_SETS[name]), allocate) for name in several}
     confusions: dict[PlaneScheme, torch.Tensor] = {}
     with events.task("planes", len(needed)) as task:
         for plane in needed:
             task.advance(0, f"plane {plane.name}")
             plan = FusedPlan(
-                (plane,), "soft", classes, _batch_size(image), size_multiple, with_votes=True, allocate=allocate
+                (plane,),
+                "soft",
+                spec.classes,
+                _batch_size(image),
+                spec.size_multiple,
+                spec.context,
+                with_votes=True,
+                allocate=allocate,
             )
             single = predict_fused(image, predict, plan, silent(events))
             for name in several:

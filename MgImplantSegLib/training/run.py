@@ -16,6 +16,7 @@ from MgImplantSegLib.inference.device import keep_freed_memory
 from MgImplantSegLib.labels import Role
 from MgImplantSegLib.model_file import load_model
 from MgImplantSegLib.networks import build_network
+from MgImplantSegLib.planes import axis_planes
 from MgImplantSegLib.resources import bundled_models
 from MgImplantSegLib.training.augmentation import Augmentation
 from MgImplantSegLib.training.cache import CachedSample, cache_samples
@@ -25,13 +26,12 @@ from MgImplantSegLib.training.distributed import World, joined_world
 from MgImplantSegLib.training.export import (
     CONFIGURATION_FILE,
     export_run,
-    network_dict,
     preprocessing_of,
     require_same_network,
     write_facts,
 )
 from MgImplantSegLib.training.learner import Learner
-from MgImplantSegLib.training.patches import PatchBatches, PatchSettings, axis_planes
+from MgImplantSegLib.training.patches import PatchBatches, PatchSettings
 from MgImplantSegLib.training.precision import choose_arithmetic
 from MgImplantSegLib.training.process import StopRequest, silent
 from MgImplantSegLib.training.sample_files import expanded_samples
@@ -118,7 +118,7 @@ def train(config: TrainingConfig | str | Path, events: Events, resume: str | Pat
         events = events if world.is_main else silent(events)
         _prepare_folder(config, world, is_new=state is None)
         network = _first_network(config, events, with_base_model=state is None)
-        data = _training_data(config, _samples(config, world, events), world, network)
+        data = _training_data(config, _samples(config, world, events), world)
         learner = Learner(network, config.training, _augmentation(config), arithmetic, world, config.data.scheme)
         trainer = Trainer(config, learner, data, stop, events)
         if state is not None:
@@ -151,7 +151,7 @@ def _prepare_folder(config: TrainingConfig, world: World, is_new: bool) -> None:
     if is_new and (folder / LAST).exists():
         raise InputError(
             f"Expected a new run, got the folder {folder} with checkpoints.",
-            f"Go on with --resume {folder}, or choose another name or output.",
+            "Resume that run [[resume]], or choose another name or output.",
         )
     with output_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -179,7 +179,7 @@ def _first_network(config: TrainingConfig, events: Events, with_base_model: bool
     """The network with random weights of the seed, or with those of the base model."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        network = build_network(network_dict(config))
+        network = build_network(config.network_dict)
     if config.base_model is not None and with_base_model:
         bundled = bundled_models().get(config.base_model.name)
         card, weights = load_model(config.base_model if bundled is None else bundled)
@@ -192,17 +192,20 @@ def _first_network(config: TrainingConfig, events: Events, with_base_model: bool
     return network
 
 
-def _training_data(
-    config: TrainingConfig, samples: list[CachedSample], world: World, network: nn.Module
-) -> TrainingData:
-    settings, planes = config.training, axis_planes(config.data.planes)
+def _training_data(config: TrainingConfig, samples: list[CachedSample], world: World) -> TrainingData:
+    settings, planes, spec = config.training, axis_planes(config.data.planes), config.network_spec
     of_split = {name: [s for s in samples if s.settings.split == name] for name in ("train", "validation")}
     patch_settings = PatchSettings(
-        settings.input_size, settings.batch_size, settings.balanced_share, config.augmentation, config.seed
+        settings.input_size,
+        settings.batch_size,
+        settings.balanced_share,
+        config.augmentation,
+        config.seed,
+        spec.context,
     )
     return TrainingData(
         PatchBatches(of_split["train"], planes, patch_settings, world),
-        ValidationSlices(of_split["validation"], planes, config.validation, network.spec.size_multiple),
+        ValidationSlices(of_split["validation"], planes, config.validation, spec),
     )
 
 

@@ -12,15 +12,14 @@ from typing import Any
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.events import Events
 from MgImplantSegLib.files import atomic_output
-from MgImplantSegLib.networks import network_spec
 from MgImplantSegLib.plain_text import CsvWriter
+from MgImplantSegLib.settings import nearest_name
 from MgImplantSegLib.training.checkpoint import load_checkpoint
 from MgImplantSegLib.training.configuration import TrainingConfig
-from MgImplantSegLib.training.export import command_line, network_dict
+from MgImplantSegLib.training.export import command_line
 from MgImplantSegLib.training.figures import draw_scaling
 from MgImplantSegLib.training.plane_comparison import PlaneScheme
 from MgImplantSegLib.training.sample_files import expanded_samples
-from MgImplantSegLib.training.settings_file import nearest_name
 from MgImplantSegLib.training.study import finished_model, model_of, samples_to_test, scores_of
 from MgImplantSegLib.training.tables import Estimate, ScaledModel
 from MgImplantSegLib.training.trainer import BEST
@@ -74,7 +73,7 @@ def grid_configs(config: TrainingConfig) -> dict[str, TrainingConfig]:
             name=name,
             output=config.run_folder,
             data=replace(config.data, samples=samples),
-            network=replace(config.network, depth=depth, width=width),
+            network={**config.network, "depth": depth, "width": width},
             training=replace(config.training, input_size=size),
         )
     return dict(sorted(configs.items(), key=lambda item: flops_of(item[1])))
@@ -82,8 +81,7 @@ def grid_configs(config: TrainingConfig) -> dict[str, TrainingConfig]:
 
 def flops_of(config: TrainingConfig) -> float:
     """Floating-point operations of one forward pass of one patch."""
-    spec = network_spec(network_dict(config))
-    return 2 * spec.multiplications_per_pixel * config.training.input_size**2
+    return 2 * config.network_spec.multiplications_per_pixel * config.training.input_size**2
 
 
 def _scaled_model(config: TrainingConfig, events: Events) -> ScaledModel:
@@ -95,10 +93,10 @@ def _scaled_model(config: TrainingConfig, events: Events) -> ScaledModel:
         mean_iou = load_checkpoint(config.run_folder / BEST)["progress"]["best_scores"]["mean_iou"]
     return ScaledModel(
         config.name,
-        config.network.depth,
-        config.network.width,
+        config.network["depth"],
+        config.network["width"],
         config.training.input_size,
-        network_spec(network_dict(config)).parameter_count,
+        config.network_spec.parameter_count,
         flops_of(config),
         mean_iou,
         "test" if tests else "validation",

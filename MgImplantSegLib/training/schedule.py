@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, field
 
 from MgImplantSegLib.training.loop_settings import LoopSettings
+from MgImplantSegLib.training.schedules import SCHEDULES
 
 
 @dataclass
@@ -68,24 +69,11 @@ class Progress:
 
 def learning_rate(progress: Progress, settings: LoopSettings) -> float:
     """The rate of the next step."""
-    return settings.learning_rate * _warmup(progress, settings) * RATE_SHARES[settings.schedule](progress, settings)
+    share = SCHEDULES[settings.schedule].share
+    least = settings.least_learning_rate_share
+    part = share(progress.share_done(settings), progress.halvings, least)
+    return settings.learning_rate * _warmup(progress, settings) * part
 
 
 def _warmup(progress: Progress, settings: LoopSettings) -> float:
     return min(1.0, (progress.iteration + 1) / (settings.warmup_iterations + 1))
-
-
-def _plateau(progress: Progress, settings: LoopSettings) -> float:
-    return max(0.5**progress.halvings, settings.least_learning_rate_share)
-
-
-def _cosine(progress: Progress, settings: LoopSettings) -> float:
-    least = settings.least_learning_rate_share
-    return least + (1 - least) * 0.5 * (1 + math.cos(math.pi * progress.share_done(settings)))
-
-
-def _constant(progress: Progress, settings: LoopSettings) -> float:
-    return 1.0
-
-
-RATE_SHARES = {"plateau": _plateau, "cosine": _cosine, "constant": _constant}

@@ -95,9 +95,7 @@ def _measured(
     with events.task(f"testing {config.name}", len(samples)) as task:
         for settings in samples:
             sample = read_sample(settings, config.data, warnings_only(events, f"Sample {settings.name!r}"))
-            confusions = compare_planes(
-                sample.image, sample.channels, predict, len(classes), predict.spec.size_multiple, schemes, events
-            )
+            confusions = compare_planes(sample.image, sample.channels, predict, predict.spec, schemes, events)
             scores[settings.name] = {
                 scheme.name: named_iou(classes, iou_per_class(confusion)) for scheme, confusion in confusions.items()
             }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from MgImplantSegLib.training.settings_file import require
+from MgImplantSegLib.settings import require
 
 
 @dataclass(frozen=True)

@@ -184,7 +184,7 @@ class Trainer:
         if reason == STOPPED:
             self.save(LAST)
             self.events.warning(
-                f"Stopped at iteration {self.progress.iteration}; go on with --resume {self.config.run_folder}.",
+                f"Stopped at iteration {self.progress.iteration}; resume it in {self.config.run_folder} to continue.",
                 "stopped",
             )
         elif self.recent_losses or not self.history:

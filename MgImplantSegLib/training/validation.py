@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from MgImplantSegLib.networks.spec import UNetSpec
 from MgImplantSegLib.planes import AxisPlane
 from MgImplantSegLib.training.cache import CachedSample
 from MgImplantSegLib.training.distributed import World
@@ -37,8 +38,9 @@ class ValidationSlices:
         Where slices are taken from.
     settings : ValidationSettings
         How many, and the size of the centre crop.
-    size_multiple : int
-        Crops are padded with zeros to multiples of this, and the padding does not count.
+    spec : UNetSpec
+        Specification of the network: crops are padded with zeros to multiples of its size multiple, and the padding
+        does not count; they have as many neighbours as it sees.
     """
 
     def __init__(
@@ -46,9 +48,9 @@ class ValidationSlices:
         samples: Sequence[CachedSample],
         planes: Sequence[AxisPlane],
         settings: ValidationSettings,
-        size_multiple: int,
+        spec: UNetSpec,
     ) -> None:
-        self._crop, self._multiple = settings.crop, size_multiple
+        self._crop, self._multiple, self._context = settings.crop, spec.size_multiple, spec.context
         by_shape: dict[tuple[int, int], list[Place]] = defaultdict(list)
         for sample in samples:
             for plane in planes:
@@ -64,20 +66,22 @@ class ValidationSlices:
         return len(self._batches)
 
     def read(self, number: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Batch `number`: images (B, 1, h, w), float32, and labels (B, h, w), uint8."""
+        """Batch `number`: images (B, channels, h, w), float32, and labels (B, h, w), uint8."""
         images, labels = zip(*(self._read(*place) for place in self._batches[number]), strict=True)
-        return torch.from_numpy(np.stack(images))[:, None], torch.from_numpy(np.stack(labels))
+        return torch.from_numpy(np.stack(images)), torch.from_numpy(np.stack(labels))
 
     def _read(self, sample: CachedSample, plane: AxisPlane, index: int) -> tuple[np.ndarray, np.ndarray]:
         image, labels = sample.arrays(plane.axes[0])
-        grey = plane.read(image, index) / np.float32(255 if image.dtype == np.uint8 else 1)
+        (grey,) = plane.read_block(image, index, index + 1, self._context)
+        grey /= np.float32(255 if image.dtype == np.uint8 else 1)
+        grey = grey.reshape(-1, *grey.shape[-2:])  # (channels, rows, columns)
         return self._cropped(grey, 0), self._cropped(plane.view(labels)[index], IGNORE)
 
     def _cropped(self, array: np.ndarray, fill: int) -> np.ndarray:
-        rows, columns = (_centre(size, self._crop) for size in array.shape)
-        array = array[rows, columns]
-        pads = [(0, -size % self._multiple) for size in array.shape]
-        return np.pad(array, pads, constant_values=fill)
+        rows, columns = (_centre(size, self._crop) for size in array.shape[-2:])
+        array = array[..., rows, columns]
+        pads = [(0, -size % self._multiple) for size in array.shape[-2:]]
+        return np.pad(array, [(0, 0)] * (array.ndim - 2) + pads, constant_values=fill)
 
     def _padded_shape(self, sample: CachedSample, plane: AxisPlane) -> tuple[int, int]:
         rows, columns = (min(size, self._crop) for size in plane.slice_shape(sample.shape_zyx, 0))

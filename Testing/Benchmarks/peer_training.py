@@ -36,9 +36,9 @@ from MgImplantSegLib.evaluation import evaluate
 from MgImplantSegLib.files import atomic_folder, atomic_output
 from MgImplantSegLib.io import read_label_map, read_volume, write_label_map, write_volume
 from MgImplantSegLib.model_file import read_card
+from MgImplantSegLib.settings import read_toml
 from MgImplantSegLib.simulation import ImplantKind, SimulationSettings, simulate_explant
 from MgImplantSegLib.toml_writer import toml_text
-from MgImplantSegLib.training.settings_file import read_toml
 from MgImplantSegLib.training.tables import Estimate
 from MgImplantSegLib.volume import LabelMap
 

@@ -18,7 +18,7 @@ LAYERS = (
     ("errors", "machine", "mapped_memory", "slabs", "plain_text", "text_files", "units"),
     ("boxes", "choices", "leftovers", "protected_files"),
     ("option_kinds",),
-    ("events", "files", "options", "resources", "toml_writer"),
+    ("events", "files", "options", "resources", "settings", "toml_writer"),
     ("labels", "file_digests"),
     ("volume", "regions"),
     ("io", "percentiles", "resample", "diagonal_plane", "doubtful_values", "networks"),

@@ -342,7 +342,7 @@ def test_bad_volumes_give_one_clear_error(model):
 
 def test_unset_voxel_size_is_refused_with_the_remedy(model):
     volume = explant(spacing_um=(1000.0,) * 3)
-    with pytest.raises(InputError, match="--spacing-um"):
+    with pytest.raises(InputError, match="Set the true voxel size"):
         segment_volume(replace(volume, spacing_is_known=False), SegmentOptions(model))
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.networks import NETWORKS, build_network, network_spec, spec_to_dict
+from MgImplantSegLib.networks import NETWORKS, build_network, network_options, network_spec
 from MgImplantSegLib.networks.spec import UNetSpec
 from MgImplantSegLib.networks.unet import UNet
 
@@ -20,11 +20,6 @@ def test_has_as_many_parameters_as_published(depth, width):
     count = sum(parameter.numel() for parameter in network.parameters())
     assert count == pytest.approx(PUBLISHED[depth, width], rel=3e-3)
     assert network.spec.parameter_count == count
-
-
-@pytest.mark.parametrize(("depth", "pixels"), {3: 188, 4: 460, 5: 1084, 6: 2492}.items())
-def test_nominal_receptive_field_is_the_papers(depth, pixels):
-    assert UNetSpec(depth, 32).nominal_receptive_field == pixels
 
 
 @pytest.mark.parametrize(("depth", "pixels"), {3: 96, 4: 200, 5: 408, 6: 824}.items())
@@ -100,6 +95,9 @@ def test_counts_multiplications_of_a_small_network_as_written_out():
         ({"name": "unet", "depth": 60, "width": 4}, "depth"),
         ({"name": "unet", "depth": 2, "width": 4.5}, "width"),
         ({"name": "unet", "depth": True, "width": 4}, "depth"),
+        ({"name": "unet", "depth": 2, "width": 4, "in_channels": 3}, "in_channels of 1 for this network, got 3"),
+        ({"name": "unet25d", "depth": 2, "width": 4, "in_channels": 4}, "in_channels of 3, 5, .*, got 4"),
+        ({"name": ["unet"]}, "name of unet"),
         ("unet", "name of unet"),
     ],
 )
@@ -108,17 +106,18 @@ def test_refuses_a_wrong_specification(spec, message):
         network_spec(spec)
 
 
-def test_specification_survives_the_round_trip_through_plain_data():
-    spec = UNetSpec(3, 8, classes=5)
-    assert spec_to_dict(spec) == {"name": "unet", "depth": 3, "width": 8, "classes": 5, "in_channels": 1}
-    assert network_spec(spec_to_dict(spec)) == spec
+def test_the_options_of_a_configuration_are_those_of_the_paper_where_none_are_given():
+    assert network_options({}, 4) == {"name": "unet", "depth": 5, "width": 64}
+    assert network_options({"depth": 3.0, "in_channels": 1}, 4) == {"name": "unet", "depth": 3, "width": 64}
+    assert network_options({"name": "unet25d", "in_channels": 7}, 4)["in_channels"] == 7
+    assert network_spec({"name": "unet", "depth": 3, "width": 8, "classes": 5, "in_channels": 1}) == UNetSpec(3, 8, 5)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_network_learns_something_from_one_step(name):
     torch.manual_seed(0)
     network = build_network({"name": name, "depth": 1, "width": 4, "classes": 2})
-    slices, labels = torch.rand(2, 1, 8, 8), torch.randint(0, 2, (2, 8, 8))
+    slices, labels = torch.rand(2, network.spec.in_channels, 8, 8), torch.randint(0, 2, (2, 8, 8))
     optimiser = torch.optim.Adam(network.parameters(), lr=1e-2)
     losses = []
     for _ in range(10):

@@ -165,3 +165,34 @@ def test_plane_sets_hold_what_their_names_say():
     }
     assert all(isinstance(plane, AxisPlane) for plane in PLANE_SETS["3"])
     assert len({plane.name for plane in PLANE_SETS["9"]}) == 9
+
+
+@pytest.mark.parametrize("name", [name for name, plane in PLANES.items() if isinstance(plane, AxisPlane)])
+def test_neighbours_of_an_axis_slice_are_the_slices_beside_it_and_the_last_one_is_repeated(name):
+    plane, volume = PLANES[name], np.random.default_rng(1).random((6, 7, 8))
+    count = plane.slice_count(volume.shape)
+    slices = [plane.read(volume, index) for index in range(count)]
+    for index, block in enumerate(plane.read_block(volume, 1, 5, context=2), start=1):
+        expected = [slices[min(max(index + step, 0), count - 1)] for step in (-2, -1, 0, 1, 2)]
+        np.testing.assert_array_equal(block, expected)
+
+
+@pytest.mark.parametrize("shape", [(9, 9, 9), (17, 4, 11), (5, 12, 3)])
+@pytest.mark.parametrize("context", [1, 3])
+@pytest.mark.parametrize("name", DIAGONALS)
+def test_neighbours_of_a_diagonal_slice_lie_on_its_own_rows(name, context, shape):
+    plane, volume = PLANES[name], np.random.default_rng(1).random(shape).astype(np.float32)
+    grid, count = plane.grid(shape), plane.slice_count(shape)
+    for start in range(0, count, 4):
+        stop = min(start + 4, count)
+        alone = plane.read_block(volume, start, stop)
+        for index, block in enumerate(plane.read_block(volume, start, stop, context), start=start):
+            assert block.shape == (2 * context + 1, *plane.slice_shape(shape, index))
+            np.testing.assert_allclose(block[context], alone[index - start], atol=1e-6)
+            for step in range(-context, context + 1):
+                beside = min(max(index + step, 0), count - 1)
+                (first, last), (other_first, other_last) = grid.row_range(index), grid.row_range(beside)
+                rows = range(max(first, other_first), min(last, other_last) + 1)
+                for row in rows:
+                    there = plane.read(volume, beside)[row - other_first]
+                    np.testing.assert_allclose(block[context + step, row - first], there, atol=1e-6)

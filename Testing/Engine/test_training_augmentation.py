@@ -19,7 +19,7 @@ PLAIN = AugmentationSettings(elastic_probability=0, brightness=0, contrast=0)
 def raw_batch(image: np.ndarray, labels: np.ndarray, affine: list, box=None, seed: int = 0) -> RawBatch:
     side = image.shape[0]
     return RawBatch(
-        torch.from_numpy(image)[None],
+        torch.from_numpy(image)[None, None],
         torch.from_numpy(labels)[None],
         torch.tensor([affine], dtype=torch.float32),
         torch.tensor([box or (0, 0, side - 1, side - 1)], dtype=torch.float32),
@@ -38,7 +38,7 @@ def canvas():
 def test_a_patch_on_whole_pixels_is_cut_out_exactly(canvas):
     image, labels = canvas
     patch, patch_labels, inside = sample_patches(raw_batch(image, labels, [[1, 0, 3], [0, 1, 2]]), 8)
-    assert np.allclose(patch[0] * 255, image[2:10, 3:11], atol=1e-3)
+    assert np.allclose(patch[0, 0] * 255, image[2:10, 3:11], atol=1e-3)
     assert np.array_equal(patch_labels[0], labels[2:10, 3:11])
     assert inside.all()
 
@@ -47,9 +47,9 @@ def test_a_flip_and_a_quarter_turn_are_exact(canvas):
     image, labels = canvas
     flipped, flipped_labels, _ = sample_patches(raw_batch(image, labels, [[-1, 0, 11], [0, 1, 0]]), 12)
     turned, turned_labels, _ = sample_patches(raw_batch(image, labels, [[0, -1, 11], [1, 0, 0]]), 12)
-    assert np.allclose(flipped[0] * 255, image[:, ::-1], atol=1e-3)
+    assert np.allclose(flipped[0, 0] * 255, image[:, ::-1], atol=1e-3)
     assert np.array_equal(flipped_labels[0], labels[:, ::-1])
-    assert np.allclose(turned[0] * 255, np.rot90(image), atol=1e-3)
+    assert np.allclose(turned[0, 0] * 255, np.rot90(image), atol=1e-3)
     assert np.array_equal(turned_labels[0], np.rot90(labels))
 
 
@@ -62,7 +62,7 @@ def test_an_oblique_patch_is_what_scipy_samples(canvas):
     expected = ndimage.map_coordinates(image.astype(float), [y, x], order=1, mode="nearest")
     inside = (x >= -0.5) & (x <= 11.5) & (y >= -0.5) & (y <= 11.5)
     assert not inside.all()
-    assert np.allclose(patch[0] * 255, expected * inside, atol=1e-2)
+    assert np.allclose(patch[0, 0] * 255, expected * inside, atol=1e-2)
     nearest = labels[np.rint(y).astype(int).clip(0, 11), np.rint(x).astype(int).clip(0, 11)]
     assert np.array_equal(patch_labels[0].numpy(), np.where(inside, nearest, IGNORE))
 

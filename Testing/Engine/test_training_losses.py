@@ -10,19 +10,18 @@ from torch import nn
 
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.labels import BACKGROUND, BONE, DEGRADATION_LAYER, RESIDUAL_MATERIAL, LabelScheme
+from MgImplantSegLib.training.average import AveragedNetwork
 from MgImplantSegLib.training.distributed import GlobalBatchNorm2d
 from MgImplantSegLib.training.fast_mish import FastMish, with_fast_mish
-from MgImplantSegLib.training.losses import (
-    IGNORE,
-    LOSSES,
+from MgImplantSegLib.training.loss_functions import (
     boundary_length,
-    build_loss,
     cross_entropy,
     cross_entropy_smooth,
     cross_entropy_surface,
     dice,
     near_implant_surface,
 )
+from MgImplantSegLib.training.losses import IGNORE, LOSSES, build_loss
 from MgImplantSegLib.training.score import confusion_matrix, iou_per_class, mean_defined
 
 
@@ -42,7 +41,8 @@ def test_cross_entropy_is_the_mean_of_minus_log_p_over_known_pixels():
 def test_an_ignored_pixel_gives_no_gradient():
     logits = logits_of([[0.5, 0.75]]).requires_grad_()
     target = torch.tensor([[[1, IGNORE]]], dtype=torch.uint8)
-    for loss in LOSSES.values():
+    for name in LOSSES:
+        loss = build_loss(name, {}, LabelScheme())
         (gradient,) = torch.autograd.grad(loss(logits, target), logits)
         assert gradient[..., 0].abs().max() > 0
         assert torch.equal(gradient[..., 1], torch.zeros(1, 2, 1))
@@ -98,9 +98,9 @@ def test_the_surface_loss_weighs_pixels_near_the_implants_surface_more():
     entropy = -torch.tensor([math.log(0.5)] * 3 + [math.log(p) for p in (0.2 / 0.9, 0.2 / 0.65)])
     entropy[:3] += math.log(0.9)
     expected = (entropy * torch.tensor([1.0, 1.0, 4.0, 4.0, 1.0])).sum() / 11 + dice(probability.log(), target)
-    assert float(cross_entropy_surface(probability.log(), target, weight=4, reach_px=1)) == pytest.approx(
-        float(expected)
-    )
+    assert float(
+        cross_entropy_surface(probability.log(), target, implant_channels=(2, 3), weight=4, reach_px=1)
+    ) == pytest.approx(float(expected))
 
 
 def test_the_surface_loss_finds_the_implants_channels_by_their_roles():
@@ -116,7 +116,7 @@ def test_the_surface_loss_finds_the_implants_channels_by_their_roles():
 @pytest.mark.parametrize("name", LOSSES)
 def test_every_loss_is_zero_without_a_known_pixel_and_has_finite_gradients(name):
     logits = torch.zeros(2, 3, 4, 4, requires_grad=True)
-    loss = LOSSES[name](logits, torch.full((2, 4, 4), IGNORE, dtype=torch.uint8))
+    loss = build_loss(name, {}, LabelScheme())(logits, torch.full((2, 4, 4), IGNORE, dtype=torch.uint8))
     (gradient,) = torch.autograd.grad(loss, logits)
     assert float(loss.detach()) == 0
     assert torch.isfinite(gradient).all()
@@ -178,3 +178,19 @@ def test_global_batch_norm_of_one_process_is_batch_norm():
     assert torch.allclose(own.running_mean, reference.running_mean, atol=1e-6)
     assert torch.allclose(own.running_var, reference.running_var, atol=1e-5)
     assert torch.allclose(own.eval()(x), reference.eval()(x), atol=1e-5)
+
+
+def test_averaged_values_follow_the_network_slowly_at_the_end_and_quickly_at_first():
+    network = nn.Sequential(nn.Conv2d(1, 1, 1), nn.BatchNorm2d(1))
+    average, expected = AveragedNetwork(network, decay=0.3), float(network[0].weight)
+    for number, value in enumerate((5.0, -1.0, 2.0), start=1):
+        network[0].weight.data.fill_(value)
+        network[1].num_batches_tracked.fill_(10 * number)
+        average.update_parameters(network)
+        decay = min(0.3, (1 + number) / (10 + number))
+        expected = decay * expected + (1 - decay) * value
+        assert float(average.network[0].weight) == pytest.approx(expected)
+        assert int(average.network[1].num_batches_tracked) == 10 * number
+    other = AveragedNetwork(network, decay=0.3)
+    other.load_state(average.state())
+    assert other.state()["updates"] == 3 and float(other.network[0].weight) == pytest.approx(expected)

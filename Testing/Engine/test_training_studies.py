@@ -17,6 +17,7 @@ from MgImplantSegLib.cli import main
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.events import Events
 from MgImplantSegLib.inference.fused import FusedPlan, predict_fused
+from MgImplantSegLib.networks.spec import UNetSpec
 from MgImplantSegLib.training.configuration import TrainingConfig
 from MgImplantSegLib.training.crossvalidation import crossvalidate, fold_configs, table_of
 from MgImplantSegLib.training.losses import IGNORE
@@ -58,7 +59,7 @@ def test_every_scheme_counts_what_a_prediction_with_its_planes_and_fusion_gives(
         values = np.exp(logits - logits.max(axis=1, keepdims=True))
         return (values / values.sum(axis=1, keepdims=True)).astype(np.float32)
 
-    confusions = compare_planes(image, truth, predict, 3, 4, PAPER_SCHEMES, Events())
+    confusions = compare_planes(image, truth, predict, UNetSpec(2, 1, classes=3), PAPER_SCHEMES, Events())
     assert list(confusions) == list(PAPER_SCHEMES)
     for scheme, confusion in confusions.items():
         labels = predict_fused(image, predict, FusedPlan(scheme.planes, scheme.fusion, 3, size_multiple=4)).labels()

@@ -67,3 +67,15 @@ def test_a_volume_of_another_size_is_told(segment_while):
 
     with pytest.raises(InputError, match="16, 14, 12"):
         segment_while(lambda volume: volume.SetAndObserveImageData(image_data(np.zeros((3, 4, 5), np.uint8))))
+
+
+def test_an_error_of_the_engine_says_where_its_option_is_set_in_the_panel(module):
+    from MgImplantSegSections.engineRun import EngineError
+    from MgImplantSegSections.workbench import errorText
+
+    error = EngineError(
+        "Expected 20 µm, got 1 mm.", "Set the voxel size [[spacing_um]], or [[nothing]] choose a model."
+    )
+    assert errorText(error) == (
+        "Expected 20 µm, got 1 mm. Set the voxel size (Voxel size in section 1), or choose a model."
+    )

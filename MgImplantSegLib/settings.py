@@ -1,14 +1,14 @@
-"""Frozen dataclasses from TOML and back: every key is checked, a wrong one is answered with the nearest valid name."""
+"""Dataclasses from plain data and back: keys and types are checked, a wrong key is answered with the nearest name."""
 
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import types
 import typing
 from pathlib import Path
 from typing import Any, TypeVar
 
+from MgImplantSegLib.choices import did_you_mean
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.text_files import toml_from
 
@@ -22,7 +22,7 @@ def require(holds: bool, expected: str, got: Any) -> None:
         raise InputError(f"Expected {expected}, got {got!r}.")
 
 
-def require_choice(value: str, known: tuple[str, ...], key: str) -> None:
+def require_choice(value: str, known: typing.Collection[str], key: str) -> None:
     """Raise InputError with the nearest valid name unless `value` is one of `known`."""
     if value not in known:
         raise InputError(f"Expected one of {', '.join(known)} for {key!r}, got {value!r}.", nearest_name(value, known))
@@ -93,8 +93,7 @@ def settings_to_dict(settings: Any) -> Any:
 def nearest_name(name: str, known: typing.Iterable[str]) -> str:
     """A remedy that names the valid name nearest to `name`, or all of them."""
     known = list(known)
-    near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
-    return f"Did you mean {near[0]!r}?" if near else f"Known are: {', '.join(known)}."
+    return did_you_mean(name, known) or f"Known are: {', '.join(known)}."
 
 
 def _dotted(where: str, key: str) -> str:
@@ -106,6 +105,10 @@ def _converted(hint: Any, value: Any, folder: Path, where: str) -> Any:
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (types.UnionType, typing.Union):
         return _converted(next(a for a in arguments if a is not type(None)), value, folder, where)
+    if hint is Any:
+        return value
+    if hasattr(hint, "from_dict"):
+        return hint.from_dict(value)
     if dataclasses.is_dataclass(hint):
         return settings_from_dict(hint, value, folder, where)
     if origin is tuple:
