@@ -6,9 +6,9 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.settings import read_toml, require, require_choice, settings_from_dict
 from MgImplantSegLib.training.augmentation_settings import AugmentationSettings
 from MgImplantSegLib.training.data_settings import SampleSettings
-from MgImplantSegLib.training.settings_file import read_toml, require, require_choice, settings_from_dict
 from MgImplantSegLib.training.teach.slices import parse_slices
 
 LABELLED = ("auto", "slices", "painted", "all")
