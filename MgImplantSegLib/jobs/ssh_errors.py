@@ -14,6 +14,7 @@ START_UP_FILES = (
     "Run: ssh {host} echo ok. Unless it prints ok and ends, correct the start-up files there (~/.bashrc, ~/.profile, "
     "~/.config/fish/config.fish): they must not start another shell, wait for input or exit when ssh runs a command."
 )
+SLOW_HOST = " A host that is slow gets more time by a larger `answer_s` of the environment."
 ACCOUNT = re.compile(r"(?i)account|passw|nologin|not (?:currently )?(?:available|allowed|permitted)")
 ASK_ABOUT_THE_ACCOUNT = "Log in by `ssh {host}` in a terminal and do what it asks, or ask who runs the host."
 
@@ -152,6 +153,7 @@ def _not_begun(environment: Environment, ending: Ending) -> ConnectionFailed:
         found = "the end of its output" if ending.code is None else f"an end with exit code {ending.code}"
     is_account = ACCOUNT.search(f"{ending.said} {ending.errors}") and ending.code != INPUT_WAS_TAKEN
     advice = ASK_ABOUT_THE_ACCOUNT if is_account else START_UP_FILES
+    advice += SLOW_HOST if ending.seconds is not None and not is_account else ""
     return ConnectionFailed(
         f"Expected {environment.host} to start Python, got {found}{_words(ending)}.",
         advice.format(host=environment.host),

@@ -32,7 +32,7 @@ REMOTE_COMMAND = (
 FIRST_PROGRAM = PACKAGE / "jobs" / "agent" / "far_start.py"
 MODULES = ("__init__.py", "errors.py", "files.py", "machine.py", "jobs/__init__.py")
 OLDEST_PYTHON = (3, 11)
-SECONDS_TO_ANSWER, SECONDS_TO_ANSWER_A_PERSON = 30.0, 300.0
+SECONDS_FOR_A_PERSON = 300.0
 SECONDS_TO_END, SECONDS_TO_END_POLITELY = 2.0, 5.0
 LAST_WORDS_BYTES = 16 << 10
 
@@ -85,7 +85,7 @@ class SshProcess:
     @property
     def seconds_to_answer(self) -> float:
         """How long the host may take until the agent runs there; a person has to be asked first, perhaps."""
-        return SECONDS_TO_ANSWER_A_PERSON if self._environment.interactive else SECONDS_TO_ANSWER
+        return max(self._environment.answer_s, SECONDS_FOR_A_PERSON if self._environment.interactive else 0.0)
 
     def ending(self, error: Exception) -> Ending:
         """All that is known of why there is no answer; `error` is what was noticed here."""
