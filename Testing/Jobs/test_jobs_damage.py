@@ -37,7 +37,7 @@ from MgImplantSegLib.jobs.environment_file import (
 from MgImplantSegLib.jobs.watch import follow
 
 DEEP = 100_000
-FUZZED = 200
+FUZZED = 100
 RECORDS = ("job", "exit", "runner", "slurm")
 
 

@@ -35,10 +35,12 @@ def host(tmp_path, monkeypatch):
     """Makes an environment on a host whose start-up file has these lines."""
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
 
-    def make(start_up: str, python: str = sys.executable) -> Environment:
+    def make(start_up: str, python: str = sys.executable, answer_s: float = 120.0) -> Environment:
         (tmp_path / "ssh").write_text(SSH.format(start_up=start_up))
         (tmp_path / "ssh").chmod(0o755)
-        return Environment("x", Kind.SSH, python=python, host="gpu-server", root=str(tmp_path / "root"), answer_s=3.0)
+        return Environment(
+            "x", Kind.SSH, python=python, host="gpu-server", root=str(tmp_path / "root"), answer_s=answer_s
+        )
 
     return make
 
@@ -68,11 +70,11 @@ def test_what_a_start_up_file_prints_is_skipped(host, start_up):
     ("start_up", "words"),
     [
         ("exec cat > /dev/null", "the end of its output"),
-        ("exec sh -i", "no answer in 3 s"),
-        ("exec sleep 60", "no answer in 3 s and no output"),
+        ("exec sh -i", "no answer in 1 s"),
+        ("exec sleep 60", "no answer in 1 s and no output"),
         ("echo hello; sleep 60", "it said: hello"),
         ("printf 'New password: '; sleep 60", "it said: New password:"),
-        ("exec cat", "no answer in 3 s"),
+        ("exec cat", "no answer in 1 s"),
         ("exit 0", "an end with exit code 0. Run: ssh gpu-server echo ok"),
         ("exit 7", "exit code 7"),
         ("read line", "input was read by something else"),
@@ -87,8 +89,11 @@ def test_what_a_start_up_file_prints_is_skipped(host, start_up):
     ],
 )
 def test_a_host_that_does_not_start_the_agent_is_told_with_what_it_said(host, start_up, words):
-    begin = time.monotonic()
-    with Backend(host(start_up)) as backend, pytest.raises(ConnectionFailed, match=words) as found:
+    begin, is_silent = time.monotonic(), "sleep" in start_up or "no answer" in words
+    with (
+        Backend(host(start_up, answer_s=1.0 if is_silent else 120.0)) as backend,
+        pytest.raises(ConnectionFailed, match=words) as found,
+    ):
         backend.list()
     assert time.monotonic() - begin < 20
     assert len(str(found.value)) < LONGEST_MESSAGE
@@ -96,7 +101,10 @@ def test_a_host_that_does_not_start_the_agent_is_told_with_what_it_said(host, st
 
 
 def test_a_host_that_never_stops_talking_is_left(host):
-    with Backend(host("exec yes hello")) as backend, pytest.raises(ConnectionFailed, match=r"said: .*hello hello"):
+    with (
+        Backend(host("exec yes hello", answer_s=1.0)) as backend,
+        pytest.raises(ConnectionFailed, match=r"said: .*hello hello"),
+    ):
         backend.list()
 
 
@@ -134,9 +142,9 @@ def test_what_openssh_says_is_explained(said):
 
 
 def test_a_person_gets_more_time_to_answer_a_question_than_a_program(host):
-    program = host("exit 1")
+    program = host("exit 1", answer_s=7.0)
     assert 20 < Environment.this_computer().answer_s <= 40
-    for environment, shortest, longest in ((program, 3, 3), (replace(program, interactive=True), 120, 600)):
+    for environment, shortest, longest in ((program, 7, 7), (replace(program, interactive=True), 120, 600)):
         process = SshProcess(environment)
         assert shortest <= process.seconds_to_answer <= longest
         process.end()
