@@ -109,7 +109,10 @@ def _is_sound(record: dict[str, Any]) -> bool:
         return isinstance(record.get("message"), str)
     if record["event"] == "metric":
         return all(value is None or isinstance(value, (bool, int, float, str)) for value in record.values())
-    numbers, left = [record.get(name) for name in ("done", "total")], record.get("eta_s")
-    are_numbers = all(type(number) in (int, float) and 0 <= number < MOST for number in numbers)
-    is_known = left is None or (type(left) in (int, float) and 0 <= left < MOST)
-    return isinstance(record.get("stage"), str) and are_numbers and is_known
+    left = record.get("eta_s")
+    numbers = [record.get("done"), record.get("total"), 0 if left is None else left]
+    return isinstance(record.get("stage"), str) and all(map(_is_number, numbers))
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and 0 <= value < MOST

@@ -83,7 +83,7 @@ def test_what_a_start_up_file_prints_is_skipped(host, start_up):
             "exec >&2; echo 'Your password expired.'; echo 'Password change required but no TTY available.'; exit 1",
             "no TTY available. Log in by `ssh gpu-server`",
         ),
-        ("exec no-such-shell", "got none that runs; it said: .*no-such-shell"),
+        ("exec no-such-shell", "an end with exit code 127; it said: .*no-such-shell.* start-up files"),
         ("head -c 3000000 /dev/zero | tr '\\0' x; exit 1", "x{200}. Run: ssh"),
         ("printf '\\033]0;title\\007\\033[31mred\\033[0m'; exit 1", "said: red. Run"),
     ],
@@ -106,6 +106,13 @@ def test_a_host_that_never_stops_talking_is_left(host):
         pytest.raises(ConnectionFailed, match=r"said: .*hello hello"),
     ):
         backend.list()
+
+
+def test_a_shell_in_place_of_the_command_is_given_nothing_to_run(host, tmp_path):
+    received = f"exec cat > '{tmp_path}/received'"
+    with Backend(host(received, answer_s=1.0)) as backend, pytest.raises(ConnectionFailed):
+        backend.list()
+    assert (tmp_path / "received").read_text() == f"python:{sys.executable}\nnow\n"
 
 
 def test_words_of_a_banner_are_not_taken_for_those_of_the_client(host):
@@ -158,7 +165,7 @@ def test_python_that_is_not_there_is_told_with_the_shells_own_words(host):
 def test_something_that_is_no_python_is_told(host):
     with (
         Backend(host("", "/bin/echo")) as backend,
-        pytest.raises(MgImplantSegError, match="exit code 0; it said: -I -u"),
+        pytest.raises(MgImplantSegError, match="to start as Python, got an end with exit code 0; it said: -I -u"),
     ):
         backend.list()
 
