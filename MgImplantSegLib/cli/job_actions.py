@@ -63,7 +63,7 @@ def require_arguments(words: list[str]) -> None:
 def list_jobs(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
     """All jobs; an environment that does not answer is a warning."""
     known, faults = known_environments()
-    chosen = [find_environment(arguments.environment)] if arguments.environment else known.values()
+    chosen = [find_environment(arguments.environment)] if arguments.environment else list(known.values())
     for fault in () if arguments.environment else faults:
         events.warning(str(fault))
     names, jobs = set(known), []
@@ -75,17 +75,18 @@ def list_jobs(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
             if arguments.environment:
                 raise
             events.warning(f"{environment.name}: {error}")
-    jobs = sorted(_each_folder_once(jobs), key=lambda status: status.created)
+    here = {environment.name for environment in chosen if environment.is_here}
+    jobs = sorted(_each_folder_once(jobs, here), key=lambda status: status.created)
     lines = [line for status in jobs for line in _lines(status)]
     return {"jobs": [status.to_dict() for status in jobs], "text": "\n".join(lines) or "No jobs."}
 
 
-def _each_folder_once(jobs: list[JobStatus]) -> list[JobStatus]:
+def _each_folder_once(jobs: list[JobStatus], here: set[str]) -> list[JobStatus]:
     """The jobs; those that do not say where they were submitted once, though environments may share their folder."""
     seen: dict[tuple[bool, str], JobStatus] = {}
     for status in jobs:
-        is_here = find_environment(status.environment).is_here
-        key = (is_here, status.folder) if is_here and not status.submitted_as else (False, status.reference)
+        is_shared = status.environment in here and not status.submitted_as
+        key = (True, status.folder) if is_shared else (False, status.reference)
         seen.setdefault(key, status)
     return list(seen.values())
 

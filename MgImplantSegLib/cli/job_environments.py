@@ -25,6 +25,7 @@ OPTIONS = {
     "port": (int, "N", "default: as OpenSSH's configuration says"),
     "ssh_config": (str, "FILE", "another configuration file for OpenSSH's client"),
     "identity_file": (str, "FILE", "key for OpenSSH's client"),
+    "answer_s": (float, "S", "seconds within which the host has to start Python there (default: 30)"),
     "processes": (int, "N", "training processes on each machine (default: one a GPU asked for)"),
     "partition": (str, "NAME", "partition or queue of the cluster"),
     "account": (str, "NAME", "account or project on the cluster"),

@@ -59,6 +59,8 @@ class Environment:
         Key for OpenSSH's client; its passphrase belongs into an agent, never here.
     interactive : bool
         Let OpenSSH's client ask (one-time passwords): it uses the terminal or SSH_ASKPASS.
+    answer_s : float
+        Time within which the host has to start Python there, in s; start-up files may load much.
     path_map : tuple of (str, str)
         Folders that both sides see: here → there. Files below them are not copied.
     processes : int
@@ -90,6 +92,7 @@ class Environment:
     ssh_config: str = ""
     identity_file: str = ""
     interactive: bool = False
+    answer_s: float = 30.0
     path_map: tuple[tuple[str, str], ...] = ()
     processes: int = 0
     variables: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
@@ -127,7 +130,7 @@ class Environment:
         for name in self.variables:
             self._require(bool(name) and "=" not in name, "names of variables without =", name)
         self._require(1 <= self.nodes <= LARGEST, "1 or more nodes", self.nodes)
-        for name in ("port", "processes", "cpus", "gpus", "memory_gb", "time_minutes", "grace_s"):
+        for name in ("port", "processes", "cpus", "gpus", "memory_gb", "time_minutes", "grace_s", "answer_s"):
             self._require(0 <= getattr(self, name) <= LARGEST, f"{name} of 0 or more", getattr(self, name))
         self._require(self.port <= LARGEST_PORT, f"a port up to {LARGEST_PORT}", self.port)
         for option in self.queue_options:
@@ -136,13 +139,13 @@ class Environment:
         for name in (*self.variables, *assigned):
             if SECRET.search(name):
                 raise InputError(
-                    f"Expected no secret in the environment {self.name!r}, got the variable {name}.",
+                    f"Expected no secret in the environment {_shown(self.name)}, got the variable {name}.",
                     "Set it in the start-up files of that machine instead.",
                 )
 
     def _require(self, holds: bool, expected: str, got: Any) -> None:
         if not holds:
-            raise InputError(f"Expected {expected} in the environment {self.name!r}, got {_shown(got)}.")
+            raise InputError(f"Expected {expected} in the environment {_shown(self.name)}, got {_shown(got)}.")
 
     @classmethod
     def this_computer(cls) -> Environment:
@@ -164,7 +167,7 @@ class Environment:
             if key not in known:
                 near = difflib.get_close_matches(key, known, n=1)
                 raise InputError(
-                    f"Expected a known key in the environment {name!r}, got {key!r}.",
+                    f"Expected a known key in the environment {_shown(name)}, got {_shown(key)}.",
                     f"Did you mean {near[0]!r}?" if near else f"Known are: {', '.join(known)}.",
                 )
         return cls(name, **{key: _converted(name, key, value) for key, value in values.items()})
@@ -233,7 +236,7 @@ def _converted(name: str, key: str, value: Any) -> Any:
         return CONVERTERS[key](value) if key in CONVERTERS else _typed(PLAIN_TYPES[kind], value)
     except (TypeError, ValueError, AttributeError) as error:
         raise InputError(
-            f"Expected {expected} for {key!r} in the environment {name!r}, got {_shown(value)}."
+            f"Expected {expected} for {_shown(key)} in the environment {_shown(name)}, got {_shown(value)}."
         ) from error
 
 

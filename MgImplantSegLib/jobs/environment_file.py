@@ -105,7 +105,7 @@ def remove_environment(name: str) -> Path:
 def _environment(name: str, values: Any) -> Environment:
     path = configuration_folder() / FILE_NAME
     if not isinstance(values, dict):
-        raise InputError(f"Expected a table [{TABLE}.{name}] in {path}, got a value.", "Correct the file.")
+        raise InputError(f"Expected a table [{TABLE}.{name[:80]}] in {path}, got a value.", "Correct the file.")
     try:
         return Environment.from_dict(name, values)
     except InputError as error:

@@ -7,7 +7,8 @@ import threading
 import time
 from io import BufferedReader
 
-MARK = re.compile(rb"MGIMPLANTSEG-AGENT 2 (\d+)\.(\d+)(\S*)\r?\n")
+SHELL_MARK = re.compile(rb"MGIMPLANTSEG-SHELL 1\r?\n")
+PYTHON_MARK = re.compile(rb"MGIMPLANTSEG-AGENT 2 (\d+)\.(\d+)(\S*)\r?\n")
 LONGEST_MARK = 100
 MOST_BYTES = 256 << 20
 PART_BYTES = 64 << 10
@@ -18,17 +19,21 @@ CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\
 
 
 class Greeting:
-    """Reads a stream up to the agent's mark, in a thread of its own: a host that never gets there blocks nobody.
+    """Reads a stream up to a mark, in a thread of its own: a host that never gets there blocks nobody.
 
     Parameters
     ----------
     stream : BufferedReader
         What the host prints. Until `is_over` nobody else may read it or close it.
+    mark : pattern of bytes
+        What the host prints once it has come as far as is wanted.
+    begun : bytes
+        What came before, behind an earlier mark.
     """
 
-    def __init__(self, stream: BufferedReader) -> None:
-        self._stream = stream
-        self._tail = b""
+    def __init__(self, stream: BufferedReader, mark: re.Pattern[bytes], begun: bytes = b"") -> None:
+        self._stream, self._wanted = stream, mark
+        self._tail = begun
         self._mark: re.Match[bytes] | None = None
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
@@ -39,9 +44,14 @@ class Greeting:
         return not self._thread.is_alive()
 
     @property
-    def python(self) -> tuple[int, int, str] | None:
-        """Version of the Python that answers, with what follows the two numbers; None if there was no answer."""
-        return None if self._mark is None else (int(self._mark[1]), int(self._mark[2]), self._mark[3].decode("ascii"))
+    def mark(self) -> re.Match[bytes] | None:
+        """The mark; None if it has not come."""
+        return self._mark
+
+    @property
+    def rest(self) -> bytes:
+        """What came behind the mark."""
+        return b"" if self._mark is None else self._mark.string[self._mark.end() :]
 
     @property
     def said(self) -> str:
@@ -64,7 +74,7 @@ class Greeting:
             if not part:
                 return
             left -= len(part)
-            self._mark = MARK.search(self._tail[-LONGEST_MARK:] + part)
+            self._mark = self._wanted.search(self._tail[-LONGEST_MARK:] + part)
             self._tail = (self._tail + part)[-KEPT_BYTES:]
 
 

@@ -14,6 +14,7 @@ START_UP_FILES = (
     "Run: ssh {host} echo ok. Unless it prints ok and ends, correct the start-up files there (~/.bashrc, ~/.profile, "
     "~/.config/fish/config.fish): they must not start another shell, wait for input or exit when ssh runs a command."
 )
+SLOW_HOST = " A host that is slow gets more time by a larger `answer_s` of the environment."
 ACCOUNT = re.compile(r"(?i)account|passw|nologin|not (?:currently )?(?:available|allowed|permitted)")
 ASK_ABOUT_THE_ACCOUNT = "Log in by `ssh {host}` in a terminal and do what it asks, or ask who runs the host."
 
@@ -45,6 +46,8 @@ class Ending:
         What was noticed here.
     said : str
         What the host printed in place of the agent's answer.
+    had_shell : bool
+        Whether the host's shell had begun with the command.
     was_open : bool
         Whether the agent had answered before.
     seconds : float, optional
@@ -55,6 +58,7 @@ class Ending:
     errors: str
     reason: str
     said: str = ""
+    had_shell: bool = False
     was_open: bool = False
     seconds: float | None = None
 
@@ -121,7 +125,8 @@ EXPLANATIONS = (
 
 def explain_failure(environment: Environment, ending: Ending) -> ConnectionFailed:
     """The error for a connection that failed to begin, or was lost."""
-    if not ending.was_open and ending.code in (PYTHON_NOT_FOUND, PYTHON_NOT_EXECUTABLE):
+    is_no_python = ending.code in (PYTHON_NOT_FOUND, PYTHON_NOT_EXECUTABLE)
+    if is_no_python and ending.had_shell and not ending.was_open:
         return ConnectionRefused(
             f"Expected a Python at {environment.python} on {environment.host}, got none that runs{_words(ending)}.",
             "Correct `python` of the environment, or make one: jobs environments create",
@@ -150,8 +155,14 @@ def _not_begun(environment: Environment, ending: Ending) -> ConnectionFailed:
         found = "a command whose input was read by something else"
     else:
         found = "the end of its output" if ending.code is None else f"an end with exit code {ending.code}"
+    if ending.had_shell:
+        return ConnectionFailed(
+            f"Expected {environment.python} on {environment.host} to start as Python, got {found}{_words(ending)}.",
+            "Correct `python` of the environment, or make one: jobs environments create",
+        )
     is_account = ACCOUNT.search(f"{ending.said} {ending.errors}") and ending.code != INPUT_WAS_TAKEN
     advice = ASK_ABOUT_THE_ACCOUNT if is_account else START_UP_FILES
+    advice += SLOW_HOST if ending.seconds is not None and not is_account else ""
     return ConnectionFailed(
         f"Expected {environment.host} to start Python, got {found}{_words(ending)}.",
         advice.format(host=environment.host),

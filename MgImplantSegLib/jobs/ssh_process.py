@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import tempfile
+import time
 from contextlib import suppress
 from io import BufferedReader
 from typing import IO, Any, cast
@@ -20,19 +22,19 @@ from MgImplantSegLib.jobs.agent.frames import read_frame, write_frame
 from MgImplantSegLib.jobs.agent.programs import clean_variables
 from MgImplantSegLib.jobs.connection import agent_settings
 from MgImplantSegLib.jobs.environment import Environment
-from MgImplantSegLib.jobs.greeting import Greeting
+from MgImplantSegLib.jobs.greeting import PYTHON_MARK, SHELL_MARK, Greeting
 from MgImplantSegLib.jobs.ssh_errors import Ending
 from MgImplantSegLib.resources import PACKAGE
 
 REMOTE_COMMAND = (
-    "exec sh -c 'IFS= read -r p; case $p in python:*) p=${p#python:};; *) exit 122;; esac; "
-    'case $p in "~/"*) p=$HOME/${p#??};; esac; '
+    "exec sh -c 'IFS= read -r p; case $p in python:*) p=${p#python:};; *) exit 122;; esac; IFS= read -r q; "
+    'case $p in "~/"*) p=$HOME/${p#??};; esac; echo MGIMPLANTSEG-SHELL 1; '
     'exec "$p" -I -u -c "import sys; exec(sys.stdin.buffer.read(int(sys.stdin.buffer.readline())))"\''
 )
 FIRST_PROGRAM = PACKAGE / "jobs" / "agent" / "far_start.py"
 MODULES = ("__init__.py", "errors.py", "files.py", "machine.py", "jobs/__init__.py")
 OLDEST_PYTHON = (3, 11)
-SECONDS_TO_ANSWER, SECONDS_TO_ANSWER_A_PERSON = 30.0, 300.0
+SECONDS_FOR_A_PERSON = 300.0
 SECONDS_TO_END, SECONDS_TO_END_POLITELY = 2.0, 5.0
 LAST_WORDS_BYTES = 16 << 10
 
@@ -57,7 +59,8 @@ class SshProcess:
         self._process = _start(environment, self._errors)
         self._stdin = cast(IO[bytes], self._process.stdin)
         self._stdout = cast(BufferedReader, self._process.stdout)
-        self._greeting = Greeting(self._stdout)
+        self._greeting = Greeting(self._stdout, SHELL_MARK)
+        self._has_shell = self._has_python = False
 
     def begin(self) -> None:
         """Start the agent on the host.
@@ -70,10 +73,13 @@ class SshProcess:
             If the Python there is too old.
         """
         settings, program = agent_settings(self._environment), FIRST_PROGRAM.read_bytes()
-        with suppress(OSError):  # a host that has ended the connection may have said why
-            self._send(b"python:" + os.fsencode(settings.python) + b"\n%d\n" % len(program) + program)
-        self._greeting.wait(self.seconds_to_answer)
-        self._require_python()
+        end = time.monotonic() + self.seconds_to_answer
+        # nothing but these two lines is sent before the shell answers: another one would take it for commands
+        self._await_mark(b"python:" + os.fsencode(settings.python) + b"\nnow\n", end)
+        self._has_shell, self._greeting = True, Greeting(self._stdout, PYTHON_MARK, self._greeting.rest)
+        mark = self._await_mark(b"%d\n" % len(program) + program, end)
+        self._has_python = True
+        self._require_version(int(mark[1]), int(mark[2]), mark[3].decode("ascii"))
         start = {"settings": settings.to_dict(), "modules": agent_modules()}
         self._send(json.dumps(start, ensure_ascii=True).encode("ascii") + b"\n")
 
@@ -85,7 +91,7 @@ class SshProcess:
     @property
     def seconds_to_answer(self) -> float:
         """How long the host may take until the agent runs there; a person has to be asked first, perhaps."""
-        return SECONDS_TO_ANSWER_A_PERSON if self._environment.interactive else SECONDS_TO_ANSWER
+        return max(self._environment.answer_s, SECONDS_FOR_A_PERSON if self._environment.interactive else 0.0)
 
     def ending(self, error: Exception) -> Ending:
         """All that is known of why there is no answer; `error` is what was noticed here."""
@@ -96,8 +102,9 @@ class SshProcess:
             self._process.poll(),
             self._last_words(),
             str(error),
-            "" if greeting.python else greeting.said,
-            greeting.python is not None,
+            "" if self._has_python else greeting.said,
+            self._has_shell,
+            self._has_python,
             self.seconds_to_answer if is_silent else None,
         )
 
@@ -120,13 +127,20 @@ class SshProcess:
         self._stdin.write(content)
         self._stdin.flush()
 
-    def _require_python(self) -> None:
-        python = self._greeting.python
-        if python is None:
+    def _await_mark(self, content: bytes, end: float) -> re.Match[bytes]:
+        """Send, and wait for the mark that answers it; EOFError if none comes."""
+        with suppress(OSError):  # a host that has ended the connection may have said why
+            self._send(content)
+        self._greeting.wait(end - time.monotonic())
+        mark = self._greeting.mark
+        if mark is None:
             raise EOFError
-        if python[:2] < OLDEST_PYTHON:
+        return mark
+
+    def _require_version(self, major: int, minor: int, rest: str) -> None:
+        if (major, minor) < OLDEST_PYTHON:
             raise DependencyError(
-                f"Expected Python 3.11 or 3.12 on {self._environment.host}, got {python[0]}.{python[1]}{python[2]}.",
+                f"Expected Python 3.11 or 3.12 on {self._environment.host}, got {major}.{minor}{rest}.",
                 "Name another `python` in the environment, or make one: jobs environments create",
             )
 

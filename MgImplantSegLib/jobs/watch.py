@@ -16,6 +16,7 @@ from MgImplantSegLib.jobs.request import JobRequest
 
 SHORTEST_WAIT_S, LONGEST_WAIT_S = 0.2, 3.0
 SECONDS_BETWEEN_STATES = 2.0
+MOST = 1e18
 PASSED_ON = ("progress", "metric", "warning")
 
 
@@ -97,5 +98,21 @@ def _last_result(backend: Backend, job: str) -> dict[str, Any]:
 
 
 def _pass_on(record: dict[str, Any], events: Events) -> None:
-    if record["event"] in PASSED_ON:
-        events.emit(**{name: value for name, value in record.items() if name not in ("version", "time")})
+    """Hand on what is understood here; lines of a damaged file are not."""
+    if record["event"] in PASSED_ON and _is_sound(record):
+        events.emit(**{name: value for name, value in record.items() if name not in ("version", "time", "self")})
+
+
+def _is_sound(record: dict[str, Any]) -> bool:
+    """Whether the fields that are drawn or said have the right types."""
+    if record["event"] == "warning":
+        return isinstance(record.get("message"), str)
+    if record["event"] == "metric":
+        return all(value is None or isinstance(value, (bool, int, float, str)) for value in record.values())
+    left = record.get("eta_s")
+    numbers = [record.get("done"), record.get("total"), 0 if left is None else left]
+    return isinstance(record.get("stage"), str) and all(map(_is_number, numbers))
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and 0 <= value < MOST

@@ -11,6 +11,8 @@ from job_cases import a_description
 
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.jobs.agent.agent import Agent
+from MgImplantSegLib.jobs.agent.scheduler import Interruption
+from MgImplantSegLib.jobs.agent.slurm import SlurmScheduler
 from MgImplantSegLib.jobs.connection import agent_settings
 from MgImplantSegLib.jobs.environment import Environment, Kind
 
@@ -103,6 +105,23 @@ def test_a_queue_that_cannot_be_asked_does_not_make_a_job_lost(cluster):
     assert (told["state"], "authentication" in told["reason"]) == ("pending", True)
     cluster(squeue="echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1")
     assert agent.status("job")["state"] == "lost"
+
+
+@pytest.mark.parametrize(
+    ("shown", "cause"),
+    [
+        ("JobState=RUNNING PreemptTime=2026-01-01T00:00:00 Restarts=0", Interruption.PREEMPTED),
+        ("JobState=PENDING PreemptTime=None Restarts=0", Interruption.PREEMPTED),
+        ("JobState=RUNNING Reason=TimeLimit PreemptTime=None Restarts=0", Interruption.OUT_OF_TIME),
+        ("JobState=CANCELLED Reason=None PreemptTime=None Restarts=0", Interruption.CANCELLED),
+        ("JobState=RUNNING PreemptTime=None Restarts=0 Command=/a/JobState=PENDING", Interruption.CANCELLED),
+    ],
+)
+def test_why_a_job_is_stopped_is_found_among_other_lines(cluster, shown, cause):
+    line = f"echo 'JobId=123 JobName=mgis-job {shown}'"
+    cluster(scontrol=f"{NOISE}; echo 'JobId=1234 JobState=PENDING'; {line}; {NOISE}")
+    allocation = SlurmScheduler.allocation({"SLURM_JOB_ID": "123", "SLURM_JOB_NODELIST": "n1"})
+    assert allocation.interruption(is_time_over=False) is cause
 
 
 def test_a_job_whose_cluster_is_not_here_hides_no_other(cluster, tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import random
@@ -15,7 +16,9 @@ import pytest
 from job_cases import a_description
 
 from MgImplantSegLib.cli import main
+from MgImplantSegLib.cli.console import Console
 from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.events import Events
 from MgImplantSegLib.jobs.agent.agent import Agent
 from MgImplantSegLib.jobs.agent.description import VERSION
 from MgImplantSegLib.jobs.agent.job_folder import JobFolder, QueueRecord, RunnerRecord, State
@@ -31,9 +34,10 @@ from MgImplantSegLib.jobs.environment_file import (
     known_environments,
     save_environment,
 )
+from MgImplantSegLib.jobs.watch import follow
 
 DEEP = 100_000
-FUZZED = 200
+FUZZED = 100
 RECORDS = ("job", "exit", "runner", "slurm")
 
 
@@ -267,6 +271,46 @@ def test_no_damage_to_any_record_ends_the_list_of_jobs(environment, agent, tmp_p
     assert str(job.path / "job.json") in lines[2]
 
 
+def test_a_name_that_is_no_text_is_shown(environment, agent, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("MGIMPLANTSEG_CONFIG", str(tmp_path / "configuration"))
+    save_environment(environment)
+    make_job(tmp_path / "root", "fine")
+    for name in (b"\xff\xfe", b"a b", b"\x1b[2Jc"):
+        os.mkdir(os.path.join(os.fsencode(tmp_path / "root" / "jobs"), name))
+    assert main(["jobs", "list", "--json", str(tmp_path / "list.json")]) == 0
+    found = json.loads((tmp_path / "list.json").read_text("utf-8"))["jobs"]
+    assert sorted(status["state"] for status in found) == ["damaged", "damaged", "damaged", "done"]
+    assert all(status["job"].isprintable() and status["reason"].isprintable() for status in found)
+
+
+EVENTS = [
+    {"event": "progress", "stage": "a", "done": "x", "total": 2},
+    {"event": "progress", "done": 1, "total": 2},
+    {"event": "progress", "stage": [], "done": 1, "total": 2},
+    {"event": "progress", "stage": "a", "done": float("nan"), "total": 2},
+    {"event": "progress", "stage": "a", "done": 1, "total": 10**400},
+    {"event": "progress", "stage": "a", "done": 1, "total": 2, "eta_s": "soon"},
+    {"event": "warning", "message": {"a": 1}},
+    {"event": "warning"},
+    {"event": ["warning"]},
+    {"event": "metric", "loss": {"deep": []}},
+    {"event": "metric", "self": 1, "loss": 0.5},
+    {"event": "ended", "state": 3},
+    {},
+]
+
+
+def test_damaged_events_do_not_end_the_watching_of_a_job(environment, agent, tmp_path):
+    job = make_job(tmp_path / "root", "a")
+    lines = [json.dumps(event) for event in EVENTS] + ["[" * DEEP, "9" * 10_000, "\0", '{"event": "progr']
+    good = {"event": "progress", "stage": "a", "done": 1, "total": 2, "eta_s": None}
+    job.events.write_text("\n".join([*lines, json.dumps(good)]) + "\n")
+    passed, drawn = [], io.StringIO()
+    with Backend(environment) as backend:
+        assert follow(backend, "a", Events(passed.append, Console(drawn))).state is State.DONE
+    assert [record["event"] for record in passed] == ["metric", "progress"]
+
+
 def assert_sound(status: JobStatus, path: Path) -> None:
     """Either the values are of the right kinds, or the status says which file is damaged."""
     assert {type(value) for key, value in asdict(status).items() if key in ("name", "command", "reason")} == {str}
@@ -366,6 +410,23 @@ def test_something_else_in_place_of_the_file_is_said(file):
     if hasattr(os, "mkfifo"):
         os.mkfifo(file)
         assert "no regular file" in known_environments()[1][0].message
+
+
+def test_no_damage_to_the_file_of_the_environments_is_more_than_a_fault(file):
+    chance = random.Random(3)
+    text = GOOD + '[environments."b c"]\nkind = "ssh"\npython = "~/p"\nhost = "h"\nport = 22\nsetup = ["a", "b"]\n'
+    for _number in range(FUZZED):
+        content = bytearray(text.encode())
+        for _ in range(chance.randrange(1, 4)):
+            place = chance.randrange(len(content))
+            with_this = chance.choice(
+                [b"", b"[", b'"', b"=", b"\n", b"9" * 5000, bytes([chance.randrange(256)]), b"[[" * 600]
+            )
+            content[place : place + chance.randrange(3)] = with_this
+        file.write_bytes(bytes(content))
+        known, faults = known_environments()
+        assert "this" in known
+        assert all(str(file) in str(fault) and len(str(fault)) < 1000 for fault in faults)
 
 
 def test_environments_that_are_added_at_the_same_time_are_all_kept(file):

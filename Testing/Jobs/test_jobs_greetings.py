@@ -14,7 +14,6 @@ from dataclasses import replace
 import pytest
 
 from MgImplantSegLib.errors import MgImplantSegError
-from MgImplantSegLib.jobs import ssh_process
 from MgImplantSegLib.jobs.agent.frames import read_frame, write_frame
 from MgImplantSegLib.jobs.backend import Backend
 from MgImplantSegLib.jobs.environment import Environment, Kind
@@ -29,19 +28,19 @@ while [ "$1" != "--" ]; do shift; done; shift 2
 exec sh -c "$*"
 """
 LONGEST_MESSAGE = 1200
-SECONDS_TO_ANSWER = ssh_process.SECONDS_TO_ANSWER
 
 
 @pytest.fixture
 def host(tmp_path, monkeypatch):
     """Makes an environment on a host whose start-up file has these lines."""
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    monkeypatch.setattr(ssh_process, "SECONDS_TO_ANSWER", 3.0)
 
-    def make(start_up: str, python: str = sys.executable) -> Environment:
+    def make(start_up: str, python: str = sys.executable, answer_s: float = 120.0) -> Environment:
         (tmp_path / "ssh").write_text(SSH.format(start_up=start_up))
         (tmp_path / "ssh").chmod(0o755)
-        return Environment("x", Kind.SSH, python=python, host="gpu-server", root=str(tmp_path / "root"))
+        return Environment(
+            "x", Kind.SSH, python=python, host="gpu-server", root=str(tmp_path / "root"), answer_s=answer_s
+        )
 
     return make
 
@@ -71,11 +70,11 @@ def test_what_a_start_up_file_prints_is_skipped(host, start_up):
     ("start_up", "words"),
     [
         ("exec cat > /dev/null", "the end of its output"),
-        ("exec sh -i", "no answer in 3 s"),
-        ("exec sleep 60", "no answer in 3 s and no output"),
+        ("exec sh -i", "no answer in 1 s"),
+        ("exec sleep 60", "no answer in 1 s and no output"),
         ("echo hello; sleep 60", "it said: hello"),
         ("printf 'New password: '; sleep 60", "it said: New password:"),
-        ("exec cat", "no answer in 3 s"),
+        ("exec cat", "no answer in 1 s"),
         ("exit 0", "an end with exit code 0. Run: ssh gpu-server echo ok"),
         ("exit 7", "exit code 7"),
         ("read line", "input was read by something else"),
@@ -84,14 +83,17 @@ def test_what_a_start_up_file_prints_is_skipped(host, start_up):
             "exec >&2; echo 'Your password expired.'; echo 'Password change required but no TTY available.'; exit 1",
             "no TTY available. Log in by `ssh gpu-server`",
         ),
-        ("exec no-such-shell", "got none that runs; it said: .*no-such-shell"),
+        ("exec no-such-shell", "an end with exit code 127; it said: .*no-such-shell.* start-up files"),
         ("head -c 3000000 /dev/zero | tr '\\0' x; exit 1", "x{200}. Run: ssh"),
         ("printf '\\033]0;title\\007\\033[31mred\\033[0m'; exit 1", "said: red. Run"),
     ],
 )
 def test_a_host_that_does_not_start_the_agent_is_told_with_what_it_said(host, start_up, words):
-    begin = time.monotonic()
-    with Backend(host(start_up)) as backend, pytest.raises(ConnectionFailed, match=words) as found:
+    begin, is_silent = time.monotonic(), "sleep" in start_up or "no answer" in words
+    with (
+        Backend(host(start_up, answer_s=1.0 if is_silent else 120.0)) as backend,
+        pytest.raises(ConnectionFailed, match=words) as found,
+    ):
         backend.list()
     assert time.monotonic() - begin < 20
     assert len(str(found.value)) < LONGEST_MESSAGE
@@ -99,8 +101,18 @@ def test_a_host_that_does_not_start_the_agent_is_told_with_what_it_said(host, st
 
 
 def test_a_host_that_never_stops_talking_is_left(host):
-    with Backend(host("exec yes hello")) as backend, pytest.raises(ConnectionFailed, match=r"said: .*hello hello"):
+    with (
+        Backend(host("exec yes hello", answer_s=1.0)) as backend,
+        pytest.raises(ConnectionFailed, match=r"said: .*hello hello"),
+    ):
         backend.list()
+
+
+def test_a_shell_in_place_of_the_command_is_given_nothing_to_run(host, tmp_path):
+    received = f"exec cat > '{tmp_path}/received'"
+    with Backend(host(received, answer_s=1.0)) as backend, pytest.raises(ConnectionFailed):
+        backend.list()
+    assert (tmp_path / "received").read_text() == f"python:{sys.executable}\nnow\n"
 
 
 def test_words_of_a_banner_are_not_taken_for_those_of_the_client(host):
@@ -136,12 +148,12 @@ def test_what_openssh_says_is_explained(said):
     assert CLIENT_SAYS[said] in error.message
 
 
-def test_a_person_gets_more_time_to_answer_a_question_than_a_program(host, monkeypatch):
-    monkeypatch.setattr(ssh_process, "SECONDS_TO_ANSWER", SECONDS_TO_ANSWER)
-    program = host("exit 1")
-    for environment, shortest, longest in ((program, 20, 40), (replace(program, interactive=True), 120, 600)):
+def test_a_person_gets_more_time_to_answer_a_question_than_a_program(host):
+    program = host("exit 1", answer_s=7.0)
+    assert 20 < Environment.this_computer().answer_s <= 40
+    for environment, shortest, longest in ((program, 7, 7), (replace(program, interactive=True), 120, 600)):
         process = SshProcess(environment)
-        assert shortest < process.seconds_to_answer <= longest
+        assert shortest <= process.seconds_to_answer <= longest
         process.end()
 
 
@@ -153,7 +165,7 @@ def test_python_that_is_not_there_is_told_with_the_shells_own_words(host):
 def test_something_that_is_no_python_is_told(host):
     with (
         Backend(host("", "/bin/echo")) as backend,
-        pytest.raises(MgImplantSegError, match="exit code 0; it said: -I -u"),
+        pytest.raises(MgImplantSegError, match="to start as Python, got an end with exit code 0; it said: -I -u"),
     ):
         backend.list()
 

@@ -64,7 +64,7 @@ def test_the_test_of_the_environment_asks_the_queue(environment):
     with Backend(replace(environment, python="/no/such/python")) as backend:
         checks = {check["name"]: check for check in backend.test()}
     assert checks["LSF"]["found"] == "IBM Spectrum LSF Standard 10.1.0.12, Oct 05 2021"
-    with Backend(replace(environment, partition="nowhere")) as backend:
+    with Backend(replace(environment, partition="nowhere", python="/no/such/python")) as backend:
         checks = {check["name"]: check for check in backend.test()}
     assert not checks["LSF"]["ok"] and "gpu, normal" in checks["LSF"]["remedy"]
 

@@ -27,12 +27,11 @@ from MgImplantSegLib.jobs.agent.scheduler import Scheduler
 from MgImplantSegLib.jobs.agent.schedulers import make_scheduler
 from MgImplantSegLib.jobs.agent.settings import AgentSettings
 from MgImplantSegLib.jobs.agent.status import known_status, unreadable_status
-from MgImplantSegLib.jobs.agent.store import FileStore
+from MgImplantSegLib.jobs.agent.store import FileStore, require_own_folder
 
 Folders = list[JobFolder]
 Answer = dict[str, Any] | tuple[dict[str, Any], bytes]
 LONGEST_READ = 4 << 20
-OWN_NAMES = {"jobs", "blobs", "sets", "engines", "cache", "environments.toml", "file-digests.json"}  # as on macOS
 STARTS_ANEW = (State.FAILED, State.CANCELLED, State.LOST)
 
 
@@ -70,7 +69,7 @@ class Agent:
 
     def hello(self) -> dict[str, Any]:
         """Who answers here."""
-        _require_own_folder(self._root)
+        require_own_folder(self._root)
         with output_errors(self._root):
             self._jobs.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._root.chmod(0o700)
@@ -265,21 +264,9 @@ class Agent:
             return unreadable_status(folder, error)
 
 
-def _require_own_folder(root: Path) -> None:
-    """Raise InputError if others work in `root`: it is made private, which would lock them out."""
-    if os.name == "nt" or not root.is_dir() or not root.stat().st_mode & 0o077:
-        return
-    strange = sorted({entry.name for entry in root.glob("[!.]*")} - OWN_NAMES)
-    if strange:
-        raise InputError(
-            f"Expected a folder of its own as root, got {root}, which has {strange[0]} in it.",
-            f"Name a new folder: {root / 'mgimplantseg'}",
-        )
-
-
 OPERATIONS: dict[str, Callable[..., Answer]] = {
     name: getattr(Agent, name)
-    for name in (
+    for name in [
         "hello",
         "probe",
         "driver",
@@ -301,5 +288,5 @@ OPERATIONS: dict[str, Callable[..., Answer]] = {
         "results",
         "digest",
         "get",
-    )
+    ]
 }

@@ -22,12 +22,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from MgImplantSegLib.errors import InputError, OutputError
 from MgImplantSegLib.files import atomic_output, output_errors
 from MgImplantSegLib.jobs.agent.description import JobDescription, require_known_version
-from MgImplantSegLib.jobs.agent.records import WrongValues, damaged, read_record, to_values
+from MgImplantSegLib.jobs.agent.records import Record, WrongValues, damaged, read_record, to_values
 
 IDENTITY = re.compile(r"[0-9]{1,10} \S+ \S+")
 QUEUE_NUMBER, CLUSTER = re.compile(r"[0-9]{1,20}"), re.compile(r"(?!-)[\w.-]{0,100}")
@@ -35,7 +35,6 @@ VALID_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 LAST_BYTES, LONGEST_LINE = 4096, 300
 RESERVE_BYTES = 64 << 10
 LONGEST_STATE = 40
-Record = TypeVar("Record")
 
 
 class State(str, Enum):

@@ -8,6 +8,7 @@ from typing import Any
 
 from MgImplantSegLib.errors import MgImplantSegError
 from MgImplantSegLib.jobs.agent.job_folder import JobFolder, State
+from MgImplantSegLib.jobs.agent.programs import CONTROL
 from MgImplantSegLib.jobs.agent.records import END_OF_TIME, DamagedRecord
 from MgImplantSegLib.jobs.agent.scheduler import Scheduler
 
@@ -44,16 +45,21 @@ def unreadable_status(folder: JobFolder, error: MgImplantSegError) -> dict[str, 
     with suppress(OSError):
         created = folder.path.lstat().st_mtime
     return {
-        "job": folder.path.name,
-        "name": folder.path.name,
+        "job": _printable(folder.path.name),
+        "name": _printable(folder.path.name),
         "state": (State.DAMAGED if isinstance(error, DamagedRecord) else State.UNKNOWN).value,
-        "reason": error.message,
-        "remedy": error.remedy,
+        "reason": _printable(error.message),
+        "remedy": _printable(error.remedy),
         "created": min(max(0.0, created), END_OF_TIME),
         "ended": None,
         "queue_job": None,
-        "folder": str(folder.path),
+        "folder": _printable(str(folder.path)),
         "command": "",
         "submitted_as": "",
         "submission": "",
     }
+
+
+def _printable(text: str) -> str:
+    """A text in which names that are no text, or would steer a terminal, can be shown."""
+    return CONTROL.sub("\ufffd", text)

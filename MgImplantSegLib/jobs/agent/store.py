@@ -21,6 +21,9 @@ from MgImplantSegLib.files import atomic_folder, output_errors
 
 DIGEST = re.compile(r"[0-9a-f]{64}")
 CHUNK_BYTES = 4 << 20
+OWN_NAMES = {  # on macOS the user's settings lie beside the jobs
+    *("jobs", "blobs", "sets", "engines", "cache", "environments.toml", ".environments.toml.lock", "file-digests.json")
+}
 
 
 class DamagedCopy(MgImplantSegError):
@@ -150,6 +153,18 @@ class FileStore:
     def _make_private(folder: Path) -> None:
         with output_errors(folder):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def require_own_folder(root: Path) -> None:
+    """Raise InputError if others work in `root`: it is made private, which would lock them out."""
+    if os.name == "nt" or not root.is_dir() or not root.stat().st_mode & 0o077:
+        return
+    strange = sorted({entry.name for entry in root.glob("[!.]*")} - OWN_NAMES)
+    if strange:
+        raise InputError(
+            f"Expected a folder of its own as root, got {root}, which has {strange[0]} in it.",
+            f"Name a new folder: {root / 'mgimplantseg'}",
+        )
 
 
 def file_digest(path: Path) -> str:
