@@ -54,9 +54,9 @@ def read_information(path: Path, image_io: str) -> Information:
     """
     reader = sitk.ImageFileReader()
     reader.SetImageIO(image_io)
-    reader.SetFileName(str(path))
     try:
-        with _quiet():
+        with _quiet(), utf8_path(path) as name:
+            reader.SetFileName(name)
             reader.ReadImageInformation()
     except RuntimeError as error:
         raise InputError(
@@ -134,7 +134,8 @@ def write_with_itk(path: Path, array: np.ndarray, geometry: Geometry, *, compres
         If SimpleITK cannot write the file.
     """
     try:
-        sitk.WriteImage(itk_image(array, geometry), str(path), compress, compressionLevel=ITK_GZIP_LEVEL)
+        with utf8_path(path) as name:
+            sitk.WriteImage(itk_image(array, geometry), name, compress, compressionLevel=ITK_GZIP_LEVEL)
     except RuntimeError as error:
         raise OutputError(
             f"Expected to write {path}, got: {_last_line(error)}.", "Free disk space or choose another folder."
@@ -150,15 +151,15 @@ def read_with_itk(path: Path) -> np.ndarray:
         If SimpleITK cannot read it either.
     """
     try:
-        with _utf8_path(path) as name:
+        with utf8_path(path) as name:
             return sitk.GetArrayFromImage(sitk.ReadImage(name))
     except RuntimeError as error:
         raise InputError(f"Expected an image file, got {path}: {_last_line(error)}.", "Export it again.") from error
 
 
 @contextmanager
-def _utf8_path(path: Path) -> Iterator[str]:
-    """The path as SimpleITK takes it: behind a link where its name is not UTF-8."""
+def utf8_path(path: Path) -> Iterator[str]:
+    """The path as SimpleITK and VTK take it: behind a link where its name is not UTF-8."""
     if str(path) == readable(str(path)):
         yield str(path)
         return
