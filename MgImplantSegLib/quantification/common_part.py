@@ -98,13 +98,13 @@ def common_part(context: Explant) -> CommonPart | None:
     geometry = context.geometry.cropped(start_of(box), shape_of(box))
     initial = shape.mask_on(geometry)
     codes = codes_in(box, context.codes)
-    known_before = shape.known_on(geometry)
-    known = (codes != UNKNOWN) & known_before
+    counted = shape.known_on(geometry)
+    kept = box_without_cut_ends(initial | ~counted, box, context.codes)
+    counted &= codes != UNKNOWN
     axis = screw_axis(initial, geometry, options.axis_lps) if initial.any() else context.axis
-    before, after = _profile(initial & known, geometry, axis), _implant_profile(context, axis)
+    before, after = _profile(initial & counted, geometry, axis), _implant_profile(context, axis)
     rule = CommonLength(options.common_length)
-    kept = box_without_cut_ends(initial | ~known_before, box, context.codes)
-    counted = known & axis.between(geometry, *_limits_mm(before, after, rule)) & _inside(kept, box)
+    _leave_out(counted, axis, geometry, _limits_mm(before, after, rule), intersection(kept, box), box)
     residual, all_residual = _residual_voxels(context, shape, axis, _limits_mm(after, before, rule), kept)
     inside = int(np.count_nonzero((codes == METAL) & counted & initial))
     initial_voxels = int(np.count_nonzero(initial & counted))
@@ -154,11 +154,16 @@ def codes_in(box: Box, codes: np.ndarray) -> np.ndarray:
     return found
 
 
-def _inside(kept: Box, box: Box) -> np.ndarray:
-    """Boolean array (z, y, x) of a box, True in the other one."""
-    inside = np.zeros(shape_of(box), dtype=bool)
-    inside[relative_to(intersection(kept, box), box)] = True
-    return inside
+def _leave_out(
+    counted: np.ndarray, axis: ScrewAxis, geometry: Geometry, limits_mm: tuple[float, float], kept: Box, box: Box
+) -> None:
+    """Set to False, in place, what of a mask of `box` lies beyond the limits on the axis or outside the box `kept`."""
+    if np.isfinite(limits_mm).any():
+        counted &= axis.between(geometry, *limits_mm)
+    for number, part in enumerate(relative_to(kept, box)):
+        before = (slice(None),) * number
+        counted[(*before, slice(0, part.start))] = False
+        counted[(*before, slice(part.stop, None))] = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -226,6 +231,8 @@ def _residual_voxels(
     """Voxels of residual material on the common length that the initial scan has seen, and all of them."""
     box = context.implant_box
     geometry = context.geometry.cropped(start_of(box), shape_of(box))
-    metal = context.codes[box] == METAL
-    counted = metal & axis.between(geometry, *limits_mm) & shape.known_on(geometry) & _inside(kept, box)
-    return int(np.count_nonzero(counted)), int(np.count_nonzero(metal))
+    counted = context.codes[box] == METAL
+    metal_voxels = int(np.count_nonzero(counted))
+    counted &= shape.known_on(geometry)
+    _leave_out(counted, axis, geometry, limits_mm, intersection(kept, box), box)
+    return int(np.count_nonzero(counted)), metal_voxels

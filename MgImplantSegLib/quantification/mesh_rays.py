@@ -5,12 +5,12 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from MgImplantSegLib.quantification.mesh_measures import poly_data
 from MgImplantSegLib.quantification.vtk_modules import vtk_module
 
-TURN = Rotation.from_rotvec((0.41, 0.87, 0.59)).as_matrix()  # no face of a CAD model lies along the axes after it
+SKEW = np.array([[0, -0.33, 0.47], [0.33, 0, -0.21], [-0.47, 0.21, 0]])
+TURN = (np.eye(3) - SKEW) @ np.linalg.inv(np.eye(3) + SKEW)  # a rotation; no face of a CAD model is along the axes then
 FACES_TRIED, VOTES = 24, 3
 ON_SURFACE = 1e-7
 PAIRS_TRIED, SAMPLES, TOUCHING_PART, TOUCHING = 200, 400, 0.005, 1e-6

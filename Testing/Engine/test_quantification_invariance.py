@@ -68,18 +68,18 @@ def test_every_measure_of_this_explant_is_defined(plain):
     assert undefined == []
 
 
-@pytest.mark.parametrize("axes", [(0,), (1,), (2,), (0, 1), (0, 1, 2)])
+@pytest.mark.parametrize("axes", [(0,), (1, 2), (0, 1, 2)])
 def test_an_explant_turned_or_mirrored_has_the_same_measures(plain, axes):
     require_same(report(*(np.flip(array, axes).copy() for array in bodies())), plain)
 
 
-@pytest.mark.parametrize("order", [(1, 0, 2), (2, 1, 0), (1, 2, 0)])
+@pytest.mark.parametrize("order", [(2, 1, 0), (1, 2, 0)])
 def test_an_explant_along_other_axes_has_the_same_measures(plain, order):
     arrays = (np.ascontiguousarray(array.transpose(order)) for array in bodies())
     require_same(report(*arrays, spacing=tuple(SPACING_MM[axis] for axis in order)), plain)
 
 
-@pytest.mark.parametrize("edges", [(1, 0), (0, 1), (1, 2)])
+@pytest.mark.parametrize("edges", [(1, 0), (1, 2)])
 def test_voxels_around_that_are_cropped_change_nothing_in_and_beside_the_screw(plain, edges):
     labels, before = bodies()
     inner = tuple(slice(edges[0], n - edges[1]) for n in SHAPE)
