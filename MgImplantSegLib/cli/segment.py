@@ -25,7 +25,7 @@ HELP = "segment a scan into bone, degradation layer and residual material"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The scan, the segmentation, what else is written, and how it is segmented."""
-    parser.add_argument("image", type=Path, metavar="IMAGE", help="scan: image file, or folder of slices (TIFF, BMP, PNG)")
+    parser.add_argument("image", type=Path, metavar="IMAGE", help="scan: image, or folder of slices (TIFF, BMP, PNG)")
     parser.add_argument("out", type=output_path, metavar="OUT", help="segmentation to write, .seg.nrrd or label image")
     option(parser, "--roi", Path, "R.mrk.json", "Slicer's markups ROI: segment inside it, unknown elsewhere")
     option(
