@@ -38,7 +38,7 @@ HELP = "segment a scan into bone, degradation layer and residual material"
 class SegmentFiles:
     """The scan, the region, and what is written."""
 
-    image: Path = option("scan: image file, or folder of TIFF slices", File("IMAGE"), is_positional=True)
+    image: Path = option("scan: image file, or folder of slices (TIFF, BMP, PNG)", File("IMAGE"), is_positional=True)
     out: Path = option("segmentation to write, .seg.nrrd or label image", ResultFile("OUT"), is_positional=True)
     roi: Path | None = option("Slicer's markups ROI: segment inside it, unknown elsewhere", File("R.mrk.json"), None)
     probabilities: Path | None = option(

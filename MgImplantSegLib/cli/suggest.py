@@ -32,7 +32,7 @@ DEFAULT_COUNT = 5
 class SuggestOptions:
     """The scan, its segmentation, how many slices, and what is known already."""
 
-    image: Path = option("scan: image file, or folder of TIFF slices", File("IMAGE"), is_positional=True)
+    image: Path = option("scan: image file, or folder of slices (TIFF, BMP, PNG)", File("IMAGE"), is_positional=True)
     segmentation: Path = option("its segmentation, with the same voxels", File("SEGMENTATION"), is_positional=True)
     count: int = option("how many slices", WholeNumber(1), DEFAULT_COUNT)
     disagreement: Path | None = option(

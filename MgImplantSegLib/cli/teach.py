@@ -45,7 +45,7 @@ LABELLED = ("auto", "slices", "painted", "all")
 class TeachOptions:
     """The scan, its labels, the model, how long, what counts as labelled."""
 
-    image: Path = option("scan: image file, or folder of TIFF slices", File("IMAGE"), is_positional=True)
+    image: Path = option("scan: image file, or folder of slices (TIFF, BMP, PNG)", File("IMAGE"), is_positional=True)
     labels: Path = option("its label map or .seg.nrrd, with the same voxels", File("LABELS"), is_positional=True)
     out: Path = option("model file to write", ResultFile("OUT.mgmodel"), is_positional=True)
     parent: str = option(

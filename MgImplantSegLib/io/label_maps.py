@@ -48,7 +48,7 @@ def read_label_map(
     Parameters
     ----------
     path : str or Path
-        The file, or a folder with one TIFF file per slice.
+        The file, or a folder with one file per slice.
     scheme : LabelScheme, optional
         What the values mean. Without it the segments of a .seg.nrrd tell by their names; other files follow the scheme
         stored in them, or `DEFAULT_SCHEME`, with a warning.

@@ -32,7 +32,7 @@ def read_volume(
     Parameters
     ----------
     path : str or Path
-        A file of one of `FORMATS`, or a folder with one TIFF file per slice.
+        A file of one of `FORMATS`, or a folder with one file per slice.
     dataset : str, optional
         Path of the dataset inside an HDF5 file.
     spacing_um : float or sequence of three floats (z, y, x), optional

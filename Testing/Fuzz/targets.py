@@ -50,7 +50,7 @@ JOB = {
         "grace_s": 1,
     },
     "exit.json": {"state": "done", "reason": "", "remedy": "", "is_provisional": False, "ended": 1.7e9},
-    "runner.json": {"pid": 99999999, "host": "elsewhere", "attempt": 1, "alive": 1.7e9, "started": 1.7e9},
+    "runner.json": {"process": "99999999 1 boot", "machine": "elsewhere", "last_sign": 1.7e9},
     "slurm.json": {"job": "123"},
 }
 
