@@ -16,7 +16,8 @@ from MgImplantSegLib.io.metaimage_writer import write_metaimage
 from MgImplantSegLib.io.nifti_file import nifti_frame, read_nifti, write_nifti
 from MgImplantSegLib.io.nrrd_file import read_nrrd_image, write_nrrd
 from MgImplantSegLib.io.nrrd_header import NrrdHeader
-from MgImplantSegLib.io.segmentation_file import read_segmentation, write_segmentation
+from MgImplantSegLib.io.segmentation_file import read_segmentation
+from MgImplantSegLib.io.segmentation_writing import write_segmentation
 from MgImplantSegLib.io.slice_folder import read_slice_folder
 from MgImplantSegLib.io.tiff_file import read_tiff, write_tiff
 from MgImplantSegLib.volume import LabelMap

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,11 +11,10 @@ import numpy as np
 from MgImplantSegLib.errors import DependencyError, InputError
 from MgImplantSegLib.io.image_data import frame_from_affine
 from MgImplantSegLib.io.nrrd_data import nrrd_parts
+from MgImplantSegLib.io.nrrd_lines import as_pynrrd_wants_them, damaged, header_lines, sizes_of
 from MgImplantSegLib.io.raw_data import RawData, load_joined
 from MgImplantSegLib.units import mm_of_unit
 
-LONGEST_HEADER_BYTES = 1 << 24
-LIST_FIELD = re.compile(r"data ?file\s*:\s*LIST(\s+\d+)?\s*$", re.IGNORECASE)
 LPS_SIGNS_OF_SPACE = {
     "left-posterior-superior": (1, 1, 1),
     "lps": (1, 1, 1),
@@ -81,17 +78,17 @@ class NrrdHeader:
             If pynrrd is missing, as in Slicer's own Python before it is installed there.
         """
         nrrd = _pynrrd()
-        lines, data_files, data_offset = _header_lines(path)
+        lines, data_files, data_offset = header_lines(path)
         try:
-            sizes = _sizes(lines)
-            fields = {**nrrd.read_header(_as_pynrrd_wants_them(lines)), "sizes": sizes}
+            sizes = sizes_of(lines)
+            fields = {**nrrd.read_header(as_pynrrd_wants_them(lines)), "sizes": sizes}
             str(fields["type"]), str(fields["encoding"]), int(fields["dimension"])
         except (nrrd.NRRDError, ValueError, KeyError, TypeError, IndexError, OverflowError, StopIteration) as error:
-            raise _damaged(path, f"{type(error).__name__}: {error}") from error
+            raise damaged(path, f"{type(error).__name__}: {error}") from error
         if len(fields["sizes"]) != fields["dimension"]:
-            raise _damaged(path, f"{fields['dimension']} axes but the sizes {fields['sizes']}")
+            raise damaged(path, f"{fields['dimension']} axes but the sizes {fields['sizes']}")
         if len(fields.get("kinds", fields["sizes"])) != fields["dimension"]:
-            raise _damaged(path, f"{fields['dimension']} axes but the kinds {fields['kinds']}")
+            raise damaged(path, f"{fields['dimension']} axes but the kinds {fields['kinds']}")
         if min(fields["sizes"], default=0) < 1:
             raise InputError(f"Expected voxels along every axis, got the sizes {fields['sizes']} in {path}.")
         return cls(path, fields, data_offset, data_files)
@@ -169,7 +166,7 @@ class NrrdHeader:
         try:
             directions = np.array(vectors, dtype=float)
         except (TypeError, ValueError) as error:
-            raise _damaged(self.path, f"space directions {self.fields['space directions']}") from error
+            raise damaged(self.path, f"space directions {self.fields['space directions']}") from error
         if directions.shape != (dimension, 3):
             raise InputError(
                 f"Expected a 3D volume in 3D space, got {dimension} axes with directions of shape "
@@ -183,7 +180,7 @@ class NrrdHeader:
         if vector.shape == (4,):
             vector = vector[:3]
         if vector.shape != (3,):
-            raise _damaged(self.path, f"{name} {self.fields[name]}")
+            raise damaged(self.path, f"{name} {self.fields[name]}")
         return vector
 
     def _mm_of_units(self, name: str, count: int) -> np.ndarray:
@@ -194,7 +191,7 @@ class NrrdHeader:
         if not units:
             return np.ones(count)
         if len(units) != count:
-            raise _damaged(self.path, f"{len(units)} {name} for {count} axes")
+            raise damaged(self.path, f"{len(units)} {name} for {count} axes")
         return np.array([1.0 if unit == "" else mm_of_unit(unit) or np.nan for unit in units])
 
     def _frame_of_spacings(self, axes: list[int]) -> dict[str, Any]:
@@ -214,7 +211,7 @@ class NrrdHeader:
         dimension = self.fields["dimension"]
         numbers = np.array(self.fields.get(name, self.fields.get(name.replace(" ", ""), [])), dtype=float)
         if numbers.size not in (0, dimension):
-            raise _damaged(self.path, f"{numbers.size} {name} for {dimension} axes")
+            raise damaged(self.path, f"{numbers.size} {name} for {dimension} axes")
         return numbers if numbers.size else np.full(dimension, np.nan)
 
 
@@ -224,61 +221,3 @@ def _pynrrd() -> Any:
     except ImportError as error:
         raise DependencyError(f"Expected pynrrd for NRRD files, got: {error}.", "Run: pip install pynrrd") from error
     return nrrd
-
-
-def _sizes(lines: list[str]) -> tuple[int, ...]:
-    """The lengths of the axes; pynrrd would cut fractions off."""
-    text = next(line.partition(":")[2] for line in lines if line.lower().startswith("sizes:"))
-    return tuple(int(part) for part in text.split())
-
-
-def _as_pynrrd_wants_them(lines: list[str]) -> list[str]:
-    """The lines with names of fields in lower case and without blanks inside vectors, which NRRD allows."""
-    wanted = lines[:1]
-    for line in lines[1:]:
-        name, colon, value = line.partition(":")
-        if colon and not value.startswith("="):
-            value = re.sub(r"\(([^()]*)\)", lambda vector: f"({''.join(vector[1].split())})", value)
-            line = f"{name.lower()}:{value}"
-        wanted.append(line)
-    return wanted
-
-
-def _header_lines(path: Path) -> tuple[list[str], tuple[str, ...], int]:
-    """The lines of the header, the file names after a ``LIST``, and the number of bytes up to the voxels."""
-    lines, size = [], 0
-    with open(path, "rb") as file:
-        while size < LONGEST_HEADER_BYTES:
-            line = file.readline(LONGEST_HEADER_BYTES)
-            size += len(line)
-            if not lines and not line.startswith(b"NRRD"):
-                raise _not_nrrd(path, line)
-            text = _decoded(line).rstrip("\r\n")
-            if not text.strip():
-                return lines, (), size
-            if LIST_FIELD.match(text):
-                names = _decoded(file.read(LONGEST_HEADER_BYTES)).splitlines()
-                return [*lines, text], tuple(name.strip() for name in names if name.strip()), 0
-            if not text.startswith("#"):
-                lines.append(text)
-    raise _damaged(path, "a header without an end")
-
-
-def _decoded(line: bytes) -> str:
-    try:
-        return line.decode("utf-8")
-    except UnicodeDecodeError:
-        return line.decode("latin-1")
-
-
-def _not_nrrd(path: Path, line: bytes) -> InputError:
-    if os.path.getsize(path) == 0:
-        return InputError(f"Expected an NRRD file, got the empty file {path}.", "Copy or export it again.")
-    return InputError(
-        f"Expected an NRRD file that begins with NRRD000, got {path} that begins with {line[:16]!r}.",
-        "Export the image as .nrrd, or give the file its right suffix.",
-    )
-
-
-def _damaged(path: Path, reason: str) -> InputError:
-    return InputError(f"Expected a complete NRRD header in {path}, got: {reason}.", "Save it again in 3D Slicer.")

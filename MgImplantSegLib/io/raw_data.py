@@ -6,7 +6,6 @@ Nothing is allocated before the files are large enough for what their header pro
 from __future__ import annotations
 
 import bz2
-import gzip
 import math
 import os
 import zlib
@@ -14,16 +13,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
-from typing import Any, BinaryIO
 
 import numpy as np
 
 from MgImplantSegLib.errors import InputError, ResourceError
+from MgImplantSegLib.io.decoders import CHUNK_BYTES, DECODERS, compare_check_sum, fill_from, skip
 from MgImplantSegLib.machine import total_memory_bytes
 from MgImplantSegLib.slabs import VOXELS_PER_SLAB, slabs
 
 LARGEST_RATIO = {"gzip": 1032, "zlib": 1032, "text": 0.5, "hex": 0.5}  # bytes of voxels for one byte of the file
-CHUNK_BYTES = 1 << 22
 TEXT_ENCODINGS = ("text", "hex")
 
 
@@ -132,16 +130,16 @@ class RawData:
         with open(self.path, "rb") as file, _intact(self.path):
             file.seek(max(0, os.path.getsize(self.path) - self.size_bytes) if self.offset == -1 else self.offset)
             stream = DECODERS[self.encoding](file)
-            _skip(stream, self.skip)
+            skip(stream, self.skip)
             for part in slabs(self.shape, voxels_per_part):
                 target = memoryview(array[part].reshape(-1).view(np.uint8))
-                count = _fill(stream, target)
+                count = fill_from(stream, target)
                 filled += count
                 if count < len(target):
                     raise _too_short(self.path, self.size_bytes, filled)
                 yield part
             if self.encoding != "raw":
-                _compare_check_sum(stream)
+                compare_check_sum(stream)
 
     def _parse(self) -> np.ndarray:
         """Voxels that are written as text: numbers, or two hexadecimal digits a byte."""
@@ -249,61 +247,8 @@ def allocate(shape: tuple[int, ...], dtype: np.dtype, path: object) -> np.ndarra
         raise ResourceError(f"Expected {size_bytes / 1e9:.1f} GB of free memory for {path}.", remedy) from error
 
 
-def _skip(stream: Any, count: int) -> None:
-    while count > 0:
-        read = stream.readinto(memoryview(bytearray(min(count, CHUNK_BYTES))))
-        if not read:
-            return
-        count -= read
-
-
-def _fill(stream: Any, target: memoryview) -> int:
-    """Read into `target` until it is full or the stream ends; the number of bytes read."""
-    filled = 0
-    while filled < len(target):
-        count = stream.readinto(target[filled : filled + CHUNK_BYTES])
-        if not count:
-            return filled
-        filled += count
-    return filled
-
-
-def _compare_check_sum(stream: Any) -> None:
-    """Read on behind the voxels, where check sums are compared; bytes that are no gzip there do no harm."""
-    try:
-        stream.readinto(memoryview(bytearray(1)))
-    except gzip.BadGzipFile as error:
-        if "CRC" in str(error) or "length" in str(error):
-            raise
-
-
-class _ZlibStream:
-    """A readable stream of what a file's zlib data hold."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file, self._decoder = file, zlib.decompressobj(wbits=47)
-
-    def readinto(self, target: memoryview) -> int:
-        plain = b""
-        while not plain and not self._decoder.eof:
-            packed = self._decoder.unconsumed_tail or self._file.read(CHUNK_BYTES)
-            if not packed:
-                break
-            plain = self._decoder.decompress(packed, len(target))
-        target[: len(plain)] = plain
-        return len(plain)
-
-
 def _too_short(path: Path, expected_bytes: int, got_bytes: int, what: str = "") -> InputError:
     return InputError(
         f"Expected {expected_bytes} bytes of voxels after the header of {path}, got {got_bytes} {what}bytes.",
         "The file is truncated or its header is wrong: copy or export it again.",
     )
-
-
-DECODERS = {
-    "raw": lambda file: file,
-    "gzip": lambda file: gzip.GzipFile(fileobj=file),
-    "bzip2": bz2.BZ2File,
-    "zlib": _ZlibStream,
-}

@@ -1,0 +1,64 @@
+"""Streams of what compressed voxels hold."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import zlib
+from typing import Any, BinaryIO
+
+CHUNK_BYTES = 1 << 22
+
+
+def skip(stream: Any, count: int) -> None:
+    """Read over bytes of a stream, as far as it goes."""
+    while count > 0:
+        read = stream.readinto(memoryview(bytearray(min(count, CHUNK_BYTES))))
+        if not read:
+            return
+        count -= read
+
+
+def fill_from(stream: Any, target: memoryview) -> int:
+    """Read into `target` until it is full or the stream ends; the number of bytes read."""
+    filled = 0
+    while filled < len(target):
+        count = stream.readinto(target[filled : filled + CHUNK_BYTES])
+        if not count:
+            return filled
+        filled += count
+    return filled
+
+
+def compare_check_sum(stream: Any) -> None:
+    """Read on behind the voxels, where check sums are compared; bytes that are no gzip there do no harm."""
+    try:
+        stream.readinto(memoryview(bytearray(1)))
+    except gzip.BadGzipFile as error:
+        if "CRC" in str(error) or "length" in str(error):
+            raise
+
+
+class _ZlibStream:
+    """A readable stream of what a file's zlib data hold."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self._decoder = file, zlib.decompressobj(wbits=47)
+
+    def readinto(self, target: memoryview) -> int:
+        plain = b""
+        while not plain and not self._decoder.eof:
+            packed = self._decoder.unconsumed_tail or self._file.read(CHUNK_BYTES)
+            if not packed:
+                break
+            plain = self._decoder.decompress(packed, len(target))
+        target[: len(plain)] = plain
+        return len(plain)
+
+
+DECODERS = {
+    "raw": lambda file: file,
+    "gzip": lambda file: gzip.GzipFile(fileobj=file),
+    "bzip2": bz2.BZ2File,
+    "zlib": _ZlibStream,
+}
