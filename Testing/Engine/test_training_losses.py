@@ -182,15 +182,15 @@ def test_global_batch_norm_of_one_process_is_batch_norm():
 
 def test_averaged_values_follow_the_network_slowly_at_the_end_and_quickly_at_first():
     network = nn.Sequential(nn.Conv2d(1, 1, 1), nn.BatchNorm2d(1))
-    average, expected = AveragedNetwork(network, decay=0.3), float(network[0].weight)
+    average, expected = AveragedNetwork(network, decay=0.3), network[0].weight.item()
     for number, value in enumerate((5.0, -1.0, 2.0), start=1):
         network[0].weight.data.fill_(value)
         network[1].num_batches_tracked.fill_(10 * number)
         average.update_parameters(network)
         decay = min(0.3, (1 + number) / (10 + number))
         expected = decay * expected + (1 - decay) * value
-        assert float(average.network[0].weight) == pytest.approx(expected)
+        assert average.network[0].weight.item() == pytest.approx(expected)
         assert int(average.network[1].num_batches_tracked) == 10 * number
     other = AveragedNetwork(network, decay=0.3)
     other.load_state(average.state())
-    assert other.state()["updates"] == 3 and float(other.network[0].weight) == pytest.approx(expected)
+    assert other.state()["updates"] == 3 and other.network[0].weight.item() == pytest.approx(expected)

@@ -205,7 +205,7 @@ def test_without_a_choice_the_models_card_decides(ready, widget):
 def test_widgets_show_the_name_and_the_definition_of_each_choice(ready):
     assert "Soft voting" in person.texts_of(ready.fusionSelector)
     assert "• Soft voting: mean of the probabilities of all planes" in ready.fusionSelector.toolTip
-    assert ready.memorySpinBox.toolTip.startswith("Memory limit in GB")
+    assert ready.memorySpinBox.toolTip.startswith("Memory limit of the process in GB")
 
 
 def test_a_new_option_of_the_engine_needs_only_its_field_and_a_widget(slicer_app, module):
