@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import cKDTree
 
-from MgImplantSegLib.quantification.boxes import bounding_box, grown, hull, start_of
+from MgImplantSegLib.boxes import bounding_box, grown, hull, start_of
 from MgImplantSegLib.quantification.voxel_faces import Faces, boundary_faces
 from MgImplantSegLib.volume import Geometry
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from MgImplantSegLib.io.units import mm_of_unit
+from MgImplantSegLib.units import mm_of_unit
 
 SIZE_ATTRIBUTES = ("element_size_um", "voxel_size_um", "pixel_size_um", "spacing_um")
 SIZE_ATTRIBUTES_WITH_UNIT = ("voxel_size", "element_size", "pixel_size", "spacing", "resolution")

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from MgImplantSegLib.io.units import mm_of_unit
+from MgImplantSegLib.units import mm_of_unit
 
 logger = logging.getLogger(__name__)
 INCH, CENTIMETRE = 2, 3

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from MgImplantSegLib.quantification.boxes import grown
+from MgImplantSegLib.boxes import grown
 from MgImplantSegLib.quantification.codes import BACKGROUND, BONE, IMPLANT, UNKNOWN
 from MgImplantSegLib.quantification.context import MeasureContext
 from MgImplantSegLib.quantification.region_masks import Region, overlap

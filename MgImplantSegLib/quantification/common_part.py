@@ -7,9 +7,9 @@ from typing import Protocol
 
 import numpy as np
 
+from MgImplantSegLib.boxes import Box, intersection, relative_to, shape_of, start_of, whole
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.quantification.axis import ScrewAxis, screw_axis
-from MgImplantSegLib.quantification.boxes import Box, intersection, relative_to, shape_of, start_of, whole
 from MgImplantSegLib.quantification.codes import METAL, UNKNOWN, implant_in
 from MgImplantSegLib.quantification.common_lengths import CommonLength
 from MgImplantSegLib.quantification.cut_ends import box_without_cut_ends

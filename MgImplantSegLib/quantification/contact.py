@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from MgImplantSegLib.quantification.boxes import shape_of, start_of
+from MgImplantSegLib.boxes import shape_of, start_of
 from MgImplantSegLib.quantification.codes import BONE
 from MgImplantSegLib.quantification.contact_methods import CONTACT_METHODS
 from MgImplantSegLib.quantification.context import MeasureContext

@@ -6,9 +6,9 @@ from functools import cached_property
 
 import numpy as np
 
+from MgImplantSegLib.boxes import Box, bounding_box, grown, relative_to, whole
 from MgImplantSegLib.events import Events
 from MgImplantSegLib.quantification.axis import ScrewAxis, screw_axis
-from MgImplantSegLib.quantification.boxes import Box, bounding_box, grown, relative_to, whole
 from MgImplantSegLib.quantification.codes import IMPLANT, count_codes, implant_in, role_codes
 from MgImplantSegLib.quantification.common_part import CommonPart, common_part
 from MgImplantSegLib.quantification.distance import distance_to_mm

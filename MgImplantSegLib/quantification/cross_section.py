@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from MgImplantSegLib.quantification.boxes import shape_of, start_of
+from MgImplantSegLib.boxes import shape_of, start_of
 from MgImplantSegLib.quantification.codes import METAL, implant_in
 from MgImplantSegLib.quantification.context import MeasureContext
 from MgImplantSegLib.quantification.results import UNDEFINED, Measure, Series

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from MgImplantSegLib.quantification.boxes import Box
+from MgImplantSegLib.boxes import Box
 from MgImplantSegLib.quantification.codes import implant_in
 
 END_VOXELS = 4

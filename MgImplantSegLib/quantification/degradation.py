@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from MgImplantSegLib.quantification.boxes import intersection, relative_to, shape_of, whole
+from MgImplantSegLib.boxes import intersection, relative_to, shape_of, whole
 from MgImplantSegLib.quantification.codes import LAYER, METAL, UNKNOWN
 from MgImplantSegLib.quantification.context import MeasureContext
 from MgImplantSegLib.quantification.rate_forms import RATE_FORMS

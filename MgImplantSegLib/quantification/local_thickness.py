@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from MgImplantSegLib.boxes import bounding_box, grown
 from MgImplantSegLib.events import Events
-from MgImplantSegLib.quantification.boxes import bounding_box, grown
 from MgImplantSegLib.quantification.distance import distance_to_mm
 
 LEVELS = 32

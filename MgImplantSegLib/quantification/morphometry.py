@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from MgImplantSegLib.quantification.boxes import Box, grown, relative_to, shape_of, whole
+from MgImplantSegLib.boxes import Box, grown, relative_to, shape_of, whole
 from MgImplantSegLib.quantification.codes import BACKGROUND, BONE, UNKNOWN
 from MgImplantSegLib.quantification.context import MeasureContext
 from MgImplantSegLib.quantification.distance import distance_to_mm

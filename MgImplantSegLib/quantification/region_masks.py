@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from MgImplantSegLib.quantification.boxes import Box, hull, intersection, shape_of, start_of
+from MgImplantSegLib.boxes import Box, hull, intersection, shape_of, start_of
 from MgImplantSegLib.quantification.codes import UNKNOWN
 from MgImplantSegLib.regions import OrientedBox
 from MgImplantSegLib.slabs import slabs

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from MgImplantSegLib.boxes import bounding_box, grown, intersection, shape_of, start_of, whole
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.events import Events
-from MgImplantSegLib.quantification.boxes import bounding_box, grown, intersection, shape_of, start_of, whole
 from MgImplantSegLib.quantification.codes import IMPLANT, METAL, UNKNOWN, count_codes, implant_in, role_codes
 from MgImplantSegLib.quantification.common_part import box_around
 from MgImplantSegLib.quantification.initial import InitialScrew

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import SimpleITK as sitk
 
+from MgImplantSegLib.boxes import bounding_box, shape_of, start_of
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.io.grids import placement
 from MgImplantSegLib.io.itk_image import itk_image
 from MgImplantSegLib.quantification.axis import moments_lps, principal_sizes_mm
-from MgImplantSegLib.quantification.boxes import bounding_box, shape_of, start_of
 from MgImplantSegLib.quantification.codes import implant_in, role_codes
 from MgImplantSegLib.quantification.mesh_measures import (
     mesh_area_mm2,

@@ -8,8 +8,8 @@ from typing import Protocol
 
 import numpy as np
 
+from MgImplantSegLib.boxes import Box, intersection, shape_of
 from MgImplantSegLib.events import Events
-from MgImplantSegLib.quantification.boxes import Box, intersection, shape_of
 from MgImplantSegLib.quantification.codes import UNKNOWN, implant_in
 from MgImplantSegLib.quantification.layered_distance import SquareUnit, map_layers
 from MgImplantSegLib.quantification.region_masks import Region

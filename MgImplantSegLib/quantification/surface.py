@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from MgImplantSegLib.boxes import bounding_box, grown
 from MgImplantSegLib.choices import Registry
-from MgImplantSegLib.quantification.boxes import bounding_box, grown
 from MgImplantSegLib.quantification.crofton import crofton_area_mm2
 from MgImplantSegLib.quantification.mesh import area_of_triangles, raw_triangles, smoothed_triangles
 from MgImplantSegLib.quantification.voxel_faces import voxel_face_area_mm2

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import SimpleITK as sitk
 
+from MgImplantSegLib.boxes import bounding_box, shape_of, start_of
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.io.itk_image import itk_image
 from MgImplantSegLib.quantification.axis import screw_axis
-from MgImplantSegLib.quantification.boxes import bounding_box, shape_of, start_of
 from MgImplantSegLib.quantification.codes import implant_in, role_codes
 from MgImplantSegLib.quantification.rigid_transform import itk_transform, rotation_between
 from MgImplantSegLib.volume import Geometry, LabelMap, Volume
