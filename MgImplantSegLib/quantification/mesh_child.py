@@ -159,7 +159,9 @@ def limit_memory(largest_bytes: int) -> None:
         return
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if sys.platform.startswith("linux"):
-        resource.setrlimit(resource.RLIMIT_AS, (largest_bytes, largest_bytes))
+        _soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+        limit = largest_bytes if hard == resource.RLIM_INFINITY else min(largest_bytes, hard)
+        resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
 
 
 def main(path: str, out: str, memory_bytes: str) -> int:

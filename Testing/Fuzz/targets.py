@@ -312,10 +312,13 @@ def _read_training(path: Path) -> Any:
 
 
 def _read_environments(path: Path) -> Any:
-    from MgImplantSegLib.jobs.environment_file import read_environments
+    from MgImplantSegLib.jobs.environment_file import known_environments
 
     with _environment_variable("MGIMPLANTSEG_CONFIG", str(path.parent)):
-        return read_environments()
+        found, faults = known_environments()
+    if faults:
+        raise faults[0]
+    return found
 
 
 def _read_manifest(path: Path) -> Any:
@@ -338,8 +341,9 @@ def _read_comparison(path: Path) -> Any:
 
 def _read_jobs(path: Path) -> Any:
     from MgImplantSegLib.jobs.agent.agent import Agent
+    from MgImplantSegLib.jobs.agent.settings import AgentSettings
 
-    return Agent({"root": str(path.parents[2]), "python": "python3", "scheduler": "process", "setup": []}).list()
+    return Agent(AgentSettings(str(path.parents[2]), "python3", "process")).list()
 
 
 @contextmanager

@@ -15,10 +15,7 @@ from MgImplantSegLib.volume import Geometry, LabelMap
 
 SPACING_ZYX_MM = (0.02, 0.03, 0.025)
 ORIGIN_LPS_MM = (1.0, -2.0, 3.0)
-CUT_FROM_THE_GRID = ("contact-profile", "morphometry")  # slices and gaps that depend on where the grid begins
-OPTIONS = QuantifyOptions(
-    measures=tuple(key for key in MEASURES if key not in CUT_FROM_THE_GRID), distance_mm=0.1, axis_lps=(0.0, 0.0, 1.0)
-)
+OPTIONS = QuantifyOptions(measures=tuple(MEASURES), distance_mm=0.1, axis_lps=(0.0, 0.0, 1.0))
 
 
 def implant() -> np.ndarray:
@@ -90,12 +87,15 @@ def test_the_order_of_the_axes_changes_nothing(label_map, expected, order, flipp
 
 @pytest.mark.parametrize("rows", [1, 3])
 def test_a_crop_of_empty_rows_and_a_wider_field_change_nothing(label_map, expected, rows):
-    """The shell of 0.1 mm ends five voxels before the border; farther away nothing counts."""
+    """The shell of 0.1 mm ends five voxels before the border; farther away nothing counts.
+
+    Gaps that reach the border are not known to their end, so that a wider field shows more of them.
+    """
     array = np.pad(label_map.array, rows)
     origin = tuple(o - rows * s for o, s in zip(ORIGIN_LPS_MM, SPACING_ZYX_MM[::-1], strict=True))
     wider = LabelMap(array, Geometry(array.shape, SPACING_ZYX_MM, origin))
     found = measured(wider)
-    kept = {key: value for key, value in expected.items() if key[1] != "all"}
+    kept = {key: value for key, value in expected.items() if key[1] != "all" and key[0] not in ("Tb.Sp", "Tb.N")}
     assert_same({key: found[key] for key in kept}, kept)
 
 
