@@ -43,6 +43,8 @@ from MgImplantSegLib.slabs import slabs
 from MgImplantSegLib.volume import Geometry, LabelMap, Volume
 
 if TYPE_CHECKING:
+    import torch
+
     from MgImplantSegLib.inference.predictor import NetworkPredictor
 
 PIXELS_PER_BATCH = {"cpu": 1 << 16, "cuda": 1 << 21}
@@ -95,16 +97,12 @@ def segment_volume(volume: Volume, options: SegmentOptions, events: Events | Non
     card, weights = load_model(options.model)
     options = options.with_defaults_of(card)
     compute = choose_compute(options.device, options.precision)
-    sizes, memory = _sizes(volume, card, options, compute, events)
-    array, grid, clipped_to = _prepared(volume, card, options, memory, events)
-    predictor = find_object(network_type(card.network).predictor)(card, weights, compute, memory.tile_edge)
-    prediction = predict_fused(array, predictor, _plan(predictor, options, sizes, memory), events)
+    prediction, grid, facts = _predict(volume, card, weights, options, compute, events)
     classes = prediction.labels()
     POSTPROCESSING.find(options.postprocessing).tidy(classes, prediction, card.label_scheme)
     values, scheme = labels_on_grid(prediction, classes, grid, volume.geometry, card.label_scheme, options.roi, events)
     provenance = _provenance(card, options, compute) | {
-        "clipped_to": list(clipped_to),
-        "evaluations": sizes.evaluations,
+        **facts,
         "seconds": round(time.monotonic() - start, 1),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
     }
@@ -114,6 +112,22 @@ def segment_volume(volume: Volume, options: SegmentOptions, events: Events | Non
         Volume(prediction.disagreement(), grid) if options.want_disagreement else None,
         MappingProxyType(provenance),
     )
+
+
+def _predict(
+    volume: Volume,
+    card: ModelCard,
+    weights: dict[str, torch.Tensor],
+    options: SegmentOptions,
+    compute: Compute,
+    events: Events,
+) -> tuple[FusedPrediction, Geometry, dict[str, Any]]:
+    """The prediction, its grid, and what is noted of it; what the network has seen ends here."""
+    sizes, memory = _sizes(volume, card, options, compute, events)
+    array, grid, clipped_to = _prepared(volume, card, options, memory, events)
+    predictor = find_object(network_type(card.network).predictor)(card, weights, compute, memory.tile_edge)
+    prediction = predict_fused(array, predictor, _plan(predictor, options, sizes, memory), events)
+    return prediction, grid, {"clipped_to": list(clipped_to), "evaluations": sizes.evaluations}
 
 
 def _sizes(
