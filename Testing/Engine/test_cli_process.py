@@ -17,6 +17,7 @@ from MgImplantSegLib.volume import Geometry, Volume
 CHECKOUT = Path(__file__).resolve().parents[2]
 INTERRUPTED_AT_IMPORT = """
 import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests may ignore it
 class Interrupts:
     def find_spec(self, name, path=None, target=None):
         if name == {name!r}:

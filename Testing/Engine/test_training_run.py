@@ -325,6 +325,7 @@ def child_process(place: Path, arguments: list[str], **options) -> Iterator[subp
         child.wait()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="needs POSIX signals")
 @pytest.mark.parametrize(("number", "exit_code"), [("SIGUSR1", 0), ("SIGTERM", 130)])
 def test_a_signal_writes_a_checkpoint_and_ends_the_process_cleanly(place, number, exit_code):
@@ -347,6 +348,7 @@ def wait_for(path: Path, child: subprocess.Popen) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one_with_the_same_global_batch(place):
     options = {"training": {"loss": "cross_entropy_dice", "ema_decay": 0.9}}
     alone, together = (small_config(place, name=f"world-{count}", **options) for count in (1, 2))

@@ -38,6 +38,7 @@ def test_a_queue_of_two_with_one_failure_goes_on_and_says_why(widget, ui, tiny_m
     assert (tmp_path / "results" / "batch.csv").is_file()
 
 
+@pytest.mark.slow
 def test_a_second_start_makes_only_what_is_new(widget, ui, tiny_model, folder, tmp_path):
     (folder / "b.nrrd").unlink()
     widget.panel.models.add(tiny_model)
