@@ -166,7 +166,7 @@ class Teaching:
 
     def _add_replay_now_and_then(self) -> None:
         made = len(self._replay)
-        if made < self._replay_wanted and self.course.iteration >= ITERATIONS_BETWEEN * (made + 1):
+        if made < self._replay_wanted and self.course.iteration >= ITERATIONS_BETWEEN * made:
             scan = replay_scan(made, self.settings.seed, self._preprocessing, self._scheme, self.events)
             self._replay.append(scan)
             self._patches.add_replay(scan)
