@@ -125,7 +125,7 @@ def _predict(
     compute: Compute,
     events: Events,
 ) -> tuple[FusedPrediction, Geometry, Mapping[str, Any], int]:
-    """The prediction, its grid, what `preprocess` says, and how many slices the network saw; the grey values end here."""
+    """The prediction, its grid, what `preprocess` says, number of evaluations; what the network has seen ends here."""
     sizes, memory = _sizes(volume, card, options, compute, events)
     array, grid, prepared = _prepared(volume, card, options, memory, events)
     predictor = find_object(network_type(card.network).predictor)(card, weights, compute, memory.tile_edge)
