@@ -8,8 +8,8 @@ processor time, so that a busy machine does not matter.
 
 Looks: ``fringes`` (the project's simulation with another scanner, `fine_tuning_gain.py`), ``projections``
 (`other_explants.py`), ``tube`` (`lab_explants.py`), ``laboratory`` (`teach_explants.py`, made for this benchmark and
-used for nothing else). All explants of a look have one scanner and alloy; settings are chosen on ``fringes`` and
-``laboratory`` alone.
+used for nothing else). All explants of a look have one scanner and alloy; settings were chosen on ``fringes`` and
+``laboratory``, see ``results/teach.md``.
 
 The rivals need packages that the project does not: ``pip install scikit-learn scikit-image``.
 
