@@ -58,7 +58,7 @@ def test_spacing_counts():
     fine = Geometry((80, 100, 122), (0.0025,) * 3)
     assert estimate(fine, SMALL).model_shape_zyx == (40, 50, 61)
     assert estimate(fine, SMALL).accumulator_bytes == estimate(GEOMETRY, SMALL).accumulator_bytes
-    with pytest.raises(InputError, match="spacing"):
+    with pytest.raises(InputError, match="true voxel size"):
         estimate(Geometry((40, 50, 61), (1.0,) * 3), SMALL)
 
 
