@@ -98,7 +98,7 @@ def test_tiles_are_as_large_as_the_memory_allows():
 
 def test_says_what_is_needed_when_not_even_the_disk_helps():
     sizes = estimate(GEOMETRY, SMALL)
-    with pytest.raises(ResourceError, match=r"at least 0\.4[67] GB"):
+    with pytest.raises(ResourceError, match=r"at least 0\.4[78] GB"):
         plan_memory(sizes, SMALL, FIXED_BYTES / 1e9, network_on_gpu=False)
 
 
