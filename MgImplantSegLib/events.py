@@ -59,6 +59,21 @@ class Events:
         """Something the user has to know that does not stop the work."""
         self.emit("warning", kind=kind, message=" ".join(readable(message).split()))
 
+    @contextmanager
+    def warnings_into(self, said: list[str]) -> Iterator[None]:
+        """Within the block the messages of warnings are also added to the list, each once."""
+
+        def collect(record: dict[str, Any]) -> None:
+            if record["event"] == "warning" and record["message"] not in said:
+                said.append(record["message"])
+
+        before = self._sinks
+        self._sinks = (*before, collect)
+        try:
+            yield
+        finally:
+            self._sinks = before
+
     def error(self, error: MgImplantSegError) -> None:
         """The work has failed; says why and what to do, `template` with marks where an option is named."""
         self.emit("error", kind=error.kind, message=error.message, remedy=error.remedy, template=error.template)

@@ -17,6 +17,7 @@ from MgImplantSegLib.doubtful_values import few_values, outside_field_of_view
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.events import Events, Task
 from MgImplantSegLib.percentiles import percentiles
+from MgImplantSegLib.remarks import add_remark, with_remarks
 from MgImplantSegLib.resample import interpolation_matrices, resampled_slices
 from MgImplantSegLib.volume import Geometry, Volume
 
@@ -87,22 +88,27 @@ def preprocess(
     Returns
     -------
     Volume
-        float32; `provenance` tells the grey values that became 0 and 1 (`clipped_to`), and how many voxels of the input
-        lie outside the field of view because they are NaN (`voxels_outside`).
+        float32; `provenance` tells the grey values that became 0 and 1 (`clipped_to`), how many voxels of the input
+        lie outside the field of view because they are NaN (`voxels_outside`), and what was warned of.
 
     Raises
     ------
     InputError
         If the values are not finite real numbers, are all equal, or the grids do not fit, see `model_grid`.
     """
-    events = events or Events()
+    events, remarks = events or Events(), list[str]()
+
+    def warn(message: str, kind: str = "warning") -> None:
+        events.warning(message, kind=kind)
+        add_remark(remarks, message)
+
     _require_real_numbers(volume.array)
     geometry = model_grid(volume.geometry, settings)
     for warning in spacing_warnings(volume, settings):
-        events.warning(warning, kind="spacing")
+        warn(warning, kind="spacing")
     if values := few_values(volume.array):
         listed = ", ".join(f"{value:g}" for value in values)
-        events.warning(
+        warn(
             f"{volume.provenance.get('path', 'The image')} holds only the values {listed}, as a label map does; it is "
             "taken as a scan. Check the file."
         )
@@ -114,9 +120,7 @@ def preprocess(
             raise
     if outside:
         part = outside / volume.array.size
-        events.warning(
-            f"{outside} voxels ({part:.1%}) are NaN; they are taken as outside the field of view and ignored."
-        )
+        warn(f"{outside} voxels ({part:.1%}) are NaN; they are taken as outside the field of view and ignored.")
     lower, upper = percentiles(array, (settings.lower_percentile, settings.upper_percentile), count=numbers)
     if not upper > lower:
         raise InputError(
@@ -127,7 +131,7 @@ def preprocess(
     _clip_and_scale(array.reshape(-1), lower, upper)
     provenance = {**volume.provenance, "clipped_to": (lower, upper), "spacing_um": settings.spacing_um}
     provenance["voxels_outside"] = outside
-    return Volume(array, geometry, volume.spacing_is_known, provenance)
+    return Volume(array, geometry, volume.spacing_is_known, with_remarks(provenance, remarks))
 
 
 def model_grid(geometry: Geometry, settings: Preprocessing) -> Geometry:

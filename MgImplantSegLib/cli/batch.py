@@ -109,26 +109,31 @@ def _written_besides(arguments: argparse.Namespace) -> list[tuple[str, Path]]:
 def _row_of(sample: Sample, common: argparse.Namespace, row: Row, events: Events) -> Row:
     """The row of a sample: taken from its record if the same work was done before, else worked out."""
     start, folder = time.monotonic(), common.outdir / sample.name
+    warnings: list[str] = []
     try:
         arguments = sample.arguments(common)
         record = read_record(folder)
         digests = FileDigests(record.digests if record else None)
         key = work_key(sample, arguments, digests)
         if record is not None and record.key == key and record.is_complete(folder):
-            return replace(row, state=DONE, seconds=record.seconds, measures=record.measures)
+            for sentence in record.warnings:
+                events.warning(sentence)
+            return replace(row, state=DONE, seconds=record.seconds, measures=record.measures, warnings=record.warnings)
         _require_own_folder(folder)
         with protected_files(_inputs(sample, arguments)), atomic_folder(folder, replace=True) as temporary:
-            measures = _work(sample, arguments, temporary, events).to_dict()["measures"]
+            with events.warnings_into(warnings):
+                measures = _work(sample, arguments, temporary, events).to_dict()["measures"]
             require_unchanged(sample, arguments, digests, key)
             seconds = round(time.monotonic() - start, 1)
-            Record(key, str(sample.image), seconds, measures, digests.known).write(temporary)
-        return replace(row, state=DONE, seconds=seconds, measures=measures)
+            Record(key, str(sample.image), seconds, measures, digests.known, warnings=warnings).write(temporary)
+        return replace(row, state=DONE, seconds=seconds, measures=measures, warnings=warnings)
     except Exception as error:
         known = as_user_error(error)
         if known is None:
             raise
         events.warning(f"{sample.name}: {known}", kind=known.kind)
-        return replace(row, state=FAILED, seconds=round(time.monotonic() - start, 1), problem=str(known))
+        seconds = round(time.monotonic() - start, 1)
+        return replace(row, state=FAILED, seconds=seconds, problem=str(known), warnings=warnings)
 
 
 def _work(sample: Sample, arguments: argparse.Namespace, folder: Path, events: Events) -> QuantificationReport:

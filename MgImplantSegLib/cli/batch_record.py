@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,8 @@ class Record:
         Digests of the input's files, see `MgImplantSegLib.file_digests.FileDigests`.
     results : mapping of str to int, optional
         The sample's files and their sizes in bytes.
+    warnings : list of str
+        What was warned of while it was worked on.
     """
 
     key: str
@@ -40,6 +42,7 @@ class Record:
     measures: list[dict[str, Any]]
     digests: Mapping[str, Any]
     results: Mapping[str, int] | None = None
+    warnings: list[str] = field(default_factory=list)
 
     def write(self, folder: Path) -> None:
         """Write the record beside the sample's files."""
@@ -71,4 +74,10 @@ def _fits(record: Record) -> bool:
 
     kinds = ((record.key, str), (record.seconds, (int, float)), (record.measures, list))
     tables = isinstance(record.digests, dict) and isinstance(record.results, dict)
-    return tables and all(isinstance(value, kind) for value, kind in kinds) and all(map(is_measure, record.measures))
+    lines = isinstance(record.warnings, list) and all(isinstance(line, str) for line in record.warnings)
+    return (
+        tables
+        and lines
+        and all(isinstance(value, kind) for value, kind in kinds)
+        and all(map(is_measure, record.measures))
+    )

@@ -13,14 +13,14 @@ from MgImplantSegLib.files import atomic_output
 from MgImplantSegLib.plain_text import CsvWriter
 
 TABLE = "batch.csv"
-FIRST_COLUMNS = ("sample", "state", "image", "seconds", "problem")
+FIRST_COLUMNS = ("sample", "state", "image", "seconds", "problem", "warnings")
 DONE, FAILED, WAITING = "done", "failed", "waiting"
 SHORT_SYMBOLS = ("V_r", "V_DL", "DR", "BIC", "BV/TV")
 
 
 @dataclass(frozen=True)
 class Row:
-    """One sample in the table; `measures` are those of the report as plain data."""
+    """One sample in the table; `measures` are those of the report as plain data, `warnings` what was said of it."""
 
     sample: str
     image: str
@@ -28,10 +28,11 @@ class Row:
     seconds: float | None = None
     problem: str = ""
     measures: Sequence[dict[str, Any]] = field(default_factory=tuple)
+    warnings: Sequence[str] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
-        return {**vars(self), "measures": list(self.measures)}
+        return {**vars(self), "measures": list(self.measures), "warnings": list(self.warnings)}
 
 
 def write_table(rows: Sequence[Row], folder: Path) -> Path:
@@ -44,7 +45,8 @@ def write_table(rows: Sequence[Row], folder: Path) -> Path:
             values = {column_of(entry): entry["value"] for entry in row.measures}
             seconds = "" if row.seconds is None else f"{row.seconds:.1f}"
             cells = (_cell(values.get(column)) for column in columns)
-            writer.writerow([row.sample, row.state, readable(row.image), seconds, row.problem, *cells])
+            first = (row.sample, row.state, readable(row.image), seconds, row.problem, " ".join(row.warnings))
+            writer.writerow([*first, *cells])
     return folder / TABLE
 
 

@@ -73,8 +73,19 @@ def measures_text(measures: list[dict[str, Any]], said: Sequence[str] = ()) -> s
         for entry in measures
     ]
     table = text_table(("measure", "value", "range", "unit", "name", "region"), rows)
-    notes = [f"{', '.join(symbols)}: {note}" for note, symbols in symbols_by_note(measures).items()]
-    return "\n".join([table, *(note for note in notes if not any(note.split(": ", 1)[1] in line for line in said))])
+    return "\n".join([table, *_notes_not_said(measures, said)])
+
+
+def _notes_not_said(measures: list[dict[str, Any]], said: Sequence[str]) -> list[str]:
+    """The notes with their symbols, without the sentences that were warnings."""
+    spoken = {line for warning in said for line in (warning, warning.partition(": ")[2])}
+    lines: dict[str, list[str]] = {}
+    for note, symbols in symbols_by_note(measures).items():
+        for sentence in sorted(filter(None, spoken), key=len, reverse=True):
+            note = note.replace(sentence, "")
+        if left := " ".join(note.split()):
+            lines.setdefault(left, []).extend(symbols)
+    return [f"{', '.join(dict.fromkeys(symbols))}: {note}" for note, symbols in lines.items()]
 
 
 def symbols_by_note(measures: list[dict[str, Any]]) -> dict[str, list[str]]:

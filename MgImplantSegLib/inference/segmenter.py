@@ -39,6 +39,7 @@ from MgImplantSegLib.model_file import load_model
 from MgImplantSegLib.networks import network_type
 from MgImplantSegLib.options import record
 from MgImplantSegLib.preprocess import preprocess
+from MgImplantSegLib.remarks import remarks_of, with_remarks
 from MgImplantSegLib.slabs import slabs
 from MgImplantSegLib.volume import Geometry, LabelMap, Volume
 
@@ -109,6 +110,7 @@ def segment_volume(volume: Volume, options: SegmentOptions, events: Events | Non
         "seconds": round(time.monotonic() - start, 1),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+    provenance = with_remarks(provenance, remarks_of(prepared))
     return SegmentationResult(
         LabelMap(values, volume.geometry, scheme, provenance),
         _probabilities(prediction, grid, card.label_scheme) if options.want_probabilities else None,

@@ -17,6 +17,7 @@ from MgImplantSegLib.io.terminology import contradiction, is_ignored, role_of_se
 from MgImplantSegLib.io.volumes import read_image, writable_array, writable_format, write_image
 from MgImplantSegLib.io.voxel_size import warn_of_voxel_size
 from MgImplantSegLib.labels import BACKGROUND, CLASS_OF_ROLE, DEFAULT_SCHEME, Label, LabelScheme, Role
+from MgImplantSegLib.remarks import remarks_of_reading, with_remarks
 from MgImplantSegLib.volume import LabelMap
 
 logger = logging.getLogger(__name__)
@@ -62,7 +63,19 @@ def read_label_map(
     InputError
         If the voxels are no whole numbers, or a value has no role.
     """
-    data, entry = read_image(path, ReadOptions(dataset, events or Events()))
+    with remarks_of_reading() as remarks:
+        label_map = _read(path, scheme, ReadOptions(dataset, events or Events()), spacing_um, roles_option)
+    return replace(label_map, provenance=with_remarks(label_map.provenance, remarks))
+
+
+def _read(
+    path: str | Path,
+    scheme: LabelScheme | None,
+    options: ReadOptions,
+    spacing_um: float | Sequence[float] | None,
+    roles_option: str,
+) -> LabelMap:
+    data, entry = read_image(path, options)
     array = whole_numbers(data.array, path)
     found = values_in(array)
     if scheme is None and data.segments:

@@ -15,6 +15,7 @@ from MgImplantSegLib.files import atomic_output
 from MgImplantSegLib.io.formats import FileFormat, format_of, known_suffixes
 from MgImplantSegLib.io.image_data import ImageData, ReadOptions, require_three_axes
 from MgImplantSegLib.io.voxel_size import warn_of_voxel_size
+from MgImplantSegLib.remarks import remarks_of_reading, with_remarks
 from MgImplantSegLib.volume import IDENTITY_DIRECTION, Geometry, Volume
 
 logger = logging.getLogger(__name__)
@@ -44,26 +45,24 @@ def read_volume(
     Returns
     -------
     Volume
-        `spacing_is_known` is False when the file has no voxel size, or 1 mm along every axis, and none was given.
+        `spacing_is_known` is False when the file has no voxel size, or 1 mm along every axis, and none was given;
+        `provenance` holds what the reader warns of.
 
     Raises
     ------
     InputError
         If this is no 3D image with one real number per voxel.
     """
-    data, entry = read_image(path, ReadOptions(dataset, events or Events()))
-    if data.segments is not None:
-        raise InputError(f"Expected a grey-value image, got the segmentation {path}.", "Give the scan itself.")
-    geometry = data.geometry(spacing_um)
-    is_known = spacing_um is not None or data.spacing_is_known
-    if is_known:
-        warn_of_voxel_size(geometry, path)
-    return Volume(
-        data.array,
-        geometry,
-        spacing_is_known=is_known,
-        provenance={"path": str(path), "format": entry.name, **data.notes},
-    )
+    with remarks_of_reading() as remarks:
+        data, entry = read_image(path, ReadOptions(dataset, events or Events()))
+        if data.segments is not None:
+            raise InputError(f"Expected a grey-value image, got the segmentation {path}.", "Give the scan itself.")
+        geometry = data.geometry(spacing_um)
+        is_known = spacing_um is not None or data.spacing_is_known
+        if is_known:
+            warn_of_voxel_size(geometry, path)
+    provenance = with_remarks({"path": str(path), "format": entry.name, **data.notes}, remarks)
+    return Volume(data.array, geometry, spacing_is_known=is_known, provenance=provenance)
 
 
 def write_volume(volume: Volume, path: str | Path) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 
-from MgImplantSegLib.volume import Geometry
+from MgImplantSegLib.remarks import remarks_of
+from MgImplantSegLib.volume import Geometry, LabelMap
 
 logger = logging.getLogger(__name__)
 FINEST_UM, COARSEST_UM = 0.1, 500.0
@@ -39,3 +40,9 @@ def warn_of_voxel_size(geometry: Geometry, path: object) -> None:
     doubt = voxel_size_doubt(geometry)
     if doubt:
         logger.warning("%s: %s Give the true voxel size.", path, doubt)
+
+
+def remarks_with_doubt(label_map: LabelMap) -> tuple[str, ...]:
+    """What was warned of when a label map was read, and whether its voxel size can be, which is said once."""
+    remarks, doubt = remarks_of(label_map.provenance), voxel_size_doubt(label_map.geometry)
+    return remarks if any(doubt in sentence for sentence in remarks) or not doubt else (*remarks, doubt)

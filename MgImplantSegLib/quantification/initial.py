@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.io.voxel_size import remarks_with_doubt
 from MgImplantSegLib.quantification.screw_shape import LabelMapShape, MeshShape
 from MgImplantSegLib.quantification.triangle_mesh import MESH_SUFFIXES, read_mesh
 from MgImplantSegLib.volume import LabelMap
@@ -26,6 +27,8 @@ class InitialScrew:
         The screw in the explant's LPS space.
     source : str
         Where it comes from, for the report.
+    remarks : tuple of str
+        What was warned of when it was read.
 
     Raises
     ------
@@ -37,6 +40,7 @@ class InitialScrew:
     area_mm2: float | None = None
     shape: LabelMapShape | MeshShape | None = None
     source: str = "typed in"
+    remarks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for what, value in (("volume in mm³", self.volume_mm3), ("area in mm²", self.area_mm2)):
@@ -62,7 +66,8 @@ class InitialScrew:
             If the segmentation is empty.
         """
         source = source or str(label_map.provenance.get("path", "segmentation"))
-        return cls(shape=LabelMapShape.from_label_map(label_map), source=source)
+        remarks = remarks_with_doubt(label_map)
+        return cls(shape=LabelMapShape.from_label_map(label_map), source=source, remarks=remarks)
 
     @classmethod
     def from_mesh(cls, path: str | Path, unit_mm: float = 1.0) -> InitialScrew:
@@ -103,4 +108,4 @@ class InitialScrew:
             raise InputError(
                 "Expected a screw with a shape to move, got typed numbers only.", "Leave the transform out."
             )
-        return InitialScrew(self.volume_mm3, self.area_mm2, self.shape.moved(initial_to_explant), self.source)
+        return replace(self, shape=self.shape.moved(initial_to_explant))

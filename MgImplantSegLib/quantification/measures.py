@@ -6,7 +6,7 @@ A new measure is a function that takes the `MeasureContext` and returns `Measure
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy as np
 import MgImplantSegLib
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.events import Events
-from MgImplantSegLib.io.voxel_size import voxel_size_doubt
+from MgImplantSegLib.io.voxel_size import remarks_with_doubt
 from MgImplantSegLib.options import record
 from MgImplantSegLib.quantification.bone_volume import bone_volume, bone_volume_profile
 from MgImplantSegLib.quantification.contact import contact, contact_along_axis
@@ -30,6 +30,7 @@ from MgImplantSegLib.quantification.uncertainty import with_ranges
 from MgImplantSegLib.volume import LabelMap
 
 MOST_STEPS = 100_000
+OF_INITIAL = ("V_i", "A_i", "VL", "DR", "depth_mean", "depth_P95", "depth_max", "PF")
 
 
 @dataclass(frozen=True)
@@ -99,10 +100,20 @@ def quantify(
             task.advance(stage="measures: ranges")
             measures = with_ranges(measures, context)
     _warn(measures, events)
-    doubt = voxel_size_doubt(label_map.geometry)
-    measures = tuple(replace(measure, note=notes(measure.note, doubt)) for measure in measures)
     series = tuple(entry for entry in found if isinstance(entry, Series))
+    measures, series = _with_remarks((measures, series), label_map, options)
     return QuantificationReport(measures, _inputs(label_map, options, tuple(chosen)), series)
+
+
+def _with_remarks(found: tuple[tuple[Any, ...], ...], label_map: LabelMap, options: QuantifyOptions) -> Iterator[tuple]:
+    """What was warned of when the files were read, as notes beside all numbers that follow from them."""
+    remarks = remarks_with_doubt(label_map)
+    of_initial = () if options.initial is None else options.initial.remarks
+    for entries in found:
+        yield tuple(
+            replace(entry, note=notes(entry.note, *remarks, *(of_initial if entry.symbol in OF_INITIAL else ())))
+            for entry in entries
+        )
 
 
 def _require_countable_steps(label_map: LabelMap, options: QuantifyOptions) -> None:

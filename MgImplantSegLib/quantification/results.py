@@ -17,7 +17,7 @@ from MgImplantSegLib.plain_text import CsvWriter
 
 CSV_COLUMNS = ("symbol", "name", "region", "value", "unit", "low", "high", "method", "definition", "note", "counts")
 INPUT_COLUMNS = ("segmentation", "voxel_size_um", "model", "software_version")
-SERIES_COLUMNS = ("symbol", "region", "x_name", "x_low", "x_high", "x_unit", "value", "unit", "method")
+SERIES_COLUMNS = ("symbol", "region", "x_name", "x_low", "x_high", "x_unit", "value", "unit", "method", "note")
 UNDEFINED = float("nan")
 
 
@@ -102,6 +102,7 @@ class Series:
     values: tuple[float, ...]
     unit: str
     method: str
+    note: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON; NaN becomes None."""
@@ -181,6 +182,7 @@ class QuantificationReport:
                 _cell(value),
                 entry.unit,
                 entry.method,
+                entry.note,
             ]
             for entry in self.series
             for low, high, value in zip(entry.x_low, entry.x_high, entry.values, strict=True)
