@@ -152,7 +152,7 @@ def output_errors(path: str | Path) -> Iterator[None]:
         yield
     except OSError as error:
         reason = error.strerror or str(error)
-        remedy = REMEDY_OF_ERRNO.get(error.errno, "Choose another place for the output.")
+        remedy = REMEDY_OF_ERRNO.get(error.errno or 0, "Choose another place for the output.")
         raise OutputError(f"Expected to write {path}, got: {reason}.", remedy) from error
 
 

@@ -8,10 +8,10 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import IO, cast
 
 POLITE_SECONDS = 5.0
 READ_BYTES = 1 << 16
-IS_WINDOWS = sys.platform == "win32"
 
 
 class ChildProcess:
@@ -45,8 +45,9 @@ class ChildProcess:
         except OSError:
             self._log.close()
             raise
-        if not IS_WINDOWS:
-            os.set_blocking(self._process.stdout.fileno(), False)
+        self._output = cast(IO[bytes], self._process.stdout)
+        if sys.platform != "win32":
+            os.set_blocking(self._output.fileno(), False)
 
     @property
     def processId(self):
@@ -74,13 +75,13 @@ class ChildProcess:
             return
         with contextlib.suppress(OSError):
             self._stopPath.touch()
-        if not IS_WINDOWS:
+        if sys.platform != "win32":
             with contextlib.suppress(OSError):
                 os.killpg(self._process.pid, signal.SIGTERM)
 
     def kill(self):
         """End the process and all that it has started, at once."""
-        if IS_WINDOWS:
+        if sys.platform == "win32":
             tree = ["taskkill", "/T", "/F", "/PID", str(self._process.pid)]
             subprocess.run(tree, capture_output=True, check=False, creationflags=subprocess.CREATE_NO_WINDOW)
         else:
@@ -98,7 +99,7 @@ class ChildProcess:
             self._available()
             time.sleep(0.02)
         self.kill()
-        self._process.stdout.close()
+        self._output.close()
         self._log.close()
 
     def _hasEnded(self):
@@ -109,7 +110,7 @@ class ChildProcess:
         """All bytes that can be read without waiting."""
         parts = []
         while not self._atEnd:
-            part = _readWindowsPipe(self._process.stdout) if IS_WINDOWS else self._process.stdout.read(READ_BYTES)
+            part = _readWindowsPipe(self._output) if sys.platform == "win32" else self._output.read(READ_BYTES)
             if part is None:
                 break
             self._atEnd = part == b""
@@ -130,13 +131,15 @@ class ChildProcess:
 
 
 def _ownGroup():
-    if IS_WINDOWS:
+    if sys.platform == "win32":
         return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
     return {"start_new_session": True}
 
 
 def _readWindowsPipe(pipe):
     """What is in a pipe: None for nothing yet, empty bytes at its end."""
+    if sys.platform != "win32":
+        return None
     import _winapi
     import msvcrt
 

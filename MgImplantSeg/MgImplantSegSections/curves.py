@@ -1,6 +1,7 @@
 """Losses and scores of a training as plots that grow: one table node, one line for each number."""
 
 import math
+from typing import Any
 
 import slicer
 from slicer.i18n import tr as _
@@ -18,7 +19,8 @@ class Curves:
 
     def __init__(self):
         self._rows = []
-        self._table = self._chart = None
+        self._table: Any = None
+        self._chart: Any = None
 
     def clear(self):
         """Forget the rows; nodes of an earlier training stay in the scene."""

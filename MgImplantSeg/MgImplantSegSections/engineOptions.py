@@ -1,7 +1,7 @@
 """Options of the engine in the panel: as parameters of the scene, as texts of widgets, and as the engine's objects."""
 
 from enum import Enum
-from typing import Annotated
+from typing import Annotated, Any
 
 from slicer.i18n import tr as _
 from slicer.parameterNodeWrapper import WithinRange
@@ -21,12 +21,14 @@ class LabelledChoice(Enum):
 
     def label(self):
         """The text in the combo box."""
-        return type(self).texts[self.value]
+        kind: Any = type(self)
+        return kind.texts[self.value]
 
 
 def choice(name, texts):
     """An enumeration of keys with the texts of a combo box, in their order."""
-    made = LabelledChoice(name, {f"choice_{key}".replace("-", "_"): key for key in texts})
+    made: Any = LabelledChoice
+    made = made(name, {f"choice_{key}".replace("-", "_"): key for key in texts})
     made.texts = dict(texts)
     return made
 

@@ -78,7 +78,8 @@ def writeLabels(labelMap, path, token):
 
 def readLabels(path, geometry, token, provenance=None):
     """The label map that the engine has written on the grid `geometry`, with the values in it; yields progress."""
-    header, present = MetaImageHeader.read(path), set()
+    header = MetaImageHeader.read(path)
+    present: set[int] = set()
     (voxels,) = header.voxels()
     if voxels.shape != geometry.shape_zyx:
         raise InputError(

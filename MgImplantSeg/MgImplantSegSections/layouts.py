@@ -2,7 +2,7 @@
 
 import slicer
 
-_before = []  # the layout that was left for plots, at most one
+_before: list[int] = []  # the layout that was left for plots, at most one
 
 
 def showChart(chartNode):

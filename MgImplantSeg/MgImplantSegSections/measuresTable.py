@@ -27,7 +27,7 @@ def undefinedTexts(tableNode):
     """A line for each reason why measures of a table have no value."""
     report = reportOfTable(tableNode)
     undefined = [measure for measure in report.measures if measure.value != measure.value] if report else []
-    symbols = {measure.note: [] for measure in undefined}
+    symbols: dict[str, list[str]] = {measure.note: [] for measure in undefined}
     for measure in undefined:
         symbols[measure.note].append(measure.symbol)
     return [

@@ -6,6 +6,7 @@ import csv
 import math
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.evaluation.comparison import COLUMNS, ComparedValue, Comparison
@@ -42,4 +43,5 @@ def _read(path: Path) -> Comparison:
 def _value(row: dict[str, str], name: str) -> ComparedValue:
     cells = {column: row[column] for column in COLUMNS}
     numbers = {column: float(cells[column]) if cells[column] else math.nan for column in NUMBERS}
-    return ComparedValue(**{**cells, **numbers, "sample": cells["sample"] or name})
+    values: dict[str, Any] = {**cells, **numbers, "sample": cells["sample"] or name}
+    return ComparedValue(**values)

@@ -113,7 +113,8 @@ def _remove_segments(node: Any) -> None:
 
 def _known_values(label_map: LabelMap, present: set[int]) -> set[int]:
     """The values in the array; all must be known."""
-    known = {*label_map.scheme.values, label_map.scheme.ignore_value} - {None}
+    ignored = label_map.scheme.ignore_value
+    known = {*label_map.scheme.values, *([] if ignored is None else [ignored])}
     if present <= known:
         return present
     raise InputError(

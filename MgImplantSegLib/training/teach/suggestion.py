@@ -13,6 +13,7 @@ from scipy.ndimage import convolve1d
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.labels import Role
 from MgImplantSegLib.training.teach.slices import AXES, SliceName, require_inside
+from MgImplantSegLib.typed import triple
 from MgImplantSegLib.volume import Geometry, LabelMap, Volume
 
 MARGIN_SHARE = 0.2  # of a part, at each of its ends: neighbours of two parts would show much the same
@@ -104,8 +105,8 @@ def implant_box(segmentation: LabelMap) -> tuple[slice, slice, slice]:
         mask = segmentation.mask(*roles)
         if mask.any():
             lines = (np.flatnonzero(mask.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1)))
-            return tuple(slice(int(line[0]), int(line[-1]) + 1) for line in lines)
-    return tuple(slice(0, length) for length in segmentation.array.shape)
+            return triple(slice(int(line[0]), int(line[-1]) + 1) for line in lines)
+    return triple(slice(0, length) for length in segmentation.array.shape)
 
 
 def _per_axis(box: tuple[slice, ...], count: int) -> dict[int, int]:
