@@ -10,8 +10,10 @@ Item = TypeVar("Item")
 
 def triple(values: Iterable[Item]) -> tuple[Item, Item, Item]:
     """Three values, one for each axis; ValueError if there are more or fewer."""
-    first, second, third = values
-    return first, second, third
+    found = tuple(values)
+    if len(found) != 3:
+        raise ValueError(f"{len(found)} values where three belong")
+    return found
 
 
 def present(value: Item | None) -> Item:

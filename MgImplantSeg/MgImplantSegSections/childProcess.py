@@ -1,5 +1,7 @@
 """A child process that runs the engine's command line: its events, its log, and its certain end."""
 
+from __future__ import annotations
+
 import contextlib
 import json
 import os
@@ -7,8 +9,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Any, cast
 
 POLITE_SECONDS = 5.0
 READ_BYTES = 1 << 16
@@ -26,7 +29,14 @@ class ChildProcess:
     :param workingFolder: the folder that has `MgImplantSegLib` in it.
     """
 
-    def __init__(self, command, environment, workingFolder, logPath, stopPath):
+    def __init__(
+        self,
+        command: Sequence[Any],
+        environment: Mapping[str, str],
+        workingFolder: str | Path,
+        logPath: str | Path,
+        stopPath: str | Path,
+    ):
         self.logPath, self._stopPath = Path(logPath), Path(stopPath)
         self._log = open(self.logPath, "ab")  # noqa: SIM115 - closed in `end`
         self._unfinished = b""
@@ -91,7 +101,7 @@ class ChildProcess:
             self._process.wait(POLITE_SECONDS)
         self._atEnd = True  # whoever still holds the pipe is none of ours
 
-    def end(self, politeSeconds=POLITE_SECONDS):
+    def end(self, politeSeconds: float = POLITE_SECONDS):
         """Make sure that nothing runs any more: the polite signal, some seconds, then `kill`. Closes the files."""
         self.askToStop()
         deadline = time.monotonic() + politeSeconds

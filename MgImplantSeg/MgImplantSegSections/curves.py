@@ -1,5 +1,7 @@
 """Losses and scores of a training as plots that grow: one table node, one line for each number."""
 
+from __future__ import annotations
+
 import math
 from typing import Any
 
@@ -34,7 +36,7 @@ class Curves:
         """Whether there is anything to plot."""
         return bool(self._rows)
 
-    def add(self, event):
+    def add(self, event: dict[str, Any]):
         """Take one metric event."""
         if X in event:
             self._rows.append({key: value for key, value in event.items() if isinstance(value, (int, float))})

@@ -1,5 +1,8 @@
 """Options of the engine in the panel: as parameters of the scene, as texts of widgets, and as the engine's objects."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
 from enum import Enum
 from typing import Annotated, Any
 
@@ -25,7 +28,7 @@ class LabelledChoice(Enum):
         return kind.texts[self.value]
 
 
-def choice(name, texts):
+def choice(name: str, texts: Mapping[str, str]):
     """An enumeration of keys with the texts of a combo box, in their order."""
     made: Any = LabelledChoice
     made = made(name, {f"choice_{key}".replace("-", "_"): key for key in texts})
@@ -33,13 +36,13 @@ def choice(name, texts):
     return made
 
 
-def parameterName(entry):
+def parameterName(entry: Any):
     """The name of an option among the parameters of the scene: ``closeCracksMm`` for ``close_cracks_mm``."""
     first, *others = entry.name.split("_")
     return PARAMETER_OF.get(entry.name, first + "".join(word.capitalize() for word in others))
 
 
-def withOptions(*declarations):
+def withOptions(*declarations: Any):
     """A decorator of a class of parameters: adds the options that a scene keeps, with their defaults."""
 
     def add(parameters):
@@ -73,7 +76,7 @@ def _namesOf(kind):
     return {key: f"{entry.name[:1].upper()}{entry.name[1:]}" for key, entry in kind.choices.items()}
 
 
-def optionsFrom(parameters, declaration, **given):
+def optionsFrom(parameters: Any, declaration: Any, **given: Any):
     """The engine's options object as chosen in the scene; `given` are fields that the scene does not keep."""
     values = {}
     for entry in options_of(declaration):
@@ -84,7 +87,7 @@ def optionsFrom(parameters, declaration, **given):
     return declaration(**values, **given)
 
 
-def optionTooltip(name):
+def optionTooltip(name: str):
     """What an option is, its unit with it, and what each choice means."""
     entry = next(entry for entry in options_of(*DECLARATIONS) if name in (entry.name, parameterName(entry)))
     kind = entry.option.kind
@@ -97,7 +100,7 @@ def optionTooltip(name):
     return "\n".join(lines)
 
 
-def describeOptions(widgets):
+def describeOptions(widgets: Any):
     """Give every widget that is bound to an option of the engine its tooltip."""
     names = {parameterName(entry) for entry in options_of(*DECLARATIONS) if _parameter(entry) is not None}
     for widget in widgets:

@@ -251,12 +251,18 @@ def test_files_from_before_slicer_4_11_have_one_layer_per_segment(tmp_path):
     np.testing.assert_array_equal(label_map.mask(Role.RESIDUAL_MATERIAL), label_values() == 2)
 
 
+def test_a_colour_with_opacity_is_read_without_it(tmp_path):
+    label_map = read_label_map(write_default(tmp_path / "a.seg.nrrd", Segment0_Color="0.1 0.2 0.3 1"))
+    assert label_map.scheme.segments[0].color_rgb == (0.1, 0.2, 0.3)
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
         ({"Segment1_Layer": "7"}, "layers up to 7"),
         ({"Segment1_LabelValue": "two"}, "segment 1"),
         ({"Segment0_Color": "red"}, "segment 0"),
+        ({"Segment0_Color": "0.5 0.5"}, "segment 0 .* 2 values where three belong"),
         ({"Segmentation_MasterRepresentation": "Closed surface"}, "Closed surface"),
     ],
 )
