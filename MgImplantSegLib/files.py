@@ -55,7 +55,7 @@ def atomic_output(path: str | Path) -> Iterator[Path]:
             yield temporary
             os.replace(temporary, path)
     except OutputError as error:
-        raise OutputError(error.message.replace(str(temporary), str(path)), error.remedy) from error
+        raise OutputError(error.message.replace(str(temporary), str(path)), error.template) from error
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)

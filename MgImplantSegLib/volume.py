@@ -61,7 +61,7 @@ class Geometry:
         if len(self.spacing_zyx_mm) != 3 or not all(math.isfinite(s) and s > 0 for s in self.spacing_zyx_mm):
             raise InputError(
                 f"Expected three positive voxel spacings in mm, got {self.spacing_zyx_mm}.",
-                "Set the voxel size in the file or give it with --spacing-um.",
+                "Set the voxel size in the file or give it in µm [[spacing_um]].",
             )
         if len(self.origin_lps_mm) != 3 or not all(math.isfinite(o) for o in self.origin_lps_mm):
             raise InputError(f"Expected an origin of three finite numbers in mm, got {self.origin_lps_mm}.")

@@ -33,7 +33,7 @@ def _read(path: Path) -> Comparison:
     except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
         raise InputError(
             f"Expected a table with the columns {', '.join(COLUMNS)}, could not read {path} ({error!r}).",
-            "Give tables that compare wrote with --csv.",
+            "Give tables that compare wrote [[csv]].",
         ) from error
     if not values:
         raise InputError(f"Expected a table of a comparison, {path} has no rows.", "Give tables that compare wrote.")

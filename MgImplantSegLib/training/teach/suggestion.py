@@ -84,7 +84,7 @@ def suggest_slices(
     if not np.allclose(disagreement.geometry.direction_lps, geometry.direction_lps, atol=DIRECTION_TOLERANCE):
         raise InputError(
             "Expected a disagreement whose axes run as the image's, got other directions.",
-            "Give what segment --disagreement wrote for this image, or leave it out.",
+            "Give the disagreement that was written when this image was segmented [[disagreement]], or leave it out.",
         )
     box = implant_box(segmentation)
     chosen = []
@@ -94,7 +94,7 @@ def suggest_slices(
         chosen += [(SliceName(axis, index), profile[index]) for index in _of_axis(profile, box[axis], number, busy)]
     if len(chosen) < count:
         raise InputError(
-            f"Expected {count} slices to label, got room for {len(chosen)} on the implant.", "Ask for fewer (--count)."
+            f"Expected {count} slices to label, got room for {len(chosen)} on the implant.", "Ask for fewer [[count]]."
         )
     return [_described(name, value, segmentation, box) for name, value in sorted(chosen)]
 
