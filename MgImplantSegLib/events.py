@@ -60,7 +60,7 @@ class Events:
         self.emit("warning", kind=kind, message=" ".join(readable(message).split()))
 
     def error(self, error: MgImplantSegError) -> None:
-        """The work has failed; says why and what to do."""
+        """The work has failed; says why and what to do, `template` with marks where an option is named."""
         self.emit("error", kind=error.kind, message=error.message, remedy=error.remedy, template=error.template)
 
     def check_cancelled(self) -> None:

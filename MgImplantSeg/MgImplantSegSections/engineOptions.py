@@ -89,14 +89,13 @@ def optionsFrom(parameters: Any, declaration: Any, **given: Any):
 
 def optionTooltip(name: str):
     """What an option is, its unit with it, and what each choice means."""
-    entry = next(entry for entry in options_of(*DECLARATIONS) if name in (entry.name, parameterName(entry)))
-    kind = entry.option.kind
-    lines = [f"{entry.option.help[:1].upper()}{entry.option.help[1:]}."]
-    if isinstance(kind, OneOf):
-        texts = _namesOf(kind)
-        lines += [f"• {texts[key]}: {choice.definition}" for key, choice in kind.choices.items()]
-    if entry.default is None and entry.option.default_help:
-        lines.append(_("Default: {text}.").format(text=entry.option.default_help))
+    said = next(entry for entry in options_of(*DECLARATIONS) if name in (entry.name, parameterName(entry))).option
+    lines = [f"{said.help[:1].upper()}{said.help[1:]}."]
+    if isinstance(said.kind, OneOf):
+        texts = _namesOf(said.kind)
+        lines += [f"• {texts[key]}: {entry.definition}" for key, entry in said.kind.choices.items()]
+    if said.default_help:
+        lines.append(_("Default: {text}.").format(text=said.default_help))
     return "\n".join(lines)
 
 

@@ -44,6 +44,8 @@ from MgImplantSegLib.typed import present
 from MgImplantSegLib.volume import Geometry, LabelMap, Volume
 
 if TYPE_CHECKING:
+    import torch
+
     from MgImplantSegLib.inference.predictor import NetworkPredictor
 
 PIXELS_PER_BATCH = {"cpu": 1 << 16, "cuda": 1 << 21}
@@ -96,10 +98,7 @@ def segment_volume(volume: Volume, options: SegmentOptions, events: Events | Non
     card, weights = load_model(options.model)
     options = options.with_defaults_of(card)
     compute = choose_compute(options.device, options.precision)
-    sizes, memory = _sizes(volume, card, options, compute, events)
-    array, grid, prepared = _prepared(volume, card, options, memory, events)
-    predictor = find_object(network_type(card.network).predictor)(card, weights, compute, memory.tile_edge)
-    prediction = predict_fused(array, predictor, _plan(predictor, options, sizes, memory), events)
+    prediction, grid, prepared, evaluations = _predict(volume, card, weights, options, compute, events)
     classes = prediction.labels()
     POSTPROCESSING.find(present(options.postprocessing)).tidy(classes, prediction, card.label_scheme)
     values, scheme = labels_on_grid(prediction, classes, grid, volume.geometry, card.label_scheme, options.roi, events)
@@ -107,7 +106,7 @@ def segment_volume(volume: Volume, options: SegmentOptions, events: Events | Non
         scheme = ignoring_nan(values, volume.array, scheme)
     provenance = _provenance(card, options, compute) | {
         "clipped_to": list(prepared["clipped_to"]),
-        "evaluations": sizes.evaluations,
+        "evaluations": evaluations,
         "seconds": round(time.monotonic() - start, 1),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
     }
@@ -117,6 +116,22 @@ def segment_volume(volume: Volume, options: SegmentOptions, events: Events | Non
         Volume(prediction.disagreement(), grid) if options.want_disagreement else None,
         MappingProxyType(provenance),
     )
+
+
+def _predict(
+    volume: Volume,
+    card: ModelCard,
+    weights: dict[str, torch.Tensor],
+    options: SegmentOptions,
+    compute: Compute,
+    events: Events,
+) -> tuple[FusedPrediction, Geometry, Mapping[str, Any], int]:
+    """The prediction, its grid, what `preprocess` says, number of evaluations; what the network has seen ends here."""
+    sizes, memory = _sizes(volume, card, options, compute, events)
+    array, grid, prepared = _prepared(volume, card, options, memory, events)
+    predictor = find_object(network_type(card.network).predictor)(card, weights, compute, memory.tile_edge)
+    prediction = predict_fused(array, predictor, _plan(predictor, options, sizes, memory), events)
+    return prediction, grid, prepared, sizes.evaluations
 
 
 def _sizes(

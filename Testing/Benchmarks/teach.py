@@ -8,8 +8,8 @@ processor time, so that a busy machine does not matter.
 
 Looks: ``fringes`` (the project's simulation with another scanner, `fine_tuning_gain.py`), ``projections``
 (`other_explants.py`), ``tube`` (`lab_explants.py`), ``laboratory`` (`teach_explants.py`, made for this benchmark and
-used for nothing else). All explants of a look have one scanner and alloy; settings are chosen on ``fringes`` and
-``laboratory`` alone.
+used for nothing else). All explants of a look have one scanner and alloy; settings were chosen on ``fringes`` and
+``laboratory``, see ``results/teach.md``.
 
 The rivals need packages that the project does not: ``pip install scikit-learn scikit-image``.
 
@@ -228,24 +228,23 @@ METHODS = {"bundled": "bundled model", "otsu": "multi-Otsu + watershed", "forest
 
 def table(rows: list[dict[str, Any]]) -> str:
     """Rows with default settings as Markdown: mean IoU (that of the layer), means over the test explants."""
-    found: dict[tuple, dict[str, str]] = {}
-    for row in rows:
-        if not row["changed"]:
-            means = [np.mean([score[role] for score in row["scores"]]) for role in ("mean", "degradation_layer")]
-            cells = found.setdefault((row["look"], row["slices"], row["scans"]), {})
-            cells[row["method"]] = f"{means[0]:.3f} ({means[1]:.3f})"
-            if row["method"] == "teach":
-                cells["steps"] = f"{row['iterations']}"
-                cells["minutes"] = f"{row['minutes_on_2_cores']:.1f}"
-                cells["held out"] = f"{row['held_out']['after']:.3f}" if "held_out" in row else "–"
-    columns = [*METHODS, "steps", "minutes", "held out"]
-    names = ["look", "slices", "explants", *(METHODS.get(column, column) for column in columns)]
+    rows = [row for row in rows if not row["changed"]]
+    rivals = {(row["look"], row["slices"], row["scans"], row["method"]): _cell(row) for row in rows}
+    names = ["look", "slices", "explants", *METHODS.values(), "steps", "minutes", "held out"]
     lines = [names, ["---"] * len(names)]
-    for (look, slices, scans), cells in found.items():
-        bundled = found.get((look, 5, 1), {}).get("bundled", "–")
-        cells = {"bundled": bundled} | cells
-        lines.append([look, str(slices), str(scans), *(cells.get(column, "–") for column in columns)])
+    for row in (row for row in rows if row["method"] == "teach"):
+        key = row["look"], row["slices"], row["scans"]
+        beside = [rivals.get((*key, method), "–") for method in METHODS if method != "teach"]
+        beside[0] = rivals.get((row["look"], 5, 1, "bundled"), "–")  # knows no labels
+        held_out = f"{row['held_out']['after']:.3f}" if "held_out" in row else "–"
+        took = [f"{row['iterations']}", f"{row['minutes_on_2_cores']:.1f}", held_out]
+        lines.append([row["look"], str(row["slices"]), str(row["scans"]), *beside, _cell(row), *took])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _cell(row: dict[str, Any]) -> str:
+    means = [np.mean([score[role] for score in row["scores"]]) for role in ("mean", "degradation_layer")]
+    return f"{means[0]:.3f} ({means[1]:.3f})"
 
 
 def settings_of(arguments: argparse.Namespace) -> tuple[TeachSettings, dict[str, Any]]:

@@ -4,7 +4,8 @@ Explants that are in FOLDER already are kept, so the command can be run again af
 goes on from the last checkpoint. The model file is then ``FOLDER/mgimplantseg-sim20.mgmodel``, with weights of 16 bits.
 
 ``--only-explants`` makes the explants, for example in the background with ``nice -n 19``; ``--fine-tune`` starts from
-the bundled model. On a GPU, with explants that are there already, within ten minutes:
+the bundled model, and `mix_models` then finds weights that keep what it knew. On a GPU, with explants that are there
+already, within ten minutes:
 
     python Testing/Benchmarks/train_bundled_model.py --fine-tune --minutes 8 --batch-size 64 --workers 8 FOLDER
 """
@@ -84,7 +85,7 @@ def write_bundled_model(trained: Path, bundled: Path, history: Sequence[str] = (
     """The trained model as it comes with the engine: small weights, tidied labels, the command that makes it."""
     card, weights = load_model(trained)
     training = {key: value for key, value in card.training.items() if key not in ("commands", "base_model")}
-    training["command"] = "python Testing/Benchmarks/train_bundled_model.py --processes 2 FOLDER"
+    training["command"] = f"python Testing/Benchmarks/train_bundled_model.py {'--fine-tune ' if history else ''}FOLDER"
     if history:
         training["history"] = list(history)
     card = replace(card, name=NAME, weights_dtype="float16", default_postprocessing="clean_contact", training=training)
@@ -147,7 +148,10 @@ def main() -> int:
 def _history() -> list[str]:
     """What the card of the present bundled model says of its training, and that this one started from it."""
     card, _weights = load_model(find_model(NAME))
-    return [*card.training.get("history", []), "from these weights: the settings of this card"]
+    former = [
+        line.replace("the settings of this card", "the settings of the card then") for line in card.training["history"]
+    ]
+    return [*former, "from these weights: the settings of this card"]
 
 
 if __name__ == "__main__":

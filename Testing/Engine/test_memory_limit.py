@@ -18,10 +18,11 @@ from MgImplantSegLib.volume import Geometry, Volume
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 SEGMENT = """
-import resource, sys
+import sys
 from MgImplantSegLib.cli import main
 code = main(sys.argv[1:])
-print("peak", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+peaks = [line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")]  # not the parent's
+print("peak", int(peaks[0]) * 1024)
 sys.exit(code)
 """
 

@@ -168,36 +168,56 @@ def test_a_round_ends_when_its_time_is_over_what_came_before_it_included():
     clock = Clock()
     course = Course(TeachSettings(minutes=1), started=80.0, reserved_s=5.0, clock=clock)
     clock.now += 34.9
-    assert not course.is_over(course.share())
+    assert not course.part_is_over(course.share())
     clock.now += 0.1
-    assert course.is_over(course.share())
+    assert course.part_is_over(course.share())
+
+
+def rates_of(course, count):
+    found = []
+    for _ in range(count):
+        share = course.share()
+        if course.part_is_over(share):
+            course.begin_last_part(share)
+        found.append(course.rate(share))
+        course.note(1.0, share)
+    return found
 
 
 def test_the_rate_rises_stays_and_falls():
     settings = TeachSettings(minutes=0, iterations=100, learning_rate=1.0, warmup_iterations=4, cooldown_share=0.5)
-    course, rates = Course(settings, 0.0, clock=Clock()), []
-    for _ in range(100):
-        rates.append(course.rate(course.share()))
-        course.note(1.0)
+    rates = rates_of(Course(settings, 0.0, clock=Clock()), 100)
     assert rates[:5] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
     assert rates[5:50] == pytest.approx([1.0] * 45)
     assert rates[75] == pytest.approx(0.51)
     assert rates[99] < 0.05
 
 
+def test_with_two_parts_the_rate_falls_at_the_end_of_each():
+    settings = TeachSettings(minutes=0, iterations=100, learning_rate=1.0, warmup_iterations=0, cooldown_share=0.5)
+    rates = rates_of(Course(settings, 0.0, first_part=0.4, clock=Clock()), 100)
+    assert rates[:20] == pytest.approx([1.0] * 20)
+    assert rates[39] < 0.1
+    assert rates[40:70] == pytest.approx([1.0] * 30)
+    assert rates[99] < 0.1
+
+
 def test_a_settled_round_cools_down_at_once_and_ends_early():
     settings = TeachSettings(minutes=0, iterations=1000, cooldown_share=0.2, settled_iterations=40)
     course = Course(settings, 0.0, clock=Clock())
-    while not course.is_over(share := course.share()):
-        if course.note(max(0.5, 1 - course.iteration / 100)):
-            course.settle(share)
+    while not course.part_is_over(share := course.share()):
+        course.note(max(0.5, 1 - course.iteration / 100), share)
     assert course.settled
     assert 80 <= course.iteration <= 150
+    assert course.done(course.share()) == 1
 
 
 def test_a_falling_loss_does_not_settle():
     course = Course(TeachSettings(minutes=0, iterations=500, settled_iterations=40), 0.0, clock=Clock())
-    assert not any(course.note(0.99**n) for n in range(400))
+    while not course.part_is_over(share := course.share()):
+        course.note(0.99**course.iteration, share)
+    assert not course.settled
+    assert course.iteration == 500
 
 
 @pytest.mark.parametrize("pixels", [1, 8 * 8 * 8, 1000])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from MgImplantSegLib.cli import main
 from MgImplantSegLib.cli.job_pairs import with_scans_of_pairs
-from MgImplantSegLib.cli.segmentation_options import roles, roles_text
+from MgImplantSegLib.cli.segmentation_options import Roles, roles
 from MgImplantSegLib.jobs.environment_file import save_environment
 from MgImplantSegLib.jobs.request import InputPath, InputText, JobRequest
 from MgImplantSegLib.model_file import read_card
@@ -61,4 +61,4 @@ def test_the_scans_that_a_file_of_pairs_names_go_along(tmp_path):
 
 def test_roles_are_said_again_as_they_were_typed():
     typed = "0=background,1=bone,7=residual_material,255=ignore"
-    assert roles_text(roles(typed)) == typed
+    assert Roles("V=ROLE,...").word(roles(typed)) == typed

@@ -12,10 +12,10 @@ SETTLED_FALL = 0.01  # of the loss from one half of the window to the other: les
 
 
 class Course:
-    """Iterations and time of one round.
+    """Iterations and time of one round, of one part or of two.
 
-    The rate rises over a few steps, stays, and falls over the last part. When the loss no longer falls, the last part
-    begins at once and is as long as it would have been in a round that ends then.
+    In each part the rate stays high and falls over the last share of it. When the loss no longer falls, it begins to
+    fall at once, and the part ends as early as one would that had been planned to.
 
     Parameters
     ----------
@@ -25,6 +25,8 @@ class Course:
         `clock` when the user began to wait.
     reserved_s : float
         Time to keep for what comes after learning.
+    first_part : float
+        Share of the round that a part of its own comes first; 0: the round is one part.
     clock : callable
         Seconds.
     """
@@ -34,15 +36,17 @@ class Course:
         settings: TeachSettings,
         started: float,
         reserved_s: float = 0.0,
+        first_part: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.settings, self.iteration = settings, 0
         self._started, self._clock = started, clock
         self._first = clock()
         self._seconds = max(1.0, 60 * settings.minutes - (self._first - started) - reserved_s)
-        self._cooldown_from, self._end = 1 - settings.cooldown_share, 1.0
         self._losses: list[float] = []
-        self.settled = False
+        self.settled = self._is_last = False
+        self._end = 1.0
+        self._begin(0.0, first_part or 1.0)
 
     @property
     def elapsed_s(self) -> float:
@@ -59,12 +63,18 @@ class Course:
         return min(1.0, max(shares))
 
     def done(self, share: float) -> float:
-        """The same as part of what is still to come once the round has settled."""
-        return min(1.0, share / self._end)
+        """The same as part of what is still to come once the last part has settled."""
+        return min(1.0, share / self._end) if self._is_last else share
 
-    def is_over(self, share: float) -> bool:
-        """Whether the round ends now."""
+    def part_is_over(self, share: float) -> bool:
+        """Whether the present part ends now."""
         return share >= self._end
+
+    def begin_last_part(self, share: float) -> None:
+        """Go on with the rate high again, and with other losses."""
+        self._losses.clear()
+        self.settled = False
+        self._begin(share, 1.0)
 
     def rate(self, share: float) -> float:
         """The learning rate of the next step."""
@@ -73,25 +83,24 @@ class Course:
         late = (share - self._cooldown_from) / length if length > 0 else 0.0
         return self.settings.learning_rate * warm * (1 - (1 - LEAST_RATE_SHARE) * min(1.0, max(0.0, late)))
 
-    def note(self, loss: float) -> bool:
-        """Count a step with its loss; True if the loss no longer falls."""
+    def note(self, loss: float, share: float) -> None:
+        """Count a step with its loss; when losses no longer fall, the part comes to its end."""
         self.iteration += 1
         self._losses.append(loss)
         window = self.settings.settled_iterations
-        if not window or len(self._losses) < window:
-            return False
+        if not window or len(self._losses) < window or share >= self._cooldown_from:
+            return
         half = window // 2
         before, now = self._losses[-2 * half : -half], self._losses[-half:]
-        return sum(now) > (1 - SETTLED_FALL) * sum(before)
+        if sum(now) > (1 - SETTLED_FALL) * sum(before):
+            self._settle(share)
 
-    def forget_losses(self) -> None:
-        """From now on other data are learned from."""
-        self._losses.clear()
-
-    def settle(self, share: float) -> None:
-        """Begin the last part now."""
-        if self.settled or share >= self._cooldown_from:
-            return
-        self.settled = True
+    def _settle(self, share: float) -> None:
         cooldown = self.settings.cooldown_share
-        self._cooldown_from, self._end = share, min(1.0, share / (1 - cooldown))
+        self.settled = True
+        self._cooldown_from = share
+        self._end = min(self._end, share + (share - self._part_from) * cooldown / (1 - cooldown))
+
+    def _begin(self, start: float, end: float) -> None:
+        self._part_from, self._end, self._is_last = start, end, end == 1.0
+        self._cooldown_from = end - self.settings.cooldown_share * (end - start)

@@ -106,28 +106,24 @@ class Teaching:
         with self.events.task("teaching", 100) as task:
             while True:
                 share = self.course.share()
+                if self.course.part_is_over(share):
+                    if not self._is_holding:
+                        break
+                    self._release_held_out(share)
                 self._measure_now_and_then(share)
-                if self.course.is_over(share):
-                    break
                 self._add_replay_now_and_then()
                 loss = self.learner.step(self._patches[self.course.iteration], self.course.rate(share))
-                is_settled = self.course.note(loss)
+                self.course.note(loss, share)
                 self._report_now_and_then(loss, share)
-                self._go_on(share, is_settled)
                 self._advance(task)
-        if self._is_holding:
-            self._measure_held_out(self.settings.statistics_slices)
         return self._reason()
 
-    def _go_on(self, share: float, is_settled: bool) -> None:
-        """End the held-out part, or begin the last one, when it is time."""
-        if self._is_holding and (is_settled or share >= self.settings.held_out_share):
-            self._measure_held_out(self.settings.statistics_slices)
-            self._is_holding = False
-            self._patches = self._patches_of(self.scans)
-            self.course.forget_losses()
-        elif is_settled:
-            self.course.settle(share)
+    def _release_held_out(self, share: float) -> None:
+        """Measure what has not been learned from for the last time, and learn from it too."""
+        self._measure_held_out(self.settings.statistics_slices)
+        self._is_holding = False
+        self._patches = self._patches_of(self.scans)
+        self.course.begin_last_part(share)
 
     def _measure_now_and_then(self, share: float) -> None:
         if self._is_holding and share >= self._next_measurement:
@@ -171,7 +167,7 @@ class Teaching:
 
     def _add_replay_now_and_then(self) -> None:
         made = len(self._replay)
-        if made < self._replay_wanted and self.course.iteration >= ITERATIONS_BETWEEN * (made + 1):
+        if made < self._replay_wanted and self.course.iteration >= ITERATIONS_BETWEEN * made:
             scan = replay_scan(made, self.settings.seed, self._preprocessing, self._scheme, self.events)
             self._replay.append(scan)
             self._patches.add_replay(scan)

@@ -16,7 +16,7 @@ from MgImplantSegLib.training.teach.scan import GREY_LEVELS, LabelledScan
 
 SIZE, LARGEST_SIZE = 96, 160
 LEAST_FIELD_UM = 1250.0
-MOST_EXPLANTS, ITERATIONS_BETWEEN = 6, 25  # one after the other, so that learning begins at once
+MOST_EXPLANTS, ITERATIONS_BETWEEN = 6, 6  # one after the other, so that learning begins at once
 FIRST_SEED = 7_400_000
 
 

@@ -117,7 +117,7 @@ def teach(
         learner,
         card.preprocessing,
         card.label_scheme,
-        Course(settings, started, RESERVED_S),
+        Course(settings, started, RESERVED_S, settings.held_out_share if held_out.measured else 0.0),
         events,
     )
     reason = teaching.run()

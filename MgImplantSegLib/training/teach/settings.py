@@ -104,11 +104,11 @@ class TeachSettings:
     warmup_iterations : int
         The rate rises linearly over these.
     cooldown_share : float
-        Share of the iterations, the last ones, over which the rate falls to nothing.
+        Share of a part of the round, its last, over which the rate falls to nothing.
     settled_iterations : int
-        The cool-down begins early when the loss has not fallen over so many iterations; 0: never.
+        It begins to fall early when the loss has not fallen over so many iterations; 0: never.
     held_out_share : float
-        Share of the time that one labelled slice in four is kept from learning, to measure on it.
+        Share of the round, its first part, that one labelled slice in four is kept from learning, to measure on it.
     replay_share : float
         Share of the patches that come from simulated explants, so that what was learned before is not forgotten.
     balanced_share : float
