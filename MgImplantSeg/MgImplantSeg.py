@@ -2,6 +2,7 @@
 
 import os
 import sys
+from typing import Any
 
 import slicer
 import vtk
@@ -55,9 +56,9 @@ class MgImplantSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def __init__(self, parent=None):
         ScriptedLoadableModuleWidget.__init__(self, parent)
         VTKObservationMixin.__init__(self)
-        self.logic = None
-        self.panel = None
-        self._parameterNode = None
+        self.logic: Any = None
+        self.panel: Any = None
+        self._parameterNode: Any = None
         self._parameterNodeGuiTag = None
         self._isEntered = True  # Slicer opens the module right after the set-up
 
@@ -168,7 +169,7 @@ class MgImplantSegLogic(ScriptedLoadableModuleLogic, LogicCalls):
 
     def getParameterNode(self):
         """The typed parameters of the scene."""
-        return MgImplantSegParameterNode(super().getParameterNode())
+        return MgImplantSegParameterNode(super().getParameterNode())  # type: ignore[call-arg] # of its decorator
 
 
 class MgImplantSegTest(ScriptedLoadableModuleTest):

@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from MgImplantSegLib.slabs import slabs
+from MgImplantSegLib.typed import triple
 
 Box = tuple[slice, slice, slice]
 
 
 def whole(shape_zyx: tuple[int, ...]) -> Box:
     """The box of a whole array."""
-    return tuple(slice(0, n) for n in shape_zyx)
+    return triple(slice(0, n) for n in shape_zyx)
 
 
 def bounding_box(array: np.ndarray, *values: int) -> Box | None:
@@ -27,13 +28,13 @@ def bounding_box(array: np.ndarray, *values: int) -> Box | None:
         hits[2] |= in_plane.any(axis=0)
     if not hits[0].any():
         return None
-    return tuple(slice(int(hit.argmax()), int(hit.size - hit[::-1].argmax())) for hit in hits)
+    return triple(slice(int(hit.argmax()), int(hit.size - hit[::-1].argmax())) for hit in hits)
 
 
 def grown(box: Box, voxels: int | tuple[int, int, int], shape_zyx: tuple[int, ...]) -> Box:
     """The box grown by `voxels` on every side, as far as an array of that shape goes."""
-    margins = (voxels,) * 3 if isinstance(voxels, int) else voxels
-    return tuple(
+    margins = (voxels, voxels, voxels) if isinstance(voxels, int) else voxels
+    return triple(
         slice(max(0, part.start - margin), min(n, part.stop + margin))
         for part, margin, n in zip(box, margins, shape_zyx, strict=True)
     )
@@ -41,17 +42,17 @@ def grown(box: Box, voxels: int | tuple[int, int, int], shape_zyx: tuple[int, ..
 
 def shape_of(box: Box) -> tuple[int, int, int]:
     """Number of voxels of a box along z, y, x; 0 where it is empty."""
-    return tuple(max(0, part.stop - part.start) for part in box)
+    return triple(max(0, part.stop - part.start) for part in box)
 
 
 def start_of(box: Box) -> tuple[int, int, int]:
     """Index (z, y, x) of a box's first voxel."""
-    return tuple(part.start for part in box)
+    return triple(part.start for part in box)
 
 
 def intersection(box: Box, other: Box) -> Box:
     """The voxels of both boxes; may be empty."""
-    return tuple(
+    return triple(
         slice(max(a.start, b.start), max(max(a.start, b.start), min(a.stop, b.stop)))
         for a, b in zip(box, other, strict=True)
     )
@@ -59,11 +60,11 @@ def intersection(box: Box, other: Box) -> Box:
 
 def hull(boxes: list[Box]) -> Box:
     """The smallest box that holds all the boxes."""
-    return tuple(
+    return triple(
         slice(min(part.start for part in parts), max(part.stop for part in parts)) for parts in zip(*boxes, strict=True)
     )
 
 
 def relative_to(box: Box, outer: Box) -> Box:
     """The box in the indices of an array that holds only `outer`."""
-    return tuple(slice(a.start - b.start, a.stop - b.start) for a, b in zip(box, outer, strict=True))
+    return triple(slice(a.start - b.start, a.stop - b.start) for a, b in zip(box, outer, strict=True))

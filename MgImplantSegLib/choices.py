@@ -41,7 +41,7 @@ class Registry(dict[str, AnyEntry]):
         super().__init__(entries)
         self.what = what
 
-    def find(self, key: str) -> AnyEntry:
+    def find(self, key: object) -> AnyEntry:
         """The entry with that key.
 
         Raises

@@ -55,7 +55,7 @@ def atomic_output(path: str | Path) -> Iterator[Path]:
             yield temporary
             os.replace(temporary, path)
     except OutputError as error:
-        raise OutputError(error.message.replace(str(temporary), str(path)), error.remedy) from error
+        raise OutputError(error.message.replace(str(temporary), str(path)), error.template) from error
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -152,7 +152,7 @@ def output_errors(path: str | Path) -> Iterator[None]:
         yield
     except OSError as error:
         reason = error.strerror or str(error)
-        remedy = REMEDY_OF_ERRNO.get(error.errno, "Choose another place for the output.")
+        remedy = REMEDY_OF_ERRNO.get(error.errno or 0, "Choose another place for the output.")
         raise OutputError(f"Expected to write {path}, got: {reason}.", remedy) from error
 
 

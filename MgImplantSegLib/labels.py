@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
 from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.typed import triple
 
 
 class Role(str, Enum):
@@ -113,17 +114,17 @@ class LabelScheme:
         return {label.value: label for label in self.labels}[int(value)]
 
     @classmethod
-    def from_roles(cls, roles: dict[int, Role | str], ignore_value: int | None = None) -> LabelScheme:
+    def from_roles(cls, roles: Mapping[int, Role | str], ignore_value: int | None = None) -> LabelScheme:
         """A scheme for a group's own numbering, for example ``{1: "bone", 7: "residual_material"}``.
 
         The value 0 is background unless the mapping says otherwise. Several values may share a role.
         """
-        roles = {int(value): Role(role) for value, role in roles.items()}
-        if 0 not in roles and ignore_value != 0:
-            roles = {0: Role.BACKGROUND, **roles}
+        role_of = {int(value): Role(role) for value, role in roles.items()}
+        if 0 not in role_of and ignore_value != 0:
+            role_of = {0: Role.BACKGROUND, **role_of}
         labels = []
-        for value, role in roles.items():
-            template, shared = CLASS_OF_ROLE[role], sum(other is role for other in roles.values()) > 1
+        for value, role in role_of.items():
+            template, shared = CLASS_OF_ROLE[role], sum(other is role for other in role_of.values()) > 1
             suffix = f"_{value}" if shared else ""
             labels.append(replace(template, value=value, segment_id=template.segment_id + suffix))
         return cls(tuple(labels), ignore_value)
@@ -158,7 +159,7 @@ class LabelScheme:
                     value=int(entry["value"]),
                     segment_id=str(entry["segment_id"]),
                     name=str(entry["name"]),
-                    color_rgb=tuple(float(c) for c in entry["color_rgb"]),
+                    color_rgb=triple(float(c) for c in entry["color_rgb"]),
                 )
                 for entry in data["labels"]
             )
@@ -184,7 +185,7 @@ def parse_roles(text: str) -> LabelScheme:
     for part in _parts(text):
         match = re.fullmatch(r"\s*(-?\d+)\s*=\s*(\w+)\s*", part)
         role = match.group(2).lower() if match else ""
-        if role not in {entry.value for entry in Role} | {"ignore"}:
+        if match is None or role not in {entry.value for entry in Role} | {"ignore"}:
             raise InputError(f"Expected VALUE=ROLE with a role of {known}, got {part!r}.")
         value = int(match.group(1))
         if value in roles or value == ignore_value:

@@ -54,6 +54,8 @@ def _system_memory() -> tuple[int | None, int | None]:
 
 
 def _windows_memory() -> tuple[int | None, int | None]:
+    if sys.platform != "win32":
+        return None, None
     import ctypes
 
     class MemoryStatus(ctypes.Structure):
@@ -93,6 +95,8 @@ def is_running(process: int) -> bool:
 
 
 def _runs_on_windows(process: int) -> bool:
+    if sys.platform != "win32":
+        return False
     import ctypes
 
     query, still_active = 0x1000, 259

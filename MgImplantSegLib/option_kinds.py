@@ -6,12 +6,17 @@ import argparse
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from MgImplantSegLib.choices import described, find_object, nearest
 from MgImplantSegLib.errors import InputError
 
 ALL = "all"
+
+if TYPE_CHECKING:
+    SystemPath = Path
+else:
+    SystemPath = type(Path())  # in Python 3.11 Path itself has no subclasses of ours
 
 
 class Kind:
@@ -23,11 +28,18 @@ class Kind:
         What stands for a value in the help.
     """
 
-    expected = "a text"
-    help = ""
-
     def __init__(self, metavar: str) -> None:
         self._metavar = metavar
+
+    @property
+    def expected(self) -> str:
+        """What a value has to be."""
+        return "a text"
+
+    @property
+    def help(self) -> str:
+        """What the help says about the values."""
+        return ""
 
     @property
     def metavar(self) -> str:
@@ -86,7 +98,7 @@ class File(Kind):
         return Path(text)
 
 
-class ResultPath(type(Path())):
+class ResultPath(SystemPath):
     """The path of a file that a command writes."""
 
 
@@ -103,7 +115,7 @@ class ResultFile(File):
         return self.path_type(text)
 
 
-class ResultFolderPath(type(Path())):
+class ResultFolderPath(SystemPath):
     """The path of a folder that a command writes into."""
 
 

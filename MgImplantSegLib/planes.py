@@ -33,9 +33,13 @@ AXIS_NAMES = "prc"
 class SlicingPlane(Protocol):
     """A set of parallel slices that covers the volume."""
 
-    name: str
-    overlap: int
-    """How many slices have to be handed to `settle` again with the next ones: 0 or 1."""
+    @property
+    def name(self) -> str:
+        """Its in-plane axes, and the rotation if there is one."""
+
+    @property
+    def overlap(self) -> int:
+        """How many slices have to be handed to `settle` again with the next ones: 0 or 1."""
 
     def slice_count(self, shape_zyx: Shape) -> int:
         """How many slices cover a volume of that shape."""
@@ -181,4 +185,5 @@ def axis_planes(name: str) -> tuple[AxisPlane, ...]:
         If the key is unknown or the set has oblique planes.
     """
     sets = {key: planes for key, planes in PLANE_SETS.items() if all(isinstance(plane, AxisPlane) for plane in planes)}
-    return Registry("a set of axis planes", sets).find(name)
+    found = Registry("a set of axis planes", sets).find(name)
+    return tuple(plane for plane in found if isinstance(plane, AxisPlane))

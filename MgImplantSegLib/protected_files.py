@@ -37,7 +37,7 @@ def require_not_protected(path: str | Path) -> None:
     place = os.path.realpath(path)
     identity = file_identity(path)
     within = [kept for kept in known.values() if os.path.realpath(kept).startswith(place + os.sep)]
-    kept = known.get(identity) or (within[0] if within and os.path.isdir(place) else None)
+    kept = (known.get(identity) if identity else None) or (within[0] if within and os.path.isdir(place) else None)
     if kept is not None:
         also = "" if os.path.realpath(kept) == place else f" (as {kept})"
         raise InputError(

@@ -15,6 +15,7 @@ from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.files import atomic_output
 from MgImplantSegLib.slabs import slabs
 from MgImplantSegLib.text_files import read_json
+from MgImplantSegLib.typed import triple
 from MgImplantSegLib.units import mm_of_unit
 from MgImplantSegLib.volume import Geometry
 
@@ -30,6 +31,11 @@ VOXELS_PER_SLAB = 1 << 22
 LARGEST_MM = 1e7
 MOST_BYTES = 1 << 26
 MOST_CHARACTERS = 80
+
+
+def rows(matrix: np.ndarray) -> tuple[tuple[float, float, float], ...]:
+    """The rows of a 3×3 matrix."""
+    return tuple(triple(float(number) for number in row) for row in matrix)
 
 
 @dataclass(frozen=True)
@@ -63,7 +69,7 @@ class OrientedBox:
         axes = axes.reshape(3, 3) if axes.size == 9 else np.zeros((3, 3))
         object.__setattr__(self, "centre_lps_mm", tuple(float(c) for c in self.centre_lps_mm))
         object.__setattr__(self, "size_mm", tuple(float(s) for s in self.size_mm))
-        object.__setattr__(self, "axes_lps", tuple(tuple(float(a) for a in row) for row in axes))
+        object.__setattr__(self, "axes_lps", rows(axes))
         if len(self.centre_lps_mm) != 3 or not all(math.isfinite(c) for c in self.centre_lps_mm):
             raise InputError(f"Expected a centre of three finite numbers in mm, got {self.centre_lps_mm}.")
         if len(self.size_mm) != 3 or not all(math.isfinite(s) and s > 0 for s in self.size_mm):
@@ -97,7 +103,7 @@ class OrientedBox:
         if not np.all(scale > 0):
             raise InputError(f"Expected an invertible matrix for the ROI {name!r}, got {matrix.tolist()}.")
         size = np.asarray(tuple(size_mm), dtype=float) * scale
-        return cls(tuple(matrix[:3, 3]), matrix[:3, :3] / scale, tuple(size), name)
+        return cls(tuple(matrix[:3, 3]), rows(matrix[:3, :3] / scale), tuple(size), name)
 
     @property
     def axes_matrix(self) -> np.ndarray:
@@ -120,14 +126,14 @@ class OrientedBox:
         corners_zyx = geometry.index_zyx_from_lps(self.corners_lps_mm)
         start = np.floor(corners_zyx.min(axis=0)).astype(int)
         stop = np.ceil(corners_zyx.max(axis=0)).astype(int) + 1
-        return tuple(int(s) for s in start), tuple(int(n) for n in stop - start)
+        return triple(int(s) for s in start), triple(int(n) for n in stop - start)
 
     def index_bounds(self, geometry: Geometry) -> tuple[slice, slice, slice]:
         """Slices (z, y, x) of the grid's voxels that can lie inside; empty where the box lies outside the grid."""
         start, shape = self.grid_bounds(geometry)
         low = [min(max(s, 0), n) for s, n in zip(start, geometry.shape_zyx, strict=True)]
         high = [min(max(s + k, 0), n) for s, k, n in zip(start, shape, geometry.shape_zyx, strict=True)]
-        return tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+        return triple(slice(a, b) for a, b in zip(low, high, strict=True))
 
     def mask(self, geometry: Geometry) -> np.ndarray:
         """Boolean array (z, y, x), True where a voxel's centre lies inside.

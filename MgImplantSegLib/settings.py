@@ -12,7 +12,14 @@ from MgImplantSegLib.choices import did_you_mean
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.text_files import toml_from
 
-Settings = TypeVar("Settings")
+
+class DataclassObject(typing.Protocol):
+    """An object of any dataclass."""
+
+    __dataclass_fields__: typing.ClassVar[dict[str, Any]]
+
+
+Settings = TypeVar("Settings", bound=DataclassObject)
 SCALARS = {int: "a whole number", float: "a number", str: "a text", bool: "true or false", Path: "a path"}
 
 
@@ -109,7 +116,7 @@ def _converted(hint: Any, value: Any, folder: Path, where: str) -> Any:
         return value
     if hasattr(hint, "from_dict"):
         return hint.from_dict(value)
-    if dataclasses.is_dataclass(hint):
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
         return settings_from_dict(hint, value, folder, where)
     if origin is tuple:
         return _converted_tuple(arguments, value, folder, where)

@@ -7,7 +7,7 @@ SimpleITK: a row-major 3×3 matrix whose columns are the directions of the array
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
@@ -16,6 +16,7 @@ import numpy as np
 
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.labels import DEFAULT_SCHEME, IMPLANT_ROLES, LabelScheme, Role
+from MgImplantSegLib.typed import triple
 
 SAME_PLACE_VOXELS = 0.05  # so far apart two voxels may lie that count as the same place
 IDENTITY_DIRECTION = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
@@ -60,7 +61,7 @@ class Geometry:
         if len(self.spacing_zyx_mm) != 3 or not all(math.isfinite(s) and s > 0 for s in self.spacing_zyx_mm):
             raise InputError(
                 f"Expected three positive voxel spacings in mm, got {self.spacing_zyx_mm}.",
-                "Set the voxel size in the file or give it with --spacing-um.",
+                "Set the voxel size in the file or give it in µm [[spacing_um]].",
             )
         if len(self.origin_lps_mm) != 3 or not all(math.isfinite(o) for o in self.origin_lps_mm):
             raise InputError(f"Expected an origin of three finite numbers in mm, got {self.origin_lps_mm}.")
@@ -79,7 +80,7 @@ class Geometry:
     @property
     def extent_zyx_mm(self) -> tuple[float, float, float]:
         """Edge lengths of the whole grid, voxel faces included, along z, y, x in mm."""
-        return tuple(n * s for n, s in zip(self.shape_zyx, self.spacing_zyx_mm, strict=True))
+        return triple(n * s for n, s in zip(self.shape_zyx, self.spacing_zyx_mm, strict=True))
 
     @property
     def direction_matrix(self) -> np.ndarray:
@@ -113,21 +114,21 @@ class Geometry:
     def cropped(self, start_zyx: Iterable[int], shape_zyx: Iterable[int]) -> Geometry:
         """The geometry of a box of voxels that starts at index `start_zyx`; it may reach outside."""
         origin = self.lps_from_index_zyx(np.array(tuple(start_zyx), dtype=float))
-        return replace(self, shape_zyx=tuple(shape_zyx), origin_lps_mm=tuple(origin))
+        return replace(self, shape_zyx=triple(shape_zyx), origin_lps_mm=triple(origin))
 
     def resampled(self, spacing_zyx_mm: tuple[float, float, float]) -> Geometry:
         """A grid with another spacing over the same field: the centres of both grids coincide.
 
         The number of voxels is rounded to the nearest, so the fields differ by half a voxel at most.
         """
-        shape = tuple(
+        shape = triple(
             max(1, round(n * old / new))
             for n, old, new in zip(self.shape_zyx, self.spacing_zyx_mm, spacing_zyx_mm, strict=True)
         )
         centre_lps = self.lps_from_index_zyx((np.array(self.shape_zyx) - 1) / 2)
         half_zyx_mm = (np.array(shape) - 1) / 2 * np.array(spacing_zyx_mm)
         origin = centre_lps - self.direction_matrix @ half_zyx_mm[::-1]
-        return Geometry(shape, spacing_zyx_mm, tuple(origin), self.direction_lps)
+        return Geometry(shape, spacing_zyx_mm, triple(origin), self.direction_lps)
 
     def same_grid(self, other: Geometry, tolerance_voxels: float = SAME_PLACE_VOXELS) -> bool:
         """Whether every voxel of both grids lies at the same place, within a part of a voxel."""
@@ -155,7 +156,7 @@ class Volume:
     array: np.ndarray
     geometry: Geometry
     spacing_is_known: bool = True
-    provenance: MappingProxyType[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    provenance: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
     def __post_init__(self) -> None:
         _require_matching_shape(self.array, self.geometry)
@@ -169,7 +170,7 @@ class LabelMap:
     array: np.ndarray
     geometry: Geometry
     scheme: LabelScheme = DEFAULT_SCHEME
-    provenance: MappingProxyType[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    provenance: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
     def __post_init__(self) -> None:
         _require_matching_shape(self.array, self.geometry)

@@ -36,6 +36,11 @@ VENV = ("-m", "venv")
 DOWNLOAD_MB = 620
 DISK_GB = 3.0
 CUDA_DOWNLOAD_GB = 3
+STYLE_CHECKS = (
+    ["ruff", "check", "--quiet", str(CHECKOUT)],
+    ["ruff", "format", "--check", "--quiet", str(CHECKOUT)],
+    ["mypy", "--no-error-summary"],
+)
 FAST, FAST_LANE = "--fast", ["-m", "not slow and not services"]
 CUDA_DISK_GB = 9.0
 
@@ -274,9 +279,8 @@ def clean_env() -> dict[str, str]:
 
 def run_tests(python: Path, pytest_arguments: list[str]) -> int:
     """Style checks, then pytest, whose closing line is the last; 0 only if all are content."""
-    say("step 1 of 2: ruff, style and format")
-    checks = (["check"], ["format", "--check"])
-    style = max(_run([str(python), "-m", "ruff", *check, "--quiet", str(CHECKOUT)]) for check in checks)
+    say("step 1 of 2: ruff, style and format, and mypy, types")
+    style = max(_run([str(python), "-m", *check]) for check in STYLE_CHECKS)
     if style:
         say("the style checks have failed, see above; the tests run all the same.")
     lane = FAST_LANE if FAST in pytest_arguments else []

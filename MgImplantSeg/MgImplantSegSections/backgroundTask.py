@@ -1,18 +1,25 @@
 """Long work beside the GUI: a generator of events, moved on by a timer a few milliseconds at a time."""
 
+from __future__ import annotations
+
 import logging
 import time
 import weakref
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING, Any
 
 import qt
 
 from MgImplantSegLib.errors import Cancelled
 
+if TYPE_CHECKING:
+    from MgImplantSegSections.engineRun import CancelToken
+
 INTERVAL_MS = 30
 SLICE_SECONDS = 0.03
 
 
-def weakly(method):
+def weakly(method: Callable[[], Any]):
     """What calls a method as long as its object lives; a timer keeps what it is connected to, and so would the object.
 
     :param method: a bound method without arguments.
@@ -36,7 +43,15 @@ class BackgroundTask:
     :param onDone: called with the result; `onFailed` with the exception; `onCancelled` without arguments.
     """
 
-    def __init__(self, steps, token, onEvent, onDone, onFailed, onCancelled):
+    def __init__(
+        self,
+        steps: Generator[Any, None, Any],
+        token: CancelToken,
+        onEvent: Callable[[Any], Any],
+        onDone: Callable[[Any], Any],
+        onFailed: Callable[[Exception], Any],
+        onCancelled: Callable[[], Any],
+    ):
         self._steps, self._token = steps, token
         self._onEvent, self._onDone, self._onFailed, self._onCancelled = onEvent, onDone, onFailed, onCancelled
         self.isRunning = True

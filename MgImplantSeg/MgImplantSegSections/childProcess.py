@@ -1,5 +1,7 @@
 """A child process that runs the engine's command line: its events, its log, and its certain end."""
 
+from __future__ import annotations
+
 import contextlib
 import json
 import os
@@ -7,11 +9,12 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import IO, Any, cast
 
 POLITE_SECONDS = 5.0
 READ_BYTES = 1 << 16
-IS_WINDOWS = sys.platform == "win32"
 
 
 class ChildProcess:
@@ -26,7 +29,14 @@ class ChildProcess:
     :param workingFolder: the folder that has `MgImplantSegLib` in it.
     """
 
-    def __init__(self, command, environment, workingFolder, logPath, stopPath):
+    def __init__(
+        self,
+        command: Sequence[Any],
+        environment: Mapping[str, str],
+        workingFolder: str | Path,
+        logPath: str | Path,
+        stopPath: str | Path,
+    ):
         self.logPath, self._stopPath = Path(logPath), Path(stopPath)
         self._log = open(self.logPath, "ab")  # noqa: SIM115 - closed in `end`
         self._unfinished = b""
@@ -45,8 +55,9 @@ class ChildProcess:
         except OSError:
             self._log.close()
             raise
-        if not IS_WINDOWS:
-            os.set_blocking(self._process.stdout.fileno(), False)
+        self._output = cast(IO[bytes], self._process.stdout)
+        if sys.platform != "win32":
+            os.set_blocking(self._output.fileno(), False)
 
     @property
     def processId(self):
@@ -74,13 +85,13 @@ class ChildProcess:
             return
         with contextlib.suppress(OSError):
             self._stopPath.touch()
-        if not IS_WINDOWS:
+        if sys.platform != "win32":
             with contextlib.suppress(OSError):
                 os.killpg(self._process.pid, signal.SIGTERM)
 
     def kill(self):
         """End the process and all that it has started, at once."""
-        if IS_WINDOWS:
+        if sys.platform == "win32":
             tree = ["taskkill", "/T", "/F", "/PID", str(self._process.pid)]
             subprocess.run(tree, capture_output=True, check=False, creationflags=subprocess.CREATE_NO_WINDOW)
         else:
@@ -90,7 +101,7 @@ class ChildProcess:
             self._process.wait(POLITE_SECONDS)
         self._atEnd = True  # whoever still holds the pipe is none of ours
 
-    def end(self, politeSeconds=POLITE_SECONDS):
+    def end(self, politeSeconds: float = POLITE_SECONDS):
         """Make sure that nothing runs any more: the polite signal, some seconds, then `kill`. Closes the files."""
         self.askToStop()
         deadline = time.monotonic() + politeSeconds
@@ -98,7 +109,7 @@ class ChildProcess:
             self._available()
             time.sleep(0.02)
         self.kill()
-        self._process.stdout.close()
+        self._output.close()
         self._log.close()
 
     def _hasEnded(self):
@@ -109,7 +120,7 @@ class ChildProcess:
         """All bytes that can be read without waiting."""
         parts = []
         while not self._atEnd:
-            part = _readWindowsPipe(self._process.stdout) if IS_WINDOWS else self._process.stdout.read(READ_BYTES)
+            part = _readWindowsPipe(self._output) if sys.platform == "win32" else self._output.read(READ_BYTES)
             if part is None:
                 break
             self._atEnd = part == b""
@@ -130,13 +141,15 @@ class ChildProcess:
 
 
 def _ownGroup():
-    if IS_WINDOWS:
+    if sys.platform == "win32":
         return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
     return {"start_new_session": True}
 
 
 def _readWindowsPipe(pipe):
     """What is in a pipe: None for nothing yet, empty bytes at its end."""
+    if sys.platform != "win32":
+        return None
     import _winapi
     import msvcrt
 

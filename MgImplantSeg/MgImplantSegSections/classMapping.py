@@ -1,11 +1,18 @@
 """What each segment is: a table with a combo box of roles a segment, filled from names and terminology."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import qt
 from slicer.i18n import tr as _
 
 from MgImplantSegLib.labels import Role
 from MgImplantSegLib.scene.segments import segment_ids
 from MgImplantSegSections.measureWork import roleOf, setRole
+
+if TYPE_CHECKING:
+    from MgImplantSegSections.workbench import Workbench
 
 ROLES = (Role.BONE, Role.DEGRADATION_LAYER, Role.RESIDUAL_MATERIAL, Role.BACKGROUND)
 IGNORED_IDS = ("ignore",)
@@ -14,9 +21,10 @@ IGNORED_IDS = ("ignore",)
 class ClassMapping:
     """Rows follow the segmentation that is measured."""
 
-    def __init__(self, workbench):
+    def __init__(self, workbench: Workbench):
         self.workbench, self.ui = workbench, workbench.ui
-        self._combos, self._shown = [], None
+        self._combos: list[Any] = []
+        self._shown: Any = None
         self.ui.classTable.setColumnCount(2)
         self.ui.classTable.setHorizontalHeaderLabels([_("Segment"), _("is")])
         self.ui.classTable.horizontalHeader().setStretchLastSection(True)
@@ -56,7 +64,7 @@ class ClassMapping:
         self._combos.append((combo, listener))
         return combo
 
-    def onRole(self, segmentId, index):
+    def onRole(self, segmentId: str, index: int):
         """The user has said what a segment is."""
         if index < len(ROLES):
             setRole(self.workbench.parameters.measuredSegmentation, segmentId, ROLES[index])
@@ -84,7 +92,7 @@ class _Listener:
         self._mapping.onRole(self._segmentId, index)
 
 
-def roleText(role):
+def roleText(role: Any):
     """What people read for a role."""
     return {
         Role.BONE: _("bone"),

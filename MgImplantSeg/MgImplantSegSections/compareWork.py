@@ -1,5 +1,11 @@
 """Several segmentations against a reference: IoU for each class, and measures with their deviation."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
 from slicer.i18n import tr as _
 
 from MgImplantSegLib.scene.nodes import place_beside, set_provenance
@@ -8,12 +14,22 @@ from MgImplantSegSections.engineRun import runEngine, sceneOf, whileWanted
 from MgImplantSegSections.exchange import ROLES_WORD, taskFolder
 from MgImplantSegSections.measureWork import measureArguments, writeSegmentation
 
+if TYPE_CHECKING:
+    from MgImplantSegSections.engineRun import CancelToken, EnginePython
+
 REFERENCE = "reference"
 CLASSES = {"bone": "IoU bone", "degradation layer": "IoU DL", "residual material": "IoU RM"}
 SYMBOLS = ("DR", "BIC", "BV/TV")
 
 
-def compareSteps(referenceNode, otherNodes, request, python, temporaryFolder, token):
+def compareSteps(
+    referenceNode: Any,
+    otherNodes: Sequence[Any],
+    request: Any,
+    python: EnginePython,
+    temporaryFolder: str | Path,
+    token: CancelToken,
+):
     """Generator of events; returns the table node, one row a segmentation.
 
     :raises EngineError: if the engine fails, for example because the grids differ.

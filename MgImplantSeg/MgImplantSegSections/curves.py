@@ -1,6 +1,9 @@
 """Losses and scores of a training as plots that grow: one table node, one line for each number."""
 
+from __future__ import annotations
+
 import math
+from typing import Any
 
 import slicer
 from slicer.i18n import tr as _
@@ -18,7 +21,8 @@ class Curves:
 
     def __init__(self):
         self._rows = []
-        self._table = self._chart = None
+        self._table: Any = None
+        self._chart: Any = None
 
     def clear(self):
         """Forget the rows; nodes of an earlier training stay in the scene."""
@@ -32,7 +36,7 @@ class Curves:
         """Whether there is anything to plot."""
         return bool(self._rows)
 
-    def add(self, event):
+    def add(self, event: dict[str, Any]):
         """Take one metric event."""
         if X in event:
             self._rows.append({key: value for key, value in event.items() if isinstance(value, (int, float))})

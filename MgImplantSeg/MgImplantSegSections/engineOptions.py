@@ -1,7 +1,10 @@
 """Options of the engine in the panel: as parameters of the scene, as texts of widgets, and as the engine's objects."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
 from enum import Enum
-from typing import Annotated
+from typing import Annotated, Any
 
 from slicer.i18n import tr as _
 from slicer.parameterNodeWrapper import WithinRange
@@ -21,23 +24,25 @@ class LabelledChoice(Enum):
 
     def label(self):
         """The text in the combo box."""
-        return type(self).texts[self.value]
+        kind: Any = type(self)
+        return kind.texts[self.value]
 
 
-def choice(name, texts):
+def choice(name: str, texts: Mapping[str, str]):
     """An enumeration of keys with the texts of a combo box, in their order."""
-    made = LabelledChoice(name, {f"choice_{key}".replace("-", "_"): key for key in texts})
+    made: Any = LabelledChoice
+    made = made(name, {f"choice_{key}".replace("-", "_"): key for key in texts})
     made.texts = dict(texts)
     return made
 
 
-def parameterName(entry):
+def parameterName(entry: Any):
     """The name of an option among the parameters of the scene: ``closeCracksMm`` for ``close_cracks_mm``."""
     first, *others = entry.name.split("_")
     return PARAMETER_OF.get(entry.name, first + "".join(word.capitalize() for word in others))
 
 
-def withOptions(*declarations):
+def withOptions(*declarations: Any):
     """A decorator of a class of parameters: adds the options that a scene keeps, with their defaults."""
 
     def add(parameters):
@@ -71,7 +76,7 @@ def _namesOf(kind):
     return {key: f"{entry.name[:1].upper()}{entry.name[1:]}" for key, entry in kind.choices.items()}
 
 
-def optionsFrom(parameters, declaration, **given):
+def optionsFrom(parameters: Any, declaration: Any, **given: Any):
     """The engine's options object as chosen in the scene; `given` are fields that the scene does not keep."""
     values = {}
     for entry in options_of(declaration):
@@ -82,7 +87,7 @@ def optionsFrom(parameters, declaration, **given):
     return declaration(**values, **given)
 
 
-def optionTooltip(name):
+def optionTooltip(name: str):
     """What an option is, its unit with it, and what each choice means."""
     said = next(entry for entry in options_of(*DECLARATIONS) if name in (entry.name, parameterName(entry))).option
     lines = [f"{said.help[:1].upper()}{said.help[1:]}."]
@@ -94,7 +99,7 @@ def optionTooltip(name):
     return "\n".join(lines)
 
 
-def describeOptions(widgets):
+def describeOptions(widgets: Any):
     """Give every widget that is bound to an option of the engine its tooltip."""
     names = {parameterName(entry) for entry in options_of(*DECLARATIONS) if _parameter(entry) is not None}
     for widget in widgets:

@@ -5,9 +5,13 @@ result, and leaves nothing behind when it is closed. The panel drives it by a ti
 `runToEnd`.
 """
 
+from __future__ import annotations
+
 import time
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from slicer.i18n import tr as _
 
@@ -21,7 +25,7 @@ LOG_TAIL_CHARACTERS = 4000
 class EngineError(MgImplantSegError):
     """The engine has ended with an error; `kind` and `log` say more."""
 
-    def __init__(self, message, remedy="", kind="error", log=""):
+    def __init__(self, message: str, remedy: str = "", kind: str = "error", log: str = ""):
         super().__init__(message, remedy)
         self.kind = kind
         self.log = log
@@ -57,7 +61,13 @@ class EnginePython:
     folder: Path = Path()
 
 
-def runEngine(python, arguments, logPath, token, politeSeconds=None):
+def runEngine(
+    python: EnginePython,
+    arguments: Sequence[Any],
+    logPath: str | Path,
+    token: CancelToken,
+    politeSeconds: float | None = None,
+):
     """Run `arguments` in a child process; yields events, returns the fields of its result event.
 
     :param politeSeconds: how long the child may take to stop before it is killed; `POLITE_SECONDS` without it.
@@ -120,7 +130,7 @@ def _outcome(process, result, failure, token):
     )
 
 
-def sceneOf(node):
+def sceneOf(node: Any):
     """The scene of a node.
 
     :raises Cancelled: if the node has left it, as it may have before a task takes its first step.
@@ -131,7 +141,7 @@ def sceneOf(node):
     return scene
 
 
-def whileWanted(steps, isWanted, token):
+def whileWanted(steps: Generator[Any, None, Any], isWanted: Callable[[], bool], token: CancelToken):
     """Pass on the events of `steps`, and ask it to stop once `isWanted()` is false; returns its result."""
     try:
         while True:
@@ -144,7 +154,9 @@ def whileWanted(steps, isWanted, token):
         steps.close()
 
 
-def runToEnd(steps, onEvent=None, idle=None):
+def runToEnd(
+    steps: Generator[Any, None, Any], onEvent: Callable[[Any], Any] | None = None, idle: Callable[[], Any] | None = None
+):
     """Drive a generator of events to its end; returns its result.
 
     :param onEvent: called with every event.

@@ -1,15 +1,22 @@
 """How long a segmentation will take on this computer and how much memory: the line above the Segment button."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from slicer.i18n import tr as _
 
 from MgImplantSegSections import settings
 from MgImplantSegSections.workbench import durationText, sizeText
 
+if TYPE_CHECKING:
+    from MgImplantSegLib.inference.estimate import Estimate
+
 FIRST_GUESS_PER_SECOND = {"cpu": 2e10, "cuda": 2e12}
 SHORTEST_TELLING_SECONDS = 5.0
 
 
-def rememberSpeed(place, multiplications, seconds):
+def rememberSpeed(place: str, multiplications: float, seconds: float):
     """Keep how fast the last segmentation was, for the next estimate.
 
     :param place: environment and device.
@@ -19,7 +26,7 @@ def rememberSpeed(place, multiplications, seconds):
         settings.writeTable(settings.SPEEDS, {**speeds, "/".join(place): multiplications / seconds})
 
 
-def estimateText(sizes, place):
+def estimateText(sizes: Estimate, place: str):
     """For example ``About 3 min 20 s and 2.1 GB of memory (from the last run here).``
 
     :param sizes: the engine's `Estimate`.

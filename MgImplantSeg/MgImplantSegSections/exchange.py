@@ -4,10 +4,13 @@ The engine reads and writes them with what Slicer's own Python has. Each functio
 events, so two gigabytes do not stop the GUI.
 """
 
+from __future__ import annotations
+
 import contextlib
 import shutil
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from slicer.i18n import tr as _
@@ -19,6 +22,11 @@ from MgImplantSegLib.io.metaimage_writer import metaimage_steps
 from MgImplantSegLib.labels import CLASSES, DEFAULT_SCHEME
 from MgImplantSegLib.volume import LabelMap
 
+if TYPE_CHECKING:
+    from MgImplantSegLib.scene.segmentation_reading import SegmentationReading
+    from MgImplantSegLib.volume import Geometry
+    from MgImplantSegSections.engineRun import CancelToken
+
 SLAB_VOXELS = 1 << 25
 VALUE_OF_ROLE = {label.role: label.value for label in CLASSES}
 IGNORED_VALUE = 255
@@ -26,7 +34,7 @@ ROLES_WORD = ",".join([*(f"{value}={role.value}" for role, value in VALUE_OF_ROL
 
 
 @contextlib.contextmanager
-def taskFolder(parentFolder):
+def taskFolder(parentFolder: str | Path):
     """A folder for the files of one task, removed at the end whatever happens."""
     folder = tempfile.mkdtemp(prefix="MgImplantSeg-", dir=parentFolder)
     try:
@@ -52,7 +60,7 @@ class _Renumbered:
         return result
 
 
-def writeImage(array, geometry, path, token, values=None):
+def writeImage(array: Any, geometry: Geometry, path: Path, token: CancelToken, values: Any = None):
     """Write an array (z, y, x) of any numeric type with its geometry (LPS, mm) as .mha; yields progress events.
 
     :param array: an array, or anything with a shape and a dtype that gives rows along its first axis by a slice.
@@ -64,7 +72,7 @@ def writeImage(array, geometry, path, token, values=None):
         token.check()
 
 
-def writeLabels(labelMap, path, token):
+def writeLabels(labelMap: LabelMap | SegmentationReading, path: Path, token: CancelToken):
     """Write a label map as .mha with the values of `ROLES_WORD`, which says what they mean; yields progress events.
 
     :param labelMap: a `LabelMap`, or a `SegmentationReading`, of which only a slab is in memory at a time.
@@ -76,9 +84,10 @@ def writeLabels(labelMap, path, token):
     yield from writeImage(labelMap.array, labelMap.geometry, path, token, values)
 
 
-def readLabels(path, geometry, token, provenance=None):
+def readLabels(path: Path, geometry: Geometry, token: CancelToken, provenance: dict[str, Any] | None = None):
     """The label map that the engine has written on the grid `geometry`, with the values in it; yields progress."""
-    header, present = MetaImageHeader.read(path), set()
+    header = MetaImageHeader.read(path)
+    present: set[int] = set()
     (voxels,) = header.voxels()
     if voxels.shape != geometry.shape_zyx:
         raise InputError(

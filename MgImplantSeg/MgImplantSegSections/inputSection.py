@@ -1,5 +1,9 @@
 """Section 1: which volume, what is known of it, what is wrong with it, and the ROI that limits the work."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import slicer
 from slicer.i18n import tr as _
 
@@ -9,6 +13,9 @@ from MgImplantSegLib.scene.markups import box_of_roi_node
 from MgImplantSegLib.scene.volumes import geometry_of_node
 from MgImplantSegSections import parameters, sampleData
 from MgImplantSegSections.workbench import errorText, sizeText
+
+if TYPE_CHECKING:
+    from MgImplantSegSections.workbench import Workbench
 
 UNSET_TOLERANCE_MM = 1e-6
 NOTABLE_ANISOTROPY = 1.01
@@ -29,7 +36,7 @@ TYPE_TEXT = {
 class InputSection:
     """Info line and warnings of the chosen volume; sample data; voxel size."""
 
-    def __init__(self, workbench, modelSection):
+    def __init__(self, workbench: Workbench, modelSection: Any):
         self.workbench, self.ui, self._models = workbench, workbench.ui, modelSection
         self._shownId = None
         self.ui.sampleDataButton.connect("clicked(bool)", self.onSampleData)
@@ -65,7 +72,7 @@ class InputSection:
             slicer.util.setSliceViewerLayers(background=node, fit=True)
             self.workbench.changed()
 
-    def onRoiAdded(self, roi):
+    def onRoiAdded(self, roi: Any):
         """A new ROI begins as the box of the whole volume."""
         volume = self.workbench.parameters.inputVolume
         if volume is not None and volume.GetImageData() is not None:
@@ -105,7 +112,7 @@ class InputSection:
         self.ui.inputInfoLabel.text = infoText(node)
         self._warn(self.warnings(node))
 
-    def warnings(self, node):
+    def warnings(self, node: Any):
         """What a user has to know of this volume before segmenting it."""
         try:
             geometry = geometry_of_node(node)
@@ -140,7 +147,7 @@ class InputSection:
         self.workbench.setVisible(self.ui.inputWarningLabel, bool(texts))
 
 
-def infoText(node):
+def infoText(node: Any):
     """For example ``820×820×1400 voxels, 5.0 µm, 16-bit, 1.8 GB``."""
     image, spacings = node.GetImageData(), [spacing * 1000 for spacing in node.GetSpacing()]
     isCube = max(spacings) <= NOTABLE_ANISOTROPY * min(spacings)

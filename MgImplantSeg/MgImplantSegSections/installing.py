@@ -1,5 +1,9 @@
 """Installing into Slicer's own Python what it lacks, after a click, and saying how it went."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import slicer
 from slicer.i18n import tr as _
 
@@ -7,8 +11,11 @@ from MgImplantSegLib.errors import MgImplantSegError
 from MgImplantSegSections import pythons
 from MgImplantSegSections.workbench import errorText
 
+if TYPE_CHECKING:
+    from MgImplantSegSections.workbench import Workbench
 
-def installMissing(workbench, button, label):
+
+def installMissing(workbench: Workbench, button: Any, label: Any):
     """Install all that Slicer's own Python lacks; the button rests meanwhile, the label says what happens.
 
     :returns: whether nothing is missing any more.

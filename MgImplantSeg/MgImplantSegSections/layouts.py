@@ -1,11 +1,15 @@
 """Which views are shown: plots beside a 3D view, and the layout as it was before when they are no longer wanted."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import slicer
 
-_before = []  # the layout that was left for plots, at most one
+_before: list[int] = []  # the layout that was left for plots, at most one
 
 
-def showChart(chartNode):
+def showChart(chartNode: Any):
     """Show a chart in a layout that keeps a 3D view; does nothing where there are no views."""
     layout = slicer.app.layoutManager()
     if layout is None:

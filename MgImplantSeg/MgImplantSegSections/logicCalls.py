@@ -1,6 +1,11 @@
 """The calls of the module's logic: the same work for scripts (they wait) and for the panel (it does not)."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import slicer
 from slicer.i18n import tr as _
@@ -28,14 +33,14 @@ class LogicCalls:
 
     def segment(
         self,
-        volumeNode,
-        modelPath=None,
-        planes="9",
-        fusion="soft",
-        device="auto",
-        environment=None,
-        roiNode=None,
-        **further,
+        volumeNode: Any,
+        modelPath: str | Path | None = None,
+        planes: str = "9",
+        fusion: str = "soft",
+        device: str = "auto",
+        environment: str | None = None,
+        roiNode: Any = None,
+        **further: Any,
     ):
         """Segment a volume and wait; returns the new segmentation node.
 
@@ -52,14 +57,14 @@ class LogicCalls:
 
     def quantify(
         self,
-        segmentationNode,
-        initialNode=None,
-        initialVolumeMm3=None,
-        initialAreaMm2=None,
-        days=None,
-        roiNodes=(),
-        distanceMm=0.5,
-        **further,
+        segmentationNode: Any,
+        initialNode: Any = None,
+        initialVolumeMm3: float | None = None,
+        initialAreaMm2: float | None = None,
+        days: float | None = None,
+        roiNodes: Sequence[Any] = (),
+        distanceMm: float = 0.5,
+        **further: Any,
     ):
         """Measure a segmentation and wait; returns the table node and the list of measures.
 
@@ -78,27 +83,27 @@ class LogicCalls:
         tableNode, report = _wait(self.quantifySteps(segmentationNode, request, CancelToken()))
         return tableNode, list(report.measures)
 
-    def segmentSteps(self, volumeNode, request, environment, token):
+    def segmentSteps(self, volumeNode: Any, request: Any, environment: str | None, token: CancelToken):
         """The work of `segment` as a generator of events."""
         if not pythons.isHere(environment):
             request = replace(request, farEnvironment=environment)
         return segmentSteps(volumeNode, request, pythons.python(environment), slicer.app.temporaryPath, token)
 
-    def quantifySteps(self, segmentationNode, request, token):
+    def quantifySteps(self, segmentationNode: Any, request: Any, token: CancelToken):
         """The work of `quantify` as a generator of events; Slicer's own Python has what it needs."""
         return quantifySteps(segmentationNode, request, pythons.python(), slicer.app.temporaryPath, token)
 
-    def compareSteps(self, referenceNode, otherNodes, request, token):
+    def compareSteps(self, referenceNode: Any, otherNodes: Sequence[Any], request: Any, token: CancelToken):
         """The comparison of section 5 as a generator of events; returns the table node."""
         folder = slicer.app.temporaryPath
         return compareSteps(referenceNode, otherNodes, request, pythons.python(), folder, token)
 
-    def engineSteps(self, words, environment, token):
+    def engineSteps(self, words: Sequence[Any], environment: str | None, token: CancelToken):
         """Any command of the engine as a generator of events; returns the fields of its result."""
         with taskFolder(slicer.app.temporaryPath) as folder:
             return (yield from runEngine(pythons.python(environment), words, folder / "log.txt", token))
 
-    def startTraining(self, configurationPath, environment=pythons.OWN):
+    def startTraining(self, configurationPath: str | Path, environment: str = pythons.OWN):
         """Start a training as a job and return at once what is known of it; the job outlives Slicer.
 
         :param environment: name of an environment of section 8.
@@ -107,25 +112,25 @@ class LogicCalls:
         words = ["jobs", "submit", environment, "train", str(configurationPath)]
         return _wait(self.engineSteps(words, None, CancelToken()))
 
-    def showIn3D(self, segmentationNode, settings=None, opacities=None):
+    def showIn3D(self, segmentationNode: Any, settings: Any = None, opacities: dict[str, float] | None = None):
         """Make the closed surfaces and show them in the 3D view; returns polygons by segment ID."""
         return display3D.showIn3D(segmentationNode, settings, opacities)
 
-    def surfaceSteps(self, segmentationNode, settings, token):
+    def surfaceSteps(self, segmentationNode: Any, settings: Any, token: CancelToken):
         """`showIn3D` of a large segmentation as a generator of events, its view apart; returns polygons."""
         folder = slicer.app.temporaryPath
         return classSurfaceSteps(segmentationNode, settings, pythons.python(), folder, token)
 
-    def coloredSurfaceSteps(self, segmentationNode, kind, initialNode, token):
+    def coloredSurfaceSteps(self, segmentationNode: Any, kind: str, initialNode: Any, token: CancelToken):
         """The implant's surface with contact or depth as a generator of events; returns the mesh."""
         folder = slicer.app.temporaryPath
         return coloredSurfaceSteps(segmentationNode, kind, initialNode, pythons.python(), folder, token)
 
-    def addRoiAroundImplant(self, segmentationNode, distanceMm=0.5):
+    def addRoiAroundImplant(self, segmentationNode: Any, distanceMm: float = 0.5):
         """A new ROI node on the implant's oriented bounding box plus a distance."""
         return _wait(roiAroundSteps(segmentationNode, distanceMm, CancelToken()))
 
-    def plotBoneVolumeProfile(self, tableNode):
+    def plotBoneVolumeProfile(self, tableNode: Any):
         """Plot BV/TV over the distance from the implant; returns the chart node, the same for the same table.
 
         :raises InputError: if the table has no such profile.
@@ -151,7 +156,7 @@ class LogicCalls:
         """The bundled simulated explant as a volume node."""
         return sampleData.load()
 
-    def requirePackages(self, environment=None):
+    def requirePackages(self, environment: str | None = None):
         """Raise `InputError` that says what Slicer's Python lacks, if that is what will run."""
         missing = pythons.missingPackages(environment)
         if missing:
@@ -160,7 +165,7 @@ class LogicCalls:
                 _("Install them in section 3 or 8 of the panel, or name another environment."),
             )
 
-    def installPackages(self, packages):
+    def installPackages(self, packages: Sequence[str]):
         """Install packages into Slicer's own Python; PyTorch by the PyTorch extension. Call it on a click only.
 
         :raises DependencyError: if the PyTorch extension is missing or the installation fails.

@@ -1,5 +1,9 @@
 """The table of measures as people see and copy it: which columns, in which order, and why values are missing."""
 
+from __future__ import annotations
+
+from typing import Any
+
 from slicer.i18n import tr as _
 
 from MgImplantSegSections.measureWork import STATE_COLUMN, reportOfTable
@@ -9,7 +13,7 @@ SHOWN_COLUMNS = ("Symbol", "Value", "Unit", REGION_COLUMN, STATE_COLUMN)
 COPIED_COLUMNS = ("Symbol", "Measure", "Value", "Unit", REGION_COLUMN, STATE_COLUMN)
 
 
-def arrangeColumns(view, tableNode):
+def arrangeColumns(view: Any, tableNode: Any):
     """Hide what does not fit; whether a row is current stands before its region, the names of which are long."""
     count = tableNode.GetNumberOfColumns() if tableNode is not None else 0
     names = [tableNode.GetColumnName(index) for index in range(count)]
@@ -23,11 +27,11 @@ def arrangeColumns(view, tableNode):
             header.moveSection(state, region)
 
 
-def undefinedTexts(tableNode):
+def undefinedTexts(tableNode: Any):
     """A line for each reason why measures of a table have no value."""
     report = reportOfTable(tableNode)
     undefined = [measure for measure in report.measures if measure.value != measure.value] if report else []
-    symbols = {measure.note: [] for measure in undefined}
+    symbols: dict[str, list[str]] = {measure.note: [] for measure in undefined}
     for measure in undefined:
         symbols[measure.note].append(measure.symbol)
     return [
@@ -36,7 +40,7 @@ def undefinedTexts(tableNode):
     ]
 
 
-def tableText(tableNode):
+def tableText(tableNode: Any):
     """The columns that are copied, with tabs between and names above."""
     table = tableNode.GetTable()
     columns = [table.GetColumnByName(name) for name in COPIED_COLUMNS]

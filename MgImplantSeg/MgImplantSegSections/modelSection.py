@@ -1,6 +1,9 @@
 """Section 2: which model, its card, adding and deleting models."""
 
+from __future__ import annotations
+
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import qt
 import slicer
@@ -10,14 +13,17 @@ from MgImplantSegLib.errors import MgImplantSegError
 from MgImplantSegSections import models, settings
 from MgImplantSegSections.workbench import errorText, setEnabled
 
+if TYPE_CHECKING:
+    from MgImplantSegSections.workbench import Workbench
+
 
 class ModelSection:
     """The combo box of models; the choice is kept on this computer."""
 
-    def __init__(self, workbench):
+    def __init__(self, workbench: Workbench):
         self.workbench, self.ui = workbench, workbench.ui
-        self._paths = []
-        self._card = None
+        self._paths: list[Path] = []
+        self._card: Any = None
         self.ui.addModelButton.connect("clicked(bool)", self.onAdd)
         self.ui.openModelFolderButton.connect("clicked(bool)", self.onOpenFolder)
         self.ui.deleteModelButton.connect("clicked(bool)", self.onDelete)
@@ -39,7 +45,7 @@ class ModelSection:
             return [_("a model (section 2)")]
         return [] if self._card is not None else [_("a model that can be read (section 2)")]
 
-    def refill(self, wanted=""):
+    def refill(self, wanted: str = ""):
         """List the models, and choose the one at the path `wanted` if it is there."""
         self._paths = list(models.installed().values())
         self.ui.modelSelector.blockSignals(True)
@@ -76,7 +82,7 @@ class ModelSection:
         if path:
             self.add(path)
 
-    def add(self, path):
+    def add(self, path: str | Path):
         """Copy a model file into the folder of models and choose it."""
         try:
             self.refill(str(models.add(path)))

@@ -1,8 +1,11 @@
 """The model files that can be chosen: bundled ones, and those that the user has added to this computer."""
 
+from __future__ import annotations
+
 import contextlib
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import qt
 from slicer.i18n import tr as _
@@ -11,6 +14,9 @@ from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.files import atomic_output
 from MgImplantSegLib.resources import MODEL_SUFFIX, bundled_models
 from MgImplantSegSections import settings
+
+if TYPE_CHECKING:
+    from MgImplantSegLib.model_card import ModelCard
 
 
 def folder():
@@ -33,12 +39,12 @@ def added():
     return sorted(path for path in folder().glob(f"*{MODEL_SUFFIX}") if path.is_file())
 
 
-def isAdded(path):
+def isAdded(path: str | Path):
     """Whether the user has added a model, so that it may be deleted."""
     return Path(path).parent == folder()
 
 
-def add(path):
+def add(path: str | Path):
     """Copy a model file into the folder; returns where it is now.
 
     :raises InputError: if it is no model file or the name is taken.
@@ -55,7 +61,7 @@ def add(path):
     return target
 
 
-def delete(path):
+def delete(path: str | Path):
     """Delete an added model file.
 
     :raises InputError: if the model is bundled.
@@ -65,7 +71,7 @@ def delete(path):
     Path(path).unlink(missing_ok=True)
 
 
-def readCard(path):
+def readCard(path: str | Path):
     """The card of a model file; needs no torch.
 
     :raises InputError: if it is no model file.
@@ -75,7 +81,7 @@ def readCard(path):
     return read_card(path)
 
 
-def cardHtml(card):
+def cardHtml(card: ModelCard):
     """A model's card for people."""
     rows = [
         (_("Network"), ", ".join(f"{key} {value}" for key, value in card.network.items())),

@@ -3,9 +3,12 @@
 The environments are those of the engine's launcher, in one file for the panel and the command line.
 """
 
+from __future__ import annotations
+
 import importlib.metadata
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import slicer
@@ -42,25 +45,25 @@ def names():
     return list(environments())
 
 
-def isHere(name):
+def isHere(name: str | None):
     """Whether an environment can run a command as a child process of Slicer; others are asked over the launcher."""
     entry = environments().get(name or OWN)
     return entry is None or entry.kind in (Kind.THIS, Kind.LOCAL)  # one that is gone is told when it is to run
 
 
-def text(name):
+def text(name: str):
     """What people read for a name."""
     return _("Slicer's Python") if name == OWN else name
 
 
-def python(name=None):
+def python(name: str | None = None):
     """The `EnginePython` of a name; Slicer's own without one.
 
     Hosts and clusters are asked by the launcher, which Slicer's own Python runs.
 
     :raises InputError: if there is no such environment.
     """
-    environment = Environment.this_computer() if (name or OWN) == OWN else find_environment(name)
+    environment = Environment.this_computer() if not name or name == OWN else find_environment(name)
     if environment.kind is not Kind.LOCAL:
         return EnginePython((sys.executable, "-m", "MgImplantSegLib"), {**os.environ, **ALLOCATOR}, ENGINE_FOLDER)
     startUp = {key: value for key, value in slicer.util.startupEnvironment().items() if key not in SLICER_ONLY}
@@ -69,7 +72,7 @@ def python(name=None):
     return EnginePython((program, "-m", "MgImplantSegLib"), variables, ENGINE_FOLDER)
 
 
-def add(name, program):
+def add(name: str, program: str):
     """Remember another Python on this computer under a name.
 
     :raises InputError: if there is no such file or the name is taken.
@@ -81,12 +84,12 @@ def add(name, program):
     save_environment(Environment(name, Kind.LOCAL, str(program)))
 
 
-def downloadMb(packages):
+def downloadMb(packages: Sequence[str]):
     """How much is downloaded to install packages, about, in MB."""
     return sum(DOWNLOAD_MB[package] for package in packages)
 
 
-def version(package):
+def version(package: str):
     """Version of an installed package of Slicer's Python; None if it is missing. Nothing is imported."""
     try:
         return importlib.metadata.version(package)
@@ -94,7 +97,7 @@ def version(package):
         return None
 
 
-def missingPackages(name=None, packages=PACKAGES):
+def missingPackages(name: str | None = None, packages: Sequence[str] = PACKAGES):
     """Packages that Slicer's own Python lacks for the engine; nothing is known of other Pythons before their test."""
     if name not in (None, "", OWN):
         return []  # hosts and clusters have their own torch; the launcher needs the standard library only

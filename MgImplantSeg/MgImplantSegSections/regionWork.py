@@ -1,5 +1,9 @@
 """A ROI around the implant: all voxels are looked at, slab by slab, then the node is made."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 from slicer.i18n import tr as _
 
@@ -8,8 +12,11 @@ from MgImplantSegLib.scene.markups import add_roi_node, box_around_points, impla
 from MgImplantSegSections.engineRun import sceneOf
 from MgImplantSegSections.measureWork import readingOf
 
+if TYPE_CHECKING:
+    from MgImplantSegSections.engineRun import CancelToken
 
-def roiAroundSteps(segmentationNode, distanceMm, token):
+
+def roiAroundSteps(segmentationNode: Any, distanceMm: float, token: CancelToken):
     """Generator of events; returns the new ROI node on the implant's oriented bounding box plus a distance.
 
     :raises InputError: if there is no implant.

@@ -1,5 +1,9 @@
 """The list of ROIs of section 4: add, add around the implant, remove; they are live in the views."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import qt
 from slicer.i18n import tr as _
 
@@ -9,13 +13,16 @@ from MgImplantSegSections.parameters import addRoi, removeRoi, roiNodes
 from MgImplantSegSections.regionWork import roiAroundSteps
 from MgImplantSegSections.workbench import errorText, setEnabled
 
+if TYPE_CHECKING:
+    from MgImplantSegSections.workbench import Workbench
+
 COLUMNS = 3
 
 
 class RegionsList:
     """A row a ROI: name, edge lengths, volume."""
 
-    def __init__(self, workbench):
+    def __init__(self, workbench: Workbench):
         self.workbench, self.ui, self._task = workbench, workbench.ui, None
         table = self.ui.roiTable
         table.setColumnCount(COLUMNS)
@@ -53,13 +60,13 @@ class RegionsList:
         """Whether the implant is being looked for."""
         return self._task is not None and self._task.isRunning
 
-    def onFound(self, roi):
+    def onFound(self, roi: Any):
         """Add the new ROI to the list."""
         self.ui.measuresStateLabel.text = ""
         addRoi(self.workbench.parameters, roi)
         self.workbench.changed()
 
-    def onFailed(self, error):
+    def onFailed(self, error: Exception):
         """What happened, and what to do."""
         self.ui.measuresStateLabel.text = errorText(error)
         self.refreshButtons()

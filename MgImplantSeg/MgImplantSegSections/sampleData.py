@@ -1,5 +1,7 @@
 """The simulated explant that comes with the module: registered with Slicer's Sample Data, and loaded from disk."""
 
+from __future__ import annotations
+
 import hashlib
 import os
 
@@ -39,7 +41,7 @@ def register():
     )
 
 
-def path(name=FILE_NAME):
+def path(name: str = FILE_NAME):
     """Where a file of the sample data lies on disk."""
     return resource("SampleData", name)
 

@@ -1,10 +1,12 @@
 """From a volume node to a segmentation node: hand over, run the engine, fetch the result, put it into the scene."""
 
+from __future__ import annotations
+
 import math
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from slicer.i18n import tr as _
 
@@ -22,6 +24,9 @@ from MgImplantSegSections.display3D import putColored
 from MgImplantSegSections.engineRun import runEngine, sceneOf, whileWanted
 from MgImplantSegSections.exchange import readLabels, taskFolder, writeImage
 from MgImplantSegSections.measureWork import ROLES_ATTRIBUTE
+
+if TYPE_CHECKING:
+    from MgImplantSegSections.engineRun import CancelToken, EnginePython
 
 PREVIEW = "preview_of_slice"
 SECONDS_TO_STOP_ELSEWHERE = 60.0  # a host or cluster has to be asked, which takes its time to stop the job
@@ -47,7 +52,9 @@ class SegmentRequest:
     provenance: dict = field(default_factory=dict)
 
 
-def segmentSteps(volumeNode, request, python, temporaryFolder, token):
+def segmentSteps(
+    volumeNode: Any, request: SegmentRequest, python: EnginePython, temporaryFolder: str | Path, token: CancelToken
+):
     """Generator of events; returns the segmentation node, with provenance, beside the volume.
 
     :raises InputError: if the volume or the ROI cannot be used.
@@ -127,7 +134,7 @@ def _provenance(volumeNode, request, result):
     }
 
 
-def previewRequest(volumeNode, request, modelSpacingUm, index):
+def previewRequest(volumeNode: Any, request: SegmentRequest, modelSpacingUm: float, index: int):
     """The request for a slice: one plane, and as few rows around `index` as the model takes.
 
     The result takes the place of the last preview of the volume, never of a chosen output.

@@ -1,6 +1,9 @@
 """The module's self test inside Slicer: needs no network, no torch and no main window."""
 
+from __future__ import annotations
+
 import math
+from typing import Any
 
 import numpy as np
 import slicer
@@ -29,7 +32,7 @@ def ballInBone():
     return LabelMap(array, Geometry(array.shape, (SPACING_MM,) * 3))
 
 
-def runSelfTest(test, logic):
+def runSelfTest(test: Any, logic: Any):
     """Walk through what works without torch and hold the results against known ones.
 
     :param test: the `unittest.TestCase`.

@@ -1,5 +1,10 @@
 """Surfaces of large segmentations: hand over, let the engine make them, put them into the scene."""
 
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
 from slicer.i18n import tr as _
 
 from MgImplantSegLib.errors import Cancelled, InputError
@@ -13,16 +18,19 @@ from MgImplantSegSections.engineRun import runEngine, sceneOf, whileWanted
 from MgImplantSegSections.exchange import ROLES_WORD, taskFolder, writeImage
 from MgImplantSegSections.measureWork import writeSegmentation
 
+if TYPE_CHECKING:
+    from MgImplantSegSections.engineRun import CancelToken, EnginePython
+
 SMALL_VOXELS, HUGE_VOXELS = 5_000_000, 50_000_000
 METHOD_WORD = {SurfaceMethod.FLYING_EDGES: "flying-edges", SurfaceMethod.SURFACE_NETS: "surface-nets"}
 
 
-def isLarge(segmentationNode):
+def isLarge(segmentationNode: Any):
     """Whether making surfaces would stop Slicer for more than a moment."""
     return _voxels(segmentationNode) > SMALL_VOXELS
 
 
-def isHuge(segmentationNode):
+def isHuge(segmentationNode: Any):
     """Whether surfaces with all their triangles would be more than a 3D view can turn."""
     return _voxels(segmentationNode) > HUGE_VOXELS
 
@@ -44,7 +52,9 @@ def _state(segmentation):
     return segment_ids(segmentation), edited
 
 
-def classSurfaceSteps(segmentationNode, settings, python, temporaryFolder, token):
+def classSurfaceSteps(
+    segmentationNode: Any, settings: Any, python: EnginePython, temporaryFolder: str | Path, token: CancelToken
+):
     """Generator of events; gives all segments their closed surface and returns polygons by segment ID.
 
     :raises EngineError: if the engine fails.
@@ -85,7 +95,14 @@ def classSurfaceSteps(segmentationNode, settings, python, temporaryFolder, token
     return put_closed_surfaces(segmentationNode, meshes, settings)
 
 
-def coloredSurfaceSteps(segmentationNode, kind, initialNode, python, temporaryFolder, token):
+def coloredSurfaceSteps(
+    segmentationNode: Any,
+    kind: str,
+    initialNode: Any,
+    python: EnginePython,
+    temporaryFolder: str | Path,
+    token: CancelToken,
+):
     """Generator of events; returns the implant's surface with its measure, ``contact`` or ``depth``, in the world."""
     scene = sceneOf(segmentationNode)
     with taskFolder(temporaryFolder) as folder:

@@ -1,6 +1,9 @@
 """The upper part of section 7: scans with their label maps, and a configuration that is written from them."""
 
+from __future__ import annotations
+
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import qt
 from slicer.i18n import tr as _
@@ -8,6 +11,9 @@ from slicer.i18n import tr as _
 from MgImplantSegLib.errors import MgImplantSegError
 from MgImplantSegSections import trainingPairs
 from MgImplantSegSections.workbench import errorText, setEnabled
+
+if TYPE_CHECKING:
+    from MgImplantSegSections.workbench import Workbench
 
 SPACING_OF_UNREAD_UM = 5.0
 
@@ -18,9 +24,9 @@ class TrainingData:
     :param status: the label that says what went wrong.
     """
 
-    def __init__(self, workbench, status):
+    def __init__(self, workbench: Workbench, status: Any):
         self.ui, self._status = workbench.ui, status
-        self._pairs = []
+        self._pairs: list[trainingPairs.Pair] = []
         self.ui.pairsTable.setColumnCount(3)
         self.ui.pairsTable.setHorizontalHeaderLabels([_("Scan"), _("Labels"), _("Geometry")])
         self.ui.pairsTable.horizontalHeader().setStretchLastSection(True)
@@ -38,7 +44,7 @@ class TrainingData:
         if labels:
             self.addPair(image, labels)
 
-    def addPair(self, image, labels):
+    def addPair(self, image: str | Path, labels: str | Path):
         """Put a scan and its labels into the table, with the check of their geometry."""
         pair = trainingPairs.Pair(Path(image), Path(labels))
         self._pairs.append(pair)
@@ -67,7 +73,7 @@ class TrainingData:
         if path:
             self.writeConfiguration(path)
 
-    def writeConfiguration(self, path):
+    def writeConfiguration(self, path: str | Path):
         """Write a configuration with the pairs and choose it."""
         try:
             trainingPairs.writeConfiguration(

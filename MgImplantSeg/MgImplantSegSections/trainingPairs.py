@@ -1,5 +1,8 @@
 """Scans and their label maps for training: a check that they lie on each other, and a configuration of them."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +26,7 @@ class Pair:
     labels: Path
 
 
-def check(pair):
+def check(pair: Pair):
     """Whether the labels lie on voxels of their scan, as a text; only headers are read.
 
     :returns: ``OK`` and what was found, or what does not fit.
@@ -47,7 +50,7 @@ def check(pair):
     return _("OK, {size} voxels").format(size=_times(image.shape_zyx[::-1]))
 
 
-def configurationText(pairs, name, spacingUm):
+def configurationText(pairs: Sequence[Pair], name: str, spacingUm: float):
     """A training configuration (TOML) with these pairs; the last one validates if there are several."""
     samples = [
         {
@@ -62,7 +65,7 @@ def configurationText(pairs, name, spacingUm):
     return toml_text({"name": name, "output": "runs", "seed": 0, "data": data})
 
 
-def sampleNames(pairs):
+def sampleNames(pairs: Sequence[Pair]):
     """A name for each pair that no other has: the file's, with its folder or a number where that is not enough."""
     names = []
     for pair in pairs:
@@ -76,13 +79,13 @@ def sampleNames(pairs):
     return names
 
 
-def writeConfiguration(pairs, path, spacingUm):
+def writeConfiguration(pairs: Sequence[Pair], path: str | Path, spacingUm: float):
     """Write the configuration, whole or not at all."""
     with atomic_output(path) as temporary:
         temporary.write_text(configurationText(pairs, Path(path).stem, spacingUm), "utf-8")
 
 
-def spacingUm(pair):
+def spacingUm(pair: Pair):
     """Smallest voxel spacing of a scan in µm, or None if its header cannot be read here."""
     geometry = _geometry(pair.image)
     return None if geometry is None else min(geometry.spacing_zyx_mm) * 1000

@@ -1,5 +1,10 @@
 """What the sections share: the widgets, the logic, the parameters of the scene, and one way to run and report work."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from typing import Any
+
 from slicer.i18n import tr as _
 
 from MgImplantSegLib.errors import MgImplantSegError
@@ -14,15 +19,16 @@ class Workbench:
     :param logic: the module's logic.
     """
 
-    def __init__(self, ui, logic):
+    def __init__(self, ui: Any, logic: Any):
         self.ui = ui
         self.logic = logic
-        self.parameters = None
-        self._listeners, self._modelListeners = [], []
-        self._tasks = []
-        self._visible = {}
+        self.parameters: Any = None
+        self._listeners: list[Callable[[], Any]] = []
+        self._modelListeners: list[Callable[[], Any]] = []
+        self._tasks: list[BackgroundTask] = []
+        self._visible: dict[str, tuple[Any, bool]] = {}
 
-    def setVisible(self, widget, visible):
+    def setVisible(self, widget: Any, visible: bool):
         """Show or hide a widget, also when its section is folded: CTK would forget it and show it when unfolding."""
         self._visible[widget.name] = (widget, visible)
         widget.visible = visible
@@ -32,7 +38,7 @@ class Workbench:
         for widget, visible in self._visible.values():
             widget.visible = visible
 
-    def onChange(self, listener):
+    def onChange(self, listener: Callable[[], Any]):
         """Call `listener` whenever a parameter or the scene behind the parameters has changed."""
         self._listeners.append(listener)
 
@@ -42,7 +48,7 @@ class Workbench:
             for listener in self._listeners:
                 listener()
 
-    def onModelsChange(self, listener):
+    def onModelsChange(self, listener: Callable[[], Any]):
         """Call `listener` when model files have come or gone."""
         self._modelListeners.append(listener)
 
@@ -51,7 +57,14 @@ class Workbench:
         for listener in self._modelListeners:
             listener()
 
-    def start(self, makeSteps, onEvent, onDone, onFailed, onCancelled):
+    def start(
+        self,
+        makeSteps: Callable[[CancelToken], Generator[Any, None, Any]],
+        onEvent: Callable[[Any], Any],
+        onDone: Callable[[Any], Any],
+        onFailed: Callable[[Exception], Any],
+        onCancelled: Callable[[], Any],
+    ):
         """Run `makeSteps(token)` beside the GUI; returns the `BackgroundTask`."""
         token = CancelToken()
         self._tasks = [task for task in self._tasks if task.isRunning]
@@ -87,19 +100,19 @@ PLACES = {
 }
 
 
-def placeOf(option):
+def placeOf(option: str):
     """Where a user of the panel sets an option of the engine, for the advice of an error; empty if nowhere."""
     return PLACES.get(option, "")
 
 
-def errorText(error):
+def errorText(error: Exception):
     """An exception as one line for people: what happened, and what to do."""
     if isinstance(error, MgImplantSegError):
         return f"{error.message} {error.advice(placeOf)}".strip()
     return _("Internal error: {kind}: {text}").format(kind=type(error).__name__, text=error)
 
 
-def setEnabled(button, missing, ready):
+def setEnabled(button: Any, missing: Sequence[str], ready: str):
     """Enable a button if nothing is missing; else its tooltip lists all that is.
 
     :param missing: texts of what is missing.
@@ -112,17 +125,17 @@ def setEnabled(button, missing, ready):
 class ProgressView:
     """A progress bar with a line of text below it, fed with events."""
 
-    def __init__(self, workbench, bar, label):
+    def __init__(self, workbench: Workbench, bar: Any, label: Any):
         self._workbench, self.bar, self.label = workbench, bar, label
         workbench.setVisible(bar, False)
 
-    def begin(self, text):
+    def begin(self, text: str):
         """Show the bar."""
         self.bar.setRange(0, 0)
         self._workbench.setVisible(self.bar, True)
         self.label.text = text
 
-    def show(self, event):
+    def show(self, event: dict[str, Any]):
         """Show a progress event: part done, stage, time left."""
         if event["event"] == "stopping":
             self.label.text = _("Stopping…")
@@ -136,13 +149,13 @@ class ProgressView:
                 stage if left is None else _("{stage}, {left} left").format(stage=stage, left=durationText(left))
             )
 
-    def end(self, text):
+    def end(self, text: str):
         """Hide the bar and leave a line."""
         self._workbench.setVisible(self.bar, False)
         self.label.text = text
 
 
-def durationText(seconds):
+def durationText(seconds: float):
     """``41 s``, ``3 min 05 s`` or ``2 h 10 min``."""
     whole = round(seconds)
     if whole < 60:
@@ -152,7 +165,7 @@ def durationText(seconds):
     return _("{h} h {m:02d} min").format(h=whole // 3600, m=whole % 3600 // 60)
 
 
-def sizeText(byteCount):
+def sizeText(byteCount: float):
     """``1.8 GB`` or ``820 kB``."""
     for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if byteCount >= size:

@@ -85,7 +85,8 @@ def _parse(chosen: Command, words: list[str]) -> tuple[argparse.ArgumentParser, 
 
 
 def _run(chosen: Command, parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
-    console, warnings = Console(sys.stderr), []
+    console = Console(sys.stderr)
+    warnings: list[str] = []
     prefix = f"{PROGRAM} {chosen.name}"
     with ExitStack() as stack:
         sinks = [_collector(warnings), *_event_sinks(arguments, console, stack)] if _speaks() else []

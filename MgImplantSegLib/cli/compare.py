@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The reference, the others, and the options of `quantify`."""
     parser.add_argument("others", type=Path, nargs="+", metavar="OTHER", help="segmentations on the reference's grid")
     parser.add_argument("--reference", type=Path, required=True, metavar="SEG", help="segmentation taken for the truth")
-    option(parser, "--reference-roles", roles, "V=ROLE,...", "as --roles, for the reference; without it as --roles")
+    option(parser, "--reference-roles", roles, "V=ROLE,...", "as --roles, for the reference (default: same as --roles)")
     option(parser, "--csv", output_path, "FILE", "write one row a segmentation and number as CSV")
     option(parser, "--figure", output_path, "FILE", "draw the deviations (.png, .pdf, .svg)")
     add_reading_arguments(parser)

@@ -32,7 +32,7 @@ def report(result: dict[str, Any]) -> str:
     """The table, or what is missing for it."""
     if not result["finished"]:
         waiting = result.get("missing") or [result["stopped_in"]]
-        return f"Not finished: {', '.join(waiting)}. The same command goes on."
+        return f"Not finished: {', '.join(waiting)}. Run the same command again to continue."
     lines = [
         f"{row:<26}" + "  ".join(f"{name} {value}" for name, value in cells.items())
         for row, cells in result["table"].items()

@@ -10,7 +10,7 @@ import numpy as np
 
 from MgImplantSegLib.events import Events
 from MgImplantSegLib.labels import Role
-from MgImplantSegLib.regions import OrientedBox
+from MgImplantSegLib.regions import OrientedBox, rows
 from MgImplantSegLib.volume import Geometry, LabelMap, Volume
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def middle_box(geometry: Geometry) -> OrientedBox:
     """The box in the middle of a volume with three quarters of each of its edges, along the volume's axes."""
     centre = geometry.lps_from_index_zyx((np.array(geometry.shape_zyx) - 1) / 2)
     size_xyz_mm = ROI_PART_OF_EDGE * np.array(geometry.extent_zyx_mm[::-1])
-    return OrientedBox(tuple(centre), geometry.direction_matrix, tuple(size_xyz_mm), "ROI in the middle")
+    return OrientedBox(tuple(centre), rows(geometry.direction_matrix), tuple(size_xyz_mm), "ROI in the middle")
 
 
 def absent_classes(label_map: LabelMap) -> list[str]:

@@ -15,7 +15,7 @@ from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.events import Events
 from MgImplantSegLib.files import require_writable_folder
 from MgImplantSegLib.jobs.environment_file import find_environment
-from MgImplantSegLib.jobs.request import InputPath, JobRequest, Word, default_name, is_path
+from MgImplantSegLib.jobs.request import InputPath, JobRequest, Word, default_name, is_path, shown_word
 from MgImplantSegLib.jobs.watch import run_job
 from MgImplantSegLib.option_kinds import Kind, ResultPath
 
@@ -61,11 +61,11 @@ def run_elsewhere(
         If the environment cannot be reached or the command fails there.
     """
     given = list(_given(add_arguments, arguments))
-    folders = {value.absolute().parent for _, _, value in given if isinstance(value, ResultPath)}
+    folders: set[Path] = {value.absolute().parent for _, _, value in given if isinstance(value, ResultPath)}
     if len(folders) > 1:
         raise InputError("Expected all outputs in one folder when a command runs elsewhere.", "Correct the paths.")
     words, has_outputs = (name, *(word(*entry) for entry in given)), bool(folders)
-    shown = [str(entry.path) if isinstance(entry, InputPath) else entry for entry in words]
+    shown = [str(entry.path) if isinstance(entry, InputPath) else shown_word(entry) for entry in words]
     request = with_scans_of_pairs(JobRequest(words, default_name(shown)))
     environment = find_environment(arguments.environment)
     with _place_for_files(folders) as folder:

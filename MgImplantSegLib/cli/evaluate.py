@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("prediction", type=Path, metavar="PREDICTION", help=".seg.nrrd or a label image")
     parser.add_argument("reference", type=Path, metavar="REFERENCE", help="the same, taken for the truth")
     add_reading_arguments(parser)
-    option(parser, "--reference-roles", roles, "V=ROLE,...", "the same for the reference; without it as --roles")
+    option(parser, "--reference-roles", roles, "V=ROLE,...", "the same for the reference (default: same as --roles)")
     parser.add_argument("--surface-distances", action="store_true", help="also how far the surfaces lie apart in mm")
 
 

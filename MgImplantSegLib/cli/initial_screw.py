@@ -98,7 +98,7 @@ def read_initial_screw(path: Path, scheme: LabelScheme | None = None) -> Initial
             f"({' '.join(known_suffixes())}), got {path}.",
             how_to_convert(path),
         )
-    label_map = read_label_map(path, scheme, roles_option="--initial-roles")
+    label_map = read_label_map(path, scheme, roles_option="initial_roles")
     if has_no_voxel_size(label_map.geometry):
         raise InputError(
             f"Expected an initial screw with its voxel size, got {path} with 1 mm or none.",

@@ -30,8 +30,9 @@ def with_files_of_manifest(request: JobRequest) -> JobRequest:
 
 
 def _with_its_files(word: Word) -> Word:
-    is_manifest = isinstance(word, InputPath) and not word.before and word.path.suffix.lower() in MANIFEST_SUFFIXES
-    if not is_manifest or not word.path.is_file():
+    if not isinstance(word, InputPath) or word.before or word.path.suffix.lower() not in MANIFEST_SUFFIXES:
+        return word
+    if not word.path.is_file():
         return word
     samples = samples_of(word.path)
     return InputText(NAME_THERE, lambda path_there: manifest_text(samples, path_there))

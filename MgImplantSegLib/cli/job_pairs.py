@@ -31,15 +31,12 @@ def with_scans_of_pairs(request: JobRequest) -> JobRequest:
 
 def _words(words: Sequence[Word]) -> Iterator[Word]:
     for before, word in zip(("", *words), words, strict=False):
-        is_pairs = isinstance(word, InputPath) and (
-            word.before == f"{OPTION}=" or (before == OPTION and not word.before)
-        )
-        if not is_pairs:
+        if isinstance(word, InputPath) and (word.before == f"{OPTION}=" or (before == OPTION and not word.before)):
+            if word.before:
+                yield OPTION
+            yield _text(word.path)
+        else:
             yield word
-            continue
-        if word.before:
-            yield OPTION
-        yield _text(word.path)
 
 
 def _text(path: Path) -> InputText:

@@ -69,7 +69,7 @@ def _add_submit(parser: argparse.ArgumentParser) -> None:
         "--again",
         default="",
         metavar="TEXT",
-        help="any text: run the same command once more instead of naming the job it was",
+        help="any text; submits an identical command as a new job instead of returning the earlier one",
     )
     parser.add_argument("--watch", action="store_true", help="then show its progress until it ends")
     parser.add_argument("environment", metavar="ENVIRONMENT", help="see: jobs environments list")

@@ -41,7 +41,8 @@ def log_to_user(events: Events, debug: bool) -> Iterator[None]:
 
     So do the warnings of Python and its packages, which are no lines for users, with `debug` alone.
     """
-    logger, handlers = logging.getLogger(LIBRARY), [WarningsToEvents(events)]
+    logger = logging.getLogger(LIBRARY)
+    handlers: list[logging.Handler] = [WarningsToEvents(events)]
     level = logger.level
     if debug:
         handlers.append(logging.StreamHandler(sys.stderr))

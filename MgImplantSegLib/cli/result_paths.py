@@ -84,9 +84,10 @@ def input_files(arguments: argparse.Namespace) -> list[Path]:
 def _paths(name: str, value: object) -> Iterator[Path]:
     """The existing files and folders of an option's value; folders of runs are none, results go there too."""
     for entry in value if isinstance(value, (list, tuple)) else [value]:
-        is_path = isinstance(entry, Path) or (isinstance(entry, str) and name in NAMES_OR_FILES)
+        if not isinstance(entry, (Path, str)) or (isinstance(entry, str) and name not in NAMES_OR_FILES):
+            continue
         is_result = isinstance(entry, (ResultPath, ResultFolderPath)) or name in (*COMMON_RESULTS, *NO_INPUTS)
-        if is_path and not is_result and os.path.exists(entry):
+        if not is_result and os.path.exists(entry):
             yield Path(entry)
 
 

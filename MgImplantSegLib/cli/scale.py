@@ -35,7 +35,7 @@ def report(result: dict[str, Any]) -> str:
     if "names" in result:
         return "\n".join(result["names"])
     if "models" not in result:
-        return f"Stopped in {result['stopped_in']}. The same command goes on."
+        return f"Stopped in {result['stopped_in']}. Run the same command again to continue."
     lines = [
         f"{model['name']:<16}{model['parameters'] / 1e6:>10.2f} M parameters {model['flops'] / 1e9:>10.3g} GFLOPs"
         f"   mean IoU {model['mean_iou']:.4f}"

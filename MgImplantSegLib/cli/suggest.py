@@ -19,6 +19,7 @@ from MgImplantSegLib.events import Events
 from MgImplantSegLib.labels import LabelScheme
 from MgImplantSegLib.option_kinds import File, Kind, WholeNumber
 from MgImplantSegLib.options import add_options, option
+from MgImplantSegLib.typed import present
 
 if TYPE_CHECKING:
     from MgImplantSegLib.volume import Volume
@@ -75,7 +76,7 @@ def _disagreement(scan: Volume, arguments: argparse.Namespace, events: Events) -
 
     if arguments.disagreement is not None:
         return read_volume(arguments.disagreement)
-    return segment_volume(scan, segment_options(arguments, want_disagreement=True), events).disagreement
+    return present(segment_volume(scan, segment_options(arguments, want_disagreement=True), events).disagreement)
 
 
 def report(result: dict[str, Any]) -> str:

@@ -28,7 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     choice_option(parser, "--kind", KINDS, "the surface of masks, or of the implant with a measure on it", "mask")
     choice_option(parser, "--method", METHODS, "how the surface of a mask is found", "flying-edges")
     option(parser, "--smoothing", number("parts of 1", zero=True), "S", "smoothing of masks, 0 to 1", 0.5)
-    option(parser, "--decimation", number("parts of 1", zero=True), "D", "part of the triangles left out, below 1", 0.0)
+    option(
+        parser, "--decimation", number("parts of 1", zero=True), "D", "fraction of triangles to remove, 0 ≤ D < 1", 0.0
+    )
     add_reading_arguments(parser)
     option(parser, "--initial", Path, "FILE", "screw before implantation, for the depth")
     option(parser, "--initial-roles", roles, "V=ROLE,...", f"{ROLES_HELP}, in --initial")

@@ -106,7 +106,7 @@ def parent_of(arguments: argparse.Namespace) -> Path:
     try:
         return find_model(getattr(arguments, "from"))
     except InputError as error:
-        raise InputError(error.message, error.remedy.replace("--model", "--from")) from error
+        raise InputError(error.message, error.template.replace("[[model]]", "[[from]]")) from error
 
 
 def settings_of(arguments: argparse.Namespace) -> TeachSettings:

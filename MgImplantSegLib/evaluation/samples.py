@@ -6,6 +6,7 @@ import csv
 import math
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.evaluation.comparison import COLUMNS, ComparedValue, Comparison
@@ -32,7 +33,7 @@ def _read(path: Path) -> Comparison:
     except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
         raise InputError(
             f"Expected a table with the columns {', '.join(COLUMNS)}, could not read {path} ({error!r}).",
-            "Give tables that compare wrote with --csv.",
+            "Give tables that compare wrote [[csv]].",
         ) from error
     if not values:
         raise InputError(f"Expected a table of a comparison, {path} has no rows.", "Give tables that compare wrote.")
@@ -42,4 +43,5 @@ def _read(path: Path) -> Comparison:
 def _value(row: dict[str, str], name: str) -> ComparedValue:
     cells = {column: row[column] for column in COLUMNS}
     numbers = {column: float(cells[column]) if cells[column] else math.nan for column in NUMBERS}
-    return ComparedValue(**{**cells, **numbers, "sample": cells["sample"] or name})
+    values: dict[str, Any] = {**cells, **numbers, "sample": cells["sample"] or name}
+    return ComparedValue(**values)

@@ -20,6 +20,7 @@ import numpy as np
 from MgImplantSegLib.diagonal_plane import Place
 from MgImplantSegLib.mapped_memory import give_back_pages, is_mapped
 from MgImplantSegLib.planes import SlicingPlane
+from MgImplantSegLib.typed import present
 
 Allocate = Callable[[tuple[int, ...], type], np.ndarray]
 SUM_TYPES = {16: np.uint16, 32: np.uint32}
@@ -96,8 +97,8 @@ class Accumulator:
 
     def votes(self, slab: slice) -> np.ndarray:
         """Votes for all classes in a slab of z, shape (classes, z, y, x), int32; each voxel has one a plane."""
-        votes = _with_first_class(self._votes[:, slab], self.plane_count)
-        give_back_pages(self._votes)
+        votes = _with_first_class(present(self._votes)[:, slab], self.plane_count)
+        give_back_pages(present(self._votes))
         return votes
 
 

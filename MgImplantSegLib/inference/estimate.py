@@ -16,6 +16,7 @@ from MgImplantSegLib.networks import network_spec
 from MgImplantSegLib.planes import SlicingPlane, plane_set
 from MgImplantSegLib.preprocess import model_grid
 from MgImplantSegLib.regions import OrientedBox
+from MgImplantSegLib.typed import triple
 from MgImplantSegLib.volume import Geometry
 
 SUM_BITS = 16
@@ -130,7 +131,7 @@ def roi_box(roi: OrientedBox, grid: Geometry) -> tuple[slice, slice, slice]:
         raise InputError(
             f"Expected a region inside the volume, got {roi.name!r} outside of it.", "Move or enlarge the ROI."
         )
-    return tuple(
+    return triple(
         slice(max(0, part.start - ROI_MARGIN_VOXELS), min(size, part.stop + ROI_MARGIN_VOXELS))
         for part, size in zip(bounds, grid.shape_zyx, strict=True)
     )
@@ -160,7 +161,8 @@ def _count_slices(planes: tuple[SlicingPlane, ...], shape: Shape, multiple: int)
     evaluations, pixels, largest = 0, 0.0, (0, 0)
     for plane in planes:
         for index in range(plane.slice_count(shape)):
-            padded = tuple(-(-edge // multiple) * multiple for edge in plane.slice_shape(shape, index))
+            rows, columns = (-(-edge // multiple) * multiple for edge in plane.slice_shape(shape, index))
+            padded = (rows, columns)
             evaluations += 1
             pixels += math.prod(padded)
             largest = max(largest, padded, key=math.prod)

@@ -17,9 +17,7 @@ from MgImplantSegLib.machine import available_memory_bytes
 from MgImplantSegLib.model_card import ModelCard
 
 PART_OF_AVAILABLE = 0.9
-REMEDY = (
-    "Check the voxel size; choose a region with --roi, give more memory with --memory-gb, or use a machine with more."
-)
+REMEDY = "Check the voxel size; choose a region [[roi]], give more memory [[memory_gb]], or use a machine with more."
 
 
 @dataclass(frozen=True)

@@ -51,18 +51,19 @@ def labels_on_grid(
     """
     if roi is None:
         return _to_values(classes_on_grid(prediction, classes_zyx, source, target, events), scheme), scheme
-    scheme = _with_ignore_value(scheme)
+    ignored = _ignore_value(scheme)
+    scheme = replace(scheme, ignore_value=ignored)
     box = roi.index_bounds(target)
     part = target.cropped([bounds.start for bounds in box], [bounds.stop - bounds.start for bounds in box])
     values = _to_values(classes_on_grid(prediction, classes_zyx, source, part, events), scheme)
-    result = np.full(target.shape_zyx, scheme.ignore_value, dtype=np.uint8)
-    result[box] = np.where(roi.mask(part), values, scheme.ignore_value)
+    result = np.full(target.shape_zyx, ignored, dtype=np.uint8)
+    result[box] = np.where(roi.mask(part), values, ignored)
     return result, scheme
 
 
 def ignoring_nan(values: np.ndarray, image: np.ndarray, scheme: LabelScheme) -> LabelScheme:
     """Set labels (z, y, x) to the ignore value where the image is NaN, in place; the scheme that has such a value."""
-    scheme = _with_ignore_value(scheme)
+    scheme = replace(scheme, ignore_value=_ignore_value(scheme))
     for labels, grey in zip(values, image, strict=True):
         labels[np.isnan(grey)] = scheme.ignore_value
     return scheme
@@ -85,7 +86,10 @@ def classes_on_grid(
 def _slices(
     prediction: FusedPrediction, classes_zyx: np.ndarray, source: Geometry, target: Geometry
 ) -> Iterator[np.ndarray]:
-    present = sum(np.bincount(classes.ravel(), minlength=256) for classes in classes_zyx) > 0
+    counts = np.zeros(256, dtype=np.int64)
+    for classes in classes_zyx:
+        counts += np.bincount(classes.ravel(), minlength=256)
+    present = counts > 0
 
     def read(z: int) -> np.ndarray:
         scores = prediction.scores(slice(z, z + 1))[:, 0]  # (classes, y, x)
@@ -108,8 +112,8 @@ def _to_values(classes_zyx: np.ndarray, scheme: LabelScheme) -> np.ndarray:
     return classes_zyx
 
 
-def _with_ignore_value(scheme: LabelScheme) -> LabelScheme:
+def _ignore_value(scheme: LabelScheme) -> int:
+    """The scheme's own if it fits into a byte, else the largest that no class has."""
     if scheme.ignore_value is not None and 0 <= scheme.ignore_value <= 255:
-        return scheme
-    free = next(value for value in range(255, -1, -1) if value not in scheme.values)
-    return replace(scheme, ignore_value=free)
+        return scheme.ignore_value
+    return next(value for value in range(255, -1, -1) if value not in scheme.values)

@@ -18,6 +18,7 @@ from MgImplantSegLib.inference.accumulator import VOXELS_PER_SLAB
 from MgImplantSegLib.inference.fused import FusedPrediction
 from MgImplantSegLib.labels import IMPLANT_ROLES, LabelScheme, Role
 from MgImplantSegLib.slabs import slabs
+from MgImplantSegLib.typed import present
 
 SMALLEST_PART_OF_LARGEST = 0.05
 SMALLEST_BONE_VOXELS = 27
@@ -66,7 +67,7 @@ def _take_skin_off(classes_zyx: np.ndarray, prediction: FusedPrediction, scheme:
     implant = _mask_of(classes_zyx, _classes_of(scheme, IMPLANT_ROLES))
     if implant.any():
         skin = np.zeros(implant.shape, dtype=bool)
-        box = grown(bounding_box(implant), 2 * FOOT_VOXELS + 1, implant.shape)
+        box = grown(present(bounding_box(implant)), 2 * FOOT_VOXELS + 1, implant.shape)
         skin[box] = _skin_on(implant[box], _mask_of(classes_zyx[box], bone))
         _give_next_class(classes_zyx, prediction, skin, bone)
 
@@ -76,7 +77,7 @@ def _clean_contact(classes_zyx: np.ndarray, prediction: FusedPrediction, scheme:
     background = _classes_of(scheme, (Role.BACKGROUND,))
     implant = _mask_of(classes_zyx, _classes_of(scheme, IMPLANT_ROLES))
     if implant.any():
-        film, box = np.zeros(implant.shape, dtype=bool), grown(bounding_box(implant), 2, implant.shape)
+        film, box = np.zeros(implant.shape, dtype=bool), grown(present(bounding_box(implant)), 2, implant.shape)
         empty, bone = (
             _mask_of(classes_zyx[box], classes) for classes in (background, _classes_of(scheme, (Role.BONE,)))
         )
@@ -172,7 +173,7 @@ def _drop_parts(
     mask = _mask_of(classes_zyx, classes)
     if not mask.any():
         return
-    inside = grown(bounding_box(mask), 1, mask.shape)
+    inside = grown(present(bounding_box(mask)), 1, mask.shape)
     parts, count = ndimage.label(mask[inside], structure=TOUCHING)
     goes = np.concatenate(([False], is_dropped(parts, count)))
     if goes.any():

@@ -41,6 +41,7 @@ from MgImplantSegLib.options import record
 from MgImplantSegLib.preprocess import preprocess
 from MgImplantSegLib.remarks import remarks_of, with_remarks
 from MgImplantSegLib.slabs import slabs
+from MgImplantSegLib.typed import present
 from MgImplantSegLib.volume import Geometry, LabelMap, Volume
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def segment_volume(volume: Volume, options: SegmentOptions, events: Events | Non
     compute = choose_compute(options.device, options.precision)
     prediction, grid, prepared, evaluations = _predict(volume, card, weights, options, compute, events)
     classes = prediction.labels()
-    POSTPROCESSING.find(options.postprocessing).tidy(classes, prediction, card.label_scheme)
+    POSTPROCESSING.find(present(options.postprocessing)).tidy(classes, prediction, card.label_scheme)
     values, scheme = labels_on_grid(prediction, classes, grid, volume.geometry, card.label_scheme, options.roi, events)
     if prepared["voxels_outside"]:
         scheme = ignoring_nan(values, volume.array, scheme)
@@ -140,7 +141,12 @@ def _sizes(
 ) -> tuple[Estimate, MemoryPlan]:
     """What the work takes, and how it keeps within the memory."""
     sizes = estimate(
-        volume.geometry, card, options.planes, options.fusion, roi=options.roi, with_votes=options.want_disagreement
+        volume.geometry,
+        card,
+        present(options.planes),
+        present(options.fusion),
+        roi=options.roi,
+        with_votes=options.want_disagreement,
     )
     sizes = replace(sizes, finishing_bytes=sizes.finishing_bytes + _further_bytes(sizes, card, options))
     memory = plan_memory(
@@ -179,8 +185,8 @@ def _plan(predictor: NetworkPredictor, options: SegmentOptions, sizes: Estimate,
     on_cpu = predictor.compute.device == "cpu"
     pixels_per_batch = PIXELS_PER_BATCH["cpu" if on_cpu else "cuda"]
     return FusedPlan(
-        options.planes,
-        options.fusion,
+        present(options.planes),
+        present(options.fusion),
         predictor.spec.classes,
         max(1, pixels_per_batch // math.prod(sizes.largest_slice)),
         predictor.spec.size_multiple,
@@ -207,7 +213,7 @@ def _provenance(card: ModelCard, options: SegmentOptions, compute: Compute) -> d
         "model_hash": card.hash,
         "model_software_version": card.software_version,
         "software_version": __version__,
-        "postprocessing": POSTPROCESSING.find(options.postprocessing).name,
+        "postprocessing": POSTPROCESSING.find(present(options.postprocessing)).name,
         "spacing_um": card.preprocessing.spacing_um,
         "roi": None if options.roi is None else options.roi.name,
         "device": compute.device,

@@ -35,7 +35,8 @@ def files_behind(path: str | Path) -> tuple[Path, ...]:
     first = Path(path)
     if first.is_dir():
         return tuple(_distinct(_folder(first)))
-    found, waiting = {}, [first]
+    found: dict[str, Path] = {}
+    waiting = [first]
     while waiting and len(found) < MOST_FILES:
         file = waiting.pop()
         if file.is_file() and _identity(file) not in found:
@@ -161,7 +162,8 @@ def _of_hdf5(path: Path) -> Iterator[Path]:
 
 
 def _linked_files(h5py: Any, file: Any, folder: Path) -> Iterator[Path]:
-    groups, seen = [file["/"]], set()
+    groups = [file["/"]]
+    seen: set[Any] = set()
     while groups and len(seen) < MOST_FILES:
         group = groups.pop()
         for name in group:

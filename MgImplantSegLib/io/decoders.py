@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import zlib
+from collections.abc import Callable
 from typing import Any, BinaryIO
 
 CHUNK_BYTES = 1 << 22
@@ -56,7 +57,7 @@ class _ZlibStream:
         return len(plain)
 
 
-DECODERS = {
+DECODERS: dict[str, Callable[[BinaryIO], Any]] = {
     "raw": lambda file: file,
     "gzip": lambda file: gzip.GzipFile(fileobj=file),
     "bzip2": bz2.BZ2File,

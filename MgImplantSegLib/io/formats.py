@@ -25,7 +25,7 @@ from MgImplantSegLib.volume import LabelMap
 Reader = Callable[[Path, ReadOptions], ImageData]
 Writer = Callable[..., None]
 LabelWriter = Callable[[Path, LabelMap], None]
-FrameReader = Callable[[Path], tuple[tuple[int, int, int], dict[str, Any]]]
+FrameReader = Callable[[Path], tuple[tuple[int, ...], dict[str, Any]]]
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import numpy as np
 from MgImplantSegLib.boxes import Box, shape_of, start_of
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.labels import LabelScheme
+from MgImplantSegLib.typed import triple
 from MgImplantSegLib.volume import SAME_PLACE_VOXELS, Geometry, LabelMap, Volume
 
 USUAL_IGNORE_VALUE = 255
@@ -61,8 +62,8 @@ class Placement:
         bounds = [(max(0, start), min(length, start + count)) for start, count, length in ends]
         if any(first >= stop for first, stop in bounds):
             return None
-        here = tuple(slice(first, stop) for first, stop in bounds)
-        there = tuple(slice(a - start, b - start) for (a, b), start in zip(bounds, self.start_zyx, strict=True))
+        here = triple(slice(first, stop) for first, stop in bounds)
+        there = triple(slice(a - start, b - start) for (a, b), start in zip(bounds, self.start_zyx, strict=True))
         return here, there
 
 
@@ -88,10 +89,10 @@ def coincidence(part_to_whole_xyz: np.ndarray, shape_zyx: tuple[int, int, int]) 
     signs_xyz = steps[np.arange(3), axes_xyz]
     start = np.minimum(np.round(first), last)
     return Placement(
-        tuple(int(2 - axis) for axis in axes_xyz[::-1]),
-        tuple(int(sign) for sign in signs_xyz[::-1]),
-        tuple(int(n) for n in start[::-1]),
-        tuple(int(n) for n in shape_xyz[axes_xyz][::-1]),
+        triple(int(2 - axis) for axis in axes_xyz[::-1]),
+        triple(int(sign) for sign in signs_xyz[::-1]),
+        triple(int(n) for n in start[::-1]),
+        triple(int(n) for n in shape_xyz[axes_xyz][::-1]),
     )
 
 
@@ -196,15 +197,15 @@ def _filled(label_map: LabelMap, part: np.ndarray, here: Box, geometry: Geometry
     """`part` in its place on the grid, the ignore value around it."""
     if part.shape == geometry.shape_zyx:
         return replace(label_map, array=part, geometry=geometry)
-    scheme = _with_ignore_value(label_map.scheme)
-    dtype = np.promote_types(np.promote_types(part.dtype, np.uint8), np.min_scalar_type(scheme.ignore_value))
-    whole = np.full(geometry.shape_zyx, scheme.ignore_value, dtype)
+    scheme = label_map.scheme
+    value = _free_value(scheme) if scheme.ignore_value is None else scheme.ignore_value
+    dtype = np.promote_types(np.promote_types(part.dtype, np.uint8), np.min_scalar_type(value))
+    whole = np.full(geometry.shape_zyx, value, dtype)
     whole[here] = part
-    return LabelMap(whole, geometry, scheme, label_map.provenance)
+    return LabelMap(whole, geometry, replace(scheme, ignore_value=value), label_map.provenance)
 
 
-def _with_ignore_value(scheme: LabelScheme) -> LabelScheme:
-    if scheme.ignore_value is not None:
-        return scheme
+def _free_value(scheme: LabelScheme) -> int:
+    """A value for ignored voxels that no class has."""
     candidates = (USUAL_IGNORE_VALUE, *range(1, USUAL_IGNORE_VALUE))
-    return replace(scheme, ignore_value=next(value for value in candidates if value not in scheme.values))
+    return next(value for value in candidates if value not in scheme.values)

@@ -50,7 +50,7 @@ class Contents:
     def choice(self) -> str:
         """What the user can choose from, as one sentence."""
         if self.volumes:
-            return f"Name one with --dataset: {_listed(self.volumes)}."
+            return f"Name one [[dataset]]: {_listed(self.volumes)}."
         return f"The file holds: {_listed(self.datasets) or 'no datasets'}."
 
 
@@ -148,7 +148,7 @@ def _largest(volumes: list[Found], contents: Contents, path: Path) -> Found:
     if len(parts) > 1:
         raise InputError(
             f"Expected one volume in {path}, got {len(parts)} numbered parts: {_listed(tuple(parts))}.",
-            "Join the parts to one dataset, or name one of them with --dataset.",
+            "Join the parts to one dataset, or name one of them [[dataset]].",
         )
     return largest[0]
 
@@ -165,7 +165,7 @@ def _no_volume(contents: Contents, projections: dict[str, str], path: Path) -> I
         name, reason = next(iter(projections.items()))
         return InputError(
             f"Expected a reconstructed volume in {path}, got raw projections in {name} ({reason}).",
-            f"Reconstruct the scan first; if it is a reconstruction all the same, name it with --dataset {name}.",
+            f"Reconstruct the scan first; if it is a reconstruction all the same, name it [[dataset]]: {name}.",
         )
     if contents.broken:
         return InputError(

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from MgImplantSegLib.typed import triple
 from MgImplantSegLib.units import mm_of_unit
 
 SIZE_ATTRIBUTES = ("element_size_um", "voxel_size_um", "pixel_size_um", "spacing_um")
@@ -16,7 +17,7 @@ UNIT_ATTRIBUTES = ("unit", "units", "{}_unit", "{}_units")
 EQUAL_STEPS = 1e-3
 
 
-def hdf5_spacing_zyx_mm(dataset: Any, groups: Sequence[Any]) -> tuple[tuple[float, ...] | None, str]:
+def hdf5_spacing_zyx_mm(dataset: Any, groups: Sequence[Any]) -> tuple[tuple[float, float, float] | None, str]:
     """Voxel size (z, y, x) in mm from attributes of the dataset or its groups, or from NeXus axes; and where from.
 
     A NeXus detector's pixel size is not used: it is the size before magnification.
@@ -29,12 +30,12 @@ def hdf5_spacing_zyx_mm(dataset: Any, groups: Sequence[Any]) -> tuple[tuple[floa
     return None, ""
 
 
-def _from_attributes(owner: Any, dataset: Any) -> tuple[float, ...] | None:
+def _from_attributes(owner: Any, dataset: Any) -> tuple[float, float, float] | None:
     for name in SIZE_ATTRIBUTES + SIZE_ATTRIBUTES_WITH_UNIT:
         sizes = _numbers(owner.attrs.get(name))
         unit_mm = 1e-3 if name in SIZE_ATTRIBUTES else _unit_mm(owner, name)
         if sizes is not None and unit_mm is not None and sizes.size in (1, 3):
-            return tuple(float(size) * unit_mm for size in np.resize(sizes, 3))
+            return triple(float(size) * unit_mm for size in np.resize(sizes, 3))
     return None
 
 
@@ -43,7 +44,7 @@ def _unit_mm(owner: Any, name: str) -> float | None:
     return next((mm_of_unit(text_of(unit)) for unit in units if unit is not None), None)
 
 
-def _from_axes(owner: Any, dataset: Any) -> tuple[float, ...] | None:
+def _from_axes(owner: Any, dataset: Any) -> tuple[float, float, float] | None:
     """The steps of the coordinates that NXdata's attribute `axes` names, if they are equal and have a unit."""
     if hasattr(owner, "shape"):
         return None
@@ -51,7 +52,8 @@ def _from_axes(owner: Any, dataset: Any) -> tuple[float, ...] | None:
     if len(names) != 3:
         return None
     steps = [_step_mm(owner.get(name), length) for name, length in zip(names, dataset.shape, strict=False)]
-    return None if None in steps else tuple(steps)
+    known = [step for step in steps if step is not None]
+    return triple(known) if len(known) == 3 else None
 
 
 def _step_mm(axis: Any, length: int) -> float | None:

@@ -134,7 +134,7 @@ def _check_sources(dataset: Any, what: str, chain: Chain, missing: list[str]) ->
             "is its own source.",
             "Give the file that holds the voxels.",
         )
-    covered = 0
+    covered: float = 0
     for source in dataset.virtual_sources():
         _check_source(dataset, source, (*chain, here), missing)
         covered += _points(source.vspace)
@@ -170,8 +170,7 @@ def _check_source(dataset: Any, source: Any, chain: Chain, missing: list[str]) -
             missing.append(f"no source dataset {dataset_name} in {found}")
             return
         box = _box_of(source, entry)
-        fits = box is not None and all(last < length for last, length in zip(box[1], entry.shape, strict=True))
-        if not fits:
+        if box is None or not all(last < length for last, length in zip(box[1], entry.shape, strict=True)):
             missing.append(f"another size of the source {dataset_name}, {entry.shape}, in {found}")
             return
         _check(entry, f"the source {dataset_name} in {found}", box, chain, missing)

@@ -12,6 +12,7 @@ import numpy as np
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.events import Events
 from MgImplantSegLib.labels import LabelScheme
+from MgImplantSegLib.typed import triple
 from MgImplantSegLib.volume import IDENTITY_DIRECTION, Geometry
 
 LPS_FROM_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -57,8 +58,8 @@ class ImageData:
     """
 
     array: np.ndarray
-    spacing_zyx_mm: tuple[float, ...] | None = None
-    origin_lps_mm: tuple[float, ...] = (0.0, 0.0, 0.0)
+    spacing_zyx_mm: tuple[float, float, float] | None = None
+    origin_lps_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)
     direction_lps: tuple[float, ...] = IDENTITY_DIRECTION
     segments: tuple[Segment, ...] | None = None
     scheme: LabelScheme | None = None
@@ -95,7 +96,7 @@ def spacing_from_um(spacing_um: float | Sequence[float]) -> tuple[float, float, 
         numbers = []
     if len(numbers) not in (1, 3) or not all(math.isfinite(value) and value > 0 for value in numbers):
         raise InputError(f"Expected a positive voxel size in µm, or three of them (z, y, x), got {spacing_um!r}.")
-    return tuple(value * 1e-3 for value in (numbers * 3)[:3])
+    return triple(value * 1e-3 for value in (numbers * 3)[:3])
 
 
 def frame_from_affine(index_xyz_to_lps_mm: np.ndarray) -> dict[str, tuple[float, ...]]:

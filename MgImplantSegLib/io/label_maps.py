@@ -30,7 +30,7 @@ class RolesError(InputError):
 
 def _roles_remedy(option: str, example: str = USUAL_ROLES) -> str:
     return (
-        f"Say what the values mean with {option}, for example {option} {example} (roles: background, bone, "
+        f"Say what the values mean [[{option}]], for example {example} (roles: background, bone, "
         "degradation_layer, residual_material, ignore)."
     )
 
@@ -42,7 +42,7 @@ def read_label_map(
     dataset: str | None = None,
     spacing_um: float | Sequence[float] | None = None,
     events: Events | None = None,
-    roles_option: str = "--roles",
+    roles_option: str = "roles",
 ) -> LabelMap:
     """Read a segmentation: a label map in any of `FORMATS`, or 3D Slicer's .seg.nrrd.
 
@@ -56,7 +56,7 @@ def read_label_map(
     dataset, spacing_um, events
         As in `read_volume`.
     roles_option : str
-        How a user gives the scheme, for advice.
+        The option with which a user gives the scheme, for advice.
 
     Raises
     ------
@@ -117,7 +117,7 @@ def write_label_map(label_map: LabelMap, path: str | Path) -> None:
             entry.write_labels(temporary, label_map)
         return
     if not entry.keeps_keys and label_map.scheme != DEFAULT_SCHEME:
-        logger.warning("%s keeps the label values but not what they mean; give --roles when it is read.", path)
+        logger.warning("%s keeps the label values but not what they mean; give the roles when it is read.", path)
     write_image(path, label_map.array, label_map.geometry, compress=True, keys=keys_of_scheme(label_map.scheme))
 
 

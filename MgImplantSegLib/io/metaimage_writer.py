@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -77,7 +77,7 @@ def metaimage_steps(
         packer = zlib.compressobj(ZLIB_LEVEL) if compress else None
         for done, part in enumerate(parts, start=1):
             plain = np.ascontiguousarray(array[part], dtype=dtype.newbyteorder("<"))
-            file.write(packer.compress(plain) if packer else plain)
+            file.write(packer.compress(plain.data) if packer else plain.data)
             yield done, len(parts)
         if packer:
             file.write(packer.flush())
@@ -85,7 +85,7 @@ def metaimage_steps(
 
 
 def _header(type_name: str, geometry: Geometry, compress: bool, keys: Mapping[str, str]) -> bytes:
-    numbers = {
+    numbers: dict[str, Iterable[float]] = {
         "TransformMatrix": geometry.direction_matrix.T.ravel(),
         "Offset": geometry.origin_lps_mm,
         "ElementSpacing": geometry.spacing_zyx_mm[::-1],

@@ -19,6 +19,7 @@ from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.io.image_data import ImageData, ReadOptions
 from MgImplantSegLib.io.itk_image import Information, read_information, write_with_itk
 from MgImplantSegLib.io.raw_data import RawData, allocate
+from MgImplantSegLib.typed import triple
 from MgImplantSegLib.volume import Geometry
 
 PIXDIM_OF_HEADER_BYTES = {348: ("f4", 76), 540: ("f8", 104)}
@@ -107,7 +108,7 @@ def _start(path: Path) -> _Start:
         for order in "<>":
             if len(start) >= size and int(np.frombuffer(start, order + "i4", 1)[0]) == size:
                 sizes = np.frombuffer(start, order + kind, 3, at + np.dtype(kind).itemsize)
-                return _Start(order, tuple(float(s) for s in sizes))
+                return _Start(order, triple(float(s) for s in sizes))
     raise _not_nifti(path, f"a file that begins with {start[:16]!r}")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
@@ -98,7 +98,7 @@ def _header_text(array: np.ndarray, geometry: Geometry, compress: bool, keys: Ma
     return "\n".join(lines) + "\n\n"
 
 
-def _vector_text(vector: np.ndarray) -> str:
+def _vector_text(vector: Iterable[float]) -> str:
     return "(" + ",".join(repr(float(value)) for value in vector) + ")"
 
 
@@ -110,6 +110,6 @@ def _write_voxels(file: BinaryIO, array: np.ndarray, little: np.dtype, compress:
     packer = zlib.compressobj(GZIP_LEVEL, zlib.DEFLATED, GZIP_WBITS) if compress else None
     for slab in slabs(array.shape, CHUNK_BYTES // array.itemsize):
         plain = np.ascontiguousarray(array[slab], dtype=little)
-        file.write(packer.compress(plain) if packer else plain)
+        file.write(packer.compress(plain.data) if packer else plain.data)
     if packer:
         file.write(packer.flush())

@@ -32,7 +32,8 @@ def as_pynrrd_wants_them(lines: list[str]) -> list[str]:
 
 def header_lines(path: Path) -> tuple[list[str], tuple[str, ...], int]:
     """The lines of the header, the file names after a ``LIST``, and the number of bytes up to the voxels."""
-    lines, size = [], 0
+    lines: list[str] = []
+    size = 0
     with open(path, "rb") as file:
         while size < LONGEST_HEADER_BYTES:
             line = file.readline(LONGEST_HEADER_BYTES)

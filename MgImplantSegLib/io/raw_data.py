@@ -132,7 +132,7 @@ class RawData:
             stream = DECODERS[self.encoding](file)
             skip(stream, self.skip)
             for part in slabs(self.shape, voxels_per_part):
-                target = memoryview(array[part].reshape(-1).view(np.uint8))
+                target = array[part].reshape(-1).view(np.uint8).data
                 count = fill_from(stream, target)
                 filled += count
                 if count < len(target):

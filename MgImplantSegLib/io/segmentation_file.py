@@ -18,6 +18,7 @@ from MgImplantSegLib.io.image_data import ImageData, Segment, require_three_axes
 from MgImplantSegLib.io.nrrd_header import NrrdHeader
 from MgImplantSegLib.io.segmentation_reference import on_reference_grid
 from MgImplantSegLib.io.terminology import terminology_entry
+from MgImplantSegLib.typed import triple
 
 logger = logging.getLogger(__name__)
 SOURCE_KEY = "Segmentation_MasterRepresentation"
@@ -80,7 +81,7 @@ def _segment(header: NrrdHeader, index: int) -> tuple[Segment, int]:
         return str(fields.get(f"Segment{index}_{key}", default))
 
     try:
-        color = tuple(float(part) for part in text("Color", "0.5 0.5 0.5").split())
+        color = triple(float(part) for part in text("Color", "0.5 0.5 0.5").split()[:3])
         # files from before Slicer 4.11 have one layer per segment and no values
         value = int(text("LabelValue", "1"))
         layer = int(text("Layer", "0" if f"Segment{index}_LabelValue" in fields else str(index)))

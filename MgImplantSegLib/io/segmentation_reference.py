@@ -13,6 +13,7 @@ from MgImplantSegLib.io.grids import placement
 from MgImplantSegLib.io.image_data import LPS_FROM_RAS, ImageData
 from MgImplantSegLib.io.nrrd_header import NrrdHeader
 from MgImplantSegLib.io.raw_data import allocate
+from MgImplantSegLib.typed import triple
 from MgImplantSegLib.volume import Geometry
 
 REFERENCE_GEOMETRY = "Reference image geometry"
@@ -78,7 +79,7 @@ def _geometry_of_extent(index_xyz_to_lps_mm: np.ndarray, extent: list[int]) -> G
     origin = index_xyz_to_lps_mm @ np.append(extent[::2], 1)
     shape_zyx = [stop - start + 1 for start, stop in zip(extent[::2], extent[1::2], strict=True)][::-1]
     direction = index_xyz_to_lps_mm[:3, :3] / spacing_xyz
-    return Geometry(tuple(shape_zyx), tuple(spacing_xyz[::-1]), tuple(origin[:3]), tuple(direction.ravel()))
+    return Geometry(triple(shape_zyx), tuple(spacing_xyz[::-1]), tuple(origin[:3]), tuple(direction.ravel()))
 
 
 def geometry_text(geometry: Geometry) -> str:

@@ -121,7 +121,7 @@ def _readings(column: Sequence[str]) -> list[_Reading]:
                 readings.append(_Reading(tuple(Decimal(part) for part in whole), Decimal(1), counts=True))
     if all(DECIMAL.fullmatch(token) for token in column) and (signed or any(len(entry) > 1 for entry in parts)):
         values = tuple(Decimal(token.replace(",", ".")) for token in column)
-        places = min(value.as_tuple().exponent for value in values)
+        places = min(int(value.as_tuple().exponent) for value in values)
         readings.append(_Reading(values, Decimal(1).scaleb(places), counts=places >= 0))
     if any(len(entry) > 1 for entry in parts) and all(THOUSANDS.fullmatch(token) for token in column):
         readings.append(

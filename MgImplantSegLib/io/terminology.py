@@ -12,7 +12,7 @@ CONTEXT_NAME = "MgImplantSeg explant"
 ANATOMIC_CONTEXT_NAME = "Anatomic codes - DICOM master list"
 TERMINOLOGY_TAG = "TerminologyEntry"
 IGNORE_ID = "ignore"
-ROLE_OF_TYPE = {
+ROLE_OF_TYPE: dict[tuple[str, ...], Role] = {
     ("SCT", "3138006"): Role.BONE,
     ("SCT", "272673000"): Role.BONE,
     ("99MGIMPLANTSEG", "DL"): Role.DEGRADATION_LAYER,

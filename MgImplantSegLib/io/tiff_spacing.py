@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
+from MgImplantSegLib.typed import triple
 from MgImplantSegLib.units import mm_of_unit
 
 logger = logging.getLogger(__name__)
@@ -57,7 +58,8 @@ def tiff_spacing_zyx_mm(tiff: Any) -> tuple[Spacing, dict[str, str]]:
     pixel = _pixel_yx_mm(tiff.pages[0], metadata, is_imagej=tiff.is_imagej)
     if pixel is None:
         return None, {}
-    size_y_mm, size_x_mm, unit_mm = pixel
+    size_y_mm, size_x_mm, named_mm = pixel
+    unit_mm: float | None = named_mm
     distance = _positive(metadata.get("spacing"))
     if str(metadata.get("zunit", "")):
         unit_mm = mm_of_unit(str(metadata["zunit"]))
@@ -84,16 +86,16 @@ def _pixel_yx_mm(page: Any, metadata: dict[str, Any], *, is_imagej: bool) -> tup
     named_mm = mm_of_unit(unit)
     resolution_unit = _resolution_unit(page)
     tag_mm = MM_OF_RESOLUTION_UNIT.get(resolution_unit)
-    per_unit = [_ratio(page, name) for name in ("XResolution", "YResolution")]
-    if None in per_unit or (unit and named_mm is None):
+    per_unit_x, per_unit_y = (_ratio(page, name) for name in ("XResolution", "YResolution"))
+    if per_unit_x is None or per_unit_y is None or (unit and named_mm is None):
         return None
     unit_mm = named_mm if named_mm is not None and (is_imagej or tag_mm is None) else tag_mm
     unit_y_mm = mm_of_unit(unit_y) if unit_y and is_imagej else unit_mm
     if unit_mm is None or unit_y_mm is None:
         return None
-    if named_mm is None and all(is_print_resolution(number, resolution_unit) for number in per_unit):
+    if named_mm is None and all(is_print_resolution(number, resolution_unit) for number in (per_unit_x, per_unit_y)):
         return None
-    return unit_y_mm / per_unit[1], unit_mm / per_unit[0], named_mm or unit_mm
+    return unit_y_mm / per_unit_y, unit_mm / per_unit_x, named_mm or unit_mm
 
 
 def is_print_resolution(per_unit: float, resolution_unit: int) -> bool:
@@ -134,9 +136,8 @@ def _ome_spacing(xml: str) -> Spacing:
         (_number(pixels.get(f"PhysicalSize{axis}")), mm_of_unit(pixels.get(f"PhysicalSize{axis}Unit", "µm")))
         for axis in "ZYX"
     ]
-    if any(size is None or unit is None for size, unit in sizes):
-        return None
-    return tuple(size * unit for size, unit in sizes)
+    known_mm = [size * unit for size, unit in sizes if size is not None and unit is not None]
+    return triple(known_mm) if len(known_mm) == 3 else None
 
 
 def _number(value: Any) -> float | None:

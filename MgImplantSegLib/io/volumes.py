@@ -15,7 +15,11 @@ from MgImplantSegLib.files import atomic_output
 from MgImplantSegLib.io.formats import FileFormat, format_of, known_suffixes
 from MgImplantSegLib.io.image_data import ImageData, ReadOptions, require_three_axes
 from MgImplantSegLib.io.voxel_size import warn_of_voxel_size
+<<<<<<< HEAD
 from MgImplantSegLib.remarks import remarks_of_reading, with_remarks
+=======
+from MgImplantSegLib.typed import present, triple
+>>>>>>> w2-b
 from MgImplantSegLib.volume import IDENTITY_DIRECTION, Geometry, Volume
 
 logger = logging.getLogger(__name__)
@@ -121,7 +125,7 @@ def read_geometry(path: str | Path) -> Geometry | None:
         return None
     shape_zyx, frame = read_frame(path)
     require_three_axes(shape_zyx, path)
-    return Geometry(shape_zyx, **{**frame, "spacing_zyx_mm": frame["spacing_zyx_mm"] or (1.0, 1.0, 1.0)})
+    return Geometry(triple(shape_zyx), **{**frame, "spacing_zyx_mm": frame["spacing_zyx_mm"] or (1.0, 1.0, 1.0)})
 
 
 def write_image(
@@ -134,7 +138,7 @@ def write_image(
     ):
         logger.warning("%s files keep the voxel size only: origin and orientation are lost in %s.", entry.name, path)
     with atomic_output(path) as temporary:
-        entry.write(temporary, array, geometry, compress=compress, keys=keys or {})
+        present(entry.write)(temporary, array, geometry, compress=compress, keys=keys or {})
 
 
 def writable_format(path: Path, *, labels: bool = False) -> FileFormat:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -50,7 +51,7 @@ def locked(path: Path) -> Iterator[None]:
 def _is_taken(number: int, path: Path) -> bool:
     """Take the lock if it is free."""
     try:
-        if os.name == "nt":
+        if sys.platform == "win32":
             import msvcrt
 
             msvcrt.locking(number, msvcrt.LK_NBLCK, 1)

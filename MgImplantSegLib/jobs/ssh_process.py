@@ -11,6 +11,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from contextlib import suppress
@@ -193,7 +194,7 @@ def agent_modules() -> dict[str, str]:
 def _start(environment: Environment, errors: IO[bytes]) -> subprocess.Popen[bytes]:
     """The client's process. Ctrl-C is for this program, not for ssh, which keeps the terminal only if it may ask."""
     apart: dict[str, Any] = {"start_new_session": not environment.interactive}
-    if os.name == "nt":
+    if sys.platform == "win32":
         apart = {"creationflags": subprocess.CREATE_NO_WINDOW}
     try:
         return subprocess.Popen(

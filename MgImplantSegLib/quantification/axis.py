@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from MgImplantSegLib.slabs import slabs
+from MgImplantSegLib.typed import triple
 from MgImplantSegLib.volume import Geometry
 
 STEP_ROUNDING = 1e-6
@@ -114,7 +115,7 @@ def screw_axis(
 def principal_sizes_mm(covariance_mm2: np.ndarray) -> tuple[float, float, float]:
     """Edges, largest first, of the box that has this covariance (3, 3) of its points."""
     variances = np.maximum(np.linalg.eigvalsh(covariance_mm2)[::-1], 0.0)
-    return tuple(float(edge) for edge in np.sqrt(12 * variances))
+    return triple(float(edge) for edge in np.sqrt(12 * variances))
 
 
 def _distinct_axis(covariance: np.ndarray) -> np.ndarray:

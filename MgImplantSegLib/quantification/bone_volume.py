@@ -9,6 +9,7 @@ from MgImplantSegLib.quantification.codes import BACKGROUND, BONE, IMPLANT, UNKN
 from MgImplantSegLib.quantification.context import MeasureContext
 from MgImplantSegLib.quantification.region_masks import Region, overlap
 from MgImplantSegLib.quantification.results import UNDEFINED, Measure, Series, notes
+from MgImplantSegLib.typed import present
 
 DEFINITION = "100 · bone voxels / (bone + background voxels) of the region; implant and unknown voxels do not count"
 NO_IMPLANT = "There is no implant in the segmentation."
@@ -19,7 +20,7 @@ def bone_volume(context: MeasureContext) -> tuple[Measure, ...]:
     """BV/TV in the shell, in each ROI, in all ROIs together, and in the parts of these that lie in the shell."""
     measures = [_in_shell(context)] + [_in_region(context, region) for region in context.regions]
     if context.shell is not None:
-        for region, counts in zip(context.regions, context.shell_counts.by_region, strict=True):
+        for region, counts in zip(context.regions, present(context.shell_counts).by_region, strict=True):
             name = overlap(region, context.shell).name
             measures.append(_measure(name, counts, "" if counts.sum() else "The region is empty."))
     return tuple(measures)
@@ -28,8 +29,9 @@ def bone_volume(context: MeasureContext) -> tuple[Measure, ...]:
 def _in_shell(context: MeasureContext) -> Measure:
     if context.shell is None:
         return _measure(f"shell 0–{context.options.distance_mm:g} mm", np.zeros(UNKNOWN + 1, int), NO_IMPLANT)
-    counts = context.shell_counts.by_shell.sum(axis=0)
-    is_cut = context.implant_touches_border or context.shell_counts.touches_border
+    shells = present(context.shell_counts)
+    counts = shells.by_shell.sum(axis=0)
+    is_cut = context.implant_touches_border or shells.touches_border
     note = "The shell is cut by the border of the volume." if is_cut else ""
     if counts[UNKNOWN]:
         part = 100 * counts[UNKNOWN] / counts.sum()
@@ -54,14 +56,14 @@ def _scanned_fraction(context: MeasureContext, region: Region, counts: np.ndarra
     is_inside = grown(region.box, 1, context.codes.shape) == tuple(
         slice(part.start - 1, part.stop + 1) for part in region.box
     )
-    voxels = counts.sum() if is_inside else region.volume_mm3 / context.geometry.voxel_volume_mm3
+    voxels = counts.sum() if is_inside else present(region.volume_mm3) / context.geometry.voxel_volume_mm3
     return min(1.0, float(known / voxels))
 
 
 def _measure(region: str, counts: np.ndarray, note: str = "", fraction: float | None = None) -> Measure:
     bone, total = int(counts[BONE]), int(counts[BONE] + counts[BACKGROUND])
     value = 100 * bone / total if total else UNDEFINED
-    numbers = {
+    numbers: dict[str, float] = {
         "bone_voxels": bone,
         "region_voxels": total,
         "implant_voxels": int(counts[list(IMPLANT)].sum()),
@@ -77,9 +79,9 @@ def bone_volume_profile(context: MeasureContext) -> tuple[Measure | Series, ...]
     """BV/TV over shells of equal thickness around the implant."""
     if context.shell is None:
         return (_measure("shells", np.zeros(UNKNOWN + 1, int), NO_IMPLANT),)
-    options, edges_mm = context.options, context.shell_counts.edges_mm
-    bone = context.shell_counts.by_shell[:, BONE]
-    total = bone + context.shell_counts.by_shell[:, BACKGROUND]
+    options, shells = context.options, present(context.shell_counts)
+    bone = shells.by_shell[:, BONE]
+    total = bone + shells.by_shell[:, BACKGROUND]
     percent = np.divide(100.0 * bone, total, out=np.full(bone.shape, np.nan), where=total > 0)
     return (
         Series(
@@ -88,8 +90,8 @@ def bone_volume_profile(context: MeasureContext) -> tuple[Measure | Series, ...]
             "shells",
             "distance from the implant",
             "mm",
-            tuple(edges_mm[:-1].tolist()),
-            tuple(edges_mm[1:].tolist()),
+            tuple(shells.edges_mm[:-1].tolist()),
+            tuple(shells.edges_mm[1:].tolist()),
             tuple(percent.tolist()),
             "%",
             f"voxel count in shells of {options.profile_step_mm:g} mm",

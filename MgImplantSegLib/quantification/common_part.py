@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,6 +16,7 @@ from MgImplantSegLib.quantification.common_lengths import CommonLength
 from MgImplantSegLib.quantification.cut_ends import box_without_cut_ends
 from MgImplantSegLib.quantification.options import QuantifyOptions
 from MgImplantSegLib.quantification.screw_size import require_plausible_size
+from MgImplantSegLib.typed import present, triple
 from MgImplantSegLib.volume import Geometry
 
 MARGIN_VOXELS = 6
@@ -92,8 +94,8 @@ def common_part(context: Explant) -> CommonPart | None:
     options = context.options
     if options.initial is None or options.initial.shape is None or context.implant_box is None:
         return None
-    shape = options.initial.shape
-    require_plausible_size(shape, context.axis, context.geometry)
+    shape, implant_axis = options.initial.shape, present(context.axis)
+    require_plausible_size(shape, implant_axis, context.geometry)
     box = box_around(shape.corners_lps_mm, context.geometry)
     geometry = context.geometry.cropped(start_of(box), shape_of(box))
     initial = shape.mask_on(geometry)
@@ -101,7 +103,7 @@ def common_part(context: Explant) -> CommonPart | None:
     counted = shape.known_on(geometry)
     kept = box_without_cut_ends(initial | ~counted, box, context.codes)
     counted &= codes != UNKNOWN
-    axis = screw_axis(initial, geometry, options.axis_lps) if initial.any() else context.axis
+    axis = screw_axis(initial, geometry, options.axis_lps) if initial.any() else implant_axis
     before, after = _profile(initial & counted, geometry, axis), _implant_profile(context, axis)
     rule = CommonLength(options.common_length)
     _leave_out(counted, axis, geometry, _limits_mm(before, after, rule), intersection(kept, box), box)
@@ -109,8 +111,9 @@ def common_part(context: Explant) -> CommonPart | None:
     inside = int(np.count_nonzero((codes == METAL) & counted & initial))
     initial_voxels = int(np.count_nonzero(initial & counted))
     left_out = int(np.count_nonzero(initial)) - initial_voxels
-    both = before is not None and after is not None
-    length_mm = max(0.0, min(before.high_mm, after.high_mm) - max(before.low_mm, after.low_mm)) if both else 0.0
+    length_mm = 0.0
+    if before is not None and after is not None:
+        length_mm = max(0.0, min(before.high_mm, after.high_mm) - max(before.low_mm, after.low_mm))
     return CommonPart(
         box,
         geometry,
@@ -136,13 +139,13 @@ def box_around(points_lps_mm: np.ndarray, geometry: Geometry) -> Box:
     index_zyx = geometry.index_zyx_from_lps(points_lps_mm)
     start = np.floor(index_zyx.min(axis=0)).astype(int) - MARGIN_VOXELS
     stop = np.ceil(index_zyx.max(axis=0)).astype(int) + MARGIN_VOXELS + 1
-    if np.prod((stop - start).astype(float)) > LARGEST_GROWTH * max(np.prod(geometry.shape_zyx), 1 << 24):
+    if np.prod((stop - start).astype(float)) > LARGEST_GROWTH * max(math.prod(geometry.shape_zyx), 1 << 24):
         size_mm = (stop - start) * np.array(geometry.spacing_zyx_mm)
         raise InputError(
             f"Expected an initial screw that fits the volume of {geometry.extent_zyx_mm} mm, got {size_mm} mm.",
             "Check the unit (mm) and the voxel size of the initial screw.",
         )
-    return tuple(slice(int(a), int(b)) for a, b in zip(start, stop, strict=True))
+    return triple(slice(int(a), int(b)) for a, b in zip(start, stop, strict=True))
 
 
 def codes_in(box: Box, codes: np.ndarray) -> np.ndarray:
@@ -196,7 +199,7 @@ def _profile(mask: np.ndarray, geometry: Geometry, axis: ScrewAxis) -> _Profile 
 
 
 def _implant_profile(context: Explant, axis: ScrewAxis) -> _Profile | None:
-    box = context.implant_box
+    box = present(context.implant_box)
     geometry = context.geometry.cropped(start_of(box), shape_of(box))
     return _profile(implant_in(context.codes[box]), geometry, axis)
 
@@ -229,7 +232,7 @@ def _residual_voxels(
     context: Explant, shape, axis: ScrewAxis, limits_mm: tuple[float, float], kept: Box
 ) -> tuple[int, int]:
     """Voxels of residual material on the common length that the initial scan has seen, and all of them."""
-    box = context.implant_box
+    box = present(context.implant_box)
     geometry = context.geometry.cropped(start_of(box), shape_of(box))
     counted = context.codes[box] == METAL
     metal_voxels = int(np.count_nonzero(counted))

@@ -10,6 +10,7 @@ from MgImplantSegLib.quantification.contact_methods import CONTACT_METHODS
 from MgImplantSegLib.quantification.context import MeasureContext
 from MgImplantSegLib.quantification.region_masks import Region
 from MgImplantSegLib.quantification.results import UNDEFINED, Measure, Series, notes
+from MgImplantSegLib.typed import present
 
 DEFINITION = "100 · b / a; a: surface of the implant (DL ∪ RM), b: the part of it that touches bone"
 BORDER_NOTE = "The implant touches the border of the volume, which does not count as surface."
@@ -92,7 +93,7 @@ def _percent_of_slices(context: MeasureContext) -> tuple[np.ndarray, float, np.n
     if faces.inner.size == 0:
         return np.zeros(0), width_mm, np.zeros(0)
     centres_zyx = faces.centres_zyx(shape) + start_of(context.surface_box)
-    along_mm = context.axis.position_mm(context.geometry.lps_from_index_zyx(centres_zyx))
+    along_mm = present(context.axis).position_mm(context.geometry.lps_from_index_zyx(centres_zyx))
     low_mm, length_mm = along_mm.min(), np.ptp(along_mm)
     count = max(1, int(np.ceil(length_mm / width_mm - ROUNDING)))
     width_mm = length_mm / count if length_mm > 0 else width_mm

@@ -15,8 +15,10 @@ from MgImplantSegLib.quantification.distance import distance_to_mm
 from MgImplantSegLib.quantification.envelope import with_closed_cracks
 from MgImplantSegLib.quantification.options import QuantifyOptions
 from MgImplantSegLib.quantification.region_masks import Region, roi_region, union
+from MgImplantSegLib.quantification.screw_shape import LabelMapShape, MeshShape
 from MgImplantSegLib.quantification.shell_counts import ShellCounts, shell_counts
 from MgImplantSegLib.quantification.voxel_faces import Faces, boundary_faces
+from MgImplantSegLib.typed import present, triple
 from MgImplantSegLib.volume import Geometry, LabelMap
 
 DISTANCE_TOLERANCE_VOXELS = 1e-3
@@ -77,7 +79,7 @@ class MeasureContext:
         if self.implant_box is None:
             return whole(self.codes.shape)
         reach_mm = self.options.contact_distance_mm if self.options.contact == "distance" else 0.0
-        margin = tuple(1 + int(np.ceil(reach_mm / spacing)) for spacing in self.spacing_zyx_mm)
+        margin = triple(1 + int(np.ceil(reach_mm / spacing)) for spacing in self.spacing_zyx_mm)
         return grown(self.implant_box, margin, self.codes.shape)
 
     @cached_property
@@ -106,12 +108,20 @@ class MeasureContext:
         """The part of the screw that was seen before and after; None without the screw's shape."""
         return common_part(self)
 
+    @property
+    def initial_shape(self) -> LabelMapShape | MeshShape:
+        """The shape of the screw before implantation; ValueError where none is known, and `common` is None too."""
+        initial = self.options.initial
+        if initial is None or initial.shape is None:
+            raise ValueError("Expected the shape of the initial screw, got none.")
+        return initial.shape
+
     @cached_property
     def shell_box(self) -> Box | None:
         """The box that holds the shell around the implant; None without an implant."""
         if self.implant_box is None:
             return None
-        voxels = tuple(int(np.ceil(self.options.distance_mm / spacing)) + 1 for spacing in self.spacing_zyx_mm)
+        voxels = triple(int(np.ceil(self.options.distance_mm / spacing)) + 1 for spacing in self.spacing_zyx_mm)
         return grown(self.implant_box, voxels, self.codes.shape)
 
     @cached_property
@@ -120,7 +130,7 @@ class MeasureContext:
 
         Exact up to the shell's thickness; float32.
         """
-        mask = implant_in(self.codes[self.shell_box])
+        mask = implant_in(self.codes[present(self.shell_box)])
         return distance_to_mm(mask, self.spacing_zyx_mm, self.options.distance_mm)
 
     @property
@@ -153,14 +163,14 @@ class MeasureContext:
 
     def shell_between(self, low_mm: float, high_mm: float) -> Region:
         """The shell low < distance ≤ high around the implant."""
-        tolerance = self.distance_tolerance_mm
+        shell_box, tolerance = present(self.shell_box), self.distance_tolerance_mm
         low = low_mm + tolerance if low_mm > 0 else 0.0
 
         def mask_of(box: Box) -> np.ndarray:
-            distance = self.distance_mm[relative_to(box, self.shell_box)]
+            distance = self.distance_mm[relative_to(box, shell_box)]
             return (distance > low) & (distance <= high_mm + tolerance)
 
-        return Region(f"shell {low_mm:g}–{high_mm:g} mm", self.shell_box, mask_of)
+        return Region(f"shell {low_mm:g}–{high_mm:g} mm", shell_box, mask_of)
 
     @cached_property
     def rois(self) -> tuple[Region, ...]:

@@ -8,8 +8,9 @@ import numpy as np
 from scipy.spatial import SphericalVoronoi
 
 from MgImplantSegLib.quantification.voxel_faces import neighbour_pairs
+from MgImplantSegLib.typed import triple
 
-DIRECTIONS_ZYX = tuple(offset for offset in itertools.product((-1, 0, 1), repeat=3) if offset > (0, 0, 0))
+DIRECTIONS_ZYX = tuple(triple(offset) for offset in itertools.product((-1, 0, 1), repeat=3) if offset > (0, 0, 0))
 
 
 def half_neighbourhood(neighbours: int) -> tuple[tuple[int, int, int], ...]:

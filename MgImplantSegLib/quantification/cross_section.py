@@ -10,6 +10,7 @@ from MgImplantSegLib.boxes import shape_of, start_of
 from MgImplantSegLib.quantification.codes import METAL, implant_in
 from MgImplantSegLib.quantification.context import MeasureContext
 from MgImplantSegLib.quantification.results import UNDEFINED, Measure, Series
+from MgImplantSegLib.typed import present
 
 END_PART, ROUNDING = 0.1, 1e-6
 STEPS_PER_SLICE = 4
@@ -101,13 +102,13 @@ def _nearer_end_mm(sections: _Sections, least: np.ndarray) -> float:
 
 
 def _sections(context: MeasureContext) -> _Sections:
-    box = context.implant_box
+    box, axis = present(context.implant_box), present(context.axis)
     geometry = context.geometry.cropped(start_of(box), shape_of(box))
     width_mm = max(context.options.slice_mm, max(context.spacing_zyx_mm))
     step_mm = width_mm / STEPS_PER_SLICE
     codes = context.codes[box]
-    low_mm, high_mm = context.axis.ends_mm(implant_in(codes), geometry)
-    start_mm, metal_voxels = context.axis.profile(codes == METAL, geometry, step_mm)
+    low_mm, high_mm = axis.ends_mm(implant_in(codes), geometry)
+    start_mm, metal_voxels = axis.profile(codes == METAL, geometry, step_mm)
     middle_mm = start_mm + (np.arange(metal_voxels.size) + 0.5) * step_mm - low_mm
     weights = 1 - np.abs(np.arange(1 - STEPS_PER_SLICE, STEPS_PER_SLICE)) / STEPS_PER_SLICE
     area_mm2 = np.convolve(metal_voxels, weights, mode="full")[STEPS_PER_SLICE - 1 : 1 - STEPS_PER_SLICE]

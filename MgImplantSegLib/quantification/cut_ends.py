@@ -6,6 +6,7 @@ import numpy as np
 
 from MgImplantSegLib.boxes import Box
 from MgImplantSegLib.quantification.codes import implant_in
+from MgImplantSegLib.typed import triple
 
 END_VOXELS = 4
 BEYOND_VOXELS = 2
@@ -36,7 +37,7 @@ def box_without_cut_ends(going_on: np.ndarray, box: Box, codes: np.ndarray) -> B
             beyond = _layer_voxels(going_on, axis, first - BEYOND_VOXELS * inward)
             if beyond < _layer_voxels(going_on, axis, first + END_VOXELS * inward) / 2:
                 limits[axis][side] += inward * END_VOXELS
-    return tuple(slice(low, max(low, high)) for low, high in limits)
+    return triple(slice(low, max(low, high)) for low, high in limits)
 
 
 def _layer_voxels(mask: np.ndarray, axis: int, index: int) -> int:

@@ -13,6 +13,7 @@ from MgImplantSegLib.quantification.rate_forms import RATE_FORMS
 from MgImplantSegLib.quantification.results import UNDEFINED, Measure, Missing, notes
 from MgImplantSegLib.quantification.surface import surface_area_mm2
 from MgImplantSegLib.quantification.typed_values import typed_area_note, typed_volume_note
+from MgImplantSegLib.typed import present
 
 DAYS_PER_YEAR = 365.25
 OUTSIDE_TOLERANCE = 0.05
@@ -109,19 +110,19 @@ def _of_initial(
 
 def _of_common_part(context: MeasureContext) -> tuple[float, float, str]:
     """V_i in mm³ and A_i in mm² of the part that both scans show, and the method of A_i; NaN if there is none."""
-    common = context.common
+    common = present(context.common)
+    shape = context.initial_shape
     if common.initial_voxels == 0:
         return UNDEFINED, UNDEFINED, "not measured"
-    area_mm2, method = context.options.initial.shape.area_within_mm2(
-        common.initial, common.counted, common.geometry, context.options.surface
-    )
+    area_mm2, method = shape.area_within_mm2(common.initial, common.counted, common.geometry, context.options.surface)
     return common.initial_voxels * context.geometry.voxel_volume_mm3, area_mm2, method
 
 
 def _common_note(context: MeasureContext, volume_mm3: float) -> str:
     if not math.isfinite(volume_mm3):
         return "The initial screw and the implant do not overlap: register the screw to the explant first."
-    common, part, beyond = context.common, "", ""
+    common, part, beyond = present(context.common), "", ""
+    shape = context.initial_shape
     if common.left_out_voxels:
         percent = 100 * common.initial_voxels / (common.initial_voxels + common.left_out_voxels)
         part = f"V_i, A_i and V_r are of the part that both scans show, {percent:.3g} % of the initial screw."
@@ -132,7 +133,7 @@ def _common_note(context: MeasureContext, volume_mm3: float) -> str:
             if percent >= LEAST_PERCENT_TOLD
             else ""
         )
-    return notes(part, beyond, context.options.initial.shape.note, _outside_note(context))
+    return notes(part, beyond, shape.note, _outside_note(context))
 
 
 def _outside_note(context: MeasureContext) -> str:

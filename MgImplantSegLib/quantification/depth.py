@@ -88,7 +88,8 @@ def _depths_mm(context: MeasureContext) -> tuple[np.ndarray, np.ndarray, str]:
     faces = faces.chosen(common.counted.ravel()[faces.outer])
     if faces.inner.size == 0:
         return nothing, nothing, f"{NO_METAL} in the common part." if (codes == METAL).any() else NO_METAL
-    outside = ~common.initial & context.options.initial.shape.known_on(common.geometry)
+    shape = context.initial_shape
+    outside = ~common.initial & shape.known_on(common.geometry)
     if not outside.any():
         return nothing, nothing, "The initial screw fills its scan, so that its surface is not seen."
     depth_mm = distance_to_mm(outside, context.spacing_zyx_mm).ravel()[faces.outer]

@@ -15,6 +15,8 @@ from typing import TypeVar
 
 import numpy as np
 
+from MgImplantSegLib.typed import triple
+
 ISOTROPIC = 1e-9
 LAYERS_PER_CHUNK, MOST_THREADS = 16, 8
 LARGEST_UINT16 = 65535
@@ -35,7 +37,7 @@ class SquareUnit:
     def of(cls, spacing_zyx_mm: tuple[float, float, float], limit_mm: float) -> SquareUnit:
         """Whole numbers in voxels where the grid is isotropic and the limit small enough, else single precision."""
         finest_mm = min(spacing_zyx_mm)
-        steps = tuple((spacing / finest_mm) ** 2 for spacing in spacing_zyx_mm)
+        steps = triple((spacing / finest_mm) ** 2 for spacing in spacing_zyx_mm)
         limit = (limit_mm / finest_mm) ** 2
         is_isotropic = max(steps) <= 1 + ISOTROPIC
         if is_isotropic and 2 * (limit + 1) <= LARGEST_UINT16:
@@ -113,7 +115,8 @@ def _squares_along_z(
 ) -> Iterator[np.ndarray]:
     """Squared distances along z of the layers of a chunk; `none` steps or more stand for no voxel of the class."""
     masks = [inside(z) for z in chunk]
-    down, up = [], []
+    down: list[np.ndarray] = []
+    up: list[np.ndarray] = []
     for steps, order, out in ((before, masks, down), (behind, masks[::-1], up)):
         for mask in order:
             steps = np.where(mask, 0, steps)

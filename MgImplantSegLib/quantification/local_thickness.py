@@ -9,6 +9,7 @@ import numpy as np
 from MgImplantSegLib.boxes import bounding_box, grown
 from MgImplantSegLib.events import Events
 from MgImplantSegLib.quantification.distance import distance_to_mm
+from MgImplantSegLib.typed import triple
 
 LEVELS = 32
 ROUNDING = 1e-5
@@ -115,12 +116,14 @@ def _levels(radii_mm: np.ndarray) -> list[tuple[float, float]]:
     return [*levels[:-1], (levels[-1][0], float(radii_mm.max()))]
 
 
-def _paint(diameter_mm: np.ndarray, centres: np.ndarray, radius_mm: float, spacing_zyx_mm: tuple[float, ...]) -> None:
+def _paint(
+    diameter_mm: np.ndarray, centres: np.ndarray, radius_mm: float, spacing_zyx_mm: tuple[float, float, float]
+) -> None:
     """Set the diameter in all spheres around the centres, over what was set for smaller ones."""
     found = bounding_box(centres)
     if found is None:
         return
-    margin = tuple(int(np.ceil(radius_mm / spacing)) for spacing in spacing_zyx_mm)
+    margin = triple(int(np.ceil(radius_mm / spacing)) for spacing in spacing_zyx_mm)
     box = grown(found, margin, centres.shape)
     inside = distance_to_mm(centres[box], spacing_zyx_mm) < radius_mm * (1 - ROUNDING)
     diameter_mm[box][inside] = 2 * radius_mm

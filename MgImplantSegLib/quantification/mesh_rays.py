@@ -46,7 +46,7 @@ class Rays:
                 votes.append(np.count_nonzero(front * ahead > 0) % 2)
             if len(votes) == VOTES:
                 break
-        return sum(votes) * 2 > len(votes)
+        return bool(sum(votes) * 2 > len(votes))
 
     def _crossings(self, point: np.ndarray, own: int | None) -> np.ndarray | None:
         """How far along x a line through a point crosses triangles but its own; None if one is where the point is."""

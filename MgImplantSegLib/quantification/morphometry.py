@@ -13,6 +13,7 @@ from MgImplantSegLib.quantification.distance import distance_to_mm
 from MgImplantSegLib.quantification.local_thickness import thickness_of
 from MgImplantSegLib.quantification.region_masks import Region
 from MgImplantSegLib.quantification.results import UNDEFINED, Measure, notes
+from MgImplantSegLib.typed import triple
 
 METHOD = "largest spheres (Hildebrand and Rüegsegger 1997), diameter"
 MARGIN_VOXELS, GROWTH = 16, 1.5
@@ -104,7 +105,7 @@ def _box_that_bounds(context: MeasureContext, region: Region, code: int) -> Box:
 
 
 def _voxels(length_mm: float, context: MeasureContext) -> tuple[int, int, int]:
-    return tuple(int(np.ceil(length_mm / spacing)) for spacing in context.spacing_zyx_mm)
+    return triple(int(np.ceil(length_mm / spacing)) for spacing in context.spacing_zyx_mm)
 
 
 def _end_mm(context: MeasureContext, box: Box) -> np.ndarray:

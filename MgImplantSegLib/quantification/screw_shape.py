@@ -21,7 +21,7 @@ from MgImplantSegLib.quantification.mesh_measures import (
     mesh_volume_mm3,
 )
 from MgImplantSegLib.quantification.surface import SURFACE_METHODS, surface_area_mm2
-from MgImplantSegLib.regions import OrientedBox
+from MgImplantSegLib.regions import OrientedBox, rows
 from MgImplantSegLib.volume import Geometry, LabelMap
 
 FULL = 255
@@ -68,7 +68,7 @@ class LabelMapShape:
             raise InputError("Expected the screw in the initial segmentation, got an empty one.", "Segment the screw.")
         whole = label_map.geometry
         centre = whole.lps_from_index_zyx((np.array(whole.shape_zyx) - 1) / 2)
-        field = OrientedBox(tuple(centre), whole.direction_matrix, whole.extent_zyx_mm[::-1], "initial scan")
+        field = OrientedBox(tuple(centre), rows(whole.direction_matrix), whole.extent_zyx_mm[::-1], "initial scan")
         return cls(mask[box].copy(), whole.cropped(start_of(box), shape_of(box)), field, note)
 
     @property

@@ -13,6 +13,7 @@ from MgImplantSegLib.events import Events
 from MgImplantSegLib.quantification.codes import UNKNOWN, implant_in
 from MgImplantSegLib.quantification.layered_distance import SquareUnit, map_layers
 from MgImplantSegLib.quantification.region_masks import Region
+from MgImplantSegLib.typed import present
 
 CODES = UNKNOWN + 1
 
@@ -58,7 +59,8 @@ def shell_counts(
     context: Explant, edges_mm: np.ndarray, tolerance_mm: float, regions: tuple[Region, ...]
 ) -> ShellCounts:
     """Count the voxels between distances from the implant; an edge belongs to the shell within it."""
-    box, codes = context.shell_box, context.codes[context.shell_box]
+    box = present(context.shell_box)
+    codes = context.codes[box]
     unit = SquareUnit.of(context.spacing_zyx_mm, float(edges_mm[-1]) + tolerance_mm)
     squares = np.array([0.0, *(unit.square(float(edge) + tolerance_mm) for edge in edges_mm[1:])])
     row_of = RowOfSquare(squares, unit)

@@ -23,6 +23,7 @@ from MgImplantSegLib.quantification.context import MeasureContext
 from MgImplantSegLib.quantification.degradation import degradation, volumes
 from MgImplantSegLib.quantification.results import Measure
 from MgImplantSegLib.slabs import slabs
+from MgImplantSegLib.typed import present
 from MgImplantSegLib.volume import Geometry, Volume
 
 LEAST_DISAGREEMENT = 1 / 3
@@ -41,7 +42,7 @@ EXCHANGES: tuple[tuple[int, int, str, tuple[Callable[[MeasureContext], Iterable[
 
 def with_ranges(measures: tuple[Measure, ...], context: MeasureContext) -> tuple[Measure, ...]:
     """The measures with `low` and `high`, where the disagreement of planes says something about them."""
-    uncertain = uncertain_voxels(context.options.disagreement, context.geometry)
+    uncertain = uncertain_voxels(present(context.options.disagreement), context.geometry)
     for code, other, name, groups in EXCHANGES:
         extremes = [
             context.with_codes(exchanged(context.codes, uncertain, taken, given))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import overload
+
 import numpy as np
 import SimpleITK as sitk
 
@@ -36,6 +38,10 @@ def upright_matrix(label_map: LabelMap) -> np.ndarray:
     return matrix
 
 
+@overload
+def turned(image: LabelMap, matrix: np.ndarray) -> LabelMap: ...
+@overload
+def turned(image: Volume, matrix: np.ndarray) -> Volume: ...
 def turned(image: Volume | LabelMap, matrix: np.ndarray) -> Volume | LabelMap:
     """An image or label map after a rigid 4×4 transform, resampled to an upright isotropic grid that holds all of it.
 
@@ -43,21 +49,20 @@ def turned(image: Volume | LabelMap, matrix: np.ndarray) -> Volume | LabelMap:
     label scheme's ignore value, or 0.
     """
     geometry = _upright_geometry(image.geometry, matrix)
-    is_label_map = isinstance(image, LabelMap)
-    outside = (image.scheme.ignore_value or 0) if is_label_map else float(image.array.min())
+    outside = (image.scheme.ignore_value or 0) if isinstance(image, LabelMap) else float(image.array.min())
     array = image.array.view(np.uint8) if image.array.dtype == bool else image.array
     resampled = sitk.Resample(
         itk_image(array, image.geometry),
         geometry.shape_zyx[::-1],
         itk_transform(np.linalg.inv(matrix)),
-        sitk.sitkNearestNeighbor if is_label_map else sitk.sitkLinear,
+        sitk.sitkNearestNeighbor if isinstance(image, LabelMap) else sitk.sitkLinear,
         geometry.origin_lps_mm,
         geometry.spacing_zyx_mm[::-1],
         geometry.direction_lps,
         outside,
     )
     array = sitk.GetArrayFromImage(resampled)
-    if is_label_map:
+    if isinstance(image, LabelMap):
         return LabelMap(array, geometry, image.scheme, image.provenance)
     return Volume(array, geometry, image.spacing_is_known, image.provenance)
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from MgImplantSegLib.quantification.codes import BACKGROUND, BONE, UNKNOWN, implant_in
 from MgImplantSegLib.slabs import slabs
+from MgImplantSegLib.typed import triple
 
 AXIS_OFFSETS = ((1, 0, 0), (0, 1, 0), (0, 0, 1))
 IndexPair = tuple[tuple[slice, slice, slice], tuple[slice, slice, slice]]
@@ -31,7 +32,7 @@ def neighbour_pairs(shape_zyx: tuple[int, ...], offset_zyx: tuple[int, int, int]
         return
     for part in slabs((high[0], *shape_zyx[1:])):
         first = (part, slice(low[1], high[1]), slice(low[2], high[2]))
-        yield first, tuple(slice(s.start + o, s.stop + o) for s, o in zip(first, offset_zyx, strict=True))
+        yield first, triple(slice(s.start + o, s.stop + o) for s, o in zip(first, offset_zyx, strict=True))
 
 
 def implant_pairs(
@@ -56,8 +57,8 @@ def implant_pairs(
             implant, beside = implant_in(codes[voxel]), codes[neighbour]
             if region is not None:
                 implant &= region[voxel]
-            free += np.count_nonzero(implant & (beside == BACKGROUND))
-            contact += np.count_nonzero(implant & (beside == BONE))
+            free += int(np.count_nonzero(implant & (beside == BACKGROUND)))
+            contact += int(np.count_nonzero(implant & (beside == BONE)))
     return free, contact
 
 

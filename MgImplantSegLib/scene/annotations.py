@@ -67,7 +67,7 @@ def add_color_bar(renderer: Any, lookup_table: Any, title: str, width: int, heig
         (bar.GetPosition2Coordinate(), (0.5 * width, 2.4 * size)),
     ):
         coordinate.SetCoordinateSystemToDisplay()
-        coordinate.SetReferenceCoordinate(None)
+        coordinate.SetReferenceCoordinate(None)  # type: ignore[arg-type] # VTK takes no reference as None
         coordinate.SetValue(*place)
     _set_style(bar.GetLabelTextProperty(), size)
     renderer.AddViewProp(bar)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.regions import OrientedBox
+from MgImplantSegLib.regions import OrientedBox, rows
 from MgImplantSegLib.scene.frames import LPS_TO_RAS, local_to_world_ras, numpy_matrix, vtk_matrix
 from MgImplantSegLib.volume import Geometry, LabelMap
 
@@ -88,7 +88,7 @@ def box_around_points(points: np.ndarray, geometry: Geometry, distance_mm: float
     along = points @ axes  # (n, 3): position of every voxel centre along the three edges
     half_voxel = np.abs(axes.T @ (geometry.direction_matrix * np.array(geometry.spacing_zyx_mm[::-1]))).sum(axis=1) / 2
     low, high = along.min(axis=0) - half_voxel - distance_mm, along.max(axis=0) + half_voxel + distance_mm
-    return OrientedBox(tuple(axes @ ((low + high) / 2)), axes, tuple(high - low), name)
+    return OrientedBox(tuple(axes @ ((low + high) / 2)), rows(axes), tuple(high - low), name)
 
 
 def _right_handed(axes: np.ndarray) -> np.ndarray:

@@ -85,7 +85,7 @@ def _boundary(image: Any, method: SurfaceMethod) -> Any:
     from vtkmodules.vtkFiltersGeneral import vtkDiscreteFlyingEdges3D
 
     if method is SurfaceMethod.SURFACE_NETS:
-        surface = vtkSurfaceNets3D()
+        surface: Any = vtkSurfaceNets3D()
         surface.SmoothingOff()
         surface.SetOutputMeshTypeToTriangles()
     else:

@@ -15,6 +15,7 @@ from MgImplantSegLib.scene.canvas import OffscreenCanvas, write_png
 from MgImplantSegLib.scene.frames import local_to_world_ras
 from MgImplantSegLib.scene.meshes import transformed
 from MgImplantSegLib.scene.viewpoint import Viewpoint, viewpoint_of_points
+from MgImplantSegLib.typed import triple
 
 MOST_NAMED_COLORS = 12
 
@@ -79,7 +80,7 @@ def _add_key(canvas: OffscreenCanvas, mesh: Any, display: Any, title: str) -> No
     rgba, entries = [0.0] * 4, []
     for value in values_in(vtk_to_numpy(shown)[None]):
         colors.GetColor(value, rgba)
-        entries.append((colors.GetColorName(value), tuple(rgba[:3])))
+        entries.append((colors.GetColorName(value), triple(rgba[:3])))
     add_legend(canvas.renderer, entries, canvas.height)
 
 

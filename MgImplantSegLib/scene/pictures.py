@@ -151,7 +151,7 @@ def _surfaces(node: Any, roles: Mapping[str, Role]) -> list[_Surface]:
         segment, mesh = segmentation.GetSegment(segment_id), vtkPolyData()
         role = roles.get(segment_id) or role_of_segment(segmentation, segment_id)
         visible = node.GetDisplayNode() is None or node.GetDisplayNode().GetSegmentVisibility(segment_id)
-        if role in LOOKS and visible and node.GetClosedSurfaceRepresentation(segment_id, mesh):
+        if role is not None and role in LOOKS and visible and node.GetClosedSurfaceRepresentation(segment_id, mesh):
             mesh = with_normals(facing_outward(transformed(mesh, to_world)))
             found.append(_Surface(role, segment.GetName(), segment.GetColor(), mesh))
     return [surface for surface in found if surface.mesh.GetNumberOfPolys()]

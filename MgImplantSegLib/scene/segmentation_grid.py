@@ -20,6 +20,7 @@ from MgImplantSegLib.scene.frames import (
 from MgImplantSegLib.scene.segments import binary_image, segment_ids
 from MgImplantSegLib.scene.standalone import require_slicer
 from MgImplantSegLib.scene.volumes import geometry_of_node
+from MgImplantSegLib.typed import triple
 from MgImplantSegLib.volume import SAME_PLACE_VOXELS, Geometry
 
 logger = logging.getLogger(__name__)
@@ -35,9 +36,9 @@ class Lattice:
     size_xyz: np.ndarray
 
     @property
-    def shape_zyx(self) -> tuple[int, ...]:
+    def shape_zyx(self) -> tuple[int, int, int]:
         """Number of voxels of an array on this grid."""
-        return tuple(int(size) for size in self.size_xyz[::-1])
+        return triple(int(size) for size in self.size_xyz[::-1])
 
     def rows(self, start: int, stop: int) -> Lattice:
         """The part from `start` to before `stop` along the first axis (z) of an array on this grid."""
@@ -75,7 +76,7 @@ def geometry_of_image(image: Any) -> Geometry:
     """The grid of a `vtkOrientedImageData` in the coordinates of its segmentation node."""
     corner, extent = np.eye(4), np.reshape(image.GetExtent(), (3, 2))
     corner[:3, 3] = extent[:, 0]
-    shape_zyx = tuple(int(size) for size in (extent[:, 1] - extent[:, 0] + 1)[::-1])
+    shape_zyx = triple(int(size) for size in (extent[:, 1] - extent[:, 0] + 1)[::-1])
     return geometry_from_ijk_to_ras(_image_to_ras(image) @ corner, shape_zyx)
 
 
@@ -125,7 +126,7 @@ def first_xyz(image: Any, lattice: Lattice) -> np.ndarray | None:
     extent, corner = np.array(image.GetExtent()).reshape(3, 2), np.eye(4)
     corner[:3, 3] = extent[:, 0]
     relative = np.linalg.inv(lattice.ijk_to_ras) @ _image_to_ras(image) @ corner
-    place = coincidence(relative, tuple(int(n) for n in (extent[:, 1] - extent[:, 0] + 1)[::-1]))
+    place = coincidence(relative, triple(int(n) for n in (extent[:, 1] - extent[:, 0] + 1)[::-1]))
     return np.array(place.start_zyx[::-1]) if place is not None and place.keeps_axes else None
 
 

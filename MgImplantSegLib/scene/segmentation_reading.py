@@ -83,7 +83,8 @@ class LabelsOfSegments:
         if image is None or not all(other is image for other in images):
             return None
         array = array_of_image(image)
-        if not np.array_equal(first_xyz(image, self._lattice), self._lattice.first_xyz) or array.shape != self.shape:
+        first = first_xyz(image, self._lattice)
+        if first is None or not np.array_equal(first, self._lattice.first_xyz) or array.shape != self.shape:
             return None
         own = {entry: self._segmentation.GetSegment(entry).GetLabelValue() for entry in self._values}
         return array if own == self._values else None
@@ -169,7 +170,7 @@ def reading_of_node(
     corner = np.eye(4)
     corner[:3, 3] = lattice.first_xyz
     geometry = geometry_from_ijk_to_ras(local_to_world_ras(node) @ lattice.ijk_to_ras @ corner, lattice.shape_zyx)
-    scheme = LabelScheme((BACKGROUND, *labels), values.get(ignored_id))
+    scheme = LabelScheme((BACKGROUND, *labels), values.get(ignored_id) if ignored_id else None)
     return SegmentationReading(
         LabelsOfSegments(segmentation, lattice, values), geometry, scheme, provenance_of_node(node)
     )
@@ -204,7 +205,7 @@ def _labels(segmentation: Any, roles: Mapping[str, Role]) -> tuple[list[Label], 
         elif role is None:
             unknown.append(segment.name or segment_id)
         elif role is not Role.BACKGROUND:
-            facts = {"segment_id": segment_id, "name": segment.name, "color_rgb": segment.color_rgb}
+            facts: dict[str, Any] = {"segment_id": segment_id, "name": segment.name, "color_rgb": segment.color_rgb}
             labels.append(replace(CLASS_OF_ROLE[role], value=segment.value, **facts))
     if unknown:
         raise InputError(

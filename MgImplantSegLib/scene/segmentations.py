@@ -113,12 +113,13 @@ def _remove_segments(node: Any) -> None:
 
 def _known_values(label_map: LabelMap, present: set[int]) -> set[int]:
     """The values in the array; all must be known."""
-    known = {*label_map.scheme.values, label_map.scheme.ignore_value} - {None}
+    ignored = label_map.scheme.ignore_value
+    known = {*label_map.scheme.values, *([] if ignored is None else [ignored])}
     if present <= known:
         return present
     raise InputError(
         f"Expected label values of {sorted(known)}, got also {sorted(present - known)[:10]}.",
-        "Say what the values mean, for example with --roles 1=bone,2=degradation_layer,3=residual_material.",
+        "Say what the values mean [[roles]], for example 1=bone,2=degradation_layer,3=residual_material.",
     )
 
 

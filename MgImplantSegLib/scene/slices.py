@@ -13,6 +13,7 @@ from MgImplantSegLib.errors import DependencyError, InputError
 from MgImplantSegLib.files import atomic_output
 from MgImplantSegLib.labels import Label
 from MgImplantSegLib.scene.annotations import length_text, nice_length_mm
+from MgImplantSegLib.typed import triple
 from MgImplantSegLib.volume import Geometry, LabelMap, Volume
 
 FILL_OPACITY = 0.30
@@ -77,8 +78,8 @@ def centre_zyx(label_map: LabelMap) -> tuple[int, int, int]:
     for mask in (label_map.implant_mask(), label_map.mask(*[label.role for label in label_map.scheme.segments])):
         profiles = [np.flatnonzero(mask.any(axis=others)) for others in ((1, 2), (0, 2), (0, 1))]
         if all(len(profile) for profile in profiles):
-            return tuple(int(profile[0] + profile[-1]) // 2 for profile in profiles)
-    return tuple(count // 2 for count in label_map.array.shape)
+            return triple(int(profile[0] + profile[-1]) // 2 for profile in profiles)
+    return triple(count // 2 for count in label_map.array.shape)
 
 
 def _figure(geometry: Geometry) -> tuple[Any, np.ndarray]:
@@ -96,7 +97,7 @@ def _figure(geometry: Geometry) -> tuple[Any, np.ndarray]:
     inches_per_mm = PANEL_INCHES / max(*widths_mm, height_mm)
     panel_height = height_mm * inches_per_mm
     size = (sum(widths_mm) * inches_per_mm + 0.6, 2 * panel_height + 1.0)
-    figure = Figure(figsize=size, layout="none")
+    figure = Figure(figsize=size, layout="none")  # type: ignore[arg-type] # Matplotlib has it, its types do not
     FigureCanvasAgg(figure)
     grid = figure.add_gridspec(
         2,
@@ -109,7 +110,7 @@ def _figure(geometry: Geometry) -> tuple[Any, np.ndarray]:
         top=1 - 0.3 / size[1],
         hspace=0.03,
     )
-    return figure, grid.subplots()
+    return figure, np.asarray(grid.subplots())
 
 
 def _plane(array: np.ndarray, cut: Cut, at_zyx: Sequence[int]) -> np.ndarray:

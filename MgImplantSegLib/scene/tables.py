@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,7 @@ def add_measures_table(scene: Any, report: QuantificationReport, name: str, mode
 
 
 def add_table(
-    scene: Any, name: str, columns: dict[str, Sequence[float | str]], descriptions: dict[str, str] | None = None
+    scene: Any, name: str, columns: Mapping[str, Sequence[float | str]], descriptions: dict[str, str] | None = None
 ) -> Any:
     """A `vtkMRMLTableNode` with named columns, of numbers where the first value is one, else of text."""
     node = scene.AddNewNodeByClass("vtkMRMLTableNode", scene.GenerateUniqueName(name))
@@ -106,7 +106,7 @@ def _column(name: str, values: Sequence[float | str]) -> Any:
     from vtkmodules.vtkCommonCore import vtkDoubleArray, vtkStringArray
 
     is_number = name in NUMBERS or (values and not isinstance(values[0], str))
-    array = vtkDoubleArray() if is_number else vtkStringArray()
+    array: Any = vtkDoubleArray() if is_number else vtkStringArray()
     array.SetName(name)
     for value in values:
         array.InsertNextValue(value)

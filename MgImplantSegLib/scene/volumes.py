@@ -90,7 +90,7 @@ def array_of_image(image: Any) -> np.ndarray:
 
 def _as_vtk_can_use(array: np.ndarray) -> np.ndarray:
     """The array itself if VTK can share it, else a copy of a type that VTK and Slicer's file formats have."""
-    kept = {"bool": np.uint8, "float16": np.float32, "longdouble": np.float64}.get(array.dtype.name, array.dtype)
+    kept: Any = {"bool": np.uint8, "float16": np.float32, "longdouble": np.float64}.get(array.dtype.name, array.dtype)
     if array.dtype.kind in "iu" and array.dtype.itemsize == 8:
         kept = _smallest_integer_type(array)
     values = np.ascontiguousarray(array, dtype=np.dtype(kept).newbyteorder("="))

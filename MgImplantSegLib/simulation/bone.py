@@ -70,9 +70,9 @@ def _cortical(bone: BoneParameters, shape: tuple[int, ...], voxel_mm: float, rng
     slab = np.abs(height - top + thickness / 2) - thickness / 2
     spacing = bone.canal_spacing_mm / voxel_mm
     along = 2 if side is z else 0
-    flat_shape = tuple(n for axis, n in enumerate(shape) if axis != along)
+    first, second = (n for axis, n in enumerate(shape) if axis != along)
     winding = 0.15 * spacing * smooth_field(rng, shape, 2 * spacing)
-    canals = np.expand_dims(_canal_pattern(rng, flat_shape, spacing), along)
+    canals = np.expand_dims(_canal_pattern(rng, (first, second), spacing), along)
     canals = canals + winding - bone.canal_radius_mm / voxel_mm
     return np.maximum(slab, -canals).astype(np.float32)
 

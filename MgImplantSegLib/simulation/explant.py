@@ -15,6 +15,7 @@ from MgImplantSegLib.simulation.imaging import compose, render
 from MgImplantSegLib.simulation.implant import CorrodedImplant, Frame, corrode, initial_level_set, uncorroded
 from MgImplantSegLib.simulation.settings import ExplantParameters, ImplantKind, SimulationSettings
 from MgImplantSegLib.simulation.truth import exact_measures
+from MgImplantSegLib.typed import triple
 from MgImplantSegLib.volume import Geometry, LabelMap, Volume
 
 INITIAL_SCHEME = LabelScheme.from_roles({0: Role.BACKGROUND, 3: Role.RESIDUAL_MATERIAL})
@@ -95,5 +96,5 @@ def _bone(
 
 
 def _centred_geometry(shape: tuple[int, int, int], voxel_mm: float) -> Geometry:
-    corner = tuple(-(n - 1) / 2 * voxel_mm for n in shape[::-1])
+    corner = triple(-(n - 1) / 2 * voxel_mm for n in shape[::-1])
     return Geometry(shape, (voxel_mm,) * 3, corner)

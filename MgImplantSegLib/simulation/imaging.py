@@ -120,7 +120,7 @@ def _grey_values(
     return (tissue + parts.bone * bone + parts.layer * layer + parts.metal * metal).astype(np.float32)
 
 
-def _sample_part(shape: tuple[int, ...], imaging: ImagingParameters, rng) -> np.ndarray:
+def _sample_part(shape: tuple[int, int, int], imaging: ImagingParameters, rng) -> np.ndarray:
     """1 in the excised block of tissue, 0 in the air or resin around it; (1, y, x)."""
     radius = _radius_from_centre(shape[1:])
     wobble = 1 + 0.04 * smooth_field(rng, shape[1:], shape[1] / 8)
@@ -150,7 +150,7 @@ def _noise(rng: np.random.Generator, shape: tuple[int, ...], imaging: ImagingPar
     return (imaging.noise / noise.std() * noise).astype(np.float32)
 
 
-def _rings(rng: np.random.Generator, shape: tuple[int, ...], imaging: ImagingParameters) -> np.ndarray:
+def _rings(rng: np.random.Generator, shape: tuple[int, int, int], imaging: ImagingParameters) -> np.ndarray:
     """Rings around the rotation axis, whole and partial, slowly changing along it, and straight streaks."""
     size = int(np.ceil(np.hypot(*shape[1:]) / 2)) + 3
     radius = _radius_from_centre(shape[1:])

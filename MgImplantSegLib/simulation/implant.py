@@ -24,7 +24,7 @@ class Frame:
     def coordinates_mm(self) -> list[np.ndarray]:
         """Sparse arrays z, y, x in mm from the centre of the volume."""
         axes = [(np.arange(n, dtype=np.float32) - (n - 1) / 2) * self.voxel_mm for n in self.shape_zyx]
-        return np.meshgrid(*axes, indexing="ij", sparse=True)
+        return list(np.meshgrid(*axes, indexing="ij", sparse=True))
 
 
 def implant_axes(implant: ImplantParameters) -> np.ndarray:
@@ -165,10 +165,10 @@ def _cracks(
     level = rng.uniform(0.3, 0.7)
     span = slope_normalised(position - level + 0.05 * smooth_field(rng, shape, spacing))
     distance = np.minimum(across, np.abs(span))
-    half_width = half_width * np.maximum(1 + 0.4 * smooth_field(rng, shape, spacing), 0)
-    part = np.minimum(distance + half_width, 0.5) - np.maximum(distance - half_width, -0.5)
+    half_widths = half_width * np.maximum(1 + 0.4 * smooth_field(rng, shape, spacing), 0)
+    part = np.minimum(distance + half_widths, 0.5) - np.maximum(distance - half_widths, -0.5)
     where = smooth_field(rng, shape, spacing)
     absent = where < np.quantile(where[::4, ::4, ::4], 1 - corrosion.crack_part)
     part[absent] = 0
     part = np.clip(np.minimum(part, metal - 0.5), 0, 1).astype(np.float32)
-    return part, 2 * half_width < HAIRLINE_VOXELS
+    return part, 2 * half_widths < HAIRLINE_VOXELS

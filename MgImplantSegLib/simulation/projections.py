@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 
 import numpy as np
 from scipy import fft, sparse
 
 # Windows of the ramp filter by frequency in cycles per pixel, 0 to 0.5.
-WINDOWS = {
+WINDOWS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "ramp": np.ones_like,
     "cosine": lambda frequency: np.cos(np.pi * frequency),
     "hann": lambda frequency: np.cos(np.pi * frequency) ** 2,

@@ -83,7 +83,7 @@ class SimulationSettings:
         if self.size * self.spacing_um < 1200:
             raise InputError(
                 f"Expected a field of at least 1.2 mm, got {self.size * self.spacing_um / 1000:.2f} mm.",
-                "Raise --size or --spacing-um.",
+                "Raise the size [[size]] or the voxel size [[spacing_um]].",
             )
 
 

@@ -26,6 +26,7 @@ from MgImplantSegLib.training.data_settings import DataSettings, SampleSettings
 from MgImplantSegLib.training.losses import IGNORE
 from MgImplantSegLib.training.process import warnings_only
 from MgImplantSegLib.training.samples import Sample, read_sample
+from MgImplantSegLib.typed import present
 
 CACHE_VERSION = 2
 VOXELS_WORTH_A_SECOND_COPY = 1 << 26
@@ -112,10 +113,11 @@ def cache_samples(samples: Iterable[SampleSettings], data: DataSettings, events:
 
 def _cached(settings: SampleSettings, data: DataSettings, digests: FileDigests, events: Events) -> CachedSample:
     folder = data.cache / _key(settings, data, digests)
-    if _facts_of(folder) is None:
+    facts = _facts_of(folder)
+    if facts is None:
         sample = read_sample(settings, data, warnings_only(events, f"Sample {settings.name!r}"))
         _write_entry(folder, sample, len(data.classes), data.cache_type)
-    facts = _facts_of(folder)
+        facts = present(_facts_of(folder))
     counts = tuple(facts["voxels_per_class"])
     _check_classes(settings, counts, data, events)
     return CachedSample(settings, folder, tuple(facts["shape_zyx"]), counts)
@@ -150,7 +152,8 @@ def _write_entry(folder: Path, sample: Sample, classes: int, cache_type: str) ->
             if array.size >= VOXELS_WORTH_A_SECOND_COPY:
                 np.save(temporary / f"{name}_x_first.npy", np.ascontiguousarray(array.transpose(2, 0, 1)))
         counts = _voxels_per_class(sample.channels, classes)
-        np.savez(temporary / "places.npz", **_places(sample.channels, counts))
+        places: dict[str, Any] = dict(_places(sample.channels, counts))
+        np.savez(temporary / "places.npz", **places)
         facts = {"shape_zyx": list(image.shape), "voxels_per_class": counts.sum(axis=0).tolist()}
         (temporary / FACTS).write_text(json.dumps(facts), encoding="utf-8")
 

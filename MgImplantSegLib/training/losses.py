@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from MgImplantSegLib.choices import Registry, find_object
 from MgImplantSegLib.errors import InputError
@@ -107,7 +107,7 @@ def build_loss(
         If the name or an option is unknown.
     """
     loss = require_loss(name, options)
-    given = {**loss.options, **options} | ({} if total is None else {"total": total})
+    given: dict[str, Any] = {**loss.options, **options} | ({} if total is None else {"total": total})
     if loss.needs_implant:
         given["implant_channels"] = [i for i, label in enumerate(scheme.labels) if label.role in IMPLANT_ROLES]
     function = find_object(loss.function)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -142,7 +143,7 @@ class PatchBatches(Dataset):
 
     def choose_place(
         self, random: np.random.Generator, balanced: bool
-    ) -> tuple[CachedSample, AxisPlane, int, np.ndarray | None]:
+    ) -> tuple[Any, AxisPlane, int, np.ndarray | None]:
         """A sample, a slice of it, and with `balanced` the place (x, y) of a voxel of a class drawn at random."""
         return self._choose_point(random) if balanced else self._choose_slice(random)
 
@@ -191,7 +192,7 @@ def _choose_centre(
     margin = np.minimum(extent_xy / 2, CENTRE_MARGIN * slice_xy)
     ends = np.array([margin, slice_xy - margin]) - 0.5
     if point_xy is None:
-        return random.uniform(*ends)
+        return np.asarray(random.uniform(*ends))
     return np.clip(point_xy + random.uniform(-0.4, 0.4, 2) * extent_xy, *ends)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
@@ -144,7 +145,7 @@ def _allocation(accumulators: int, shape_zyx: Shape, classes: int) -> Allocate:
 
 
 def _confusion(accumulator: Accumulator | PlaneTotal, scheme: PlaneScheme, channels: np.ndarray) -> torch.Tensor:
-    prediction = FusedPrediction(accumulator, FUSIONS[scheme.fusion])
+    prediction = FusedPrediction(cast(Accumulator, accumulator), FUSIONS[scheme.fusion])
     counts = torch.zeros(accumulator.classes, accumulator.classes, dtype=torch.int64)
     for slab in slabs(channels.shape, VOXELS_PER_SLAB):
         truth = torch.from_numpy(np.array(channels[slab]))

@@ -111,7 +111,7 @@ def _write(config: TrainingConfig, models: Sequence[ScaledModel], events: Events
     ):
         writer = CsvWriter(stream)
         writer.writerow(asdict(models[0]))
-        writer.writerows(asdict(model).values() for model in models)
+        writer.writerows(list(asdict(model).values()) for model in models)
     with atomic_output(folder / f"{TABLE}.md") as temporary:
         temporary.write_text(_report(config, models), encoding="utf-8")
     draw_scaling(models, folder / f"{TABLE}.png", events)

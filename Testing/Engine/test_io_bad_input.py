@@ -9,6 +9,7 @@ import pytest
 import SimpleITK as sitk
 from io_cases import LEFT_HANDED, grey_values, label_values
 
+from MgImplantSegLib.cli.parser import flag_of
 from MgImplantSegLib.errors import InputError, ResourceError
 from MgImplantSegLib.io import known_suffixes, read_label_map, read_volume, write_label_map, write_volume
 from MgImplantSegLib.volume import LabelMap, Volume
@@ -163,7 +164,7 @@ def test_an_impossible_spacing_is_refused_unless_one_is_given(tmp_path, spacing)
     for name in ("a.nrrd", "a.mha"):
         with pytest.raises(InputError, match="positive voxel spacings") as caught:
             read_volume(tmp_path / name)
-        assert "--spacing-um" in caught.value.remedy
+        assert "--spacing-um" in caught.value.advice(flag_of)
         assert read_volume(tmp_path / name, spacing_um=5).geometry.spacing_zyx_mm == pytest.approx((0.005,) * 3)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from io_cases import LEFT_HANDED, ORIGIN_LPS_MM, label_values
 
+from MgImplantSegLib.cli.parser import flag_of
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.io import read_label_map, read_volume, write_label_map
 from MgImplantSegLib.labels import CLASSES, DEFAULT_SCHEME, LabelScheme, Role, parse_roles
@@ -158,7 +159,7 @@ def test_a_name_without_a_role_is_an_error_and_never_bone_by_a_hidden_code(tmp_p
     path = write_seg(tmp_path / "a.seg.nrrd", mask, segment_keys(0, 1, identity, name, terms))
     with pytest.raises(InputError, match="name tells their role") as caught:
         read_label_map(path)
-    assert "--roles" in caught.value.remedy
+    assert "--roles" in caught.value.advice(flag_of)
 
 
 def test_segments_that_exchanged_their_names_exchange_their_roles_and_come_back_so(tmp_path):
@@ -185,7 +186,7 @@ def test_unknown_segments_are_listed_with_the_way_to_map_them(tmp_path):
     )
     with pytest.raises(InputError, match=r"got 2: stuff .*1: bone, 2: stuff, 3: rm") as caught:
         read_label_map(path)
-    assert "--roles" in caught.value.remedy
+    assert "--roles" in caught.value.advice(flag_of)
     label_map = read_label_map(path, parse_roles("1=bone,2=degradation_layer,3=residual_material"))
     np.testing.assert_array_equal(label_map.array, label_values())
 
@@ -251,12 +252,18 @@ def test_files_from_before_slicer_4_11_have_one_layer_per_segment(tmp_path):
     np.testing.assert_array_equal(label_map.mask(Role.RESIDUAL_MATERIAL), label_values() == 2)
 
 
+def test_a_colour_with_opacity_is_read_without_it(tmp_path):
+    label_map = read_label_map(write_default(tmp_path / "a.seg.nrrd", Segment0_Color="0.1 0.2 0.3 1"))
+    assert label_map.scheme.segments[0].color_rgb == (0.1, 0.2, 0.3)
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
         ({"Segment1_Layer": "7"}, "layers up to 7"),
         ({"Segment1_LabelValue": "two"}, "segment 1"),
         ({"Segment0_Color": "red"}, "segment 0"),
+        ({"Segment0_Color": "0.5 0.5"}, "segment 0 .* 2 values where three belong"),
         ({"Segmentation_MasterRepresentation": "Closed surface"}, "Closed surface"),
     ],
 )
@@ -319,7 +326,7 @@ def test_values_without_a_role_are_listed_with_the_way_to_map_them(tmp_path, val
     nrrd.write(str(tmp_path / "a.nrrd"), array, index_order="C")
     with pytest.raises(InputError, match=f"got also {values[-1]} ") as caught:
         read_label_map(tmp_path / "a.nrrd")
-    assert "--roles" in caught.value.remedy
+    assert "--roles" in caught.value.advice(flag_of)
 
 
 def test_whole_numbers_in_floats_are_labels_and_fractions_are_not(tmp_path):

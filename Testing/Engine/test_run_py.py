@@ -259,6 +259,12 @@ def test_the_fast_lane_leaves_out_what_is_slow_and_servers(run_py, monkeypatch, 
     assert commands[-1] == ["python", "-m", "pytest", *pytest_words]
 
 
+@pytest.mark.parametrize("failing", [["ruff", "check"], ["ruff", "format"], ["mypy"]])
+def test_one_style_check_that_fails_makes_the_run_fail_though_the_tests_pass(run_py, monkeypatch, failing):
+    monkeypatch.setattr(run_py, "_run", lambda command: int(command[2 : 2 + len(failing)] == failing))
+    assert run_py.run_tests(Path("python"), []) == 1
+
+
 WITHOUT_QT = "import sys; sys.modules['PySide6'] = None\nimport pytest; sys.exit(pytest.main(sys.argv[1:]))"
 
 

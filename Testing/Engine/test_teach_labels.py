@@ -10,6 +10,7 @@ import pytest
 from teach_cases import painted_on
 from training_cases import labelled_scan
 
+from MgImplantSegLib.cli.parser import flag_of
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.events import Events
 from MgImplantSegLib.io.image_data import Segment
@@ -111,7 +112,7 @@ def test_with_a_value_for_not_labelled_all_other_voxels_are_labelled():
 def test_a_whole_volume_of_labels_without_done_slices_is_refused_unless_all_is_said_to_be_labelled():
     with pytest.raises(InputError, match="single painted slices") as caught:
         part(LABELS)
-    assert "--done-slices" in caught.value.remedy
+    assert "--done-slices" in caught.value.advice(flag_of)
     assert (part(LABELS, labelled="all").channels == LABELS).all()
 
 

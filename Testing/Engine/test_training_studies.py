@@ -184,6 +184,6 @@ def test_both_studies_are_commands(place, capsys):
     assert main(["scale", str(path)]) == 0
     assert "d1-c2-i16" in capsys.readouterr().out
     assert main(["crossvalidate", str(path), "--fold", "1"]) == 0
-    assert "Not finished: commands-fold2. The same command goes on." in capsys.readouterr().out
+    assert "Not finished: commands-fold2. Run the same command again to continue." in capsys.readouterr().out
     assert main(["crossvalidate", str(path)]) == 0
     assert "9 planes, soft voting" in capsys.readouterr().out

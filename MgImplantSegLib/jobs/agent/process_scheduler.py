@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -112,7 +113,7 @@ class ProcessScheduler:
 
 def _start(words: list[str], job: JobFolder, log) -> subprocess.Popen:
     flags: dict[str, Any] = {"start_new_session": True}
-    if os.name == "nt":
+    if sys.platform == "win32":
         flags = {"creationflags": subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP}
     variables = dict(os.environ) if job.description.keeps_variables else clean_variables(os.environ)
     variables.pop(processes.MARKER, None)  # a job that starts a job does not own it

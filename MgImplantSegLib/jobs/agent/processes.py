@@ -70,7 +70,10 @@ def kill_marked(token: str) -> None:
 def ask_to_end(process: subprocess.Popen) -> None:
     """The polite signal to one process."""
     with suppress(OSError):
-        process.send_signal(signal.CTRL_BREAK_EVENT if os.name == "nt" else signal.SIGTERM)
+        if sys.platform == "win32":
+            process.send_signal(signal.CTRL_BREAK_EVENT)
+        else:
+            process.send_signal(signal.SIGTERM)
 
 
 def kill_tree(process: subprocess.Popen) -> None:
@@ -132,6 +135,8 @@ def _started_ps(pid: int) -> str | None:
 
 
 def _started_windows(pid: int) -> str | None:
+    if sys.platform != "win32":
+        return None
     import ctypes
     from ctypes import wintypes
 

@@ -45,6 +45,7 @@ class Course:
         self._seconds = max(1.0, 60 * settings.minutes - (self._first - started) - reserved_s)
         self._losses: list[float] = []
         self.settled = self._is_last = False
+        self._end = 1.0
         self._begin(0.0, first_part or 1.0)
 
     @property

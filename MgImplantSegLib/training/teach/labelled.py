@@ -76,7 +76,7 @@ def labelled_part(label_map: LabelMap, pair: Pair, events: Events) -> Labelled:
     if not mask.any():
         raise InputError(
             f"Expected labels in {pair.name!r}, got none: {_where_nothing_is(pair)}",
-            "Paint slices, name those that are done (--done-slices z:40), or check the ignore value and the ROI.",
+            "Paint slices, name those that are done [[done_slices]] like z:40, or check the ignore value and the ROI.",
         )
     for entry in done:
         what = f"The slice {entry} of {pair.name!r}"
@@ -109,7 +109,7 @@ def _painted_slices(painted: np.ndarray, pair: Pair, events: Events) -> tuple[Sl
     if found is None:
         raise InputError(
             f"Expected single painted slices in {pair.labels}, got labels all over the volume.",
-            "Name the slices that are done (--done-slices z:40,y:12), or give --labelled all if all of it is labelled.",
+            "Name the slices that are done [[done_slices]] like z:40,y:12, or say that all is labelled [[labelled]].",
         )
     for entry in found:
         count, area = int(painted[entry.place].sum()), painted[entry.place].size

@@ -14,7 +14,7 @@ from torch import nn
 
 from MgImplantSegLib.events import Events, Task
 from MgImplantSegLib.labels import LabelScheme, Role
-from MgImplantSegLib.planes import PLANE_SETS
+from MgImplantSegLib.planes import axis_planes
 from MgImplantSegLib.preprocess import Preprocessing
 from MgImplantSegLib.training.augmentation import Augmentation
 from MgImplantSegLib.training.learner import Learner
@@ -33,7 +33,7 @@ from MgImplantSegLib.training.teach.replay import (
 from MgImplantSegLib.training.teach.scan import LabelledScan
 from MgImplantSegLib.training.teach.settings import TeachSettings
 
-PLANES = PLANE_SETS["3"]
+PLANES = axis_planes("3")
 SECONDS_BETWEEN_METRICS = 2.0
 HELD_OUT_MEASUREMENTS = 6
 PIXELS_FOR_CURVE = 100_000  # of every orientation, for the statistics behind a point of the curve
@@ -91,7 +91,8 @@ class Teaching:
         self._patches = self._patches_of(held_out.removed_from(scans) if held_out.measured else self.scans)
         self._is_holding = bool(held_out.measured)
         self.held_out_result: HeldOutResult | None = None
-        self._reported_at, self._losses = time.monotonic(), []
+        self._reported_at = time.monotonic()
+        self._losses: list[float] = []
         self._next_measurement = 0.0
 
     def run(self) -> str:

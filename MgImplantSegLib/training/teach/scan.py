@@ -125,7 +125,7 @@ def read_scan(
     if not volume.spacing_is_known:
         raise InputError(
             f"Expected a scan with its voxel size, got {pair.image} with 1 mm or none.",
-            "Give the voxel size in µm (--spacing-um, or spacing_um in the file of pairs).",
+            "Give the voxel size in µm [[spacing_um]], or spacing_um in the file of pairs.",
         )
     label_map = _labels_of(pair, volume)
     labelled = labelled_part(label_map, pair, events)
@@ -145,7 +145,7 @@ def _labels_of(pair: Pair, volume: Volume) -> LabelMap:
     try:
         return on_grid_of(label_map, volume.geometry)
     except InputError as error:
-        raise InputError(f"Of {pair.name!r}: {error.message}", error.remedy) from error
+        raise InputError(f"Of {pair.name!r}: {error.message}", error.template) from error
 
 
 def _read_labels(pair: Pair) -> LabelMap:
@@ -184,7 +184,7 @@ def channels_of(label_map: LabelMap, mask: np.ndarray, scheme: LabelScheme, mode
             raise InputError(
                 f"Expected a model with the classes that are labelled, got {model.name} without {label.role.value}; "
                 f"it has {', '.join(entry.role.value for entry in scheme.labels)}.",
-                "Start from another model (--from), or give the class another role (--roles).",
+                "Start from another model [[from]], or give the class another role [[roles]].",
             )
     return channels
 

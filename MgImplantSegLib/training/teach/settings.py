@@ -180,7 +180,7 @@ def read_pairs(path: Path) -> tuple[Pair, ...]:
 def require_distinct(pairs: tuple[Pair, ...]) -> None:
     """Raise InputError unless there is a pair and all have names of their own."""
     if not pairs:
-        raise InputError("Expected at least one pair of scan and labels, got none.", "Add a table [[pairs]].")
+        raise InputError("Expected at least one pair of scan and labels, got none.", "Add a table of pairs.")
     names = [pair.name for pair in pairs]
     if repeated := sorted({name for name in names if names.count(name) > 1}):
         raise InputError(

@@ -78,7 +78,8 @@ def painted_slices(painted: np.ndarray) -> tuple[SliceName, ...] | None:
         (z, y, x), bool.
     """
     left = [_counts(painted, axis) for axis in range(3)]
-    rest, found = painted.copy(), []
+    rest = painted.copy()
+    found: list[SliceName] = []
     most = max(1, int(LARGEST_SPARSE_SHARE * max(painted.shape)))
     while left[0].any():
         if len(found) == most:

@@ -13,6 +13,7 @@ from scipy.ndimage import convolve1d
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.labels import Role
 from MgImplantSegLib.training.teach.slices import AXES, SliceName, require_inside
+from MgImplantSegLib.typed import triple
 from MgImplantSegLib.volume import Geometry, LabelMap, Volume
 
 MARGIN_SHARE = 0.2  # of a part, at each of its ends: neighbours of two parts would show much the same
@@ -83,7 +84,7 @@ def suggest_slices(
     if not np.allclose(disagreement.geometry.direction_lps, geometry.direction_lps, atol=DIRECTION_TOLERANCE):
         raise InputError(
             "Expected a disagreement whose axes run as the image's, got other directions.",
-            "Give what segment --disagreement wrote for this image, or leave it out.",
+            "Give the disagreement that was written when this image was segmented [[disagreement]], or leave it out.",
         )
     box = implant_box(segmentation)
     chosen = []
@@ -93,7 +94,7 @@ def suggest_slices(
         chosen += [(SliceName(axis, index), profile[index]) for index in _of_axis(profile, box[axis], number, busy)]
     if len(chosen) < count:
         raise InputError(
-            f"Expected {count} slices to label, got room for {len(chosen)} on the implant.", "Ask for fewer (--count)."
+            f"Expected {count} slices to label, got room for {len(chosen)} on the implant.", "Ask for fewer [[count]]."
         )
     return [_described(name, value, segmentation, box) for name, value in sorted(chosen)]
 
@@ -104,8 +105,8 @@ def implant_box(segmentation: LabelMap) -> tuple[slice, slice, slice]:
         mask = segmentation.mask(*roles)
         if mask.any():
             lines = (np.flatnonzero(mask.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1)))
-            return tuple(slice(int(line[0]), int(line[-1]) + 1) for line in lines)
-    return tuple(slice(0, length) for length in segmentation.array.shape)
+            return triple(slice(int(line[0]), int(line[-1]) + 1) for line in lines)
+    return triple(slice(0, length) for length in segmentation.array.shape)
 
 
 def _per_axis(box: tuple[slice, ...], count: int) -> dict[int, int]:
