@@ -15,11 +15,8 @@ from MgImplantSegLib.files import atomic_output
 from MgImplantSegLib.io.formats import FileFormat, format_of, known_suffixes
 from MgImplantSegLib.io.image_data import ImageData, ReadOptions, require_three_axes
 from MgImplantSegLib.io.voxel_size import warn_of_voxel_size
-<<<<<<< HEAD
 from MgImplantSegLib.remarks import remarks_of_reading, with_remarks
-=======
 from MgImplantSegLib.typed import present, triple
->>>>>>> w2-b
 from MgImplantSegLib.volume import IDENTITY_DIRECTION, Geometry, Volume
 
 logger = logging.getLogger(__name__)

@@ -15,13 +15,8 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 LIBRARY = CHECKOUT / "MgImplantSegLib"
 
 LAYERS = (
-<<<<<<< HEAD
-    ("errors", "machine", "mapped_memory", "slabs", "plain_text", "text_files", "units"),
-    ("boxes", "choices", "leftovers", "protected_files", "remarks"),
-=======
     ("errors", "machine", "mapped_memory", "slabs", "plain_text", "text_files", "typed", "units"),
-    ("boxes", "choices", "leftovers", "protected_files"),
->>>>>>> w2-b
+    ("boxes", "choices", "leftovers", "protected_files", "remarks"),
     ("option_kinds",),
     ("events", "files", "options", "resources", "settings", "toml_writer"),
     ("labels", "file_digests"),
