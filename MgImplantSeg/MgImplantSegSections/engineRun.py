@@ -57,11 +57,11 @@ class EnginePython:
     folder: Path = Path()
 
 
-def runEngine(python, arguments, logPath, token, politeSeconds=None):
+def runEngine(python, arguments, logPath, token, politeSeconds=None, names=None):
     """Run `arguments` in a child process; yields events, returns the fields of its result event.
 
     :param politeSeconds: how long the child may take to stop before it is killed; `POLITE_SECONDS` without it.
-
+    :param names: what people call the files among the arguments, by path; warnings and errors speak of these.
     :raises EngineError: if the engine reports an error or ends without a result.
     :raises Cancelled: if `token` was requested.
     """
@@ -78,17 +78,17 @@ def runEngine(python, arguments, logPath, token, politeSeconds=None):
             "dependency",
         ) from error
     try:
-        result, failure = yield from _follow(process, token, politeSeconds)
+        result, failure = yield from _follow(process, token, politeSeconds, names or {})
     finally:
         process.end(politeSeconds)
     return _outcome(process, result, failure, token)
 
 
-def _follow(process, token, politeSeconds):
+def _follow(process, token, politeSeconds, names):
     """Pass the events on until the process ends; returns its result and its error event."""
     result = failure = killAt = None
     while process.exitCode() is None:
-        for event in process.events():
+        for event in (withNames(event, names) for event in process.events()):
             result = event if event["event"] == "result" else result
             failure = event if event["event"] == "error" else failure
             yield event
@@ -100,6 +100,21 @@ def _follow(process, token, politeSeconds):
             process.kill()
         yield None
     return result, failure
+
+
+def withNames(data, names):
+    """The same data with the names of nodes in quotes where texts have the paths of their files.
+
+    :param names: names by path.
+    """
+    if isinstance(data, dict):
+        return {key: withNames(value, names) for key, value in data.items()}
+    if isinstance(data, list):
+        return [withNames(value, names) for value in data]
+    if isinstance(data, str):
+        for path, name in names.items():
+            data = data.replace(str(path), f'"{name}"')
+    return data
 
 
 def _outcome(process, result, failure, token):

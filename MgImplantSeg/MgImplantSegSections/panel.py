@@ -70,9 +70,16 @@ class Panel:
         """Unfold section 8."""
         self.workbench.ui.environmentsSection.collapsed = False
 
+    def clearMessages(self):
+        """Nothing that was said of a scene holds for the next one."""
+        ui = self.workbench.ui
+        for label in (ui.segmentStatusLabel, ui.display3DLabel, ui.measuresStateLabel, ui.compareStatusLabel):
+            label.text = ""
+
     def cleanup(self):
         """Stop all work, observe nothing any more, and forget the widgets, which Slicer destroys."""
         self.workbench.abandonAll()
+        self.measurements.follow(False)
         self._observations.removeAll()
 
 

@@ -60,7 +60,8 @@ def segmentSteps(volumeNode, request, python, temporaryFolder, token):
         yield from writeImage(array, geometry, folder / "image.mha", token)
         arguments = _arguments(request, geometry, folder)
         politeSeconds = SECONDS_TO_STOP_ELSEWHERE if request.farEnvironment else None
-        engine = runEngine(python, arguments, folder / "log.txt", token, politeSeconds)
+        names = {folder / "image.mha": volumeNode.GetName()}
+        engine = runEngine(python, arguments, folder / "log.txt", token, politeSeconds, names)
         result = yield from whileWanted(engine, lambda: scene.IsNodePresent(volumeNode), token)
         provenance = _provenance(volumeNode, request, result)
         labelMap, present = yield from readLabels(folder / "result.mha", geometry, token)
