@@ -7,7 +7,7 @@ from MgImplantSegLib.errors import MgImplantSegError
 from MgImplantSegLib.io.voxel_size import voxel_size_doubt
 from MgImplantSegLib.scene.markups import box_of_roi_node
 from MgImplantSegLib.scene.volumes import geometry_of_node
-from MgImplantSegSections import parameters, sampleData
+from MgImplantSegSections import parameters, sampleData, voxelSize
 from MgImplantSegSections.workbench import errorText, sizeText
 
 UNSET_TOLERANCE_MM = 1e-6
@@ -61,9 +61,21 @@ class InputSection:
         """Give the volume the voxel size in the spin box."""
         node = self.workbench.parameters.inputVolume
         if node is not None:
-            node.SetSpacing(*[self.ui.inputSpacingSpinBox.value / 1000.0] * 3)
+            voxelSize.setVoxelSize(node, self.ui.inputSpacingSpinBox.value)
+            self._offerToFollow(node)
             slicer.util.setSliceViewerLayers(background=node, fit=True)
             self.workbench.changed()
+
+    def _offerToFollow(self, volume):
+        """Segmentations of the volume no longer lie on its voxels: ask whether they shall."""
+        left = voxelSize.segmentationsLeftBehind(volume)
+        names = ", ".join(f'"{node.GetName()}"' for node in left)
+        question = _(
+            "Give these segmentations of the scan the new voxel size too? They would no longer lie on it: {names}."
+        )
+        if left and slicer.util.confirmOkCancelDisplay(question.format(names=names)):
+            for node in left:
+                voxelSize.follow(node, volume)
 
     def onRoiAdded(self, roi):
         """A new ROI begins as the box of the whole volume."""

@@ -6,6 +6,7 @@ from slicer.i18n import tr as _
 
 from MgImplantSegSections.measuresReport import RESULT_COLUMN, STATE_COLUMN, reportOfTable, warningsOfTable
 from MgImplantSegSections.numberText import numberText
+from MgImplantSegSections.panelWords import inPanelWords
 
 REGION_COLUMN = "Region"
 SHOWN_COLUMNS = ("Measure", RESULT_COLUMN, "Unit", REGION_COLUMN, STATE_COLUMN)
@@ -40,7 +41,7 @@ def noteTexts(tableNode):
         for note, found in symbols.items()
         if not any(note in warning for warning in warnings)
     ]
-    return [*(f"{WARNING_SIGN} {warning}" for warning in warnings), *notes]
+    return [inPanelWords(text) for text in (*(f"{WARNING_SIGN} {warning}" for warning in warnings), *notes)]
 
 
 def headline(tableNode):

@@ -24,6 +24,7 @@ PACKAGES_FOR_FILES = (*PACKAGES, "pynrrd")  # where the engine reads the user's 
 DOWNLOAD_MB = {"torch": 250, "pynrrd": 1, "scipy": 40, "SimpleITK": 50, "numpy": 20}
 # big activations are mapped and unmapped again and again without these; a network runs up to twice as fast with them
 ALLOCATOR = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "2147483647", "MALLOC_TOP_PAD_": "268435456"}
+VIRTUAL_ENVIRONMENTS = ("venv", "env", "virtualenv")
 SLICER_ONLY = ("PYTHONHOME", "PYTHONPATH")
 
 
@@ -69,12 +70,23 @@ def python(name=None):
     return EnginePython((program, "-m", "MgImplantSegLib"), variables, ENGINE_FOLDER)
 
 
+def nameFor(program):
+    """A free name for a Python: that of its folder; of a virtual environment that of the project it stands in."""
+    folder = program.parent.parent if program.parent.name in ("bin", "Scripts") else program.parent
+    if folder.name.lstrip(".") in VIRTUAL_ENVIRONMENTS and folder.parent.name:
+        folder = folder.parent
+    taken, name, number = names(), folder.name, 2
+    while name in taken:
+        name, number = f"{folder.name} {number}", number + 1
+    return name
+
+
 def add(name, program):
     """Remember another Python on this computer under a name.
 
     :raises InputError: if there is no such file or the name is taken.
     """
-    if not Path(program).is_file():
+    if not (Path(program).is_file() and os.access(program, os.X_OK)):
         raise InputError(_("Expected the program of a Python, got {path}.").format(path=program))
     if name in names():
         raise InputError(_("Expected a new name, got {name!r}, which is taken.").format(name=name))

@@ -23,7 +23,7 @@ from MgImplantSegSections.engineRun import runEngine, sceneOf, whileWanted
 from MgImplantSegSections.exchange import readLabels, taskFolder, writeImage
 from MgImplantSegSections.measureWork import ROLES_ATTRIBUTE
 
-PREVIEW = "preview_of_slice"
+PREVIEW, SOFTWARE = "preview_of_slice", "software"
 SECONDS_TO_STOP_ELSEWHERE = 60.0  # a host or cluster has to be asked, which takes its time to stop the job
 
 
@@ -71,11 +71,23 @@ def segmentSteps(volumeNode, request, python, temporaryFolder, token):
     node = request.outputNode
     if node is None or not scene.IsNodePresent(node):
         name = request.name or _("{volume} segmentation").format(volume=volumeNode.GetName())
-        return add_segmentation_node(scene, labelMap, name, volumeNode, provenance=provenance, present=present)
-    putColored(node, "plain", None)
-    fill_segmentation_node(node, labelMap, volumeNode, provenance=provenance, present=present)
-    node.RemoveAttribute(ROLES_ATTRIBUTE)
+        node = add_segmentation_node(scene, labelMap, name, volumeNode, provenance=provenance, present=present)
+    else:
+        putColored(node, "plain", None)
+        fill_segmentation_node(node, labelMap, volumeNode, provenance=provenance, present=present)
+        node.RemoveAttribute(ROLES_ATTRIBUTE)
+    showOnly(node, volumeNode)
     return node
+
+
+def showOnly(newNode, volumeNode):
+    """Hide older results and previews of the same volume behind the newest; what people have made stays as it is."""
+    scene, role = newNode.GetScene(), newNode.GetReferenceImageGeometryReferenceRole()
+    for number in range(scene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode")):
+        node = scene.GetNthNodeByClass(number, "vtkMRMLSegmentationNode")
+        isResult = SOFTWARE in provenance_of_node(node) and node.GetNodeReference(role) is volumeNode
+        if node.GetDisplayNode() is not None and (node is newNode or isResult):
+            node.GetDisplayNode().SetVisibility(node is newNode)
 
 
 def _placeNow(volumeNode, rows, geometry):
@@ -122,7 +134,7 @@ def _provenance(volumeNode, request, result):
         "input": volumeNode.GetName(),
         "model": Path(options.pop("model")).stem,
         "options": options,
-        "software": f"MgImplantSeg {MgImplantSegLib.__version__}",
+        SOFTWARE: f"MgImplantSeg {MgImplantSegLib.__version__}",
         "created": time.strftime("%Y-%m-%dT%H:%M:%S"),
         "seconds": result.get("seconds"),
     }

@@ -6,7 +6,7 @@ import qt
 
 PREFIX = "MgImplantSeg/"
 DEVICE, MEMORY, RUN_IN, MODEL, MODEL_FOLDER = "Device", "MemoryGb", "RunIn", "Model", "ModelFolder"
-SPEEDS, LAST_TRAINING = "Speeds", "LastTraining"
+SPEEDS, LAST_TRAINING, TRAINING_ENVIRONMENT, PAIRS = "Speeds", "LastTraining", "TrainingEnvironment", "TrainingPairs"
 
 
 def read(name, default=""):

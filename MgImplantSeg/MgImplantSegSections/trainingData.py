@@ -6,7 +6,7 @@ import qt
 from slicer.i18n import tr as _
 
 from MgImplantSegLib.errors import MgImplantSegError
-from MgImplantSegSections import trainingPairs
+from MgImplantSegSections import settings, trainingPairs
 from MgImplantSegSections.workbench import errorText, setEnabled
 
 SPACING_OF_UNREAD_UM = 5.0
@@ -16,10 +16,11 @@ class TrainingData:
     """The table of pairs.
 
     :param status: the label that says what went wrong.
+    :param model: `model()` is the file of the model that training starts from, or None.
     """
 
-    def __init__(self, workbench, status):
-        self.ui, self._status = workbench.ui, status
+    def __init__(self, workbench, status, model=lambda: None):
+        self.ui, self._status, self._model = workbench.ui, status, model
         self._pairs = []
         self.ui.pairsTable.setColumnCount(3)
         self.ui.pairsTable.setHorizontalHeaderLabels([_("Scan"), _("Labels"), _("Geometry")])
@@ -29,6 +30,8 @@ class TrainingData:
         self.ui.removePairButton.connect("clicked(bool)", self.onRemovePair)
         self.ui.writeConfigurationButton.connect("clicked(bool)", self.onWriteConfiguration)
         self.ui.pairsTable.connect("itemSelectionChanged()", self.refresh)
+        for image, labels in settings.readTable(settings.PAIRS).get("pairs", []):
+            self._show(trainingPairs.Pair(Path(image), Path(labels)))
         self.refresh()
 
     def onAddPair(self):
@@ -40,7 +43,16 @@ class TrainingData:
 
     def addPair(self, image, labels):
         """Put a scan and its labels into the table, with the check of their geometry."""
-        pair = trainingPairs.Pair(Path(image), Path(labels))
+        self._show(trainingPairs.Pair(Path(image), Path(labels)))
+        self._keep()
+        self.refresh()
+
+    def _keep(self):
+        """The pairs are there again when Slicer is started the next time."""
+        pairs = [[str(pair.image), str(pair.labels)] for pair in self._pairs]
+        settings.writeTable(settings.PAIRS, {"pairs": pairs})
+
+    def _show(self, pair):
         self._pairs.append(pair)
         row = len(self._pairs) - 1
         self.ui.pairsTable.setRowCount(len(self._pairs))
@@ -49,7 +61,6 @@ class TrainingData:
             item.setToolTip(f"{pair.image}\n{pair.labels}\n{text}")
             self.ui.pairsTable.setItem(row, column, item)
         self.ui.pairsTable.resizeColumnsToContents()
-        self.refresh()
 
     def onRemovePair(self):
         """Take the selected pair out of the table."""
@@ -57,6 +68,7 @@ class TrainingData:
         if 0 <= row < len(self._pairs):
             del self._pairs[row]
             self.ui.pairsTable.removeRow(row)
+            self._keep()
         self.refresh()
 
     def onWriteConfiguration(self):
@@ -71,7 +83,7 @@ class TrainingData:
         """Write a configuration with the pairs and choose it."""
         try:
             trainingPairs.writeConfiguration(
-                self._pairs, path, trainingPairs.spacingUm(self._pairs[0]) or SPACING_OF_UNREAD_UM
+                self._pairs, path, trainingPairs.spacingUm(self._pairs[0]) or SPACING_OF_UNREAD_UM, self._model()
             )
         except MgImplantSegError as error:
             self._status.text = errorText(error)

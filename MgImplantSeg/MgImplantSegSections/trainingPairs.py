@@ -11,6 +11,9 @@ from MgImplantSegLib.io.grids import grid_text, placement
 from MgImplantSegLib.io.itk_image import read_information
 from MgImplantSegLib.io.volumes import read_geometry
 from MgImplantSegLib.io.voxel_size import voxel_size_doubt
+from MgImplantSegLib.model_file import read_card
+from MgImplantSegLib.resources import resource
+from MgImplantSegLib.settings import read_toml
 from MgImplantSegLib.toml_writer import toml_text
 from MgImplantSegLib.volume import Geometry
 
@@ -47,8 +50,12 @@ def check(pair):
     return _("OK, {size} voxels").format(size=_times(image.shape_zyx[::-1]))
 
 
-def configurationText(pairs, name, spacingUm):
-    """A training configuration (TOML) with these pairs; the last one validates if there are several."""
+def configurationText(pairs, name, spacingUm, modelPath=None):
+    """A training configuration (TOML) with these pairs; the last one validates if there are several.
+
+    :param modelPath: the model that is fine-tuned, with its network and voxel size, in some minutes; without it the
+        network of the paper learns from scratch, which takes days.
+    """
     samples = [
         {
             "name": sample,
@@ -59,7 +66,14 @@ def configurationText(pairs, name, spacingUm):
         for pair, sample in zip(pairs, sampleNames(pairs), strict=True)
     ]
     data = {"spacing_um": float(f"{spacingUm:g}"), "samples": samples}
-    return toml_text({"name": name, "output": "runs", "seed": 0, "data": data})
+    settings = {"name": name, "output": "runs", "seed": 0}
+    if modelPath is None:
+        return toml_text({**settings, "data": data})
+    card, recipe = read_card(modelPath), read_toml(resource("Configurations", "fine-tuning.toml"))
+    data["spacing_um"] = card.preprocessing.spacing_um
+    network = {key: value for key, value in card.network.items() if key != "classes"}
+    wanted = {key: recipe[key] for key in ("augmentation", "training", "validation")}
+    return toml_text({**settings, "base_model": str(modelPath), "data": data, "network": network, **wanted})
 
 
 def sampleNames(pairs):
@@ -76,10 +90,10 @@ def sampleNames(pairs):
     return names
 
 
-def writeConfiguration(pairs, path, spacingUm):
+def writeConfiguration(pairs, path, spacingUm, modelPath=None):
     """Write the configuration, whole or not at all."""
     with atomic_output(path) as temporary:
-        temporary.write_text(configurationText(pairs, Path(path).stem, spacingUm), "utf-8")
+        temporary.write_text(configurationText(pairs, Path(path).stem, spacingUm, modelPath), "utf-8")
 
 
 def spacingUm(pair):

@@ -9,6 +9,7 @@ from slicer.i18n import tr as _
 from MgImplantSegLib.errors import MgImplantSegError
 from MgImplantSegSections import models, pythons, settings
 from MgImplantSegSections.curves import Curves
+from MgImplantSegSections.panelWords import inPanelWords
 from MgImplantSegSections.trainingData import TrainingData
 from MgImplantSegSections.workbench import ProgressView, errorText, setEnabled
 
@@ -18,14 +19,14 @@ FINAL_STATES = ("done", "failed", "cancelled", "lost", "damaged", "unknown")
 class TrainingSection:
     """Every button is one command of the engine's launcher, run in a child process."""
 
-    def __init__(self, workbench):
+    def __init__(self, workbench, modelSection=None):
         self.workbench, self.ui = workbench, workbench.ui
         self._progress = ProgressView(workbench, self.ui.trainingProgressBar, self.ui.trainingStatusLabel)
         self._curves = Curves()
         self._watch = self._command = None
-        self._state, self._environments = "", []
+        self._state, self._environments, self._isStopping = "", [], False
         self.job = settings.read(settings.LAST_TRAINING)
-        self.data = TrainingData(workbench, self._progress.label)
+        self.data = TrainingData(workbench, self._progress.label, modelSection.path if modelSection else lambda: None)
         self._connect()
         self.refillEnvironments()
         workbench.onChange(self.refresh)
@@ -42,15 +43,23 @@ class TrainingSection:
             (ui.installTrainedModelButton, self.onInstall),
         ):
             button.connect("clicked(bool)", slot)
+        ui.trainingEnvironmentSelector.connect("currentIndexChanged(int)", self.onEnvironment)
         ui.configurationEdit.connect("currentPathChanged(QString)", self.onConfiguration)
 
     def refillEnvironments(self):
         """List all environments; clusters and hosts too. The chosen one stays chosen."""
-        chosen, self._environments = self._environments and self.environment(), pythons.names()
+        chosen = self.environment() if self._environments else settings.read(settings.TRAINING_ENVIRONMENT)
+        self._environments = pythons.names()
+        self.ui.trainingEnvironmentSelector.blockSignals(True)
         self.ui.trainingEnvironmentSelector.clear()
         self.ui.trainingEnvironmentSelector.addItems([pythons.text(name) for name in self._environments])
         if chosen in self._environments:
             self.ui.trainingEnvironmentSelector.setCurrentIndex(self._environments.index(chosen))
+        self.ui.trainingEnvironmentSelector.blockSignals(False)
+
+    def onEnvironment(self):
+        """Keep the environment on this computer."""
+        settings.write(settings.TRAINING_ENVIRONMENT, self.environment())
 
     def environment(self):
         """The name of the chosen environment."""
@@ -77,6 +86,11 @@ class TrainingSection:
 
     def onStart(self):
         """Submit the training and watch it."""
+        missing = pythons.missingPackages(self.environment(), pythons.PACKAGES_FOR_FILES)
+        if missing:
+            text = _("Slicer's Python lacks {packages}: install them in section 8, or train in another environment.")
+            self._say(text.format(packages=", ".join(missing)))
+            return
         self.ui.configurationEdit.addCurrentPathToHistory()
         words = ["jobs", "submit", self.environment(), "train", self.ui.configurationEdit.currentPath]
         self._do(words, self.onSubmitted)
@@ -91,6 +105,7 @@ class TrainingSection:
 
     def watch(self):
         """Follow the job; cancelling this leaves the job alone."""
+        self._isStopping = False
         self._progress.begin(_("Watching {job}…").format(job=self.job))
         self._curves.begin()
         self.ui.trainingLogText.plainText = ""  # all events of the job come, from the first one on
@@ -98,7 +113,7 @@ class TrainingSection:
             lambda token: self.workbench.logic.engineSteps(["jobs", "watch", self.job], None, token),
             self.onEvent,
             self.onEnded,
-            self.onFailed,
+            self.onWatchFailed,
             self.onDetached,
         )
         self.refresh()
@@ -107,7 +122,10 @@ class TrainingSection:
         """Progress, metrics and warnings of the job."""
         self._progress.show(event)
         if event["event"] == "metric":
+            isFirst = not self._curves.hasRows()
             self._curves.add(event)
+            if isFirst:
+                self.refresh()
             self._log(
                 ", ".join(
                     f"{key} {_short(value)}" for key, value in event.items() if key not in ("event", "version", "time")
@@ -119,7 +137,7 @@ class TrainingSection:
     def onEnded(self, result):
         """The job has ended."""
         self._state = result["state"]
-        self._progress.end(result["text"])
+        self._progress.end(inPanelWords(result["text"]))
         self.refresh()
 
     def onDetached(self):
@@ -132,8 +150,18 @@ class TrainingSection:
         self._progress.end(errorText(error))
         self.refresh()
 
+    def onWatchFailed(self, error):
+        """The job did not end well; a stop on request is what the user wanted."""
+        if not self._isStopping:
+            self.onFailed(error)
+            return
+        self._isStopping, self._state = False, "cancelled"
+        self._progress.end(_("Stopped. Click Resume to go on from the last checkpoint."))
+        self.refresh()
+
     def onStop(self):
         """Stop the job; it writes a checkpoint first."""
+        self._isStopping = self.isWatching()
         self._do(["jobs", "cancel", self.job], self._stateResult)
 
     def onResume(self):
@@ -176,6 +204,7 @@ class TrainingSection:
         self._say(_("Asking…"))
 
         def done(result):
+            self._say("")
             onDone(result)
             self.refresh()
 
@@ -194,7 +223,7 @@ class TrainingSection:
             self._say(event.get("stage", ""))
 
     def _say(self, text, label=None):
-        (label or self.ui.trainingStatusLabel).text = text
+        (label or self.ui.trainingStatusLabel).text = inPanelWords(text)
 
     def _log(self, text):
         self.ui.trainingLogText.appendPlainText(text)
@@ -208,7 +237,8 @@ class TrainingSection:
         watching = self.isWatching()
         ui.detachTrainingButton.text = _("Detach") if watching or not self.job else _("Attach")
         setEnabled(ui.testTrainingEnvironmentButton, busy, _("See whether the environment has what training needs."))
-        setEnabled(ui.startTrainingButton, busy + configuration, _("Start the training there."))
+        running = [_("the end of the training that is watched, or Detach")] if watching else []
+        setEnabled(ui.startTrainingButton, busy + running + configuration, _("Start the training there."))
         setEnabled(ui.stopTrainingButton, busy + job, _("Stop after the current step; a checkpoint is kept."))
         setEnabled(
             ui.resumeTrainingButton,

@@ -1,10 +1,13 @@
 """What the sections share: the widgets, the logic, the parameters of the scene, and one way to run and report work."""
 
+import qt
+import slicer
 from slicer.i18n import tr as _
 
 from MgImplantSegLib.errors import MgImplantSegError
 from MgImplantSegSections.backgroundTask import BackgroundTask
 from MgImplantSegSections.engineRun import CancelToken
+from MgImplantSegSections.panelWords import inPanelWords, placeOf
 
 
 class Workbench:
@@ -76,26 +79,10 @@ def _begun(makeSteps, token):
     return (yield from makeSteps(token))
 
 
-PLACES = {
-    "model": _("section 2"),
-    "spacing_um": _("Voxel size in section 1"),
-    "roi": _("ROI in section 1"),
-    "device": _("Device in section 3"),
-    "precision": _("Precision in section 3, Advanced"),
-    "memory_gb": _("Memory limit in section 3, Advanced"),
-    "roles": _("Classes in section 4"),
-}
-
-
-def placeOf(option):
-    """Where a user of the panel sets an option of the engine, for the advice of an error; empty if nowhere."""
-    return PLACES.get(option, "")
-
-
 def errorText(error):
     """An exception as one line for people: what happened, and what to do."""
     if isinstance(error, MgImplantSegError):
-        return f"{error.message} {error.advice(placeOf)}".strip()
+        return inPanelWords(f"{error.message} {error.advice(placeOf)}".strip())
     return _("Internal error: {kind}: {text}").format(kind=type(error).__name__, text=error)
 
 
@@ -107,6 +94,18 @@ def setEnabled(button, missing, ready):
     """
     button.enabled = not missing
     button.toolTip = ready if not missing else _("Missing:") + "\n" + "\n".join(f"• {entry}" for entry in missing)
+
+
+def reveal(widget):
+    """Scroll the panel to a widget, its top at least; nothing where nothing scrolls."""
+    area = widget.parent()
+    while area is not None and not area.inherits("QScrollArea"):
+        area = area.parent()
+    if area is not None:
+        slicer.app.processEvents()  # else the widget still has the size that it had when folded
+        top = widget.mapTo(area.widget(), qt.QPoint(0, 0)).y()
+        area.ensureVisible(0, top + widget.height, 0, 0)
+        area.ensureVisible(0, top, 0, 0)
 
 
 class ProgressView:
