@@ -1,11 +1,12 @@
 """Section 5: segmentations of the same scan against a reference."""
 
 import qt
-import slicer
 from slicer.i18n import tr as _
 
 from MgImplantSegLib.errors import MgImplantSegError
+from MgImplantSegLib.scene.nodes import provenance_of_node
 from MgImplantSegLib.scene.tables import save_table
+from MgImplantSegSections.measuresStore import refilled
 from MgImplantSegSections.workbench import ProgressView, errorText, setEnabled
 
 
@@ -58,10 +59,11 @@ class CompareSection:
         self.refresh()
 
     def onCompared(self, tableNode):
-        """Show the new table in place of the old one."""
-        old, self.workbench.parameters.comparisonTable = self.workbench.parameters.comparisonTable, tableNode
-        if old is not None and old is not tableNode:
-            slicer.mrmlScene.RemoveNode(old)
+        """Show the new table; that of another reference stays in the scene."""
+        old, reference = self.workbench.parameters.comparisonTable, provenance_of_node(tableNode)["reference"]
+        if old is not None and provenance_of_node(old).get("reference") == reference:
+            tableNode = refilled(old, tableNode)
+        self.workbench.parameters.comparisonTable = tableNode
         self._end(_("Done. Deviations are from the reference, in per cent."))
 
     def onFailed(self, error):

@@ -20,11 +20,15 @@ def keepTable(segmentationNode, newTable):
         segmentationNode.SetNodeReferenceID(MEASURES_REFERENCE, newTable.GetID())
         newTable.SetNodeReferenceID(MEASURED_REFERENCE, segmentationNode.GetID())
         return newTable
-    if table is not newTable:
-        wasModifying = table.StartModify()
-        table.SetAndObserveTable(newTable.GetTable())
-        for name in newTable.GetAttributeNames():
-            table.SetAttribute(name, newTable.GetAttribute(name))
-        table.EndModify(wasModifying)
-        newTable.GetScene().RemoveNode(newTable)
+    return table if table is newTable else refilled(table, newTable)
+
+
+def refilled(table, newTable):
+    """A table node with the contents of a new one, which leaves the scene; name and views stay."""
+    wasModifying = table.StartModify()
+    table.SetAndObserveTable(newTable.GetTable())
+    for name in newTable.GetAttributeNames():
+        table.SetAttribute(name, newTable.GetAttribute(name))
+    table.EndModify(wasModifying)
+    newTable.GetScene().RemoveNode(newTable)
     return table

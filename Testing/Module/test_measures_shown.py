@@ -156,3 +156,18 @@ def test_the_plot_is_closed_by_the_button_that_has_shown_it(measurable, widget, 
     assert slicer_app.layout.layout != before and measurable.showPlotButton.text == "Close plot"
     person.click(measurable.showPlotButton)
     assert slicer_app.layout.layout == before and measurable.showPlotButton.text == "Plot profile"
+
+
+def test_a_range_stands_behind_its_value_in_the_headline_and_in_the_table(module):
+    from MgImplantSegSections.measuresReport import addTable
+    from MgImplantSegSections.measuresTable import headline
+
+    from MgImplantSegLib.quantification.results import Measure, QuantificationReport
+
+    rate = Measure("DR", "degradation rate", 0.22338, "mm/year", "implant", "", "", low=0.2012, high=0.25)
+    contact = Measure("BIC", "contact", 13.9012, "%", "surface", "", "", note="The implant touches the border.")
+    node = add_segmentation(slicer.mrmlScene)
+    table = addTable(slicer.mrmlScene, QuantificationReport((rate, contact), {}), "Table", node)
+    assert headline(table) == "DR 0.223 mm/year (0.201–0.250) · BIC 13.9 % ⚠"
+    column = table.GetTable().GetColumnByName("Result")
+    assert [column.GetValue(row) for row in range(2)] == ["0.2234 (0.2012 to 0.2500)", "13.90"]

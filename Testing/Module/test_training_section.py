@@ -204,6 +204,31 @@ def test_pairs_and_environment_are_there_again_in_a_new_panel(widget, open_panel
     assert row[0] == "scan.nrrd" and row[2].startswith("OK") and again.panel.training.environment() == "host"
 
 
+def test_all_trainings_can_be_chosen_with_their_state_also_in_a_new_panel(widget, open_panel, monkeypatch):
+    ui, training = widget.panel.workbench.ui, widget.panel.training
+
+    def engine(words, environment, token):
+        yield None
+        if words[1] == "status":
+            return {"state": "failed", "text": ""}
+        if words[2].endswith("bad"):
+            raise MgImplantSegError("Expected this/train-bad to end well, got failed: no memory")
+        return {"state": "done", "text": "done"}
+
+    monkeypatch.setattr(widget.logic, "engineSteps", engine)
+    for name in ("good", "bad"):
+        training.onSubmitted({"reference": f"this/train-{name}", "state": "queued", "text": ""})
+        assert not ui.trainingJobSelector.enabled
+        person.wait_until(lambda: not training.isWatching() and not training.isBusy())
+    assert person.texts_of(ui.trainingJobSelector) == ["this/train-bad  failed", "this/train-good  done"]
+    widget.cleanup()
+    again = open_panel().panel
+    assert again.training.job == "this/train-bad"
+    again.workbench.ui.trainingJobSelector.setCurrentIndex(1)
+    again.workbench.ui.trainingJobSelector.activated(1)
+    assert again.training.job == "this/train-good" and again.workbench.ui.installTrainedModelButton.enabled
+
+
 def start_training(widget, environment):
     """Choose the environment and click Start; returns once the panel watches the job."""
     ui, training = widget.panel.workbench.ui, widget.panel.training
