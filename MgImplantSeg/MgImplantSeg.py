@@ -102,12 +102,14 @@ class MgImplantSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def enter(self):
         """Called each time the user opens this module."""
         self._isEntered = True
+        self.panel.measurements.follow(True)
         self.panel.refillEnvironments()
         self.initializeParameterNode()
 
     def exit(self):
         """Called each time the user opens another module; work goes on."""
         self._isEntered = False
+        self.panel.measurements.follow(False)
         if self._parameterNode is not None:
             self._parameterNode.disconnectGui(self._parameterNodeGuiTag)
             self._parameterNodeGuiTag = None
@@ -120,6 +122,7 @@ class MgImplantSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onSceneEndClose(self, caller=None, event=None):
         """The scene was closed: begin anew."""
+        self.panel.clearMessages()
         self.initializeParameterNode()
 
     def onSceneStartImport(self, caller=None, event=None):

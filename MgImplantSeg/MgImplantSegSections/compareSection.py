@@ -1,28 +1,22 @@
 """Section 5: segmentations of the same scan against a reference."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
-
 import qt
-import slicer
 from slicer.i18n import tr as _
 
 from MgImplantSegLib.errors import MgImplantSegError
+from MgImplantSegLib.scene.nodes import provenance_of_node
 from MgImplantSegLib.scene.tables import save_table
+from MgImplantSegSections.measuresStore import refilled
 from MgImplantSegSections.workbench import ProgressView, errorText, setEnabled
-
-if TYPE_CHECKING:
-    from MgImplantSegSections.workbench import Workbench
 
 
 class CompareSection:
     """Compares with the options of the measurements section."""
 
-    def __init__(self, workbench: Workbench, measurements: Any):
+    def __init__(self, workbench, measurements):
         self.workbench, self.ui, self._measurements = workbench, workbench.ui, measurements
         self._progress = ProgressView(workbench, self.ui.compareProgressBar, self.ui.compareStatusLabel)
-        self._task: Any = None
+        self._task = None
         self.ui.compareButton.connect("clicked(bool)", self.onCompare)
         self.ui.compareCsvButton.connect("clicked(bool)", self.onExport)
         self.ui.othersSelector.connect("checkedNodesChanged()", self.onChecked)
@@ -64,14 +58,15 @@ class CompareSection:
         )
         self.refresh()
 
-    def onCompared(self, tableNode: Any):
-        """Show the new table in place of the old one."""
-        old, self.workbench.parameters.comparisonTable = self.workbench.parameters.comparisonTable, tableNode
-        if old is not None and old is not tableNode:
-            slicer.mrmlScene.RemoveNode(old)
+    def onCompared(self, tableNode):
+        """Show the new table; that of another reference stays in the scene."""
+        old, reference = self.workbench.parameters.comparisonTable, provenance_of_node(tableNode)["reference"]
+        if old is not None and provenance_of_node(old).get("reference") == reference:
+            tableNode = refilled(old, tableNode)
+        self.workbench.parameters.comparisonTable = tableNode
         self._end(_("Done. Deviations are from the reference, in per cent."))
 
-    def onFailed(self, error: Exception):
+    def onFailed(self, error):
         """What happened, and what to do."""
         self._end(errorText(error))
 

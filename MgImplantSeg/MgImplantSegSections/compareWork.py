@@ -12,7 +12,7 @@ from MgImplantSegLib.scene.nodes import place_beside, set_provenance
 from MgImplantSegLib.scene.tables import add_table
 from MgImplantSegSections.engineRun import runEngine, sceneOf, whileWanted
 from MgImplantSegSections.exchange import ROLES_WORD, taskFolder
-from MgImplantSegSections.measureWork import measureArguments, writeSegmentation
+from MgImplantSegSections.measureWork import measureArguments, modelNames, writeSegmentation
 
 if TYPE_CHECKING:
     from MgImplantSegSections.engineRun import CancelToken, EnginePython
@@ -41,7 +41,8 @@ def compareSteps(
             yield from writeSegmentation(node, path, token)
         words = ["compare", *paths[1:], "--reference", paths[0], "--roles", ROLES_WORD]
         arguments = [*words, *measureArguments(request, folder)]
-        engine = runEngine(python, arguments, folder / "log.txt", token)
+        known = {path: node.GetName() for path, node in zip(paths, nodes, strict=True)} | modelNames(request, folder)
+        engine = runEngine(python, arguments, folder / "log.txt", token, names=known)
         result = yield from whileWanted(engine, lambda: all(map(scene.IsNodePresent, nodes)), token)
     names = {REFERENCE: referenceNode.GetName()}
     names |= {path.stem: node.GetName() for path, node in zip(paths[1:], otherNodes, strict=True)}

@@ -5,13 +5,9 @@ result, and leaves nothing behind when it is closed. The panel drives it by a ti
 `runToEnd`.
 """
 
-from __future__ import annotations
-
 import time
-from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from slicer.i18n import tr as _
 
@@ -25,7 +21,7 @@ LOG_TAIL_CHARACTERS = 4000
 class EngineError(MgImplantSegError):
     """The engine has ended with an error; `kind` and `log` say more."""
 
-    def __init__(self, message: str, remedy: str = "", kind: str = "error", log: str = ""):
+    def __init__(self, message, remedy="", kind="error", log=""):
         super().__init__(message, remedy)
         self.kind = kind
         self.log = log
@@ -61,17 +57,11 @@ class EnginePython:
     folder: Path = Path()
 
 
-def runEngine(
-    python: EnginePython,
-    arguments: Sequence[Any],
-    logPath: str | Path,
-    token: CancelToken,
-    politeSeconds: float | None = None,
-):
+def runEngine(python, arguments, logPath, token, politeSeconds=None, names=None):
     """Run `arguments` in a child process; yields events, returns the fields of its result event.
 
     :param politeSeconds: how long the child may take to stop before it is killed; `POLITE_SECONDS` without it.
-
+    :param names: what people call the files among the arguments, by path; warnings and errors speak of these.
     :raises EngineError: if the engine reports an error or ends without a result.
     :raises Cancelled: if `token` was requested.
     """
@@ -88,17 +78,17 @@ def runEngine(
             "dependency",
         ) from error
     try:
-        result, failure = yield from _follow(process, token, politeSeconds)
+        result, failure = yield from _follow(process, token, politeSeconds, names or {})
     finally:
         process.end(politeSeconds)
     return _outcome(process, result, failure, token)
 
 
-def _follow(process, token, politeSeconds):
+def _follow(process, token, politeSeconds, names):
     """Pass the events on until the process ends; returns its result and its error event."""
     result = failure = killAt = None
     while process.exitCode() is None:
-        for event in process.events():
+        for event in (withNames(event, names) for event in process.events()):
             result = event if event["event"] == "result" else result
             failure = event if event["event"] == "error" else failure
             yield event
@@ -110,6 +100,21 @@ def _follow(process, token, politeSeconds):
             process.kill()
         yield None
     return result, failure
+
+
+def withNames(data, names):
+    """The same data with the names of nodes in quotes where texts have the paths of their files.
+
+    :param names: names by path.
+    """
+    if isinstance(data, dict):
+        return {key: withNames(value, names) for key, value in data.items()}
+    if isinstance(data, list):
+        return [withNames(value, names) for value in data]
+    if isinstance(data, str):
+        for path, name in names.items():
+            data = data.replace(str(path), f'"{name}"')
+    return data
 
 
 def _outcome(process, result, failure, token):
@@ -130,7 +135,7 @@ def _outcome(process, result, failure, token):
     )
 
 
-def sceneOf(node: Any):
+def sceneOf(node):
     """The scene of a node.
 
     :raises Cancelled: if the node has left it, as it may have before a task takes its first step.
@@ -141,7 +146,7 @@ def sceneOf(node: Any):
     return scene
 
 
-def whileWanted(steps: Generator[Any, None, Any], isWanted: Callable[[], bool], token: CancelToken):
+def whileWanted(steps, isWanted, token):
     """Pass on the events of `steps`, and ask it to stop once `isWanted()` is false; returns its result."""
     try:
         while True:
@@ -154,9 +159,7 @@ def whileWanted(steps: Generator[Any, None, Any], isWanted: Callable[[], bool], 
         steps.close()
 
 
-def runToEnd(
-    steps: Generator[Any, None, Any], onEvent: Callable[[Any], Any] | None = None, idle: Callable[[], Any] | None = None
-):
+def runToEnd(steps, onEvent=None, idle=None):
     """Drive a generator of events to its end; returns its result.
 
     :param onEvent: called with every event.

@@ -9,8 +9,9 @@ from slicer.i18n import tr as _
 import MgImplantSegLib
 from MgImplantSegLib.errors import MgImplantSegError
 from MgImplantSegLib.jobs.environment_file import remove_environment
-from MgImplantSegSections import models, pythons
+from MgImplantSegSections import models, pythons, settings
 from MgImplantSegSections.installing import installMissing
+from MgImplantSegSections.panelWords import inPanelWords
 from MgImplantSegSections.workbench import errorText, setEnabled, sizeText
 
 CITATION = (
@@ -25,7 +26,7 @@ class EnvironmentsSection:
 
     def __init__(self, workbench):
         self.workbench, self.ui = workbench, workbench.ui
-        self._task, self._listeners = None, []
+        self._task, self._listeners, self._new = None, [], None
         table = self.ui.environmentsTable
         table.setColumnCount(3)
         table.setHorizontalHeaderLabels([_("Name"), _("Kind"), _("Where")])
@@ -77,12 +78,12 @@ class EnvironmentsSection:
             self.add(Path(path))
 
     def add(self, program):
-        """Add a Python under the name of its folder."""
-        folder = program.parent.parent if program.parent.name in ("bin", "Scripts") else program.parent
-        name, number = folder.name, 2
-        while name in pythons.names():
-            name, number = f"{folder.name} {number}", number + 1
-        self._try(lambda: pythons.add(name, program), _("Added: {name}. Test it.").format(name=name))
+        """Add a Python under the name of its folder, and test it; if it has all, work is done there from now on."""
+        name = pythons.nameFor(program)
+        if self._try(lambda: pythons.add(name, program), _("Added: {name}.").format(name=name)):
+            self._new = name
+            self.ui.environmentsTable.selectRow(self._names.index(name))
+            self.onTest()
 
     def onRemove(self):
         """Forget the selected environment."""
@@ -90,12 +91,18 @@ class EnvironmentsSection:
         self._try(lambda: remove_environment(name), _("Removed from the list: {name}.").format(name=name))
 
     def _try(self, action, text):
+        """Run an action on the list; returns whether it went well."""
+        isDone = False
         try:
             action()
-            self.ui.environmentStatusLabel.text = text
+            isDone, self.ui.environmentStatusLabel.text = True, text
         except MgImplantSegError as error:
             self.ui.environmentStatusLabel.text = errorText(error)
         self.refill()
+        self._tellListeners()
+        return isDone
+
+    def _tellListeners(self):
         for listener in self._listeners:
             listener()
         self.refresh()
@@ -107,15 +114,19 @@ class EnvironmentsSection:
         self._task = self.workbench.start(
             lambda token: self.workbench.logic.engineSteps(["jobs", "environments", "test", name], None, token),
             lambda event: None,
-            self.onTested,
+            lambda result: self.onTested(name, result),
             self.onFailed,
             self.refresh,
         )
         self.refresh()
 
-    def onTested(self, result):
-        """One line a check."""
-        self.ui.environmentStatusLabel.text = result["text"]
+    def onTested(self, name, result):
+        """One line a check; a Python that was just added and is ready is taken."""
+        self.ui.environmentStatusLabel.text = inPanelWords(result["text"])
+        if name == self._new and result["ok"]:
+            settings.write(settings.RUN_IN, name)
+            self._tellListeners()
+        self._new = None
         self.refresh()
 
     def onFailed(self, error):

@@ -1,9 +1,5 @@
 """Section 1: which volume, what is known of it, what is wrong with it, and the ROI that limits the work."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
-
 import slicer
 from slicer.i18n import tr as _
 
@@ -11,11 +7,8 @@ from MgImplantSegLib.errors import MgImplantSegError
 from MgImplantSegLib.io.voxel_size import voxel_size_doubt
 from MgImplantSegLib.scene.markups import box_of_roi_node
 from MgImplantSegLib.scene.volumes import geometry_of_node
-from MgImplantSegSections import parameters, sampleData
+from MgImplantSegSections import parameters, sampleData, voxelSize
 from MgImplantSegSections.workbench import errorText, sizeText
-
-if TYPE_CHECKING:
-    from MgImplantSegSections.workbench import Workbench
 
 UNSET_TOLERANCE_MM = 1e-6
 NOTABLE_ANISOTROPY = 1.01
@@ -36,7 +29,7 @@ TYPE_TEXT = {
 class InputSection:
     """Info line and warnings of the chosen volume; sample data; voxel size."""
 
-    def __init__(self, workbench: Workbench, modelSection: Any):
+    def __init__(self, workbench, modelSection):
         self.workbench, self.ui, self._models = workbench, workbench.ui, modelSection
         self._shownId = None
         self.ui.sampleDataButton.connect("clicked(bool)", self.onSampleData)
@@ -68,11 +61,23 @@ class InputSection:
         """Give the volume the voxel size in the spin box."""
         node = self.workbench.parameters.inputVolume
         if node is not None:
-            node.SetSpacing(*[self.ui.inputSpacingSpinBox.value / 1000.0] * 3)
+            voxelSize.setVoxelSize(node, self.ui.inputSpacingSpinBox.value)
+            self._offerToFollow(node)
             slicer.util.setSliceViewerLayers(background=node, fit=True)
             self.workbench.changed()
 
-    def onRoiAdded(self, roi: Any):
+    def _offerToFollow(self, volume):
+        """Segmentations of the volume no longer lie on its voxels: ask whether they shall."""
+        left = voxelSize.segmentationsLeftBehind(volume)
+        names = ", ".join(f'"{node.GetName()}"' for node in left)
+        question = _(
+            "Give these segmentations of the scan the new voxel size too? They would no longer lie on it: {names}."
+        )
+        if left and slicer.util.confirmOkCancelDisplay(question.format(names=names)):
+            for node in left:
+                voxelSize.follow(node, volume)
+
+    def onRoiAdded(self, roi):
         """A new ROI begins as the box of the whole volume."""
         volume = self.workbench.parameters.inputVolume
         if volume is not None and volume.GetImageData() is not None:
@@ -112,7 +117,7 @@ class InputSection:
         self.ui.inputInfoLabel.text = infoText(node)
         self._warn(self.warnings(node))
 
-    def warnings(self, node: Any):
+    def warnings(self, node):
         """What a user has to know of this volume before segmenting it."""
         try:
             geometry = geometry_of_node(node)
@@ -147,7 +152,7 @@ class InputSection:
         self.workbench.setVisible(self.ui.inputWarningLabel, bool(texts))
 
 
-def infoText(node: Any):
+def infoText(node):
     """For example ``820×820×1400 voxels, 5.0 µm, 16-bit, 1.8 GB``."""
     image, spacings = node.GetImageData(), [spacing * 1000 for spacing in node.GetSpacing()]
     isCube = max(spacings) <= NOTABLE_ANISOTROPY * min(spacings)

@@ -80,7 +80,7 @@ def _voxelsContent(image, value):
     first = [int(found[0]) + low for found, low in zip(places, extent[4::-2], strict=True)]
     matrix = vtk.vtkMatrix4x4()
     image.GetImageToWorldMatrix(matrix)
-    grid = np.round([matrix.GetElement(row, column) for row in range(3) for column in range(4)], DIGITS)
+    grid = np.round([matrix.GetElement(row, column) for row in range(3) for column in range(4)], DIGITS) + 0.0  # no -0
     start = zlib.crc32(np.array([*first, *mask[box].shape], dtype=np.int64).tobytes() + grid.tobytes())
     for slab in mask[box]:
         start = zlib.crc32(np.packbits(slab), start)

@@ -19,7 +19,8 @@ from MgImplantSegSections import display3D, layouts, pythons, sampleData
 from MgImplantSegSections.compareWork import compareSteps
 from MgImplantSegSections.engineRun import CancelToken, runEngine, runToEnd
 from MgImplantSegSections.exchange import taskFolder
-from MgImplantSegSections.measureWork import QuantifyRequest, quantifySteps, reportOfTable
+from MgImplantSegSections.measuresReport import reportOfTable
+from MgImplantSegSections.measureWork import QuantifyRequest, quantifySteps
 from MgImplantSegSections.regionWork import roiAroundSteps
 from MgImplantSegSections.segmentWork import SegmentRequest, segmentSteps
 from MgImplantSegSections.surfaceWork import classSurfaceSteps, coloredSurfaceSteps

@@ -1,32 +1,25 @@
 """From a segmentation node to a table of measures: hand over, run the engine, put the table into the scene."""
 
-import functools
 import json
-import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from slicer.i18n import tr as _
 
-from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.labels import Role
 from MgImplantSegLib.options import words
 from MgImplantSegLib.quantification.options import QuantifyOptions
-from MgImplantSegLib.quantification.results import Measure, QuantificationReport, Series
 from MgImplantSegLib.regions import write_roi_markups
 from MgImplantSegLib.scene.markups import box_of_roi_node
-from MgImplantSegLib.scene.meshes import enclosed_volume_mm3
-from MgImplantSegLib.scene.nodes import place_beside, provenance_of_node
 from MgImplantSegLib.scene.segmentation_reading import label_map_of_node, reading_of_node
 from MgImplantSegLib.scene.segments import role_of_segment
-from MgImplantSegLib.scene.tables import add_measures_table
 from MgImplantSegLib.scene.volumes import geometry_of_node, volume_of_node
 from MgImplantSegSections.engineRun import runEngine, sceneOf, whileWanted
 from MgImplantSegSections.exchange import ROLES_WORD, taskFolder, writeImage, writeLabels
+from MgImplantSegSections.initialModel import FILE_NAME, writeModel
+from MgImplantSegSections.measuresReport import addTable, reportFromDict
 
-REPORT_ATTRIBUTE = "MgImplantSeg.Report"
 ROLES_ATTRIBUTE = "MgImplantSeg.Roles"
-STATE_COLUMN, CURRENT, STALE = "State", "current", "stale"
 
 
 @dataclass(frozen=True)
@@ -58,22 +51,29 @@ def quantifySteps(segmentationNode, request, python, temporaryFolder, token):
     """
     scene = sceneOf(segmentationNode)
     with taskFolder(temporaryFolder) as folder:
+        names = {folder / "segmentation.mha": segmentationNode.GetName()}
         written = yield from writeSegmentation(segmentationNode, folder / "segmentation.mha", token)
+        warnings = overlapTexts(segmentationNode, written)
         arguments = ["quantify", folder / "segmentation.mha", "--roles", ROLES_WORD, *measureArguments(request, folder)]
         if request.initialNode is not None:
-            yield from writeSegmentation(request.initialNode, folder / "initial.mha", token, Role.RESIDUAL_MATERIAL)
-            arguments += ["--initial", folder / "initial.mha", "--initial-roles", ROLES_WORD]
+            path = folder / "initial.mha"
+            names[path] = request.initialNode.GetName()
+            initial = yield from writeSegmentation(request.initialNode, path, token, Role.RESIDUAL_MATERIAL)
+            warnings += overlapTexts(request.initialNode, initial)
+            arguments += ["--initial", path, "--initial-roles", ROLES_WORD]
         scanNode = scanOf(segmentationNode, written.geometry)
         if scanNode is not None:
             scan = volume_of_node(scanNode)
+            names[folder / "scan.mha"] = scanNode.GetName()
             yield from writeImage(scan.array, scan.geometry, folder / "scan.mha", token)
             arguments += ["--image", folder / "scan.mha"]
-        engine = runEngine(python, arguments, folder / "log.txt", token)
+        names |= modelNames(request, folder)
+        engine = runEngine(python, arguments, folder / "log.txt", token, names=names)
         result = yield from whileWanted(engine, lambda: scene.IsNodePresent(segmentationNode), token)
     inputs = {**_readableInputs(result["inputs"], segmentationNode, request), "label_scheme": written.scheme.to_dict()}
     report = reportFromDict({**result, "inputs": inputs})
     name = _("{segmentation} measures").format(segmentation=segmentationNode.GetName())
-    node = addTable(scene, report, name, segmentationNode)
+    node = addTable(scene, report, name, segmentationNode, [*warnings, *result.get("warnings", ())])
     return node, report
 
 
@@ -127,10 +127,10 @@ def measureArguments(request, folder):
 
     :raises InputError: if a ROI or the surface model cannot be used.
     """
-    if request.initialModelNode is not None:
-        volume, area = _volumeAndArea(request.initialModelNode)
-        request = replace(request, initialVolumeMm3=volume, initialAreaMm2=area)
     found = knownWords(request)
+    if request.initialModelNode is not None:
+        writeModel(request.initialModelNode, folder / FILE_NAME)
+        found += ["--initial", folder / FILE_NAME]
     if request.roiNodes:
         write_roi_markups(request.boxes(), folder / "rois.mrk.json")
         found += ["--roi", folder / "rois.mrk.json"]
@@ -146,22 +146,19 @@ def knownWords(request):
     return found
 
 
-def _volumeAndArea(modelNode):
-    """Volume in mm³ and area in mm² of a closed surface."""
-    import vtk
+def modelNames(request, folder):
+    """What people call the file of the surface model."""
+    model = request.initialModelNode
+    return {} if model is None else {folder / FILE_NAME: model.GetName()}
 
-    mesh = modelNode.GetPolyData()
-    volume = abs(enclosed_volume_mm3(mesh)) if mesh is not None else 0.0
-    if not volume > 0:
-        raise InputError(
-            _("Expected a closed surface of the screw, got {name} without volume.").format(name=modelNode.GetName()),
-            _("Choose another model or enter the numbers."),
-        )
-    triangles = vtk.vtkTriangleFilter()
-    triangles.SetInputData(mesh)
-    properties = vtk.vtkMassProperties()
-    properties.SetInputConnection(triangles.GetOutputPort())
-    return volume, properties.GetSurfaceArea()
+
+def overlapTexts(node, reading):
+    """A sentence on voxels that lie in several segments, if there were any among those that were read."""
+    count = reading.array.overlapping
+    if not count:
+        return []
+    text = _('"{name}": {count} voxels lie in several segments; the later segment has them.')
+    return [text.format(name=node.GetName(), count=count)]
 
 
 def rolesOf(segmentationNode):
@@ -185,59 +182,6 @@ def setRole(segmentationNode, segmentId, role):
     roles = {**rolesOf(segmentationNode), segmentId: role}
     text = json.dumps({key: value.value for key, value in roles.items()})
     segmentationNode.SetAttribute(ROLES_ATTRIBUTE, text)
-
-
-def addTable(scene, report, name, segmentationNode):
-    """The table of a report beside its segmentation, with a column that says whether a row is current."""
-    import vtk
-
-    model = provenance_of_node(segmentationNode).get("model", "")
-    node = add_measures_table(scene, report, name, model if isinstance(model, str) else "")
-    column = vtk.vtkStringArray()
-    column.SetName(STATE_COLUMN)
-    for _measure in report.measures:
-        column.InsertNextValue(CURRENT)
-    node.AddColumn(column)
-    node.SetAttribute(REPORT_ATTRIBUTE, json.dumps(report.to_dict()))
-    place_beside(scene, node, segmentationNode)
-    return node
-
-
-def reportOfTable(tableNode):
-    """The report behind a table node, or None if it is another table."""
-    text = tableNode.GetAttribute(REPORT_ATTRIBUTE) if tableNode is not None else None
-    return _reportOfText(text) if text else None
-
-
-@functools.lru_cache(maxsize=4)
-def _reportOfText(text):
-    """Kept, because it is looked at again and again while a ROI is dragged."""
-    return reportFromDict(json.loads(text))
-
-
-def reportFromDict(data):
-    """The `QuantificationReport` of what ``quantify --json`` writes."""
-    measures = tuple(_measure(entry) for entry in data["measures"])
-    series = tuple(
-        Series(
-            **{
-                **entry,
-                **{name: tuple(_number(value) for value in entry[name]) for name in ("x_low", "x_high", "values")},
-            }
-        )
-        for entry in data.get("series", ())
-    )
-    return QuantificationReport(measures, data["inputs"], series)
-
-
-def _measure(entry):
-    numbers = {name: _number(entry.get(name)) for name in ("value", "low", "high")}
-    counts = {name: _number(count) for name, count in entry["counts"].items()}
-    return Measure(**{**entry, **numbers, "counts": counts})
-
-
-def _number(value):
-    return math.nan if value is None else float(value)
 
 
 def _readableInputs(inputs, segmentationNode, request):

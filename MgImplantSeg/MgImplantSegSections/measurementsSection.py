@@ -6,28 +6,30 @@ from slicer.i18n import tr as _
 
 from MgImplantSegLib.errors import MgImplantSegError
 from MgImplantSegLib.quantification import MEASURES, QuantifyOptions
-from MgImplantSegLib.scene.tables import save_table
 from MgImplantSegSections import staleness
 from MgImplantSegSections.backgroundTask import weakly
 from MgImplantSegSections.engineOptions import optionsFrom
-from MgImplantSegSections.measuresTable import arrangeColumns, tableText, undefinedTexts
+from MgImplantSegSections.inputStates import InputStates
+from MgImplantSegSections.measuresStore import keepTable
+from MgImplantSegSections.measuresView import MeasuresView
 from MgImplantSegSections.measureWork import QuantifyRequest
 from MgImplantSegSections.parameters import InitialKind, roiNodes, shownNodes
 from MgImplantSegSections.workbench import ProgressView, errorText, setEnabled
 
-AUTO_DELAY_MS = 500
+AUTO_DELAY_MS, LOOK_MS = 500, 1000
 VOXELS_CHANGED = ("SourceRepresentationModified", "SegmentAdded", "SegmentRemoved")
 
 
 class MeasurementsSection:
-    """Computes in a child process; follows segmentation and ROIs to mark rows stale."""
+    """Computes in a child process; follows all inputs to mark rows stale."""
 
     def __init__(self, workbench, regions, classes, observe):
         """:param observe: `observe(key, objects, events, callback)` replaces the observations under a key."""
         self.workbench, self.ui = workbench, workbench.ui
         self._regions, self._classes, self._observe = regions, classes, observe
         self._progress = ProgressView(workbench, self.ui.computeProgressBar, self.ui.measuresStateLabel)
-        self._task, self._edits, self._editsBefore = None, 0, 0
+        self._task, self._states = None, InputStates()
+        self.view = MeasuresView(workbench, self._fingerprint)
         further = ", ".join(group.help for group in MEASURES.values() if not group.by_default)
         self.ui.allMeasuresCheckBox.toolTip = _("Also {measures}.").format(measures=further)
         self._timer = qt.QTimer()
@@ -35,9 +37,9 @@ class MeasurementsSection:
         self._timer.setInterval(AUTO_DELAY_MS)
         self._timer.connect("timeout()", weakly(self.onAuto))
         self.ui.computeButton.connect("clicked(bool)", self.onCompute)
-        self.ui.showPlotButton.connect("clicked(bool)", self.onPlot)
-        self.ui.exportCsvButton.connect("clicked(bool)", self.onExport)
-        self.ui.copyMeasuresButton.connect("clicked(bool)", self.onCopy)
+        self._look = qt.QTimer()
+        self._look.setInterval(LOOK_MS)
+        self._look.connect("timeout()", weakly(self.onLook))
         workbench.onChange(self.refresh)
 
     def chooseDefault(self):
@@ -81,9 +83,8 @@ class MeasurementsSection:
             self._task.cancel()
             return
         node, request = self.workbench.parameters.measuredSegmentation, self.request()
-        self._editsBefore = self._edits
         try:
-            self._fingerprint = staleness.fingerprint(node, request, edits=0)
+            values = self._fingerprint()
         except MgImplantSegError as error:
             self.ui.measuresStateLabel.text = errorText(error)
             return
@@ -91,20 +92,16 @@ class MeasurementsSection:
         self._task = self.workbench.start(
             lambda token: self.workbench.logic.quantifySteps(node, request, token),
             self._progress.show,
-            self.onComputed,
+            lambda result: self.onComputed(node, result[0], values),
             self.onFailed,
             self.onCancelled,
         )
         self.refresh()
 
-    def onComputed(self, result):
-        """Show the new table in place of the old one."""
-        tableNode, _report = result
-        self._edits -= self._editsBefore  # counted since the table, which may come back with its scene
-        staleness.keep(tableNode, self._fingerprint)
-        old, self.workbench.parameters.measuresTable = self.workbench.parameters.measuresTable, tableNode
-        if old is not None and old is not tableNode:
-            slicer.mrmlScene.RemoveNode(old)
+    def onComputed(self, node, tableNode, values):
+        """The measures belong to the segmentation that they were computed for, whichever is chosen by now."""
+        staleness.keep(tableNode, values)
+        keepTable(node, tableNode)
         self._progress.end("")
         self.workbench.changed()
 
@@ -118,9 +115,21 @@ class MeasurementsSection:
         self._progress.end(_("Cancelled."))
         self._refreshButton()
 
+    def follow(self, isOpen):
+        """Look at the inputs once a second while the module is open: undo, redo and scripts send no events."""
+        self._look.start() if isOpen else self._look.stop()
+
+    def onLook(self):
+        """Show what has changed without an event."""
+        if self.workbench.parameters is not None and not self.isRunning() and self.view.haveInputsChanged():
+            self.refresh()
+
+    def _fingerprint(self):
+        node = self.workbench.parameters.measuredSegmentation
+        return None if node is None else staleness.fingerprint(node, self.request(), self._states)
+
     def onVoxelsChanged(self, caller=None, event=None):
-        """The segmentation was edited."""
-        self._edits += 1
+        """A segmentation was edited."""
         self.workbench.changed()
 
     def onSegmentsRenamed(self, caller=None, event=None):
@@ -128,7 +137,7 @@ class MeasurementsSection:
         self.workbench.changed()
 
     def onInputsMoved(self, caller=None, event=None):
-        """A ROI or a transform has changed."""
+        """A ROI, a model or a transform has changed."""
         self.refresh()
 
     def onAuto(self):
@@ -145,23 +154,20 @@ class MeasurementsSection:
         self._showInitialWidgets()
         self._regions.refresh()
         self._refreshButton()
-        self._refreshTable()
+        if self.view.refresh(self.isRunning()) and self.workbench.parameters.autoCompute:
+            self._timer.start()
 
     def _observeInputs(self):
         chosen = self.workbench.parameters
-        node, rois = chosen.measuredSegmentation, roiNodes(chosen)
+        nodes = [node for node in (chosen.measuredSegmentation, chosen.initialSegmentation) if node is not None]
+        segmentations = [node.GetSegmentation() for node in dict.fromkeys(nodes)]
         voxelEvents = [getattr(slicer.vtkSegmentation, name) for name in VOXELS_CHANGED]
-        self._observe("voxels", [node.GetSegmentation()] if node is not None else [], voxelEvents, self.onVoxelsChanged)
-        self._observe(
-            "names",
-            [node.GetSegmentation()] if node is not None else [],
-            [slicer.vtkSegmentation.SegmentModified],
-            self.onSegmentsRenamed,
-        )
-        moved = [*rois, *([node] if node is not None else [])]
+        self._observe("voxels", segmentations, voxelEvents, self.onVoxelsChanged)
+        self._observe("names", segmentations, [slicer.vtkSegmentation.SegmentModified], self.onSegmentsRenamed)
+        model = [chosen.initialModel] if chosen.initialModel is not None else []
         self._observe(
             "places",
-            moved,
+            [*roiNodes(chosen), *dict.fromkeys(nodes), *model],
             [slicer.vtkMRMLTransformableNode.TransformModifiedEvent, "ModifiedEvent"],
             self.onInputsMoved,
         )
@@ -192,58 +198,3 @@ class MeasurementsSection:
         else:
             self.ui.computeButton.text = _("Compute")
             setEnabled(self.ui.computeButton, self.missing(), _("Compute all measures."))
-
-    def _refreshTable(self):
-        table = self.workbench.parameters.measuresTable
-        if self.ui.measuresTableView.mrmlTableNode() is not table:
-            self.ui.measuresTableView.setMRMLTableNode(table)
-            arrangeColumns(self.ui.measuresTableView, table)
-        missing = [] if table is not None else [_("measures: click Compute")]
-        setEnabled(self.ui.showPlotButton, missing, _("Plot BV/TV over the distance from the implant."))
-        setEnabled(self.ui.exportCsvButton, missing, _("Write all measures with methods and definitions."))
-        setEnabled(self.ui.copyMeasuresButton, missing, _("Copy the table to the clipboard."))
-        if table is not None and not self.isRunning():
-            self.ui.measuresStateLabel.text = self._stateText(table)
-
-    def _stateText(self, table):
-        node = self.workbench.parameters.measuredSegmentation
-        try:
-            values = staleness.fingerprint(node, self.request(), self._edits) if node is not None else None
-        except MgImplantSegError as error:
-            return errorText(error)
-        stale = staleness.mark(table, values)
-        lines = []
-        if stale or (stale is not None and values and staleness.lacksRegions(table, values)):
-            lines.append(_("Inputs have changed: {count} rows are stale. Click Compute.").format(count=stale))
-            if self.workbench.parameters.autoCompute:
-                self._timer.start()
-        elif stale == 0:
-            lines.append(_("All measures are current."))
-        return "\n".join([*lines, *undefinedTexts(table)])
-
-    def onPlot(self):
-        """Plot BV/TV over the distance from the implant."""
-        try:
-            self.workbench.logic.plotBoneVolumeProfile(self.workbench.parameters.measuresTable)
-        except MgImplantSegError as error:
-            self.ui.measuresStateLabel.text = errorText(error)
-
-    def onExport(self):
-        """Ask for a file and write the table."""
-        path = qt.QFileDialog.getSaveFileName(
-            self.ui.MeasurementsPanel, _("Save measures"), "measures.csv", "CSV (*.csv)"
-        )
-        if path:
-            self.export(path)
-
-    def export(self, path):
-        """Write the table as CSV."""
-        try:
-            save_table(self.workbench.parameters.measuresTable, path)
-            self.ui.measuresStateLabel.text = _("Written: {path}").format(path=path)
-        except MgImplantSegError as error:
-            self.ui.measuresStateLabel.text = errorText(error)
-
-    def onCopy(self):
-        """The shown columns go to the clipboard, with tabs between."""
-        slicer.app.clipboard().setText(tableText(self.workbench.parameters.measuresTable))

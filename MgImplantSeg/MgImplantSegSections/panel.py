@@ -17,7 +17,7 @@ from MgImplantSegSections.observations import Observations
 from MgImplantSegSections.regionsList import RegionsList
 from MgImplantSegSections.segmentationSection import SegmentationSection
 from MgImplantSegSections.trainingSection import TrainingSection
-from MgImplantSegSections.workbench import Workbench
+from MgImplantSegSections.workbench import Workbench, reveal
 
 PANELS = ("Input", "Model", "Segmentation", "Measurements", "Compare", "Batch", "Training", "Environments")
 
@@ -42,18 +42,12 @@ class Panel:
         self.measurements = MeasurementsSection(workbench, self.regions, self.classes, self._observations.replace)
         self.compare = CompareSection(workbench, self.measurements)
         self.batch = BatchSection(workbench, self.models, self.segmentation, self.measurements)
-        self.training = TrainingSection(workbench)
+        self.training = TrainingSection(workbench, self.models)
         self.environments = EnvironmentsSection(workbench)
         self.environments.onListChanged(self.segmentation.refillEnvironments)
         self.environments.onListChanged(self.training.refillEnvironments)
         workbench.onModelsChange(self.models.refillKeepingChoice)
-        for name in PANELS:
-            getattr(workbench.ui, f"{name.lower()}Section").connect("contentsCollapsed(bool)", self.onFolded)
-
-    def onFolded(self, folded):
-        """A section was folded or unfolded."""
-        if not folded:
-            self.workbench.restoreVisibility()
+        self._folding = [_Folding(workbench, getattr(workbench.ui, f"{name.lower()}Section")) for name in PANELS]
 
     def chooseDefaults(self):
         """Choose what there is only one of, to save clicks."""
@@ -67,13 +61,34 @@ class Panel:
         self.environments.refill()
 
     def openEnvironments(self):
-        """Unfold section 8."""
+        """Unfold the list of environments and scroll to it."""
         self.workbench.ui.environmentsSection.collapsed = False
+        reveal(self.workbench.ui.environmentsSection)
+
+    def clearMessages(self):
+        """Nothing that was said of a scene holds for the next one."""
+        ui = self.workbench.ui
+        for label in (ui.segmentStatusLabel, ui.display3DLabel, ui.measuresStateLabel, ui.compareStatusLabel):
+            label.text = ""
 
     def cleanup(self):
         """Stop all work, observe nothing any more, and forget the widgets, which Slicer destroys."""
         self.workbench.abandonAll()
+        self.measurements.follow(False)
         self._observations.removeAll()
+
+
+class _Folding:
+    """What happens when a section is unfolded: it comes into view, and what has to be hidden in it stays hidden."""
+
+    def __init__(self, workbench, section):
+        self._workbench, self._section = workbench, section
+        section.connect("contentsCollapsed(bool)", self.onFolded)
+
+    def onFolded(self, folded):
+        if not folded:
+            self._workbench.restoreVisibility()
+            reveal(self._section)
 
 
 def namedWidgets(widgets):

@@ -64,7 +64,6 @@ class MgImplantSegParameterNode:
     initialAreaMm2: Annotated[float, WithinRange(0, 1e6)] = 0.0
     allMeasures: bool = False
     autoCompute: bool = False
-    measuresTable: vtkMRMLTableNode
 
     referenceSegmentation: vtkMRMLSegmentationNode
     comparisonTable: vtkMRMLTableNode
@@ -77,7 +76,6 @@ NODES = (
     "measuredSegmentation",
     "initialSegmentation",
     "initialModel",
-    "measuresTable",
     "referenceSegmentation",
     "comparisonTable",
 )

@@ -3,12 +3,9 @@
 The environments are those of the engine's launcher, in one file for the panel and the command line.
 """
 
-from __future__ import annotations
-
 import importlib.metadata
 import os
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import slicer
@@ -27,6 +24,7 @@ PACKAGES_FOR_FILES = (*PACKAGES, "pynrrd")  # where the engine reads the user's 
 DOWNLOAD_MB = {"torch": 250, "pynrrd": 1, "scipy": 40, "SimpleITK": 50, "numpy": 20}
 # big activations are mapped and unmapped again and again without these; a network runs up to twice as fast with them
 ALLOCATOR = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "2147483647", "MALLOC_TOP_PAD_": "268435456"}
+VIRTUAL_ENVIRONMENTS = ("venv", "env", "virtualenv")
 SLICER_ONLY = ("PYTHONHOME", "PYTHONPATH")
 
 
@@ -45,25 +43,25 @@ def names():
     return list(environments())
 
 
-def isHere(name: str | None):
+def isHere(name):
     """Whether an environment can run a command as a child process of Slicer; others are asked over the launcher."""
     entry = environments().get(name or OWN)
     return entry is None or entry.kind in (Kind.THIS, Kind.LOCAL)  # one that is gone is told when it is to run
 
 
-def text(name: str):
+def text(name):
     """What people read for a name."""
     return _("Slicer's Python") if name == OWN else name
 
 
-def python(name: str | None = None):
+def python(name=None):
     """The `EnginePython` of a name; Slicer's own without one.
 
     Hosts and clusters are asked by the launcher, which Slicer's own Python runs.
 
     :raises InputError: if there is no such environment.
     """
-    environment = Environment.this_computer() if not name or name == OWN else find_environment(name)
+    environment = Environment.this_computer() if (name or OWN) == OWN else find_environment(name)
     if environment.kind is not Kind.LOCAL:
         return EnginePython((sys.executable, "-m", "MgImplantSegLib"), {**os.environ, **ALLOCATOR}, ENGINE_FOLDER)
     startUp = {key: value for key, value in slicer.util.startupEnvironment().items() if key not in SLICER_ONLY}
@@ -72,24 +70,35 @@ def python(name: str | None = None):
     return EnginePython((program, "-m", "MgImplantSegLib"), variables, ENGINE_FOLDER)
 
 
-def add(name: str, program: str):
+def nameFor(program):
+    """A free name for a Python: that of its folder; of a virtual environment that of the project it stands in."""
+    folder = program.parent.parent if program.parent.name in ("bin", "Scripts") else program.parent
+    if folder.name.lstrip(".") in VIRTUAL_ENVIRONMENTS and folder.parent.name:
+        folder = folder.parent
+    taken, name, number = names(), folder.name, 2
+    while name in taken:
+        name, number = f"{folder.name} {number}", number + 1
+    return name
+
+
+def add(name, program):
     """Remember another Python on this computer under a name.
 
     :raises InputError: if there is no such file or the name is taken.
     """
-    if not Path(program).is_file():
+    if not (Path(program).is_file() and os.access(program, os.X_OK)):
         raise InputError(_("Expected the program of a Python, got {path}.").format(path=program))
     if name in names():
         raise InputError(_("Expected a new name, got {name!r}, which is taken.").format(name=name))
     save_environment(Environment(name, Kind.LOCAL, str(program)))
 
 
-def downloadMb(packages: Sequence[str]):
+def downloadMb(packages):
     """How much is downloaded to install packages, about, in MB."""
     return sum(DOWNLOAD_MB[package] for package in packages)
 
 
-def version(package: str):
+def version(package):
     """Version of an installed package of Slicer's Python; None if it is missing. Nothing is imported."""
     try:
         return importlib.metadata.version(package)
@@ -97,7 +106,7 @@ def version(package: str):
         return None
 
 
-def missingPackages(name: str | None = None, packages: Sequence[str] = PACKAGES):
+def missingPackages(name=None, packages=PACKAGES):
     """Packages that Slicer's own Python lacks for the engine; nothing is known of other Pythons before their test."""
     if name not in (None, "", OWN):
         return []  # hosts and clusters have their own torch; the launcher needs the standard library only

@@ -1,12 +1,10 @@
 """From a volume node to a segmentation node: hand over, run the engine, fetch the result, put it into the scene."""
 
-from __future__ import annotations
-
 import math
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from slicer.i18n import tr as _
 
@@ -25,10 +23,7 @@ from MgImplantSegSections.engineRun import runEngine, sceneOf, whileWanted
 from MgImplantSegSections.exchange import readLabels, taskFolder, writeImage
 from MgImplantSegSections.measureWork import ROLES_ATTRIBUTE
 
-if TYPE_CHECKING:
-    from MgImplantSegSections.engineRun import CancelToken, EnginePython
-
-PREVIEW = "preview_of_slice"
+PREVIEW, SOFTWARE = "preview_of_slice", "software"
 SECONDS_TO_STOP_ELSEWHERE = 60.0  # a host or cluster has to be asked, which takes its time to stop the job
 
 
@@ -52,9 +47,7 @@ class SegmentRequest:
     provenance: dict = field(default_factory=dict)
 
 
-def segmentSteps(
-    volumeNode: Any, request: SegmentRequest, python: EnginePython, temporaryFolder: str | Path, token: CancelToken
-):
+def segmentSteps(volumeNode, request, python, temporaryFolder, token):
     """Generator of events; returns the segmentation node, with provenance, beside the volume.
 
     :raises InputError: if the volume or the ROI cannot be used.
@@ -67,7 +60,8 @@ def segmentSteps(
         yield from writeImage(array, geometry, folder / "image.mha", token)
         arguments = _arguments(request, geometry, folder)
         politeSeconds = SECONDS_TO_STOP_ELSEWHERE if request.farEnvironment else None
-        engine = runEngine(python, arguments, folder / "log.txt", token, politeSeconds)
+        names = {folder / "image.mha": volumeNode.GetName()}
+        engine = runEngine(python, arguments, folder / "log.txt", token, politeSeconds, names)
         result = yield from whileWanted(engine, lambda: scene.IsNodePresent(volumeNode), token)
         provenance = _provenance(volumeNode, request, result)
         labelMap, present = yield from readLabels(folder / "result.mha", geometry, token)
@@ -77,11 +71,23 @@ def segmentSteps(
     node = request.outputNode
     if node is None or not scene.IsNodePresent(node):
         name = request.name or _("{volume} segmentation").format(volume=volumeNode.GetName())
-        return add_segmentation_node(scene, labelMap, name, volumeNode, provenance=provenance, present=present)
-    putColored(node, "plain", None)
-    fill_segmentation_node(node, labelMap, volumeNode, provenance=provenance, present=present)
-    node.RemoveAttribute(ROLES_ATTRIBUTE)
+        node = add_segmentation_node(scene, labelMap, name, volumeNode, provenance=provenance, present=present)
+    else:
+        putColored(node, "plain", None)
+        fill_segmentation_node(node, labelMap, volumeNode, provenance=provenance, present=present)
+        node.RemoveAttribute(ROLES_ATTRIBUTE)
+    showOnly(node, volumeNode)
     return node
+
+
+def showOnly(newNode, volumeNode):
+    """Hide older results and previews of the same volume behind the newest; what people have made stays as it is."""
+    scene, role = newNode.GetScene(), newNode.GetReferenceImageGeometryReferenceRole()
+    for number in range(scene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode")):
+        node = scene.GetNthNodeByClass(number, "vtkMRMLSegmentationNode")
+        isResult = SOFTWARE in provenance_of_node(node) and node.GetNodeReference(role) is volumeNode
+        if node.GetDisplayNode() is not None and (node is newNode or isResult):
+            node.GetDisplayNode().SetVisibility(node is newNode)
 
 
 def _placeNow(volumeNode, rows, geometry):
@@ -128,13 +134,13 @@ def _provenance(volumeNode, request, result):
         "input": volumeNode.GetName(),
         "model": Path(options.pop("model")).stem,
         "options": options,
-        "software": f"MgImplantSeg {MgImplantSegLib.__version__}",
+        SOFTWARE: f"MgImplantSeg {MgImplantSegLib.__version__}",
         "created": time.strftime("%Y-%m-%dT%H:%M:%S"),
         "seconds": result.get("seconds"),
     }
 
 
-def previewRequest(volumeNode: Any, request: SegmentRequest, modelSpacingUm: float, index: int):
+def previewRequest(volumeNode, request, modelSpacingUm, index):
     """The request for a slice: one plane, and as few rows around `index` as the model takes.
 
     The result takes the place of the last preview of the volume, never of a chosen output.

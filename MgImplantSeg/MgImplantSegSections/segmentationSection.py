@@ -16,6 +16,7 @@ from MgImplantSegSections.engineOptions import optionsFrom, optionTooltip
 from MgImplantSegSections.engineRun import EngineError
 from MgImplantSegSections.estimate import estimateText, rememberSpeed
 from MgImplantSegSections.installing import installMissing
+from MgImplantSegSections.panelWords import inPanelWords
 from MgImplantSegSections.segmentWork import SegmentRequest, previewRequest
 from MgImplantSegSections.workbench import ProgressView, errorText, setEnabled
 
@@ -229,7 +230,7 @@ class SegmentationSection:
             self.workbench.setVisible(widget, bool(packages))
 
     def _log(self, text):
-        self._lastLog.append(text)
+        self._lastLog.append(inPanelWords(text))
         self.ui.logText.plainText = "\n".join(self._lastLog)
 
 

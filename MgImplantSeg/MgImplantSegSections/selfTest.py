@@ -17,7 +17,7 @@ from MgImplantSegLib.scene.segmentation_reading import label_map_of_node
 from MgImplantSegLib.scene.segmentations import add_segmentation_node
 from MgImplantSegLib.volume import Geometry, LabelMap
 from MgImplantSegSections import display3D, models
-from MgImplantSegSections.measureWork import addTable
+from MgImplantSegSections.measuresReport import addTable
 
 SIZE, RADIUS_VOXELS, SPACING_MM = 48, 12, 0.01
 

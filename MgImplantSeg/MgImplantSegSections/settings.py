@@ -9,7 +9,8 @@ import qt
 
 PREFIX = "MgImplantSeg/"
 DEVICE, MEMORY, RUN_IN, MODEL, MODEL_FOLDER = "Device", "MemoryGb", "RunIn", "Model", "ModelFolder"
-SPEEDS, LAST_TRAINING = "Speeds", "LastTraining"
+SPEEDS, PAIRS = "Speeds", "TrainingPairs"
+LAST_TRAINING, TRAININGS, TRAINING_ENVIRONMENT = "LastTraining", "Trainings", "TrainingEnvironment"
 
 
 def read(name: str, default: str = ""):

@@ -2,37 +2,30 @@
 
 import json
 
-import vtk
-
 from MgImplantSegLib.options import record
-from MgImplantSegSections.measureWork import (
-    CURRENT,
-    REPORT_ATTRIBUTE,
-    STALE,
-    STATE_COLUMN,
-    reportOfTable,
-    rolesOf,
-)
+from MgImplantSegLib.scene.segments import segment_ids
+from MgImplantSegSections.measuresReport import CURRENT, REPORT_ATTRIBUTE, STALE, STATE_COLUMN, reportOfTable
+from MgImplantSegSections.measureWork import roleOf
 
 FINGERPRINT_ATTRIBUTE = "MgImplantSeg.Fingerprint"
 ALL_ROIS = "all ROIs"
 DIGITS = 6
 
 
-def fingerprint(segmentationNode, request, edits):
-    """What the measures depend on, as plain data.
+def fingerprint(segmentationNode, request, states):
+    """What the measures depend on, as plain data that outlive the scene.
 
-    :param edits: how often voxels of the segmentation were edited since it was measured.
+    :param states: `InputStates`, which tells voxels, surfaces and places from what they were.
     :raises InputError: if a ROI cannot be used.
     """
     whole = {
-        "segmentation": segmentationNode.GetID(),
-        "edits": edits,
-        "roles": {key: role.value for key, role in rolesOf(segmentationNode).items()},
-        "initial": [node.GetID() for node in (request.initialNode, request.initialModelNode) if node is not None],
+        "segmentation": states.of(segmentationNode),
+        "roles": _rolesOf(segmentationNode),
+        "initial": states.of(request.initialNode),
+        "initialRoles": _rolesOf(request.initialNode),
+        "initialModel": states.of(request.initialModelNode),
         "typed": [request.initialVolumeMm3, request.initialAreaMm2],
         "options": record(request.options),
-        "place": _place(segmentationNode),
     }
     return {"whole": whole, "rois": {box.name: _boxNumbers(box) for box in request.boxes()}}
 
@@ -85,10 +78,9 @@ def _boxNumbers(box):
     return [round(number, DIGITS) for number in numbers]
 
 
-def _place(segmentationNode):
-    """The transform of the segmentation to the world: a rigid move changes what lies in a ROI."""
-    matrix = vtk.vtkMatrix4x4()
-    parent = segmentationNode.GetParentTransformNode()
-    if parent is not None:
-        parent.GetMatrixTransformToWorld(matrix)
-    return [round(matrix.GetElement(row, column), DIGITS) for row in range(3) for column in range(4)]
+def _rolesOf(segmentationNode):
+    """What each segment is, whether the user has said it or its name and terminology do."""
+    if segmentationNode is None:
+        return {}
+    roles = {key: roleOf(segmentationNode, key) for key in segment_ids(segmentationNode.GetSegmentation())}
+    return {key: role and role.value for key, role in roles.items()}

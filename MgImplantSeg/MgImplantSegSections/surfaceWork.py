@@ -111,13 +111,15 @@ def coloredSurfaceSteps(
         if kind == "depth":
             yield from writeSegmentation(initialNode, folder / "initial.mha", token, Role.RESIDUAL_MATERIAL)
             words += ["--initial", folder / "initial.mha"]
-        yield from _run(scene, segmentationNode, words, python, folder, token)
+        yield from _run(scene, segmentationNode, words, python, folder, token, initialNode)
         mesh = read_mesh(folder / "implant.vtp")
     if not scene.IsNodePresent(segmentationNode):
         raise Cancelled
     return mesh
 
 
-def _run(scene, segmentationNode, words, python, folder, token):
-    engine = runEngine(python, words, folder / "log.txt", token)
+def _run(scene, segmentationNode, words, python, folder, token, initialNode=None):
+    names = {folder / "implant.mha": segmentationNode.GetName()}
+    names |= {} if initialNode is None else {folder / "initial.mha": initialNode.GetName()}
+    engine = runEngine(python, words, folder / "log.txt", token, names=names)
     yield from whileWanted(engine, lambda: scene.IsNodePresent(segmentationNode), token)

@@ -1,19 +1,13 @@
 """The upper part of section 7: scans with their label maps, and a configuration that is written from them."""
 
-from __future__ import annotations
-
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import qt
 from slicer.i18n import tr as _
 
 from MgImplantSegLib.errors import MgImplantSegError
-from MgImplantSegSections import trainingPairs
+from MgImplantSegSections import settings, trainingPairs
 from MgImplantSegSections.workbench import errorText, setEnabled
-
-if TYPE_CHECKING:
-    from MgImplantSegSections.workbench import Workbench
 
 SPACING_OF_UNREAD_UM = 5.0
 
@@ -22,11 +16,12 @@ class TrainingData:
     """The table of pairs.
 
     :param status: the label that says what went wrong.
+    :param model: `model()` is the file of the model that training starts from, or None.
     """
 
-    def __init__(self, workbench: Workbench, status: Any):
-        self.ui, self._status = workbench.ui, status
-        self._pairs: list[trainingPairs.Pair] = []
+    def __init__(self, workbench, status, model=lambda: None):
+        self.ui, self._status, self._model = workbench.ui, status, model
+        self._pairs = []
         self.ui.pairsTable.setColumnCount(3)
         self.ui.pairsTable.setHorizontalHeaderLabels([_("Scan"), _("Labels"), _("Geometry")])
         self.ui.pairsTable.horizontalHeader().setStretchLastSection(True)
@@ -35,6 +30,8 @@ class TrainingData:
         self.ui.removePairButton.connect("clicked(bool)", self.onRemovePair)
         self.ui.writeConfigurationButton.connect("clicked(bool)", self.onWriteConfiguration)
         self.ui.pairsTable.connect("itemSelectionChanged()", self.refresh)
+        for image, labels in settings.readTable(settings.PAIRS).get("pairs", []):
+            self._show(trainingPairs.Pair(Path(image), Path(labels)))
         self.refresh()
 
     def onAddPair(self):
@@ -44,9 +41,18 @@ class TrainingData:
         if labels:
             self.addPair(image, labels)
 
-    def addPair(self, image: str | Path, labels: str | Path):
+    def addPair(self, image, labels):
         """Put a scan and its labels into the table, with the check of their geometry."""
-        pair = trainingPairs.Pair(Path(image), Path(labels))
+        self._show(trainingPairs.Pair(Path(image), Path(labels)))
+        self._keep()
+        self.refresh()
+
+    def _keep(self):
+        """The pairs are there again when Slicer is started the next time."""
+        pairs = [[str(pair.image), str(pair.labels)] for pair in self._pairs]
+        settings.writeTable(settings.PAIRS, {"pairs": pairs})
+
+    def _show(self, pair):
         self._pairs.append(pair)
         row = len(self._pairs) - 1
         self.ui.pairsTable.setRowCount(len(self._pairs))
@@ -55,7 +61,6 @@ class TrainingData:
             item.setToolTip(f"{pair.image}\n{pair.labels}\n{text}")
             self.ui.pairsTable.setItem(row, column, item)
         self.ui.pairsTable.resizeColumnsToContents()
-        self.refresh()
 
     def onRemovePair(self):
         """Take the selected pair out of the table."""
@@ -63,6 +68,7 @@ class TrainingData:
         if 0 <= row < len(self._pairs):
             del self._pairs[row]
             self.ui.pairsTable.removeRow(row)
+            self._keep()
         self.refresh()
 
     def onWriteConfiguration(self):
@@ -73,11 +79,11 @@ class TrainingData:
         if path:
             self.writeConfiguration(path)
 
-    def writeConfiguration(self, path: str | Path):
+    def writeConfiguration(self, path):
         """Write a configuration with the pairs and choose it."""
         try:
             trainingPairs.writeConfiguration(
-                self._pairs, path, trainingPairs.spacingUm(self._pairs[0]) or SPACING_OF_UNREAD_UM
+                self._pairs, path, trainingPairs.spacingUm(self._pairs[0]) or SPACING_OF_UNREAD_UM, self._model()
             )
         except MgImplantSegError as error:
             self._status.text = errorText(error)

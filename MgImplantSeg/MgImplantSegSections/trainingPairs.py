@@ -1,8 +1,5 @@
 """Scans and their label maps for training: a check that they lie on each other, and a configuration of them."""
 
-from __future__ import annotations
-
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +11,9 @@ from MgImplantSegLib.io.grids import grid_text, placement
 from MgImplantSegLib.io.itk_image import read_information
 from MgImplantSegLib.io.volumes import read_geometry
 from MgImplantSegLib.io.voxel_size import voxel_size_doubt
+from MgImplantSegLib.model_file import read_card
+from MgImplantSegLib.resources import resource
+from MgImplantSegLib.settings import read_toml
 from MgImplantSegLib.toml_writer import toml_text
 from MgImplantSegLib.volume import Geometry
 
@@ -26,7 +26,7 @@ class Pair:
     labels: Path
 
 
-def check(pair: Pair):
+def check(pair):
     """Whether the labels lie on voxels of their scan, as a text; only headers are read.
 
     :returns: ``OK`` and what was found, or what does not fit.
@@ -50,8 +50,12 @@ def check(pair: Pair):
     return _("OK, {size} voxels").format(size=_times(image.shape_zyx[::-1]))
 
 
-def configurationText(pairs: Sequence[Pair], name: str, spacingUm: float):
-    """A training configuration (TOML) with these pairs; the last one validates if there are several."""
+def configurationText(pairs, name, spacingUm, modelPath=None):
+    """A training configuration (TOML) with these pairs; the last one validates if there are several.
+
+    :param modelPath: the model that is fine-tuned, with its network and voxel size, in some minutes; without it the
+        network of the paper learns from scratch, which takes days.
+    """
     samples = [
         {
             "name": sample,
@@ -62,10 +66,17 @@ def configurationText(pairs: Sequence[Pair], name: str, spacingUm: float):
         for pair, sample in zip(pairs, sampleNames(pairs), strict=True)
     ]
     data = {"spacing_um": float(f"{spacingUm:g}"), "samples": samples}
-    return toml_text({"name": name, "output": "runs", "seed": 0, "data": data})
+    settings = {"name": name, "output": "runs", "seed": 0}
+    if modelPath is None:
+        return toml_text({**settings, "data": data})
+    card, recipe = read_card(modelPath), read_toml(resource("Configurations", "fine-tuning.toml"))
+    data["spacing_um"] = card.preprocessing.spacing_um
+    network = {key: value for key, value in card.network.items() if key != "classes"}
+    wanted = {key: recipe[key] for key in ("augmentation", "training", "validation")}
+    return toml_text({**settings, "base_model": str(modelPath), "data": data, "network": network, **wanted})
 
 
-def sampleNames(pairs: Sequence[Pair]):
+def sampleNames(pairs):
     """A name for each pair that no other has: the file's, with its folder or a number where that is not enough."""
     names = []
     for pair in pairs:
@@ -79,13 +90,13 @@ def sampleNames(pairs: Sequence[Pair]):
     return names
 
 
-def writeConfiguration(pairs: Sequence[Pair], path: str | Path, spacingUm: float):
+def writeConfiguration(pairs, path, spacingUm, modelPath=None):
     """Write the configuration, whole or not at all."""
     with atomic_output(path) as temporary:
-        temporary.write_text(configurationText(pairs, Path(path).stem, spacingUm), "utf-8")
+        temporary.write_text(configurationText(pairs, Path(path).stem, spacingUm, modelPath), "utf-8")
 
 
-def spacingUm(pair: Pair):
+def spacingUm(pair):
     """Smallest voxel spacing of a scan in µm, or None if its header cannot be read here."""
     geometry = _geometry(pair.image)
     return None if geometry is None else min(geometry.spacing_zyx_mm) * 1000

@@ -1,16 +1,17 @@
 """Section 7: training as a job in any environment; the panel only watches, so the job outlives it."""
 
-import shutil
 from pathlib import Path
 
 import slicer
 from slicer.i18n import tr as _
 
-from MgImplantSegLib.errors import MgImplantSegError
-from MgImplantSegSections import models, pythons, settings
+from MgImplantSegSections import pythons, settings
 from MgImplantSegSections.curves import Curves
+from MgImplantSegSections.panelWords import inPanelWords
+from MgImplantSegSections.trainingButtons import installTrained, showButtons
 from MgImplantSegSections.trainingData import TrainingData
-from MgImplantSegSections.workbench import ProgressView, errorText, setEnabled
+from MgImplantSegSections.trainingJobs import TrainingJobs
+from MgImplantSegSections.workbench import ProgressView, errorText
 
 FINAL_STATES = ("done", "failed", "cancelled", "lost", "damaged", "unknown")
 
@@ -18,14 +19,14 @@ FINAL_STATES = ("done", "failed", "cancelled", "lost", "damaged", "unknown")
 class TrainingSection:
     """Every button is one command of the engine's launcher, run in a child process."""
 
-    def __init__(self, workbench):
+    def __init__(self, workbench, modelSection=None):
         self.workbench, self.ui = workbench, workbench.ui
         self._progress = ProgressView(workbench, self.ui.trainingProgressBar, self.ui.trainingStatusLabel)
         self._curves = Curves()
         self._watch = self._command = None
-        self._state, self._environments = "", []
-        self.job = settings.read(settings.LAST_TRAINING)
-        self.data = TrainingData(workbench, self._progress.label)
+        self._state, self._environments, self._isStopping = "", [], False
+        self._jobs = TrainingJobs(self.ui.trainingJobSelector, self.onJob)
+        self.data = TrainingData(workbench, self._progress.label, modelSection.path if modelSection else lambda: None)
         self._connect()
         self.refillEnvironments()
         workbench.onChange(self.refresh)
@@ -42,15 +43,38 @@ class TrainingSection:
             (ui.installTrainedModelButton, self.onInstall),
         ):
             button.connect("clicked(bool)", slot)
+        ui.trainingEnvironmentSelector.connect("currentIndexChanged(int)", self.onEnvironment)
         ui.configurationEdit.connect("currentPathChanged(QString)", self.onConfiguration)
 
     def refillEnvironments(self):
         """List all environments; clusters and hosts too. The chosen one stays chosen."""
-        chosen, self._environments = self._environments and self.environment(), pythons.names()
+        chosen = self.environment() if self._environments else settings.read(settings.TRAINING_ENVIRONMENT)
+        self._environments = pythons.names()
+        self.ui.trainingEnvironmentSelector.blockSignals(True)
         self.ui.trainingEnvironmentSelector.clear()
         self.ui.trainingEnvironmentSelector.addItems([pythons.text(name) for name in self._environments])
         if chosen in self._environments:
             self.ui.trainingEnvironmentSelector.setCurrentIndex(self._environments.index(chosen))
+        self.ui.trainingEnvironmentSelector.blockSignals(False)
+
+    def onEnvironment(self):
+        """Keep the environment on this computer."""
+        settings.write(settings.TRAINING_ENVIRONMENT, self.environment())
+
+    @property
+    def job(self):
+        """The chosen training."""
+        return self._jobs.job
+
+    @job.setter
+    def job(self, reference):
+        self._jobs.remember(reference, "")
+
+    def onJob(self):
+        """Another training was chosen."""
+        self._curves.clear()
+        self._say("")
+        self.refresh()
 
     def environment(self):
         """The name of the chosen environment."""
@@ -77,20 +101,25 @@ class TrainingSection:
 
     def onStart(self):
         """Submit the training and watch it."""
+        missing = pythons.missingPackages(self.environment(), pythons.PACKAGES_FOR_FILES)
+        if missing:
+            text = _("Slicer's Python lacks {packages}: install them in section 8, or train in another environment.")
+            self._say(text.format(packages=", ".join(missing)))
+            return
         self.ui.configurationEdit.addCurrentPathToHistory()
         words = ["jobs", "submit", self.environment(), "train", self.ui.configurationEdit.currentPath]
         self._do(words, self.onSubmitted)
 
     def onSubmitted(self, result):
         """The job runs: remember it, watch it."""
-        self.job = result["reference"]
-        settings.write(settings.LAST_TRAINING, self.job)
+        self._jobs.remember(result["reference"], result["state"])
         self._curves.clear()
         self._say(result["text"])
         self.watch()
 
     def watch(self):
         """Follow the job; cancelling this leaves the job alone."""
+        self._isStopping = False
         self._progress.begin(_("Watching {job}…").format(job=self.job))
         self._curves.begin()
         self.ui.trainingLogText.plainText = ""  # all events of the job come, from the first one on
@@ -98,7 +127,7 @@ class TrainingSection:
             lambda token: self.workbench.logic.engineSteps(["jobs", "watch", self.job], None, token),
             self.onEvent,
             self.onEnded,
-            self.onFailed,
+            self.onWatchFailed,
             self.onDetached,
         )
         self.refresh()
@@ -107,7 +136,10 @@ class TrainingSection:
         """Progress, metrics and warnings of the job."""
         self._progress.show(event)
         if event["event"] == "metric":
+            isFirst = not self._curves.hasRows()
             self._curves.add(event)
+            if isFirst:
+                self.refresh()
             self._log(
                 ", ".join(
                     f"{key} {_short(value)}" for key, value in event.items() if key not in ("event", "version", "time")
@@ -119,7 +151,8 @@ class TrainingSection:
     def onEnded(self, result):
         """The job has ended."""
         self._state = result["state"]
-        self._progress.end(result["text"])
+        self._jobs.remember(self.job, self._state)
+        self._progress.end(inPanelWords(result["text"]))
         self.refresh()
 
     def onDetached(self):
@@ -132,13 +165,45 @@ class TrainingSection:
         self._progress.end(errorText(error))
         self.refresh()
 
+    def onWatchFailed(self, error):
+        """The job did not end well; a stop on request is what the user wanted."""
+        if not self._isStopping:
+            self.onFailed(error)
+            self._askState()
+            return
+        self._isStopping, self._state = False, "cancelled"
+        self._jobs.remember(self.job, self._state)
+        self._progress.end(_("Stopped. Click Resume to go on from the last checkpoint."))
+        self.refresh()
+
+    def _askState(self):
+        """Whether the job has failed or only does not answer; what was said stays."""
+        job = self.job
+        self._command = self.workbench.start(
+            lambda token: self.workbench.logic.engineSteps(["jobs", "status", job], None, token),
+            lambda event: None,
+            lambda result: self._knowState(job, result["state"]),
+            lambda error: self.refresh(),
+            self.refresh,
+        )
+
+    def _knowState(self, job, state):
+        self._jobs.remember(job, state)
+        self.refresh()
+
     def onStop(self):
         """Stop the job; it writes a checkpoint first."""
+        self._isStopping = self.isWatching()
         self._do(["jobs", "cancel", self.job], self._stateResult)
 
     def onResume(self):
         """Go on with the last job from its checkpoint."""
-        self._do(["jobs", "resume", self.job], lambda result: self.watch())
+        self._do(["jobs", "resume", self.job], self.onResumed)
+
+    def onResumed(self, result):
+        """The job goes on: watch it."""
+        self._jobs.remember(self.job, result["state"])
+        self.watch()
 
     def onDetach(self):
         """Stop watching, or watch again."""
@@ -158,17 +223,12 @@ class TrainingSection:
 
     def onFetched(self, result):
         """The results are here: install the model among them."""
-        found = [path for path in result["files"] if path.endswith(".mgmodel")]
-        try:
-            text = _("Installed: {name}").format(name=models.add(found[-1]).stem) if found else _("No model yet.")
-        except MgImplantSegError as error:
-            text = errorText(error)
-        shutil.rmtree(result["folder"], ignore_errors=True)
-        self._say(text)
+        self._say(installTrained(result))
         self.workbench.modelsChanged()
 
     def _stateResult(self, result):
         self._state = result["state"]
+        self._jobs.remember(self.job, self._state)
         self._say(result["text"])
 
     def _do(self, words, onDone):
@@ -176,6 +236,7 @@ class TrainingSection:
         self._say(_("Asking…"))
 
         def done(result):
+            self._say("")
             onDone(result)
             self.refresh()
 
@@ -194,34 +255,14 @@ class TrainingSection:
             self._say(event.get("stage", ""))
 
     def _say(self, text, label=None):
-        (label or self.ui.trainingStatusLabel).text = text
+        (label or self.ui.trainingStatusLabel).text = inPanelWords(text)
 
     def _log(self, text):
         self.ui.trainingLogText.appendPlainText(text)
 
     def refresh(self):
         """States of all buttons."""
-        ui = self.ui
-        busy = [_("the end of the command that runs now")] if self.isBusy() else []
-        job = [] if self.job else [_("a training that was started")]
-        configuration = [] if Path(ui.configurationEdit.currentPath or "-").is_file() else [_("a configuration file")]
-        watching = self.isWatching()
-        ui.detachTrainingButton.text = _("Detach") if watching or not self.job else _("Attach")
-        setEnabled(ui.testTrainingEnvironmentButton, busy, _("See whether the environment has what training needs."))
-        setEnabled(ui.startTrainingButton, busy + configuration, _("Start the training there."))
-        setEnabled(ui.stopTrainingButton, busy + job, _("Stop after the current step; a checkpoint is kept."))
-        setEnabled(
-            ui.resumeTrainingButton,
-            busy + job + ([_("the end of the training")] if watching else []),
-            _("Go on from the last checkpoint."),
-        )
-        setEnabled(ui.detachTrainingButton, job, _("Leave the training to itself, or watch it again."))
-        setEnabled(
-            ui.showCurvesButton,
-            [] if self._curves.hasRows() else [_("metrics of a training")],
-            _("Plot losses and scores while the training runs."),
-        )
-        setEnabled(ui.installTrainedModelButton, busy + job, _("Copy the trained model to the installed models."))
+        showButtons(self.ui, self.job, self.isBusy(), self.isWatching(), self._curves.hasRows())
 
 
 def _short(value):

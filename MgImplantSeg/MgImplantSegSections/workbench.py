@@ -1,15 +1,13 @@
 """What the sections share: the widgets, the logic, the parameters of the scene, and one way to run and report work."""
 
-from __future__ import annotations
-
-from collections.abc import Callable, Generator, Sequence
-from typing import Any
-
+import qt
+import slicer
 from slicer.i18n import tr as _
 
 from MgImplantSegLib.errors import MgImplantSegError
 from MgImplantSegSections.backgroundTask import BackgroundTask
 from MgImplantSegSections.engineRun import CancelToken
+from MgImplantSegSections.panelWords import inPanelWords, placeOf
 
 
 class Workbench:
@@ -19,16 +17,15 @@ class Workbench:
     :param logic: the module's logic.
     """
 
-    def __init__(self, ui: Any, logic: Any):
+    def __init__(self, ui, logic):
         self.ui = ui
         self.logic = logic
-        self.parameters: Any = None
-        self._listeners: list[Callable[[], Any]] = []
-        self._modelListeners: list[Callable[[], Any]] = []
-        self._tasks: list[BackgroundTask] = []
-        self._visible: dict[str, tuple[Any, bool]] = {}
+        self.parameters = None
+        self._listeners, self._modelListeners = [], []
+        self._tasks = []
+        self._visible = {}
 
-    def setVisible(self, widget: Any, visible: bool):
+    def setVisible(self, widget, visible):
         """Show or hide a widget, also when its section is folded: CTK would forget it and show it when unfolding."""
         self._visible[widget.name] = (widget, visible)
         widget.visible = visible
@@ -38,7 +35,7 @@ class Workbench:
         for widget, visible in self._visible.values():
             widget.visible = visible
 
-    def onChange(self, listener: Callable[[], Any]):
+    def onChange(self, listener):
         """Call `listener` whenever a parameter or the scene behind the parameters has changed."""
         self._listeners.append(listener)
 
@@ -48,7 +45,7 @@ class Workbench:
             for listener in self._listeners:
                 listener()
 
-    def onModelsChange(self, listener: Callable[[], Any]):
+    def onModelsChange(self, listener):
         """Call `listener` when model files have come or gone."""
         self._modelListeners.append(listener)
 
@@ -57,14 +54,7 @@ class Workbench:
         for listener in self._modelListeners:
             listener()
 
-    def start(
-        self,
-        makeSteps: Callable[[CancelToken], Generator[Any, None, Any]],
-        onEvent: Callable[[Any], Any],
-        onDone: Callable[[Any], Any],
-        onFailed: Callable[[Exception], Any],
-        onCancelled: Callable[[], Any],
-    ):
+    def start(self, makeSteps, onEvent, onDone, onFailed, onCancelled):
         """Run `makeSteps(token)` beside the GUI; returns the `BackgroundTask`."""
         token = CancelToken()
         self._tasks = [task for task in self._tasks if task.isRunning]
@@ -89,30 +79,14 @@ def _begun(makeSteps, token):
     return (yield from makeSteps(token))
 
 
-PLACES = {
-    "model": _("section 2"),
-    "spacing_um": _("Voxel size in section 1"),
-    "roi": _("ROI in section 1"),
-    "device": _("Device in section 3"),
-    "precision": _("Precision in section 3, Advanced"),
-    "memory_gb": _("Memory limit in section 3, Advanced"),
-    "roles": _("Classes in section 4"),
-}
-
-
-def placeOf(option: str):
-    """Where a user of the panel sets an option of the engine, for the advice of an error; empty if nowhere."""
-    return PLACES.get(option, "")
-
-
-def errorText(error: Exception):
+def errorText(error):
     """An exception as one line for people: what happened, and what to do."""
     if isinstance(error, MgImplantSegError):
-        return f"{error.message} {error.advice(placeOf)}".strip()
+        return inPanelWords(f"{error.message} {error.advice(placeOf)}".strip())
     return _("Internal error: {kind}: {text}").format(kind=type(error).__name__, text=error)
 
 
-def setEnabled(button: Any, missing: Sequence[str], ready: str):
+def setEnabled(button, missing, ready):
     """Enable a button if nothing is missing; else its tooltip lists all that is.
 
     :param missing: texts of what is missing.
@@ -122,20 +96,32 @@ def setEnabled(button: Any, missing: Sequence[str], ready: str):
     button.toolTip = ready if not missing else _("Missing:") + "\n" + "\n".join(f"• {entry}" for entry in missing)
 
 
+def reveal(widget):
+    """Scroll the panel to a widget, its top at least; nothing where nothing scrolls."""
+    area = widget.parent()
+    while area is not None and not area.inherits("QScrollArea"):
+        area = area.parent()
+    if area is not None:
+        slicer.app.processEvents()  # else the widget still has the size that it had when folded
+        top = widget.mapTo(area.widget(), qt.QPoint(0, 0)).y()
+        area.ensureVisible(0, top + widget.height, 0, 0)
+        area.ensureVisible(0, top, 0, 0)
+
+
 class ProgressView:
     """A progress bar with a line of text below it, fed with events."""
 
-    def __init__(self, workbench: Workbench, bar: Any, label: Any):
+    def __init__(self, workbench, bar, label):
         self._workbench, self.bar, self.label = workbench, bar, label
         workbench.setVisible(bar, False)
 
-    def begin(self, text: str):
+    def begin(self, text):
         """Show the bar."""
         self.bar.setRange(0, 0)
         self._workbench.setVisible(self.bar, True)
         self.label.text = text
 
-    def show(self, event: dict[str, Any]):
+    def show(self, event):
         """Show a progress event: part done, stage, time left."""
         if event["event"] == "stopping":
             self.label.text = _("Stopping…")
@@ -149,13 +135,13 @@ class ProgressView:
                 stage if left is None else _("{stage}, {left} left").format(stage=stage, left=durationText(left))
             )
 
-    def end(self, text: str):
+    def end(self, text):
         """Hide the bar and leave a line."""
         self._workbench.setVisible(self.bar, False)
         self.label.text = text
 
 
-def durationText(seconds: float):
+def durationText(seconds):
     """``41 s``, ``3 min 05 s`` or ``2 h 10 min``."""
     whole = round(seconds)
     if whole < 60:
@@ -165,7 +151,7 @@ def durationText(seconds: float):
     return _("{h} h {m:02d} min").format(h=whole // 3600, m=whole % 3600 // 60)
 
 
-def sizeText(byteCount: float):
+def sizeText(byteCount):
     """``1.8 GB`` or ``820 kB``."""
     for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if byteCount >= size:

@@ -62,10 +62,11 @@ def add_table(
     return node
 
 
-def save_table(table_node: Any, path: str | Path) -> Path:
-    """Write a table node as CSV; undefined numbers are empty."""
+def save_table(table_node: Any, path: str | Path, without: Sequence[str] = ()) -> Path:
+    """Write a table node as CSV, some columns left out on demand; undefined numbers are empty."""
     table = table_node.GetTable()
     columns = [table.GetColumn(index) for index in range(table.GetNumberOfColumns())]
+    columns = [column for column in columns if column.GetName() not in without]
     with atomic_output(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
         writer = CsvWriter(stream)
         writer.writerow([column.GetName() for column in columns])

@@ -195,16 +195,19 @@ def slow_engine(module, monkeypatch, tmp_path):
 def no_process(module, monkeypatch):
     """The engine's commands called in this process, for tests that are not about the child process."""
     from MgImplantSegSections import compareWork, measureWork
+    from MgImplantSegSections.engineRun import withNames
 
     from MgImplantSegLib.cli.parser import Parser
     from MgImplantSegLib.cli.registry import command
     from MgImplantSegLib.events import Events
 
-    def run(python, words, log, token):
-        chosen, parser = command(words[0]), Parser()
+    def run(python, words, log, token, names=None):
+        chosen, parser, warnings = command(words[0]), Parser(), []
         chosen.add_arguments(parser)
         yield None
-        return chosen.run(parser.parse_all([str(word) for word in words[1:]]), Events())
+        events = Events(lambda record: warnings.append(record["message"]) if record["event"] == "warning" else None)
+        result = chosen.run(parser.parse_all([str(word) for word in words[1:]]), events)
+        return {**withNames(result, names or {}), "warnings": warnings}
 
     for user in (measureWork, compareWork):
         monkeypatch.setattr(user, "runEngine", run)

@@ -4,9 +4,11 @@ import pytest
 import slicer
 from harness import person
 from module_cases import add_segmentation, ball_in_half_bone
+from test_initial_model import add_sphere
 
 from MgImplantSegLib.evaluation import evaluate
 from MgImplantSegLib.scene.segmentations import add_segmentation_node
+from MgImplantSegLib.volume import Geometry, LabelMap
 
 
 def compare(widget, ui, *others):
@@ -48,3 +50,42 @@ def test_segmentations_on_different_grids_are_refused(widget, ui, no_process):
     person.wait_until(lambda: not widget.panel.compare.isRunning())
     assert "one grid" in ui.compareStatusLabel.text
     assert ui.compareTableView.mrmlTableNode() is None
+
+
+def test_comparing_again_fills_the_same_table_and_another_reference_has_its_own(widget, ui, no_process):
+    first, second = add_segmentation(slicer.mrmlScene, "Truth"), add_segmentation(slicer.mrmlScene, "Mine", radius=8)
+    ui.referenceSegmentationSelector.setCurrentNode(first)
+    ui.distanceSpinBox.value = 0.06
+    for _twice in range(2):
+        compare(widget, ui, second)
+    assert tables() == ["Comparison with Truth"]
+    ui.referenceSegmentationSelector.setCurrentNode(second)
+    compare(widget, ui, first)
+    assert tables() == ["Comparison with Mine", "Comparison with Truth"]
+
+
+def tables():
+    return sorted(node.GetName() for node in slicer.util.getNodesByClass("vtkMRMLTableNode"))
+
+
+def test_a_surface_model_may_be_the_screw_before_in_a_comparison(widget, ui, no_process):
+    first, second = add_segmentation(slicer.mrmlScene, "Truth"), add_segmentation(slicer.mrmlScene, "Mine", radius=8)
+    add_sphere(ui)
+    ui.referenceSegmentationSelector.setCurrentNode(first)
+    ui.distanceSpinBox.value = 0.06
+    rows = compare(widget, ui, second)
+    (rate,) = [name for name in rows[0] if name.startswith("DR [")]
+    assert float(rows[1][rate]) > float(rows[0][rate]) > 0  # less is left of it
+
+
+def test_measures_without_a_voxel_size_say_where_the_panel_has_it(widget, ui, no_process):
+    labels = ball_in_half_bone()
+    grid = Geometry(labels.array.shape, (1.0,) * 3)
+    node = add_segmentation_node(slicer.mrmlScene, LabelMap(labels.array, grid), "Painted")
+    widget.enter()
+    ui.measuredSegmentationSelector.setCurrentNode(node)
+    ui.distanceSpinBox.value = 6
+    person.click(ui.computeButton)
+    person.wait_until(lambda: not widget.panel.measurements.isRunning())
+    text = ui.measuresStateLabel.text
+    assert "Voxel size in section 1" in text and "--" not in text and "voxel size" in text

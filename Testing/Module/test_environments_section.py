@@ -4,6 +4,7 @@ import pathlib
 import sys
 
 from harness import person
+from PySide6 import QtCore
 
 from MgImplantSegLib.jobs.environment import Environment, Kind
 from MgImplantSegLib.jobs.environment_file import save_environment
@@ -28,6 +29,56 @@ def test_a_host_added_on_the_command_line_is_offered_when_the_user_comes_back_to
     person.choose(ui.trainingEnvironmentSelector, "host")
     widget.enter()
     assert widget.panel.training.environment() == "host"
+
+
+def test_virtual_environments_are_named_by_the_project_they_stand_in(widget, tmp_path):
+    from MgImplantSegSections import pythons
+
+    for project in ("screws", "plates"):
+        program = tmp_path / project / ".venv" / "bin" / "python"
+        program.parent.mkdir(parents=True)
+        program.symlink_to(sys.executable)
+        widget.panel.environments.add(program)
+    assert sorted(pythons.names()[1:]) == ["plates", "screws"]
+
+
+def test_an_added_python_is_selected_tested_and_taken_if_it_has_all(widget, ui, tmp_path):
+    program = tmp_path / "screws" / ".venv" / "bin" / "python"
+    program.parent.mkdir(parents=True)
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n', "utf-8")
+    program.chmod(0o755)
+    widget.panel.environments.add(program)
+    assert ui.environmentsTable.currentRow() == 1
+    person.wait_until(lambda: "✓" in ui.environmentStatusLabel.text or "✗" in ui.environmentStatusLabel.text)
+    isReady = "✗" not in ui.environmentStatusLabel.text
+    assert (widget.panel.segmentation.runIn() == "screws") == isReady
+
+
+def test_a_text_file_is_no_python(widget, ui, tmp_path):
+    (tmp_path / "notes.txt").write_text("where the scans lie", "utf-8")
+    widget.panel.environments.add(tmp_path / "notes.txt")
+    assert "Expected the program of a Python" in ui.environmentStatusLabel.text
+    assert len(person.rows_of(ui.environmentsTable)) == 1
+
+
+def test_a_section_that_is_unfolded_comes_into_view(widget, ui):
+    import qt
+    from harness.values import unwrap
+
+    area = qt.QScrollArea()
+    area.setWidget(widget.parent)
+    area.widgetResizable = True
+    native = unwrap(area)
+    native.resize(420, 500)
+    native.setAttribute(QtCore.Qt.WidgetAttribute.WA_DontShowOnScreen, True)
+    native.show()
+    person.process_events()
+    person.click(ui.chooseEnvironmentButton) if ui.chooseEnvironmentButton.visible else widget.panel.openEnvironments()
+    person.process_events()
+    section = unwrap(ui.environmentsSection)
+    top = section.mapTo(native.viewport(), QtCore.QPoint(0, 0)).y()
+    assert 0 <= top < native.viewport().height()
+    native.takeWidget()
 
 
 def test_a_program_that_is_not_there_is_refused(widget, ui, tmp_path):

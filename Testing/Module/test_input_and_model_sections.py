@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 import slicer
 from harness import person
-from module_cases import add_volume
+from module_cases import TURNED, add_volume, ball_in_half_bone
+
+from MgImplantSegLib.scene.segmentation_reading import label_map_of_node
+from MgImplantSegLib.scene.segmentations import add_segmentation_node
+from MgImplantSegLib.scene.volumes import add_volume_node, geometry_of_node
+from MgImplantSegLib.volume import Geometry, LabelMap, Volume
 
 
 def test_the_first_volume_is_chosen_and_described(widget, ui):
@@ -24,6 +29,26 @@ def test_an_unset_voxel_size_is_warned_of_and_can_be_set(widget, ui):
     person.click(ui.setSpacingButton)
     assert node.GetSpacing() == pytest.approx((0.02,) * 3)
     assert ui.inputWarningLabel.text == ""
+
+
+@pytest.mark.parametrize("before", ["unset", "set already"])
+def test_a_segmentation_painted_before_the_voxel_size_was_set_follows_the_scan_after_a_question(
+    widget, ui, monkeypatch, before
+):
+    labels = ball_in_half_bone(size=20, radius=4)
+    grid = Geometry(labels.array.shape, (1.0,) * 3, (1.0, -2.0, 3.0), TURNED)
+    scan = add_volume_node(slicer.mrmlScene, Volume(labels.array * 9, grid), "Scan")
+    painted = add_segmentation_node(slicer.mrmlScene, LabelMap(labels.array, grid), "Painted", scan)
+    other = add_segmentation_node(slicer.mrmlScene, LabelMap(labels.array, grid), "Of another scan")
+    widget.enter()
+    questions = person.answers(monkeypatch, before == "unset", True)
+    ui.inputSpacingSpinBox.value = 20.0
+    for _twice in range(1 if before == "unset" else 2):
+        person.click(ui.setSpacingButton)
+    assert '"Painted"' in questions[0] and "another" not in questions[0]
+    back = label_map_of_node(painted)
+    assert back.geometry.same_grid(geometry_of_node(scan)) and (back.array == labels.array).all()
+    assert label_map_of_node(other).geometry.spacing_zyx_mm == pytest.approx((1.0,) * 3)
 
 
 def test_voxels_that_are_not_cubes_are_warned_of(widget, ui):

@@ -1,9 +1,66 @@
 """Section 4: ROIs and edits are live, rows know when they are stale, also in a scene that comes back."""
 
+import numpy as np
 import pytest
 import slicer
+import vtk
 from harness import person
 from measure_cases import add_roi, box_beside, compute, measures
+from module_cases import add_segmentation
+
+from MgImplantSegLib.scene.volumes import array_of_image
+
+
+def edit(node, role="residual_material"):
+    """Take away a voxel without any event of the segmentation, as undo does; returns what puts it back."""
+    image = node.GetSegmentation().GetSegment(role).GetRepresentation("Binary labelmap")
+    array = array_of_image(image)
+    place = tuple(np.argwhere(array == node.GetSegmentation().GetSegment(role).GetLabelValue())[0])
+    before, array[place] = array[place], 0
+    image.Modified()
+
+    def undo():
+        array[place] = before
+        image.Modified()
+
+    return undo
+
+
+def states(ui):
+    return {row["State"] for row in measures(ui).values()}
+
+
+def move(node, millimetres):
+    matrix = vtk.vtkMatrix4x4()
+    matrix.SetElement(0, 3, millimetres)
+    transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    transform.SetMatrixTransformToParent(matrix)
+    node.SetAndObserveTransformNodeID(transform.GetID())
+
+
+def test_undo_which_sends_no_event_makes_the_measures_right_again(measurable, widget, no_process):
+    compute(widget, measurable)
+    undo = edit(measurable.measuredSegmentationSelector.currentNode())
+    person.wait_until(lambda: states(measurable) == {"stale"}, 10)
+    undo()
+    person.wait_until(lambda: states(measurable) == {"current"}, 10)
+
+
+def test_nothing_is_looked_at_once_a_second_while_another_module_is_open(measurable, widget):
+    assert widget.panel.measurements._look.isActive()
+    widget.exit()
+    assert not widget.panel.measurements._look.isActive()
+
+
+@pytest.mark.parametrize("change", [edit, lambda node: move(node, 0.02)])
+def test_a_change_of_the_screw_before_makes_all_rows_stale(measurable, widget, no_process, change):
+    initial = add_segmentation(slicer.mrmlScene, "Before", radius=11)
+    person.choose(measurable.initialKindSelector, "Segmentation")
+    measurable.initialSegmentationSelector.setCurrentNode(initial)
+    compute(widget, measurable)
+    assert states(measurable) == {"current"}
+    change(initial)
+    person.wait_until(lambda: states(measurable) == {"stale"}, 10)
 
 
 def test_moving_a_roi_marks_its_rows_stale_and_moving_it_back_makes_them_current(measurable, widget, no_process):
@@ -27,7 +84,7 @@ def test_editing_the_segmentation_or_an_option_marks_all_rows_stale(measurable, 
     assert {row["State"] for row in measures(measurable).values()} == {"stale"}
     compute(widget, measurable)
     node = measurable.measuredSegmentationSelector.currentNode()
-    node.GetSegmentation().GetSegment("bone").GetRepresentation("Binary labelmap").Modified()
+    edit(node)
     node.GetSegmentation().InvokeEvent(slicer.vtkSegmentation.SourceRepresentationModified)
     person.process_events()
     assert {row["State"] for row in measures(measurable).values()} == {"stale"}
@@ -52,7 +109,6 @@ def test_a_table_that_comes_back_with_its_scene_is_current_although_it_was_edite
     compute(widget, measurable)
     bundle = save_scene(slicer.mrmlScene, tmp_path / "scene.mrb")
     slicer.mrmlScene.Clear(0)
-    widget.panel.measurements._edits = 0  # a new session
     add_scene(slicer.mrmlScene, bundle)
     person.process_events()
     assert measurable.measuresTableView.mrmlTableNode() is not None
@@ -60,7 +116,7 @@ def test_a_table_that_comes_back_with_its_scene_is_current_although_it_was_edite
 
 
 def test_provenance_and_measures_survive_saving_and_loading_the_scene(measurable, widget, no_process, tmp_path):
-    from MgImplantSegSections.measureWork import reportOfTable
+    from MgImplantSegSections.measuresReport import reportOfTable
 
     from MgImplantSegLib.scene.nodes import provenance_of_node, set_provenance
     from MgImplantSegLib.scene.scene_files import add_scene, save_scene

@@ -174,7 +174,7 @@ def test_the_state_of_a_row_stands_before_its_region(measurable, widget, no_proc
         table, header = measurable.measuresTableView.mrmlTableNode(), measurable.measuresTableView.horizontalHeader()
         names = [table.GetColumnName(index) for index in range(table.GetNumberOfColumns())]
         shown = sorted(SHOWN_COLUMNS, key=lambda name: header.visualIndex(names.index(name)))
-        assert shown == ["Symbol", "Value", "Unit", "State", "Region"] and rows
+        assert shown == ["Measure", "Result", "Unit", "State", "Region"] and rows
 
 
 def test_every_button_says_what_it_does_once_there_are_measures(measurable, widget, no_process):
@@ -188,7 +188,7 @@ def test_the_table_can_be_saved_copied_and_plotted(measurable, widget, no_proces
 
     assert not measurable.showPlotButton.enabled
     compute(widget, measurable)
-    widget.panel.measurements.export(tmp_path / "m.csv")
+    widget.panel.measurements.view.export(tmp_path / "m.csv")
     assert "Symbol" in (tmp_path / "m.csv").read_text("utf-8").splitlines()[0]
     person.click(measurable.copyMeasuresButton)
     assert QApplication.clipboard().text().splitlines()[0].split("\t") == [

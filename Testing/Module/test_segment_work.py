@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 import slicer
-from module_cases import add_volume, geometry
+from module_cases import add_segmentation, add_volume, geometry
 
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.inference.options import SegmentOptions
 from MgImplantSegLib.io import write_label_map
 from MgImplantSegLib.scene.frames import vtk_matrix
 from MgImplantSegLib.scene.segmentation_reading import label_map_of_node
+from MgImplantSegLib.scene.segmentations import add_segmentation_node
 from MgImplantSegLib.scene.volumes import geometry_of_node
 from MgImplantSegLib.volume import LabelMap
 
@@ -45,6 +46,21 @@ def move(volume):
     transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
     transform.SetMatrixTransformToParent(vtk_matrix(matrix))
     volume.SetAndObserveTransformNodeID(transform.GetID())
+
+
+def test_older_results_of_the_scan_hide_behind_the_newest_and_what_people_made_stays(segment_while):
+    volume, first = segment_while(lambda volume: None)
+    drawn = add_segmentation(slicer.mrmlScene, "Drawn by hand")
+    drawn.CreateDefaultDisplayNodes()
+    from MgImplantSegSections.segmentWork import showOnly
+
+    second = add_segmentation_node(
+        slicer.mrmlScene, label_map_of_node(first), "Second", volume, provenance={"software": "MgImplantSeg"}
+    )
+    first.GetDisplayNode().SetVisibility(True)
+    showOnly(second, volume)
+    shown = {node.GetName(): bool(node.GetDisplayNode().GetVisibility()) for node in (first, second, drawn)}
+    assert shown == {first.GetName(): False, "Second": True, "Drawn by hand": True}
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,15 @@ import slicer
 from harness import person
 from module_cases import ball_in_half_bone, geometry
 
+from MgImplantSegLib.errors import MgImplantSegError
 from MgImplantSegLib.io import write_label_map, write_volume
 from MgImplantSegLib.jobs.agent.job_folder import State
 from MgImplantSegLib.jobs.backend import Backend
+from MgImplantSegLib.jobs.environment import Environment, Kind
+from MgImplantSegLib.jobs.environment_file import save_environment
+from MgImplantSegLib.settings import read_toml
+from MgImplantSegLib.text_files import toml_from
+from MgImplantSegLib.toml_writer import toml_text
 from MgImplantSegLib.training.configuration import TrainingConfig
 from MgImplantSegLib.volume import Geometry, LabelMap, Volume
 
@@ -107,8 +113,120 @@ def write_configuration(widget, pair, path, iterations):
     for _twice in range(2):
         widget.panel.training.data.addPair(*pair)
     widget.panel.training.data.writeConfiguration(path)
-    with open(path, "a", encoding="utf-8") as file:
-        file.write(SMALL.format(iterations=iterations))
+    written = read_toml(path)
+    kept = {key: written[key] for key in ("name", "output", "seed", "data")}
+    small = toml_from(SMALL.format(iterations=iterations))
+    path.write_text(toml_text({**kept, **small}), "utf-8")
+
+
+def test_the_configuration_fine_tunes_the_chosen_model_in_some_minutes(widget, ui, pair, tmp_path, tiny_model):
+    widget.panel.models.add(tiny_model)
+    widget.panel.training.data.addPair(*pair)
+    widget.panel.training.data.writeConfiguration(tmp_path / "mine.toml")
+    config = TrainingConfig.read(tmp_path / "mine.toml")
+    assert config.base_model.name == tiny_model.name and config.base_model.is_file()
+    assert config.network_dict["depth"] == 1 and config.network_dict["width"] == 4
+    assert 0 < config.training.time_limit_minutes <= 10 and config.training.iterations < 10_000
+
+
+def test_curves_can_be_shown_as_soon_as_there_are_metrics(widget, ui):
+    assert not ui.showCurvesButton.enabled
+    widget.panel.training.onEvent({"event": "metric", "iteration": 10, "loss": 0.1})
+    assert ui.showCurvesButton.enabled
+
+
+def test_the_end_after_stop_is_told_as_what_the_user_asked_for(widget, ui, monkeypatch):
+    training, stop = widget.panel.training, []
+    training.job = "this/train-x"
+
+    def engine(words, environment, token):
+        if words[1] == "cancel":
+            stop.append(words)
+            yield None
+            return {"state": "cancelled", "text": "this/train-x  cancelled"}
+        while not stop:
+            yield None
+        raise MgImplantSegError("Expected this/train-x to end well, got cancelled", "See: jobs log this/train-x")
+
+    monkeypatch.setattr(widget.logic, "engineSteps", engine)
+    training.watch()
+    assert "the end of the training that is watched" in ui.startTrainingButton.toolTip
+    person.click(ui.stopTrainingButton)
+    person.wait_until(lambda: not training.isWatching() and not training.isBusy())
+    person.process_events()
+    assert "Expected" not in ui.trainingStatusLabel.text and training._state == "cancelled"
+
+
+def test_a_training_that_fails_by_itself_is_told_without_commands(widget, ui, monkeypatch):
+    def engine(words, environment, token):
+        yield None
+        raise MgImplantSegError(
+            "Expected this/train-x to end well, got failed: no memory", "See: jobs log this/train-x"
+        )
+
+    monkeypatch.setattr(widget.logic, "engineSteps", engine)
+    widget.panel.training.job = "this/train-x"
+    widget.panel.training.watch()
+    person.wait_until(lambda: not widget.panel.training.isWatching())
+    assert "no memory" in ui.trainingStatusLabel.text and "jobs log" not in ui.trainingStatusLabel.text
+
+
+def test_asking_does_not_stay_when_the_answer_stands_elsewhere(widget, ui, monkeypatch):
+    def engine(words, environment, token):
+        yield None
+        return {"text": "python: 3"}
+
+    monkeypatch.setattr(widget.logic, "engineSteps", engine)
+    person.click(ui.testTrainingEnvironmentButton)
+    assert ui.trainingStatusLabel.text == "Asking…"
+    person.wait_until(lambda: not widget.panel.training.isBusy())
+    assert ui.trainingStatusLabel.text == "" and ui.trainingEnvironmentLabel.text == "python: 3"
+
+
+def test_a_training_in_slicers_python_without_torch_is_not_submitted(widget, ui, pair, tmp_path, monkeypatch):
+    from MgImplantSegSections import pythons
+
+    widget.panel.training.data.addPair(*pair)
+    widget.panel.training.data.writeConfiguration(tmp_path / "mine.toml")
+    monkeypatch.setattr(pythons, "version", lambda package: None if package == "torch" else "1")
+    person.click(ui.startTrainingButton)
+    assert "lacks torch" in ui.trainingStatusLabel.text and widget.panel.training.job == ""
+
+
+def test_pairs_and_environment_are_there_again_in_a_new_panel(widget, open_panel, pair):
+    save_environment(Environment("host", Kind.SSH, "~/python", host="gpu-server"))
+    widget.panel.refillEnvironments()
+    person.choose(widget.panel.workbench.ui.trainingEnvironmentSelector, "host")
+    widget.panel.training.data.addPair(*pair)
+    widget.cleanup()
+    again = open_panel()
+    (row,) = person.rows_of(again.panel.workbench.ui.pairsTable)
+    assert row[0] == "scan.nrrd" and row[2].startswith("OK") and again.panel.training.environment() == "host"
+
+
+def test_all_trainings_can_be_chosen_with_their_state_also_in_a_new_panel(widget, open_panel, monkeypatch):
+    ui, training = widget.panel.workbench.ui, widget.panel.training
+
+    def engine(words, environment, token):
+        yield None
+        if words[1] == "status":
+            return {"state": "failed", "text": ""}
+        if words[2].endswith("bad"):
+            raise MgImplantSegError("Expected this/train-bad to end well, got failed: no memory")
+        return {"state": "done", "text": "done"}
+
+    monkeypatch.setattr(widget.logic, "engineSteps", engine)
+    for name in ("good", "bad"):
+        training.onSubmitted({"reference": f"this/train-{name}", "state": "queued", "text": ""})
+        assert not ui.trainingJobSelector.enabled
+        person.wait_until(lambda: not training.isWatching() and not training.isBusy())
+    assert person.texts_of(ui.trainingJobSelector) == ["this/train-bad  failed", "this/train-good  done"]
+    widget.cleanup()
+    again = open_panel().panel
+    assert again.training.job == "this/train-bad"
+    again.workbench.ui.trainingJobSelector.setCurrentIndex(1)
+    again.workbench.ui.trainingJobSelector.activated(1)
+    assert again.training.job == "this/train-good" and again.workbench.ui.installTrainedModelButton.enabled
 
 
 def start_training(widget, environment):

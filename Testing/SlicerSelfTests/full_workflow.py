@@ -163,7 +163,7 @@ def measure(ui, panel, node):
     ui.computeButton.click()
     wait(lambda: not panel.measurements.isRunning(), "computed")
     say(ui.measuresStateLabel.text)
-    from MgImplantSegSections.measureWork import reportOfTable
+    from MgImplantSegSections.measuresReport import reportOfTable
 
     report = reportOfTable(ui.measuresTableView.mrmlTableNode())
     check(abs(report.value("V_i") / 3.425 - 1) < 0.05, f"V_i {report.value('V_i'):.3f} mm3, exact 3.425")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
 from typing import Any
 
+from MgImplantSegLib.errors import OutputError
 from MgImplantSegLib.scene.scene_files import add_scene, save_scene
 
 from . import api
@@ -37,11 +40,27 @@ class IOManager:
         loaded.AddItem(node)
         return True
 
+    def fileWriterFileType(self, node: Any) -> str:
+        return {"vtkMRMLSegmentationNode": "SegmentationFile", "vtkMRMLTableNode": "TableFile"}[node.GetClassName()]
+
     def saveNodes(self, kind: str, properties: dict[str, Any], _messages: Any) -> bool:
+        if kind in ("SegmentationFile", "TableFile"):
+            return self._save_node(properties)
         if kind != "SceneFile":
             raise HarnessLacksError(f"coreIOManager().saveNodes of a {kind}")
-        save_scene(self._scene.scene, properties["fileName"])
+        try:
+            save_scene(self._scene.scene, properties["fileName"])
+        except OutputError:
+            return False
         return True
+
+    def _save_node(self, properties: dict[str, Any]) -> bool:
+        """A relative path is one from the scene's folder, not from the working folder."""
+        node = self._scene.scene.GetNodeByID(properties["nodeID"])
+        node.AddDefaultStorageNode()
+        path = Path(self._scene.scene.GetRootDirectory() or tempfile.gettempdir()) / properties["fileName"]
+        node.GetStorageNode().SetFileName(str(path))
+        return bool(node.GetStorageNode().WriteData(node))
 
     def _load_scene(self, path: str) -> None:
         add_scene(self._scene.scene, path)

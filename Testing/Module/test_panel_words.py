@@ -1,0 +1,30 @@
+"""No words of the command line in the panel."""
+
+import pytest
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("Give the voxel size in µm with --spacing-um.", "Give the voxel size in µm with Voxel size in section 1."),
+        ("Leave out --pair-limit or --initial", "Leave out pair limit or Initial implant in section 4"),
+        ("Expected 3 voxels (z, y, x), got 2.", "Expected 3 voxels (slices, rows, columns), got 2."),
+        ("See: jobs log this/train-a1", "See: the log in the section Training"),
+        ("pip install x, or: jobs environments create", "pip install x, or: the section Environments"),
+        ("Go on with: jobs resume", "Go on with: Resume in the section Training"),
+        ("A range of 5--7 mm and jobs of people stay.", "A range of 5--7 mm and jobs of people stay."),
+    ],
+)
+def test_options_and_commands_are_named_as_fields_of_the_panel(module, said, shown):
+    from MgImplantSegSections.panelWords import inPanelWords
+
+    assert inPanelWords(said) == shown
+
+
+def test_the_place_of_an_option_stands_in_the_advice_of_an_error(module):
+    from MgImplantSegSections.workbench import errorText
+
+    from MgImplantSegLib.errors import InputError
+
+    error = InputError("Expected a voxel size, got 1 mm.", "Set the voxel size in µm [[spacing_um]].")
+    assert errorText(error) == "Expected a voxel size, got 1 mm. Set the voxel size in µm (Voxel size in section 1)."
