@@ -24,6 +24,7 @@ from MgImplantSegSections.measureWork import QuantifyRequest, quantifySteps
 from MgImplantSegSections.regionWork import roiAroundSteps
 from MgImplantSegSections.segmentWork import SegmentRequest, segmentSteps
 from MgImplantSegSections.surfaceWork import classSurfaceSteps, coloredSurfaceSteps
+from MgImplantSegSections.teachWork import hideInViews, overlapSteps, suggestSteps, teachSteps
 
 PROFILE_SYMBOL = "BV/TV"
 CHART_REFERENCE = "MgImplantSeg.Chart"
@@ -89,6 +90,29 @@ class LogicCalls:
         if not pythons.isHere(environment):
             request = replace(request, farEnvironment=environment)
         return segmentSteps(volumeNode, request, pythons.python(environment), slicer.app.temporaryPath, token)
+
+    def suggestSteps(self, volumeNode, segmentationNode, count, options, environment, token):
+        """Slices that are worth painting, as a generator of events."""
+        self.requirePackages(environment)
+        far = "" if pythons.isHere(environment) else environment
+        python, folder = pythons.python(environment), slicer.app.temporaryPath
+        steps = suggestSteps(volumeNode, segmentationNode, count, options, far, python, folder, token)
+        return (yield from steps)
+
+    def teachSteps(self, volumeNode, segmentationNode, request, environment, token):
+        """Teach a model from done slices, as a generator of events; returns its installed file and the result."""
+        self.requirePackages(environment)
+        if not pythons.isHere(environment):
+            request = replace(request, farEnvironment=environment)
+        python, folder = pythons.python(environment), slicer.app.temporaryPath
+        return (yield from teachSteps(volumeNode, segmentationNode, request, python, folder, token))
+
+    def segmentAgainSteps(self, volumeNode, oldNode, request, environment, token):
+        """Segment into a new node, hide the old one; returns the new one and the IoU of both by role."""
+        self.requirePackages(environment)
+        node = yield from self.segmentSteps(volumeNode, request, environment, token)
+        hideInViews(oldNode)
+        return node, (yield from overlapSteps(volumeNode, oldNode, node, token))
 
     def quantifySteps(self, segmentationNode: Any, request: Any, token: CancelToken):
         """The work of `quantify` as a generator of events; Slicer's own Python has what it needs."""

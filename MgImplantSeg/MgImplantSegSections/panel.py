@@ -16,10 +16,11 @@ from MgImplantSegSections.modelSection import ModelSection
 from MgImplantSegSections.observations import Observations
 from MgImplantSegSections.regionsList import RegionsList
 from MgImplantSegSections.segmentationSection import SegmentationSection
+from MgImplantSegSections.teachSection import TeachSection
 from MgImplantSegSections.trainingSection import TrainingSection
 from MgImplantSegSections.workbench import Workbench, reveal
 
-PANELS = ("Input", "Model", "Segmentation", "Measurements", "Compare", "Batch", "Training", "Environments")
+PANELS = ("Input", "Model", "Segmentation", "Teach", "Measurements", "Compare", "Batch", "Training", "Environments")
 
 
 class Panel:
@@ -36,6 +37,7 @@ class Panel:
         self.models = ModelSection(workbench)
         self.input = InputSection(workbench, self.models)
         self.segmentation = SegmentationSection(workbench, self.input, self.models, self.openEnvironments)
+        self.teach = TeachSection(workbench, self.models, self.segmentation)
         self.display3D = Display3DSection(workbench)
         self.classes = ClassMapping(workbench)
         self.regions = RegionsList(workbench)

@@ -48,6 +48,12 @@ class MgImplantSegParameterNode:
     limitRoi: vtkMRMLMarkupsROINode
     outputSegmentation: vtkMRMLSegmentationNode
 
+    teachSegmentation: vtkMRMLSegmentationNode
+    teachRoi: vtkMRMLMarkupsROINode
+    suggestCount: Annotated[int, WithinRange(1, 20)] = 5
+    teachMinutes: Annotated[float, WithinRange(0.1, 600)] = 5.0
+    segmentAfterTeaching: bool = True
+
     boneOpacity: Opacity = 0.25
     layerOpacity: Opacity = 0.45
     metalOpacity: Opacity = 1.0
@@ -73,6 +79,8 @@ NODES = (
     "inputVolume",
     "limitRoi",
     "outputSegmentation",
+    "teachSegmentation",
+    "teachRoi",
     "measuredSegmentation",
     "initialSegmentation",
     "initialModel",

@@ -22,6 +22,7 @@ from MgImplantSegSections.display3D import putColored
 from MgImplantSegSections.engineRun import runEngine, sceneOf, whileWanted
 from MgImplantSegSections.exchange import readLabels, taskFolder, writeImage
 from MgImplantSegSections.measureWork import ROLES_ATTRIBUTE
+from MgImplantSegSections.teachSlices import DONE_ATTRIBUTE
 
 PREVIEW, SOFTWARE = "preview_of_slice", "software"
 SECONDS_TO_STOP_ELSEWHERE = 60.0  # a host or cluster has to be asked, which takes its time to stop the job
@@ -76,6 +77,7 @@ def segmentSteps(volumeNode, request, python, temporaryFolder, token):
         putColored(node, "plain", None)
         fill_segmentation_node(node, labelMap, volumeNode, provenance=provenance, present=present)
         node.RemoveAttribute(ROLES_ATTRIBUTE)
+        node.RemoveAttribute(DONE_ATTRIBUTE)
     showOnly(node, volumeNode)
     return node
 

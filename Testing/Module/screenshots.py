@@ -14,7 +14,17 @@ from pathlib import Path
 CHECKOUT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(CHECKOUT), str(CHECKOUT / "MgImplantSeg"), str(Path(__file__).parent)]
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
-SECTIONS = ("Input", "Model", "Segmentation", "Measurements", "Compare", "Batch", "Training", "Environments")
+SECTIONS = {
+    "1": "Input",
+    "2": "Model",
+    "3": "Segmentation",
+    "3b": "Teach",
+    "4": "Measurements",
+    "5": "Compare",
+    "6": "Batch",
+    "7": "Training",
+    "8": "Environments",
+}
 
 
 def main(folder: Path, model: Path | None) -> None:
@@ -80,7 +90,7 @@ def photograph(widget, folder: Path) -> None:
     from harness import person
 
     ui = widget.panel.workbench.ui
-    for number, name in enumerate(SECTIONS, start=1):
+    for number, name in SECTIONS.items():
         getattr(ui, f"{name.lower()}Section").collapsed = False
         person.photograph(getattr(ui, f"{name}Panel"), folder / f"panel_{number}_{name.lower()}.png")
 
