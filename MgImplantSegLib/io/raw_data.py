@@ -70,7 +70,6 @@ class RawData:
             If the array is larger than the memory of this computer.
         """
         self.require_enough()
-        self._warn_of_more()
         if self.encoding in TEXT_ENCODINGS:
             array = self._parse()
         else:
@@ -89,8 +88,8 @@ class RawData:
         elif self._fewest_stored_bytes > stored_bytes:
             raise _too_short(self.path, self.size_bytes, max(0, stored_bytes), f"{self.encoding} ")
 
-    def _warn_of_more(self) -> None:
-        """Whole slices behind the voxels that the header names show that it is wrong, or part of the file is meant."""
+    def warn_of_more(self) -> None:
+        """Log a warning if whole slices follow the voxels, in files that hold nothing else: is the header right?"""
         more_bytes = os.path.getsize(self.path) - self.offset - self.size_bytes
         if self.encoding == "raw" and self.offset >= 0 and more_bytes >= self.size_bytes / max(1, self.shape[0]) > 0:
             logger.warning(
@@ -201,6 +200,8 @@ def load_joined(parts: Sequence[RawData], shape: tuple[int, ...], path: Path) ->
             f"{math.prod(parts[0].shape) if parts else 0} voxels.",
             "Correct the list of files in the header.",
         )
+    for part in parts:
+        part.warn_of_more()
     if len(parts) == 1:
         return parts[0].load().reshape(shape)
     for part in parts:
