@@ -84,6 +84,15 @@ def test_each_row_of_measures_and_profiles_says_what_was_warned_of(folder, capsy
     assert "1 of 8 chunks" in json.loads((folder / "m.json").read_text())["measures"][0]["note"]
 
 
+def test_each_row_of_a_comparison_says_what_was_warned_of(folder, capsys):
+    write_half("half.h5", classes())
+    write_label_map(LabelMap(classes(), Geometry((16, 16, 16), (MM,) * 3)), "truth.nrrd")
+    assert main(["compare", "half.h5", "--reference", "truth.nrrd", "--csv", "c.csv"]) == 0
+    told = {row["segmentation"] for row in rows("c.csv") if "chunks were never written" in row["note"]}
+    untold = {row["segmentation"] for row in rows("c.csv") if "chunks were never written" not in row["note"]}
+    assert (told, untold) == ({"half"}, {"reference"})
+
+
 def test_a_warning_is_said_once_on_the_screen(folder, capsys):
     write_half("half.h5", classes())
     assert main(["quantify", "half.h5", "--measures", "volumes"]) == 0
