@@ -214,7 +214,11 @@ def _box_of(roi: dict[str, Any], name: str, path: Path) -> OrientedBox:
             f"Expected centre, orientation and size of an ROI in {path}, got {str(error)[:MOST_CHARACTERS]!r}.",
             "Save the ROI in Slicer again.",
         ) from error
-    return OrientedBox(tuple(centre), axes, tuple(size), _name_of(roi.get("name")) or name)
+    try:
+        return OrientedBox(tuple(centre), axes, tuple(size), _name_of(roi.get("name")) or name)
+    except InputError as error:
+        remedy = error.template or "Save the ROI in Slicer again."
+        raise InputError(f"{error.message.removesuffix('.')} in {path}.", remedy) from error
 
 
 def _numbers(values: Any, count: int) -> np.ndarray:

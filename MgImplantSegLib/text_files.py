@@ -64,9 +64,13 @@ def toml_from(content: bytes | str) -> dict[str, Any]:
     text = decoded(content) if isinstance(content, bytes) else content
     try:
         tables = tomllib.loads(text)
-        _require_64_bits(tables)
     except RecursionError as error:
         raise ValueError("lists or tables nested too deeply") from error
+    except tomllib.TOMLDecodeError:
+        raise
+    except ValueError as error:  # of Python's own limit, before a number is a number
+        raise ValueError("a whole number of more than 64 bits") from error
+    _require_64_bits(tables)
     return tables
 
 

@@ -24,7 +24,7 @@ class InitialOptions:
     """What is known of the screw, and how it comes to lie on the explant."""
 
     initial: Path | None = option(
-        "screw before implantation: segmentation, or mesh in mm (STL, PLY, OBJ, VTK)", File("FILE"), None
+        "screw before implantation: segmentation, or mesh in mm (STL, PLY, OBJ, VTK, VTP)", File("FILE"), None
     )
     initial_roles: LabelScheme | None = option(f"{ROLES_HELP}, in --initial", ROLES, None)
     initial_volume_mm3: float | None = option(

@@ -18,7 +18,8 @@ from MgImplantSegLib.io.grids import along_axes_of
 from MgImplantSegLib.plain_text import CsvWriter
 from MgImplantSegLib.quantification.measures import quantify
 from MgImplantSegLib.quantification.options import QuantifyOptions
-from MgImplantSegLib.quantification.results import Measure, QuantificationReport
+from MgImplantSegLib.quantification.results import Measure, QuantificationReport, notes
+from MgImplantSegLib.remarks import remarks_of
 from MgImplantSegLib.volume import LabelMap
 
 REFERENCE = "reference"
@@ -117,14 +118,16 @@ def compare(
         values = [_compared(sample, REFERENCE, m, m.value) for m in true_report.measures]
         for name, listed in others.items():
             label_map = along_axes_of(listed, reference.geometry)
-            values += _scores(sample, name, evaluate(label_map, reference))
+            remarks = notes(*remarks_of(reference.provenance), *remarks_of(listed.provenance))
+            values += _scores(sample, name, evaluate(label_map, reference), remarks)
             task.advance()
             values += _measures(sample, name, quantify(label_map, options, events), true_report)
             task.advance()
     return Comparison(tuple(values))
 
 
-def _scores(sample: str, name: str, evaluation: Evaluation) -> list[ComparedValue]:
+def _scores(sample: str, name: str, evaluation: Evaluation, remarks: str) -> list[ComparedValue]:
+    """IoU and Dice; `remarks` is what was warned of when the two files were read."""
     means = [
         ComparedValue(
             sample,
@@ -136,10 +139,13 @@ def _scores(sample: str, name: str, evaluation: Evaluation) -> list[ComparedValu
             "1",
             1.0,
             100 * (evaluation.mean_iou - 1),
+            remarks,
         )
     ]
     return means + [
-        ComparedValue(sample, name, symbol, long, score.name, value, "1", 1.0, 100 * (value - 1), score.note)
+        ComparedValue(
+            sample, name, symbol, long, score.name, value, "1", 1.0, 100 * (value - 1), notes(score.note, remarks)
+        )
         for score in evaluation.classes
         for symbol, long, value in (("IoU", "intersection over union", score.iou), ("Dice", "Dice", score.dice))
     ]

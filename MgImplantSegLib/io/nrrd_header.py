@@ -110,6 +110,8 @@ class NrrdHeader:
         ]
         while len(axes) > 3 and self.fields["sizes"][axes[-1]] == 1:  # one time point or channel without a kind
             axes.pop()
+        while len(axes) > 3 and self.fields["sizes"][axes[0]] == 1:
+            axes.pop(0)
         return tuple(axes)
 
     @property

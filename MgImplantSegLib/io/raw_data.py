@@ -6,6 +6,7 @@ Nothing is allocated before the files are large enough for what their header pro
 from __future__ import annotations
 
 import bz2
+import logging
 import math
 import os
 import zlib
@@ -21,6 +22,7 @@ from MgImplantSegLib.io.decoders import CHUNK_BYTES, DECODERS, compare_check_sum
 from MgImplantSegLib.machine import total_memory_bytes
 from MgImplantSegLib.slabs import VOXELS_PER_SLAB, slabs
 
+logger = logging.getLogger(__name__)
 LARGEST_RATIO = {"gzip": 1032, "zlib": 1032, "text": 0.5, "hex": 0.5}  # bytes of voxels for one byte of the file
 TEXT_ENCODINGS = ("text", "hex")
 
@@ -85,6 +87,17 @@ class RawData:
             self._require_bytes_of_bzip2(stored_bytes)
         elif self._fewest_stored_bytes > stored_bytes:
             raise _too_short(self.path, self.size_bytes, max(0, stored_bytes), f"{self.encoding} ")
+
+    def warn_of_more(self) -> None:
+        """Log a warning if whole slices follow the voxels, in files that hold nothing else: is the header right?"""
+        more_bytes = os.path.getsize(self.path) - self.offset - self.size_bytes
+        if self.encoding == "raw" and self.offset >= 0 and more_bytes >= self.size_bytes / max(1, self.shape[0]) > 0:
+            logger.warning(
+                "%s holds %d bytes more than its header names; they are not read. Check the number of slices and the "
+                "type of the voxels in the header.",
+                self.path,
+                more_bytes,
+            )
 
     @property
     def _fewest_stored_bytes(self) -> float:
@@ -187,6 +200,8 @@ def load_joined(parts: Sequence[RawData], shape: tuple[int, ...], path: Path) ->
             f"{math.prod(parts[0].shape) if parts else 0} voxels.",
             "Correct the list of files in the header.",
         )
+    for part in parts:
+        part.warn_of_more()
     if len(parts) == 1:
         return parts[0].load().reshape(shape)
     for part in parts:

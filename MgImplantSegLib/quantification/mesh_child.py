@@ -164,11 +164,22 @@ def limit_memory(largest_bytes: int) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
 
 
+def _with_readable_name(path: Path, folder: Path) -> Path:
+    """The file, by a link in `folder` if its name is not UTF-8, which VTK cannot open."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        link = folder / f"mesh{path.suffix}"
+        link.symlink_to(path.absolute())
+        return link
+    return path
+
+
 def main(path: str, out: str, memory_bytes: str) -> int:
     """Read one file; the exit status."""
     limit_memory(int(memory_bytes))
     try:
-        points, triangles = read(Path(path))
+        points, triangles = read(_with_readable_name(Path(path), Path(out).parent))
     except Refused as refusal:
         sys.stderr.write(f"{refusal}\n")
         return REFUSED

@@ -8,6 +8,7 @@ from MgImplantSegLib.quantification.vtk_modules import vtk_module
 from MgImplantSegLib.volume import Geometry
 
 LONGEST_EDGE_VOXELS = 1
+ON_FACE_VOXELS = 2e-5  # more than the tolerance within which VTK counts a centre beside a face as inside
 
 
 def mesh_volume_mm3(points_lps_mm: np.ndarray, triangles: np.ndarray) -> float:
@@ -72,10 +73,14 @@ def _halved(corners: np.ndarray, longest: np.ndarray) -> np.ndarray:
 
 
 def mesh_mask(points_lps_mm: np.ndarray, triangles: np.ndarray, geometry: Geometry) -> np.ndarray:
-    """Boolean array (z, y, x), True where a voxel's centre lies inside a closed mesh."""
+    """Boolean array (z, y, x), True where a voxel's centre lies inside a closed mesh.
+
+    Of two opposite faces that centres lie on, those on the one with the lower indices are outside, the others inside,
+    so that a body along the axes is as many voxels long as it is long.
+    """
     numpy_support = vtk_module("util.numpy_support")
     stencil = vtk_module("vtkImagingStencil").vtkPolyDataToImageStencil()
-    index_xyz = geometry.index_zyx_from_lps(points_lps_mm)[:, ::-1]
+    index_xyz = geometry.index_zyx_from_lps(points_lps_mm)[:, ::-1] + ON_FACE_VOXELS
     stencil.SetInputData(poly_data(index_xyz, triangles))
     extent = [edge for n in geometry.shape_zyx[::-1] for edge in (0, n - 1)]
     stencil.SetOutputWholeExtent(extent)

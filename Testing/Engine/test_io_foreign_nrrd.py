@@ -169,3 +169,22 @@ def test_big_endian_metaimage_comes_in_native_order(tmp_path):
     array = read_volume(tmp_path / "a.mha").array
     np.testing.assert_array_equal(array, grey_values())
     assert array.dtype.isnative
+
+
+@pytest.mark.parametrize("sizes", ["6 5 4 1", "1 6 5 4"])
+def test_one_channel_or_time_point_more_or_less_is_the_same_volume(tmp_path, sizes):
+    spacings = [repr(size) for size in SPACING_ZYX_MM[::-1]]
+    spacings = ["nan", *spacings] if sizes.startswith("1") else [*spacings, "nan"]
+    header = f"NRRD0005\ntype: uint16\ndimension: 4\nsizes: {sizes}\nendian: little\nencoding: raw\n"
+    (tmp_path / "a.nrrd").write_bytes(f"{header}spacings: {' '.join(spacings)}\n\n".encode() + grey_values().tobytes())
+    volume = read_volume(tmp_path / "a.nrrd")
+    np.testing.assert_array_equal(volume.array, grey_values())
+    assert volume.geometry.spacing_zyx_mm == pytest.approx(SPACING_ZYX_MM)
+
+
+@pytest.mark.parametrize(("more", "is_told"), [(0, False), (1, False), (6 * 5 * 2, True), (1000, True)])
+def test_slices_that_the_header_does_not_name_are_told(tmp_path, caplog, more, is_told):
+    path = write_nrrd_text(tmp_path / "a.nrrd", "encoding: raw", voxels=grey_values().tobytes() + bytes(more))
+    volume = read_volume(path)
+    np.testing.assert_array_equal(volume.array, grey_values())
+    assert (f"{more} bytes more than its header names" in caplog.text) == is_told

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import os
 import struct
+import sys
 
 import numpy as np
 import pytest
@@ -343,3 +345,33 @@ def test_half_a_file_is_never_a_mesh(tmp_path, suffix):
     assert read_mesh(tmp_path / f"whole{suffix}").triangles.shape == (96, 3)
     with pytest.raises(InputError):
         read_mesh(tmp_path / f"half{suffix}")
+
+
+def test_a_body_whose_faces_pass_through_voxel_centres_holds_as_many_voxels_as_its_volume():
+    points, triangles = box((2, 3, 4), (4, 3, 2))
+    inside = mesh_mask(points, triangles, Geometry((9, 9, 9)))
+    assert inside.sum() == 4 * 3 * 2
+    touching = mesh_mask(*box((6, 3, 4), (2, 3, 2)), Geometry((9, 9, 9)))
+    assert not (inside & touching).any() and touching.sum() == 2 * 3 * 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are text elsewhere")
+@pytest.mark.parametrize("suffix", MESH_SUFFIXES)
+def test_names_that_are_not_utf_8_are_read(tmp_path, suffix):
+    import vtk
+
+    writers = {
+        ".stl": vtk.vtkSTLWriter,
+        ".ply": vtk.vtkPLYWriter,
+        ".obj": vtk.vtkOBJWriter,
+        ".vtk": vtk.vtkPolyDataWriter,
+        ".vtp": vtk.vtkXMLPolyDataWriter,
+    }
+    source, writer = vtk.vtkSphereSource(), writers[suffix]()
+    writer.SetInputConnection(source.GetOutputPort())
+    writer.SetFileName(str(tmp_path / f"a{suffix}"))
+    writer.Write()
+    plain = read_mesh(tmp_path / f"a{suffix}")
+    strange = tmp_path / os.fsdecode(b"scr\xe9w" + suffix.encode())
+    (tmp_path / f"a{suffix}").rename(strange)
+    np.testing.assert_array_equal(read_mesh(strange).points_lps_mm, plain.points_lps_mm)

@@ -228,3 +228,14 @@ def test_slicer_reads_what_was_written_and_the_other_way_round(tmp_path, require
     (again,) = read_roi_markups(tmp_path / "theirs.mrk.json")
     np.testing.assert_allclose(again.axes_matrix, box.axes_matrix, atol=1e-9)
     assert again.size_mm == pytest.approx(box.size_mm)
+
+
+@pytest.mark.parametrize(("key", "value"), [("center", [float("nan"), 0, 0]), ("size", [-1, 1, 1])])
+def test_numbers_that_are_no_box_name_the_file(tmp_path, key, value):
+    path = tmp_path / "left.mrk.json"
+    write_roi_markups([OrientedBox((0, 0, 0), size_mm=(1, 1, 1), name="left")], path)
+    data = json.loads(path.read_text("utf-8"))
+    data["markups"][0][key] = value
+    path.write_text(json.dumps(data), "utf-8")
+    with pytest.raises(InputError, match=r"left\.mrk\.json\. (Save|Give) the ROI"):
+        read_roi_markups(path)

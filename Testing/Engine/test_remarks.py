@@ -61,6 +61,20 @@ def test_what_a_reader_warns_of_is_kept_with_the_data_and_still_logged(folder, c
     assert "warnings" not in read_label_map("clean.nrrd").provenance
 
 
+@pytest.mark.parametrize("name", ["a.nrrd", "a.nii", "a.nii.gz", "a.mha", "a.tif", "a.h5"])
+def test_nothing_is_said_of_ordinary_files(folder, name):
+    grey = np.random.default_rng(1).integers(0, 255, (64, 8, 8), np.uint8)
+    if name == "a.h5":
+        with h5py.File(name, "w") as file:
+            for dataset, array in (("entry/data", grey), ("entry/means", grey.mean(axis=0)), ("other", grey[:32])):
+                file.create_dataset(dataset, data=array).attrs["element_size_um"] = [1000 * MM] * 3
+    else:
+        write_volume(Volume(grey, Geometry(grey.shape, (MM,) * 3)), name)
+    volume = read_volume(name)
+    np.testing.assert_array_equal(volume.array, grey)
+    assert "warnings" not in volume.provenance
+
+
 def test_each_row_of_measures_and_profiles_says_what_was_warned_of(folder, capsys):
     write_half("half.h5", classes())
     assert main(["quantify", "half.h5", "--csv", "m.csv", "--series-csv", "s.csv", "--json", "m.json"]) == 0
@@ -68,6 +82,15 @@ def test_each_row_of_measures_and_profiles_says_what_was_warned_of(folder, capsy
         assert table
         assert all("1 of 8 chunks were never written" in row["note"] and ASSUMED in row["note"] for row in table)
     assert "1 of 8 chunks" in json.loads((folder / "m.json").read_text())["measures"][0]["note"]
+
+
+def test_each_row_of_a_comparison_says_what_was_warned_of(folder, capsys):
+    write_half("half.h5", classes())
+    write_label_map(LabelMap(classes(), Geometry((16, 16, 16), (MM,) * 3)), "truth.nrrd")
+    assert main(["compare", "half.h5", "--reference", "truth.nrrd", "--csv", "c.csv"]) == 0
+    told = {row["segmentation"] for row in rows("c.csv") if "chunks were never written" in row["note"]}
+    untold = {row["segmentation"] for row in rows("c.csv") if "chunks were never written" not in row["note"]}
+    assert (told, untold) == ({"half"}, {"reference"})
 
 
 def test_a_warning_is_said_once_on_the_screen(folder, capsys):

@@ -126,3 +126,9 @@ def test_data_come_back_from_toml_as_they_were():
 def test_what_toml_cannot_hold_is_an_input_error(value):
     with pytest.raises(InputError):
         toml_text({"a": {"b": [value]}})
+
+
+def test_a_number_longer_than_python_reads_is_told_in_the_same_words():
+    with pytest.raises(ValueError, match="more than 64") as told:
+        toml_from("seed = " + "9" * 6000)
+    assert "sys." not in str(told.value)

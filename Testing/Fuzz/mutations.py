@@ -176,7 +176,7 @@ def _nested(content: bytes, random: Random) -> bytes:
 def _json_tree(content: bytes, random: Random) -> bytes:
     try:
         tree = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):  # damaged before, perhaps by deep nesting
         return _number(content, random)
     for _ in range(random.randint(1, MOST_CHANGES)):
         tree = _changed_tree(tree, random)
