@@ -106,3 +106,4 @@ class BackgroundTask:
     def _stop(self):
         self.isRunning = False
         self._timer.stop()
+        self._onEvent = self._onDone = self._onFailed = self._onCancelled = None  # they may hold nodes

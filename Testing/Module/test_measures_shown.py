@@ -1,5 +1,7 @@
 """What a person reads in section 4: warnings, the headline, a table for each segmentation."""
 
+import gc
+
 import pytest
 import slicer
 from harness import person
@@ -156,6 +158,18 @@ def test_the_plot_is_closed_by_the_button_that_has_shown_it(measurable, widget, 
     assert slicer_app.layout.layout != before and measurable.showPlotButton.text == "Close plot"
     person.click(measurable.showPlotButton)
     assert slicer_app.layout.layout == before and measurable.showPlotButton.text == "Plot profile"
+
+
+def test_a_segmentation_that_was_measured_is_not_kept_after_its_scene_was_closed(measurable, widget, no_process):
+    compute(widget, measurable)
+    deleted = []
+    segmentation = measurable.measuredSegmentationSelector.currentNode().GetSegmentation()
+    segmentation.AddObserver("DeleteEvent", lambda _caller, event: deleted.append(event))
+    del segmentation
+    slicer.mrmlScene.Clear(0)
+    person.process_events()
+    gc.collect()
+    assert deleted
 
 
 def test_a_range_stands_behind_its_value_in_the_headline_and_in_the_table(module):

@@ -178,7 +178,7 @@ def measure(ui, panel, node):
 def save(ui):
     """The measures as CSV."""
     path = os.path.join(slicer.app.temporaryPath, "MgImplantSegSelfTest.csv")
-    slicer.util.getModuleWidget("MgImplantSeg").panel.measurements.export(path)
+    slicer.util.getModuleWidget("MgImplantSeg").panel.measurements.view.export(path)
     with open(path, encoding="utf-8") as file:
         check(file.readline().startswith("Symbol"), f"the measures are written: {path}")
 
