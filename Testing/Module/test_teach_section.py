@@ -263,13 +263,13 @@ def test_cancelled_teaching_leaves_nothing(teachable, widget, slow_engine):
     assert [path.stem for path in models.added()] == ["tiny"] and not left_behind()
 
 
-@pytest.mark.parametrize("gone", ["Scan", "Labels"])
+@pytest.mark.parametrize("gone", ["vtkMRMLScalarVolumeNode", "vtkMRMLSegmentationNode"])
 def test_teaching_stops_when_scan_or_labels_leave_the_scene(teachable, widget, slow_engine, gone):
     make_ready_to_teach(widget)
     pids = slow_engine()
     person.click(teachable.teachButton)
     person.wait_until(lambda: "41 s left" in teachable.teachStatusLabel.text)
-    slicer.mrmlScene.RemoveNode(slicer.mrmlScene.GetFirstNodeByName(gone))
+    slicer.mrmlScene.RemoveNode(slicer.util.getNodesByClass(gone)[0])
     wait(widget)
     wait_for_the_end_of(pids())
     assert "Cancelled" in teachable.teachStatusLabel.text and not left_behind()
