@@ -276,12 +276,20 @@ def test_teaching_stops_when_scan_or_labels_leave_the_scene(teachable, widget, s
 
 
 def test_done_slices_and_their_segmentation_survive_the_scene_file(teachable, widget):
+    from MgImplantSegSections import teachSlices
+
     labels = make_ready_to_teach(widget)
     widget.panel.workbench.parameters.teachSegmentation = labels
     slicer.mrmlScene.SetSaveToXMLString(1)
     slicer.mrmlScene.Commit()
     text = slicer.mrmlScene.GetSceneXMLString()
-    assert "MgImplantSeg.DoneSlices:z:12" in text or "z:12,z:20,y:20" in text
+    slicer.mrmlScene.Clear(0)
+    slicer.mrmlScene.SetLoadFromXMLString(1)
+    slicer.mrmlScene.SetSceneXMLString(text)
+    slicer.mrmlScene.Import()
+    (labels,) = segmentations()
+    assert teachSlices.doneSlices(labels) == (SliceName(0, 12), SliceName(0, 20), SliceName(1, 20))
+    assert widget.panel.workbench.parameters.teachSegmentation is labels
 
 
 @pytest.mark.parametrize(
