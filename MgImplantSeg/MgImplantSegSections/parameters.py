@@ -52,6 +52,7 @@ class MgImplantSegParameterNode:
     teachRoi: vtkMRMLMarkupsROINode
     suggestCount: Annotated[int, WithinRange(1, 20)] = 5
     teachMinutes: Annotated[float, WithinRange(0.1, 600)] = 5.0
+    teachOtherScans: bool = True
     segmentAfterTeaching: bool = True
 
     boneOpacity: Opacity = 0.25

@@ -3,19 +3,12 @@
 from slicer.i18n import tr as _
 
 from MgImplantSegLib.errors import MgImplantSegError
-from MgImplantSegLib.labels import CLASSES, Role
-from MgImplantSegLib.scene.markups import box_of_roi_node
-from MgImplantSegLib.scene.nodes import provenance_of_node
-from MgImplantSegLib.scene.volumes import geometry_of_node
-from MgImplantSegLib.training.teach.slices import parse_slices
-from MgImplantSegSections import parameters, teachSlices, teachWork
-from MgImplantSegSections.classMapping import roleText
+from MgImplantSegSections import parameters, teachSlices, teachStates, teachWork
 from MgImplantSegSections.curves import Curves
-from MgImplantSegSections.segmentWork import PREVIEW, SegmentRequest
+from MgImplantSegSections.segmentWork import SegmentRequest
+from MgImplantSegSections.teachList import TeachList, labelledText, overlapText, resultText
 from MgImplantSegSections.teachWork import TeachRequest
-from MgImplantSegSections.workbench import ProgressView, errorText, setEnabled
-
-SLICES_FOR_HELD_OUT = 3
+from MgImplantSegSections.workbench import ProgressView, errorText
 
 
 class TeachSection:
@@ -27,9 +20,9 @@ class TeachSection:
         self._progress = ProgressView(workbench, self.ui.teachProgressBar, self.ui.teachStatusLabel)
         self._curves = Curves()
         self._task = None
-        self._suggested, self._listed, self._labelled = {}, (), None
-        self._taught = None
-        self.ui.teachViewSelector.addItems(list(teachSlices.VIEWS))
+        self._list = TeachList(self.ui.teachSlicesList, self.onSelected)
+        self._state = self._lastResult = None
+        self.ui.teachViewSelector.addItems([_("{view} view").format(view=view) for view in teachSlices.VIEWS])
         self._connect()
         workbench.onChange(self.refresh)
 
@@ -44,7 +37,6 @@ class TeachSection:
             (self.ui.teachCurvesButton, self.onCurves),
         ):
             button.connect("clicked(bool)", slot)
-        self.ui.teachSlicesList.connect("currentRowChanged(int)", self.onSelected)
         self.ui.teachNameEdit.connect("textChanged(QString)", self.onName)
 
     def isRunning(self):
@@ -56,14 +48,17 @@ class TeachSection:
         chosen = self.workbench.parameters
         if chosen.teachSegmentation is not None or chosen.inputVolume is None:
             return chosen.teachSegmentation
-        nodes = parameters.shownNodes("vtkMRMLSegmentationNode")
-        return teachWork.lastLabelsOf(
-            chosen.inputVolume, [node for node in nodes if PREVIEW not in provenance_of_node(node)]
-        )
+        return teachWork.lastLabelsOf(chosen.inputVolume, parameters.shownNodes("vtkMRMLSegmentationNode"))
 
     def scan(self):
         """The scan that the labels were drawn on, else the chosen volume; or None."""
         return teachWork.scanOfLabels(self.labels(), self.workbench.parameters.inputVolume)
+
+    def others(self):
+        """Other scans of the scene of which slices are done, with their labels, if they are to be learned from."""
+        if not self.workbench.parameters.teachOtherScans:
+            return ()
+        return teachWork.otherTaught(self.scan(), parameters.shownNodes("vtkMRMLSegmentationNode"))
 
     def onStart(self):
         """Take or make the labels and open the Segment Editor on them."""
@@ -93,26 +88,23 @@ class TeachSection:
 
     def onSuggested(self, slices):
         """List the slices and show the first one."""
-        self._suggested = {parse_slices(entry["slice"])[0]: entry for entry in slices}
+        first = self._list.suggest(slices, self.scan())
         self._progress.end(_("Select a slice to see it; paint or correct it, then say that it is done."))
         self.workbench.changed()
-        rows = [self._listed.index(name) for name in self._suggested if name in self._listed]
-        self.ui.teachSlicesList.setCurrentRow(min(rows, default=-1))
+        self._list.select(first)
 
     def onSelected(self):
         """Show the selected slice in the views."""
-        name = self._selected()
+        name = self._list.selected()
         if name is not None and self.scan() is not None:
-            centre = self._suggested.get(name, {}).get("centre_lps_mm")
-            pointRas = None if centre is None else (-centre[0], -centre[1], centre[2])
-            teachSlices.showSlice(self.scan(), name, pointRas)
+            teachSlices.showSlice(self.scan(), name, self._list.pointRas(name))
         self._refreshButtons()
 
     def onDone(self):
         """The selected slice is labelled wholly, or no longer."""
-        name, labels = self._selected(), self.labels()
+        name, labels = self._list.selected(), self.labels()
         self.workbench.parameters.teachSegmentation = labels
-        teachSlices.setDone(labels, name, name not in teachSlices.doneSlices(labels))
+        teachSlices.setDone(labels, name, not self._list.isDone(name))
         self.workbench.changed()
 
     def onAddShown(self):
@@ -125,7 +117,7 @@ class TeachSection:
         self.workbench.parameters.teachSegmentation = self.labels()
         teachSlices.setDone(self.labels(), name)
         self.workbench.changed()
-        self.ui.teachSlicesList.setCurrentRow(self._listed.index(name))
+        self._list.select(name)
 
     def onTeach(self):
         """Teach, or cancel what runs."""
@@ -136,6 +128,7 @@ class TeachSection:
         scan, labels, request = self.scan(), self.labels(), self.request()
         self.workbench.parameters.teachSegmentation = labels
         self._curves.clear()
+        self.ui.teachResultLabel.text = ""
         self._start(
             lambda token: self.workbench.logic.teachSteps(scan, labels, request, self._segmentation.runIn(), token),
             self.onTaught,
@@ -150,17 +143,17 @@ class TeachSection:
             name,
             minutes=chosen.teachMinutes,
             roiNode=chosen.teachRoi,
+            others=self.others(),
             device=self._segmentation.device(),
         )
 
     def onTaught(self, outcome):
         """The model is installed: choose it, say what it reaches, and segment the scan again."""
         path, result = outcome
-        self._taught = path
         self.ui.teachNameEdit.text = ""
         self._models.refill(str(path))
         self.workbench.modelsChanged()
-        self.ui.teachResultLabel.text = resultText(path.stem, result["held_out"])
+        self._addResult(resultText(path.stem, result["held_out"], len(result["labelled"])))
         self._progress.end(_("Taught: {name}, chosen in section 2.").format(name=path.stem))
         self.workbench.changed()
         if self.workbench.parameters.segmentAfterTeaching and self.scan() is not None:
@@ -183,12 +176,12 @@ class TeachSection:
     def onSegmentedAgain(self, outcome):
         """The new result is in the scene; the labels are kept, hidden."""
         node, overlap = outcome
+        if self._lastResult is not None and self._lastResult.GetScene() is not None:
+            teachWork.hideInViews(self._lastResult)
+        self._lastResult = node
         self._progress.end(_("Done: {name}. The labels are kept, hidden.").format(name=node.GetName()))
         if overlap:
-            values = ", ".join(f"{roleText(role)} {iou:.2f}" for role, iou in overlap.items())
-            self.ui.teachResultLabel.text = "\n".join(
-                filter(None, (self.ui.teachResultLabel.text, _("IoU of old and new: {values}.").format(values=values)))
-            )
+            self._addResult(overlapText(overlap))
         self.workbench.parameters.measuredSegmentation = node
         self.workbench.changed()
 
@@ -211,7 +204,7 @@ class TeachSection:
         if event["event"] == "metric":
             self._curves.add(event)
         elif event["event"] == "warning":
-            self.ui.teachResultLabel.text = event.get("message", "")
+            self._addResult(event.get("message", ""))
         else:
             self._progress.show(event)
 
@@ -225,135 +218,51 @@ class TeachSection:
         self._progress.end(errorText(error))
         self.workbench.changed()
 
+    def _addResult(self, text):
+        """One more line below the progress, each once."""
+        lines = [line for line in self.ui.teachResultLabel.text.split("\n") if line]
+        if text and text not in lines:
+            self.ui.teachResultLabel.text = "\n".join([*lines, text])
+
     def _say(self, text):
         self.ui.teachStatusLabel.text = text
-
-    def _selected(self):
-        row = self.ui.teachSlicesList.currentRow
-        return self._listed[row] if 0 <= row < len(self._listed) else None
 
     def missing(self):
         """All that is missing before Teach can be clicked."""
         found = self._missingScan() + self._models.missing()
-        if found:
-            return found
-        chosen = self.workbench.parameters
-        if not self._labelled.slices and chosen.teachRoi is None:
-            found.append(_("a slice that is done, or a labelled ROI"))
-        elif not self._labelled.roles and chosen.teachRoi is None:
-            found.append(_("something painted on the done slices"))
-        try:
-            teachWork.modelName(self.ui.teachNameEdit.text, self.scan())
-            if chosen.teachRoi is not None:
-                box_of_roi_node(chosen.teachRoi)
-        except MgImplantSegError as error:
-            found.append(errorText(error))
-        return found
+        roi, name = self.workbench.parameters.teachRoi, self.ui.teachNameEdit.text
+        return found or teachStates.missingToTeach(self._list.labelled, roi, name, self.scan())
 
     def _missingScan(self):
-        try:
-            if self.scan() is None:
-                return [_("a volume (section 1)")]
-            geometry_of_node(self.scan())
-        except MgImplantSegError as error:
-            return [errorText(error)]
-        return [] if self.labels() is not None else [_("labels (Start teaching)")]
+        return teachStates.missingScan(self.scan()) or teachStates.missingLabels(self.labels())
 
     def refresh(self):
         """The list of slices, what counts as labelled, and the states of all buttons."""
-        self._labelled = None
-        if not self._missingScan():
-            self._labelled = teachSlices.labelledOn(self.labels(), self.scan())
-        self._list()
-        self.ui.teachLabelledLabel.text = "" if self._labelled is None else self.labelledText()
+        if self._missingScan():
+            self._state = None
+            self._list.refresh(None, teachSlices.Labelled())
+            self.ui.teachLabelledLabel.text = ""
+        else:
+            labels, scan = self.labels(), self.scan()
+            state = teachSlices.stateOf(labels, scan)
+            labelled = self._list.labelled if state == self._state else teachSlices.labelledOn(labels, scan)
+            self._state = state
+            self._list.refresh(scan, labelled)
+            self.ui.teachLabelledLabel.text = labelledText(
+                labelled, self.workbench.parameters.teachRoi, [node.GetName() for node, _labels in self.others()]
+            )
         self._refreshButtons()
 
-    def _list(self):
-        """Suggested and done slices in order; the selected one stays so."""
-        selected, labels = self._selected(), self.labels()
-        names = () if self._labelled is None else tuple(sorted({*self._suggested, *self._labelled.slices}))
-        texts = [] if not names else [self._text(name) for name in names]
-        widget = self.ui.teachSlicesList
-        del labels
-        if (names, texts) == (self._listed, [widget.item(row).text() for row in range(widget.count)]):
-            return
-        widget.blockSignals(True)
-        widget.clear()
-        widget.addItems(texts)
-        widget.setCurrentRow(names.index(selected) if selected in names else -1)
-        widget.blockSignals(False)
-        self._listed = names
-
-    def _text(self, name):
-        text = teachSlices.sliceText(geometry_of_node(self.scan()), name)
-        if name in self._labelled.slices:
-            return _("✓ {slice}").format(slice=text)
-        share = self._suggested[name]["disagreement"]
-        return _("{slice} (planes disagree on {percent:.1f} %)").format(slice=text, percent=100 * share)
-
-    def labelledText(self):
-        """``3 slices, 2 orientations, classes: bone, residual material``, and what is not labelled."""
-        slices, roles = self._labelled.slices, self._labelled.roles
-        roi = self.workbench.parameters.teachRoi
-        parts = [_("one slice is done") if len(slices) == 1 else _("{n} slices are done").format(n=len(slices))]
-        if slices:
-            axes = len({name.axis for name in slices})
-            parts.append(_("one orientation") if axes == 1 else _("{n} orientations").format(n=axes))
-        if roi is not None:
-            parts.append(_("ROI {name}").format(name=roi.GetName()))
-        lines = [_("Labelled: {parts}.").format(parts=", ".join(parts))]
-        if slices:
-            classes = ", ".join(roleText(role) for role in roles) or _("none")
-            lines.append(_("Classes on them besides background: {classes}.").format(classes=classes))
-            wanted = [label.role for label in CLASSES if label.role not in (Role.BACKGROUND, *roles)]
-            lines += [_("No {role} is labelled on them.").format(role=roleText(role)) for role in wanted]
-            if len(slices) < SLICES_FOR_HELD_OUT:
-                lines.append(_("With three slices or more one is kept apart to measure on."))
-        return "\n".join(lines)
-
     def _refreshButtons(self):
-        ui, scan = self.ui, self._missingScan()
-        busy = [_("the end of what runs now")] if self.isRunning() else []
-        noLabels = [_("labels (Start teaching)")]
-        setEnabled(
-            ui.startTeachingButton,
-            [] if scan in ([], noLabels) else scan,
-            _("Open the Segment Editor on the labels. Choose this module again when you have painted."),
+        selected, missingScan = self._list.selected(), self._missingScan()
+        state = teachStates.TeachState(
+            scan=missingScan,
+            labels=not teachStates.missingScan(self.scan()) and self.labels() is None,
+            model=self._models.missing(),
+            teach=self.missing(),
+            isRunning=self.isRunning(),
+            isSelected=selected is not None,
+            isDone=selected is not None and self._list.isDone(selected),
+            hasCurves=self._curves.hasRows(),
         )
-        models = self._models.missing()
-        setEnabled(ui.suggestButton, busy + scan + models, _("Suggest slices on which the planes disagree most."))
-        selected = self._selected()
-        isDone = selected is not None and self._labelled is not None and selected in self._labelled.slices
-        ui.sliceDoneButton.text = _("This slice is not done") if isDone else _("This slice is done")
-        setEnabled(
-            ui.sliceDoneButton,
-            scan + ([] if selected is not None else [_("a selected slice")]),
-            _("Say that the selected slice is labelled wholly: what is in no segment there is background."),
-        )
-        noViews = [] if teachSlices.sliceNodes() else [_("a slice view")]
-        setEnabled(ui.addShownSliceButton, scan + noViews, _("Say that the slice which this view shows is done."))
-        again = _("Segment the scan with the model of section 2 into a new segmentation.")
-        setEnabled(ui.segmentAgainButton, busy + scan + models, again)
-        curves = [] if self._curves.hasRows() else [_("metrics of teaching")]
-        setEnabled(ui.teachCurvesButton, curves, _("Plot loss and score on the held-out slices."))
-        if self.isRunning():
-            ui.teachButton.text = _("Cancel")
-            setEnabled(ui.teachButton, [], _("Stop; no model is left."))
-        else:
-            ui.teachButton.text = _("Teach")
-            setEnabled(ui.teachButton, self.missing(), _("Teach the model of section 2 the look of this scan."))
-
-
-def resultText(name, heldOut):
-    """What the new model reaches on the slices that were kept apart, and what that is worth."""
-    if not heldOut.get("slices"):
-        return heldOut["words"]
-    return _(
-        "{name}: on {slices}, kept from learning, mean IoU {before:.2f} before and {after:.2f} after, on this one "
-        "scan. Other scans may come out otherwise."
-    ).format(
-        name=name,
-        slices=", ".join(entry.rsplit(" ", 1)[-1] for entry in heldOut["slices"]),
-        before=heldOut["before"]["mean"],
-        after=heldOut["after"]["mean"],
-    )
+        teachStates.setButtons(self.ui, state)

@@ -3,7 +3,7 @@
 Axes are those of the scan's array, z, y, x; Slicer calls them K, J, I.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import slicer
@@ -12,11 +12,11 @@ from slicer.i18n import tr as _
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.labels import Role
 from MgImplantSegLib.scene.frames import LPS_TO_RAS
-from MgImplantSegLib.scene.segmentation_grid import first_xyz, lattice_of_volume
+from MgImplantSegLib.scene.segmentation_grid import first_xyz, lattice_of_volume, resampled
 from MgImplantSegLib.scene.segments import binary_image, segment_ids
 from MgImplantSegLib.scene.volumes import array_of_image, geometry_of_node
 from MgImplantSegLib.training.teach.slices import SliceName, parse_slices, slices_text
-from MgImplantSegSections.measureWork import roleOf
+from MgImplantSegSections.measureWork import ROLES_ATTRIBUTE, roleOf
 
 DONE_ATTRIBUTE = "MgImplantSeg.DoneSlices"
 VIEWS = ("Red", "Yellow", "Green")
@@ -32,8 +32,8 @@ class Labelled:
     :param roles: classes that are painted on them, background apart.
     """
 
-    slices: tuple
-    roles: tuple
+    slices: tuple = ()
+    roles: tuple = ()
 
 
 def doneSlices(segmentationNode):
@@ -43,6 +43,12 @@ def doneSlices(segmentationNode):
         return tuple(sorted(parse_slices(text or "")))
     except InputError:
         return ()  # an attribute that somebody else has written
+
+
+def doneSlicesIn(volumeNode, segmentationNode):
+    """The done slices of a segmentation that are slices of a scan."""
+    shape = geometry_of_node(volumeNode).shape_zyx
+    return tuple(name for name in doneSlices(segmentationNode) if name.index < shape[name.axis])
 
 
 def setDone(segmentationNode, name, done=True):
@@ -57,8 +63,7 @@ def setDone(segmentationNode, name, done=True):
 
 def labelledOn(segmentationNode, volumeNode):
     """What is labelled on the done slices; looks at single planes of the segments."""
-    shape = geometry_of_node(volumeNode).shape_zyx
-    slices = tuple(name for name in doneSlices(segmentationNode) if name.index < shape[name.axis])
+    slices = doneSlicesIn(volumeNode, segmentationNode)
     found, lattice = set(), lattice_of_volume(segmentationNode, volumeNode)
     for segmentId in segment_ids(segmentationNode.GetSegmentation()) if slices else ():
         role = roleOf(segmentationNode, segmentId)
@@ -70,15 +75,34 @@ def labelledOn(segmentationNode, volumeNode):
 def _isOn(segmentationNode, segmentId, slices, lattice):
     segmentation = segmentationNode.GetSegmentation()
     image = binary_image(segmentation, segmentId)
-    start = None if image is None else first_xyz(image, lattice)
-    if start is None:
+    if image is None:
         return False
-    array, value = array_of_image(image), segmentation.GetSegment(segmentId).GetLabelValue()
+    start, value = first_xyz(image, lattice), segmentation.GetSegment(segmentId).GetLabelValue()
+    if start is None:
+        planes = (array_of_image(resampled(image, _planeOf(lattice, name))) for name in slices)
+        return any((plane == value).any() for plane in planes)
+    array = array_of_image(image)
     for name in slices:
         index = name.index - int(start[::-1][name.axis])
         if 0 <= index < array.shape[name.axis] and (array[SliceName(name.axis, index).place] == value).any():
             return True
     return False
+
+
+def _planeOf(lattice, name):
+    """The voxels of a slice alone."""
+    first, size = np.array(lattice.first_xyz), np.array(lattice.size_xyz)
+    first[2 - name.axis], size[2 - name.axis] = first[2 - name.axis] + name.index, 1
+    return replace(lattice, first_xyz=first, size_xyz=size)
+
+
+def stateOf(segmentationNode, volumeNode):
+    """Something that differs when what `labelledOn` gives may differ; quick."""
+    segmentation = segmentationNode.GetSegmentation()
+    images = [(entry, binary_image(segmentation, entry)) for entry in segment_ids(segmentation)]
+    times = tuple((entry, 0 if image is None else image.GetMTime()) for entry, image in images)
+    texts = tuple(segmentationNode.GetAttribute(name) for name in (DONE_ATTRIBUTE, ROLES_ATTRIBUTE))
+    return segmentationNode.GetID(), volumeNode.GetID(), geometry_of_node(volumeNode), times, texts
 
 
 def axesRas(geometry):

@@ -14,17 +14,19 @@ from MgImplantSegLib.options import words
 from MgImplantSegLib.regions import write_roi_markups
 from MgImplantSegLib.resources import MODEL_SUFFIX
 from MgImplantSegLib.scene.markups import box_of_roi_node
+from MgImplantSegLib.scene.nodes import provenance_of_node
 from MgImplantSegLib.scene.segmentation_reading import reading_of_node
 from MgImplantSegLib.scene.segmentations import add_segmentation_node
 from MgImplantSegLib.scene.volumes import geometry_of_node, volume_of_node
+from MgImplantSegLib.toml_writer import toml_text
 from MgImplantSegLib.training.teach.slices import slices_text
 from MgImplantSegLib.volume import LabelMap
 from MgImplantSegSections import models
 from MgImplantSegSections.engineRun import runEngine, sceneOf, whileWanted
-from MgImplantSegSections.exchange import ROLES_WORD, taskFolder, writeImage, writeLabels
+from MgImplantSegSections.exchange import IGNORED_VALUE, ROLES_WORD, taskFolder, writeImage, writeLabels
 from MgImplantSegSections.measureWork import rolesOf
-from MgImplantSegSections.segmentWork import SECONDS_TO_STOP_ELSEWHERE
-from MgImplantSegSections.teachSlices import doneSlices
+from MgImplantSegSections.segmentWork import PREVIEW, SECONDS_TO_STOP_ELSEWHERE
+from MgImplantSegSections.teachSlices import doneSlicesIn
 
 PLANES_THAT_CAN_DISAGREE = "3"
 
@@ -38,6 +40,7 @@ class TeachRequest:
     :param minutes: from start to model file; None for no limit.
     :param iterations: steps of learning; None for as many as the time allows.
     :param roiNode: inside it all is labelled.
+    :param others: further scans with their labels, pairs of nodes, of which the done slices are learned from too.
     :param farEnvironment: name of a host or cluster that does the work.
     """
 
@@ -46,6 +49,7 @@ class TeachRequest:
     minutes: float | None = 5.0
     iterations: int | None = None
     roiNode: Any = None
+    others: tuple = ()
     device: str = "auto"
     farEnvironment: str = ""
 
@@ -58,9 +62,22 @@ def scanOfLabels(segmentationNode, otherwise=None):
 
 
 def lastLabelsOf(volumeNode, nodes):
-    """The last of the segmentations that was drawn on a scan; None if there is none."""
-    found = [node for node in nodes if scanOfLabels(node) is volumeNode]
+    """The last of the segmentations that was drawn on a scan, previews apart; None if there is none."""
+    found = [node for node in nodes if scanOfLabels(node) is volumeNode and PREVIEW not in provenance_of_node(node)]
     return found[-1] if found else None
+
+
+def otherTaught(scan, nodes):
+    """Other scans of which slices are done, each with its last segmentation of that kind, as pairs of nodes.
+
+    :param nodes: segmentations to look among.
+    """
+    found = {}
+    for node in nodes:
+        other = scanOfLabels(node)
+        if other not in (None, scan) and doneSlicesIn(other, node):
+            found[other.GetID()] = (other, node)
+    return tuple(found.values())
 
 
 def addEmptyLabels(volumeNode):
@@ -94,6 +111,7 @@ def teachSteps(volumeNode, segmentationNode, request, python, temporaryFolder, t
     """
     with taskFolder(temporaryFolder) as folder:
         written = yield from _written(volumeNode, segmentationNode, folder, token)
+        pairs = yield from _writtenOthers(request.others, folder, token)
         target = folder / f"{request.name}{MODEL_SUFFIX}"
         arguments = ["teach", *written, target, "--from", request.parent, "--device", request.device]
         arguments += [] if request.minutes is None else ["--minutes", f"{request.minutes:g}"]
@@ -101,8 +119,8 @@ def teachSteps(volumeNode, segmentationNode, request, python, temporaryFolder, t
         if request.roiNode is not None:
             write_roi_markups((box_of_roi_node(request.roiNode),), folder / "roi.mrk.json")
             arguments += ["--roi", folder / "roi.mrk.json"]
-        arguments += _common(volumeNode, segmentationNode, request.farEnvironment)
-        nodes = (volumeNode, segmentationNode)
+        arguments += [*pairs, *_common(volumeNode, segmentationNode, request.farEnvironment)]
+        nodes = (volumeNode, segmentationNode, *(node for pair in request.others for node in pair))
         result = yield from _run(python, arguments, folder, nodes, request.farEnvironment, token)
         return models.add(target), result
 
@@ -117,18 +135,43 @@ def _written(volumeNode, segmentationNode, folder, token):
     return [image, folder / "labels-of-scan.mha"]
 
 
+def _writtenOthers(others, folder, token):
+    """Write further scans with labels, and the file that names them; returns the words for the command line."""
+    tables = []
+    for number, (scan, labels) in enumerate(others, start=2):
+        (folder / str(number)).mkdir()
+        image, path = yield from _written(scan, labels, folder / str(number), token)
+        table = {
+            "image": str(image),
+            "labels": str(path),
+            "name": f"{_fileName(scan.GetName())}-{number}",
+            "done_slices": slices_text(doneSlicesIn(scan, labels)),
+            "roles": {str(label.value): label.role.value for label in CLASSES},
+            "unlabelled": IGNORED_VALUE,
+        }
+        tables.append(table | ({"spacing_um": 1000.0} if _isOfMillimetres(scan) else {}))
+    if not tables:
+        return []
+    (folder / "pairs.toml").write_text(toml_text({"pairs": tables}), "utf-8")
+    return ["--pairs", folder / "pairs.toml"]
+
+
 def _fileName(name):
     return "".join(letter if letter.isalnum() and letter.isascii() else "_" for letter in name) or "scan"
 
 
 def _common(volumeNode, segmentationNode, farEnvironment):
     arguments = ["--roles", ROLES_WORD]
-    done = slices_text(doneSlices(segmentationNode))
+    done = slices_text(doneSlicesIn(volumeNode, segmentationNode))
     if done:
         arguments += ["--done-slices", done]
-    if all(abs(spacing - 1) < 1e-6 for spacing in geometry_of_node(volumeNode).spacing_zyx_mm):
+    if _isOfMillimetres(volumeNode):
         arguments += ["--spacing-um", "1000"]  # the user has seen the warning about it
     return arguments + (["--environment", farEnvironment] if farEnvironment else [])
+
+
+def _isOfMillimetres(volumeNode):
+    return all(abs(spacing - 1) < 1e-6 for spacing in geometry_of_node(volumeNode).spacing_zyx_mm)
 
 
 def _run(python, arguments, folder, nodes, farEnvironment, token):

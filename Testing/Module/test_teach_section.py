@@ -1,5 +1,6 @@
 """Section 3b: suggested slices are shown, done ones are kept, a model is taught and the scan segmented again."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,13 +9,14 @@ import slicer
 from harness import person
 from harness.application import ScriptedWidgetRepresentation
 from module_cases import add_segmentation, ball_in_half_bone, geometry, left_behind, segmentations
+from slow_engine import wait_for_the_end_of
 
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.scene.frames import vtk_matrix
 from MgImplantSegLib.scene.segmentations import add_segmentation_node
-from MgImplantSegLib.scene.volumes import add_volume_node, geometry_of_node
+from MgImplantSegLib.scene.volumes import add_volume_node, array_of_image, geometry_of_node
 from MgImplantSegLib.training.teach.slices import SliceName
-from MgImplantSegLib.volume import Volume
+from MgImplantSegLib.volume import LabelMap, Volume
 
 SIZE = 40
 TENTH_OF_A_MINUTE = 0.1
@@ -56,12 +58,12 @@ def editor(widget, monkeypatch):
     return seen
 
 
-def add_explant(with_labels=True):
+def add_explant(with_labels=True, name="Scan"):
     """A scan in which each class has grey values of its own, and its labels."""
     labels = ball_in_half_bone(SIZE)
     noise = np.random.default_rng(0).integers(0, 20, labels.array.shape)
     scan = add_volume_node(
-        slicer.mrmlScene, Volume((labels.array * 60 + noise).astype(np.uint8), labels.geometry), "Scan"
+        slicer.mrmlScene, Volume((labels.array * 60 + noise).astype(np.uint8), labels.geometry), name
     )
     node = add_segmentation_node(slicer.mrmlScene, labels, "Labels", scan) if with_labels else None
     return scan, node
@@ -216,12 +218,9 @@ def test_suggested_slices_are_listed_and_the_selected_one_is_shown(teachable, wi
 
 
 def test_teach_installs_and_chooses_a_model_and_segments_again(teachable, widget):
-    from MgImplantSegSections import models, teachSlices
+    from MgImplantSegSections import models
 
-    labels = segmentations()[-1]
-    for name in (SliceName(0, 12), SliceName(0, 20), SliceName(1, 20)):
-        teachSlices.setDone(labels, name)
-    widget.enter()
+    labels = make_ready_to_teach(widget)
     teachable.teachMinutesSpinBox.value = TENTH_OF_A_MINUTE
     teachable.teachNameEdit.text = "ours"
     person.click(teachable.teachButton)
@@ -230,11 +229,143 @@ def test_teach_installs_and_chooses_a_model_and_segments_again(teachable, widget
     assert [path.stem for path in models.added()] == ["ours", "tiny"], teachable.teachStatusLabel.text
     assert widget.panel.models.path().stem == "ours"
     assert (
-        "on this one scan" in teachable.teachResultLabel.text
-        and "IoU of old and new" in teachable.teachResultLabel.text
+        "on this one scan" in teachable.teachResultLabel.text and "IoU of the labels" in teachable.teachResultLabel.text
     )
     new = segmentations()[-1]
     assert new is not labels and new.GetName() == "Scan by ours" and new.GetDisplayNode().GetVisibility()
     assert not labels.GetDisplayNode().GetVisibility() and not left_behind()
     assert teachable.measuredSegmentationSelector.currentNode() is new
     assert "metrics" not in teachable.teachCurvesButton.toolTip
+
+
+def make_ready_to_teach(widget):
+    """Three slices are done."""
+    from MgImplantSegSections import teachSlices
+
+    labels = segmentations()[-1]
+    for name in (SliceName(0, 12), SliceName(0, 20), SliceName(1, 20)):
+        teachSlices.setDone(labels, name)
+    widget.enter()
+    return labels
+
+
+def test_cancelled_teaching_leaves_nothing(teachable, widget, slow_engine):
+    from MgImplantSegSections import models
+
+    make_ready_to_teach(widget)
+    pids = slow_engine()
+    person.click(teachable.teachButton)
+    person.wait_until(lambda: "41 s left" in teachable.teachStatusLabel.text)
+    person.click(teachable.teachButton)
+    wait(widget)
+    assert "Cancelled" in teachable.teachStatusLabel.text and teachable.teachButton.text == "Teach"
+    wait_for_the_end_of(pids())
+    assert [path.stem for path in models.added()] == ["tiny"] and not left_behind()
+
+
+@pytest.mark.parametrize("gone", ["vtkMRMLScalarVolumeNode", "vtkMRMLSegmentationNode"])
+def test_teaching_stops_when_scan_or_labels_leave_the_scene(teachable, widget, slow_engine, gone):
+    make_ready_to_teach(widget)
+    pids = slow_engine()
+    person.click(teachable.teachButton)
+    person.wait_until(lambda: "41 s left" in teachable.teachStatusLabel.text)
+    slicer.mrmlScene.RemoveNode(slicer.util.getNodesByClass(gone)[0])
+    wait(widget)
+    wait_for_the_end_of(pids())
+    assert "Cancelled" in teachable.teachStatusLabel.text and not left_behind()
+
+
+def test_done_slices_and_their_segmentation_survive_the_scene_file(teachable, widget):
+    from MgImplantSegSections import teachSlices
+
+    labels = make_ready_to_teach(widget)
+    widget.panel.workbench.parameters.teachSegmentation = labels
+    slicer.mrmlScene.SetSaveToXMLString(1)
+    slicer.mrmlScene.Commit()
+    text = slicer.mrmlScene.GetSceneXMLString()
+    slicer.mrmlScene.Clear(0)
+    slicer.mrmlScene.SetLoadFromXMLString(1)
+    slicer.mrmlScene.SetSceneXMLString(text)
+    slicer.mrmlScene.Import()
+    (labels,) = segmentations()
+    assert teachSlices.doneSlices(labels) == (SliceName(0, 12), SliceName(0, 20), SliceName(1, 20))
+    assert widget.panel.workbench.parameters.teachSegmentation is labels
+
+
+@pytest.mark.parametrize(
+    ("text", "says"), [("tiny", "is taken"), ("a/b", "letters, digits"), (".hidden", "letters, digits")]
+)
+def test_a_name_that_cannot_be_given_to_the_new_model_is_said_before(teachable, widget, text, says):
+    make_ready_to_teach(widget)
+    assert teachable.teachButton.enabled
+    teachable.teachNameEdit.text = text
+    assert not teachable.teachButton.enabled and says in teachable.teachButton.toolTip
+
+
+def test_without_a_name_the_new_model_is_called_after_the_scan(teachable, widget):
+    make_ready_to_teach(widget)
+    assert widget.panel.teach.request().name == "Scan-taught-1"
+
+
+def test_labels_on_another_grid_count_as_painted_where_they_are(teachable, widget):
+    from MgImplantSegSections import teachSlices
+
+    coarse = ball_in_half_bone(SIZE // 2, radius=4)
+    scan = slicer.mrmlScene.GetFirstNodeByName("Scan")
+    node = add_segmentation_node(slicer.mrmlScene, LabelMap(coarse.array, geometry((SIZE // 2,) * 3, 0.04)), "Coarse")
+    teachSlices.setDone(node, SliceName(2, 20))
+    roles = [role.value for role in teachSlices.labelledOn(node, scan).roles]
+    assert roles == ["bone", "degradation_layer", "residual_material"]
+    teachSlices.setDone(node, SliceName(2, 20), False)
+    teachSlices.setDone(node, SliceName(0, 2))
+    assert teachSlices.labelledOn(node, scan).roles == ()
+
+
+def test_what_is_painted_later_is_seen(teachable, widget):
+    from MgImplantSegSections import teachSlices
+
+    labels = segmentations()[-1]
+    teachSlices.setDone(labels, SliceName(0, 2))
+    widget.enter()
+    assert "Classes on them besides background: none" in teachable.teachLabelledLabel.text
+    image = labels.GetSegmentation().GetSegment("bone").GetRepresentation("Binary labelmap")
+    array_of_image(image)[2, 5:9, 5:9] = 1
+    image.GetPointData().GetScalars().Modified()
+    widget.enter()
+    assert "Classes on them besides background: bone." in teachable.teachLabelledLabel.text
+
+
+def test_slices_beyond_the_scan_are_not_counted(teachable, widget):
+    from MgImplantSegSections import teachSlices
+
+    teachSlices.setDone(segmentations()[-1], SliceName(0, SIZE))
+    widget.enter()
+    assert "0 slices are done" in teachable.teachLabelledLabel.text and not teachable.teachButton.enabled
+
+
+def test_segmenting_into_the_labels_forgets_which_slices_were_done(teachable, widget):
+    labels = make_ready_to_teach(widget)
+    person.choose(teachable.planesSelector, "1 plane")
+    widget.panel.workbench.parameters.outputSegmentation = labels
+    person.click(teachable.segmentButton)
+    person.wait_until(lambda: not widget.panel.segmentation.isRunning())
+    assert labels.GetAttribute("MgImplantSeg.DoneSlices") is None
+
+
+def test_done_slices_of_another_scan_are_learned_from_too(teachable, widget, module):
+    from MgImplantSegSections import engineRun, teachSlices
+
+    make_ready_to_teach(widget)
+    scan, labels = add_explant(name="Scan 2")
+    teachSlices.setDone(labels, SliceName(1, 20))
+    widget.enter()
+    assert "Learned from too: Scan 2." in teachable.teachLabelledLabel.text
+    section = widget.panel.teach
+    request = replace(section.request(), name="both", minutes=None, iterations=2, device="cpu")
+    assert request.others == ((scan, labels),)
+    steps = widget.logic.teachSteps(section.scan(), section.labels(), request, None, engineRun.CancelToken())
+    path, result = engineRun.runToEnd(steps)
+    assert [entry["slices"] for entry in result["labelled"]] == ["z:12,z:20,y:20", "y:20"] and path.is_file()
+    assert not left_behind()
+    person.click(teachable.otherScansCheckBox)
+    assert "Learned from too" not in teachable.teachLabelledLabel.text and not section.request().others
