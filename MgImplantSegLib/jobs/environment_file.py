@@ -6,6 +6,7 @@ import difflib
 import os
 import stat
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.files import atomic_output, output_errors
 from MgImplantSegLib.jobs.environment import THIS_COMPUTER, Environment
 from MgImplantSegLib.jobs.file_lock import locked
-from MgImplantSegLib.text_files import toml_from
+from MgImplantSegLib.text_files import decoded
 from MgImplantSegLib.toml_writer import toml_text
 
 FILE_NAME = "environments.toml"
@@ -115,11 +116,11 @@ def _environment(name: str, values: Any) -> Environment:
 def _read_tables() -> Tables:
     path = configuration_folder() / FILE_NAME
     try:
-        content = toml_from(_content(path))
+        content = tomllib.loads(decoded(_content(path)))  # numbers of any size: one table hides no other
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as error:
-        reason = " ".join(str(error).split())
+    except (OSError, ValueError, RecursionError) as error:
+        reason = "levels without end" if isinstance(error, RecursionError) else " ".join(str(error).split())
         raise InputError(
             f"Expected TOML in {path}, got: {reason[:LONGEST_REASON]}.", "Correct that place in the file."
         ) from error

@@ -33,7 +33,10 @@ REMOTE_COMMAND = (
     'exec "$p" -I -u -c "import sys; exec(sys.stdin.buffer.read(int(sys.stdin.buffer.readline())))"\''
 )
 FIRST_PROGRAM = PACKAGE / "jobs" / "agent" / "far_start.py"
-MODULES = ("__init__.py", "errors.py", "files.py", "machine.py", "jobs/__init__.py")
+MODULES = (
+    *("__init__.py", "errors.py", "files.py", "leftovers.py", "machine.py", "protected_files.py"),
+    "jobs/__init__.py",
+)  # all that the agent imports, and what these import
 OLDEST_PYTHON = (3, 11)
 SECONDS_FOR_A_PERSON = 300.0
 SECONDS_TO_END, SECONDS_TO_END_POLITELY = 2.0, 5.0

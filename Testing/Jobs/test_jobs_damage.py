@@ -381,7 +381,6 @@ def test_a_damaged_environment_hides_no_other(file, table, capsys):
         b"a = " + b"[" * DEEP,
         b"a = " + b"9" * 10_000,
         bytes(1000),
-        "[environments]".encode("utf-16"),
         b"[other]\n",
         b"environments = 3\n",
     ],
@@ -397,8 +396,9 @@ def test_a_file_that_cannot_be_read_leaves_this_computer_and_is_not_overwritten(
     assert file.read_bytes() == content
 
 
-def test_a_file_with_a_byte_order_mark_is_read(file):
-    file.write_bytes(b"\xef\xbb\xbf" + GOOD.encode())
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_file_with_a_byte_order_mark_is_read(file, encoding):
+    file.write_bytes(GOOD.encode(encoding))
     assert list(known_environments()[0]) == ["this", "good"]
 
 

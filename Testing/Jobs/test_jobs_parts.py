@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import io
 import json
@@ -353,3 +354,17 @@ def test_every_name_gives_a_harmless_folder(name):
     assert slug(name).replace("-", "").isalnum()
     assert slug(name).isascii()
     assert len(slug(name)) <= 40
+
+
+def test_all_that_the_agent_imports_is_sent_along_to_a_host():
+    from MgImplantSegLib.jobs.ssh_process import MODULES
+    from MgImplantSegLib.resources import PACKAGE
+
+    sent = [PACKAGE / name for name in MODULES] + sorted((PACKAGE / "jobs" / "agent").rglob("*.py"))
+    imported = set()
+    for path in sent:
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("MgImplantSegLib."):
+                imported.add(node.module)
+    of_engine = {name for name in imported if not name.startswith("MgImplantSegLib.jobs.agent")}
+    assert {PACKAGE.parent / (name.replace(".", "/") + ".py") for name in of_engine} <= set(sent)
