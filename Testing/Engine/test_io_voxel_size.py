@@ -125,5 +125,5 @@ def test_a_mask_of_0_and_255_as_initial_screw_gives_advice_that_helps(files, cap
     write_label_map(LabelMap(explant(), geometry), "b.seg.nrrd")
     words = ["quantify", "b.seg.nrrd", "--measures", "volumes", "--initial", "screw.nrrd"]
     assert main(words) == 2
-    assert "--initial-roles 255=residual_material" in capsys.readouterr().err
+    assert "(--initial-roles), for example 255=residual_material" in capsys.readouterr().err
     assert main([*words, "--initial-roles", "255=residual_material"]) == 0
