@@ -69,7 +69,8 @@ def test_the_test_of_the_environment_asks_the_queue(environment):
     assert not checks["LSF"]["ok"] and "gpu, normal" in checks["LSF"]["remedy"]
 
 
-def test_set_up_lines_variables_and_cores_reach_the_command(environment, lsf, tmp_path):
+def test_set_up_lines_variables_and_cores_reach_the_command(environment, lsf, tmp_path, monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)  # one that is set counts, and other tests may have set it
     script = tmp_path / "show.py"
     script.write_text("import json, os; json.dump(dict(os.environ), open('environment.json', 'w'))")
     chosen = replace(environment, cpus=3, gpus=2, setup=("export FROM_SETUP='set up'",), variables={"MINE": "a b; $x"})
