@@ -53,7 +53,10 @@ class BackgroundTask:
         onCancelled: Callable[[], Any],
     ):
         self._steps, self._token = steps, token
-        self._onEvent, self._onDone, self._onFailed, self._onCancelled = onEvent, onDone, onFailed, onCancelled
+        self._onEvent: Any = onEvent
+        self._onDone: Any = onDone
+        self._onFailed: Any = onFailed
+        self._onCancelled: Any = onCancelled
         self.isRunning = True
         self._inStep = False
         self._timer = qt.QTimer()

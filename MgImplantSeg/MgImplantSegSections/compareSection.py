@@ -1,5 +1,7 @@
 """Section 5: segmentations of the same scan against a reference."""
 
+from typing import Any
+
 import qt
 from slicer.i18n import tr as _
 
@@ -16,7 +18,7 @@ class CompareSection:
     def __init__(self, workbench, measurements):
         self.workbench, self.ui, self._measurements = workbench, workbench.ui, measurements
         self._progress = ProgressView(workbench, self.ui.compareProgressBar, self.ui.compareStatusLabel)
-        self._task = None
+        self._task: Any = None
         self.ui.compareButton.connect("clicked(bool)", self.onCompare)
         self.ui.compareCsvButton.connect("clicked(bool)", self.onExport)
         self.ui.othersSelector.connect("checkedNodesChanged()", self.onChecked)

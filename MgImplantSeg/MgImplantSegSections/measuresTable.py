@@ -4,6 +4,7 @@ import math
 
 from slicer.i18n import tr as _
 
+from MgImplantSegLib.quantification.results import Measure
 from MgImplantSegSections.measuresReport import RESULT_COLUMN, STATE_COLUMN, reportOfTable, warningsOfTable
 from MgImplantSegSections.numberText import numberText
 from MgImplantSegSections.panelWords import inPanelWords
@@ -31,7 +32,7 @@ def arrangeColumns(view, tableNode):
 def noteTexts(tableNode):
     """A line for each thing a reader has to know: warnings first, then why values are missing and other notes."""
     report = reportOfTable(tableNode)
-    symbols = {}
+    symbols: dict[str, list[str]] = {}
     for measure in sorted(report.measures if report else (), key=lambda measure: math.isfinite(measure.value)):
         if measure.note and measure.symbol not in symbols.setdefault(measure.note, []):
             symbols[measure.note].append(measure.symbol)
@@ -47,7 +48,7 @@ def noteTexts(tableNode):
 def headline(tableNode):
     """The numbers that a paper reports, for example ``DR 0.22 mm/year · BIC 13.9 % · BV/TV 19.6 %``."""
     report = reportOfTable(tableNode)
-    found = {}
+    found: dict[str, Measure] = {}
     for measure in report.measures if report else ():
         found.setdefault(measure.symbol, measure)
     measures = [found[symbol] for symbol in HEADLINE_SYMBOLS if symbol in found]

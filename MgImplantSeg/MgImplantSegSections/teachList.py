@@ -56,14 +56,15 @@ class TeachList:
         :param scan: volume node; None empties the list.
         """
         self.labelled = labelled
-        names, texts, selected = (), [], self.selected()
+        names: tuple = ()
+        texts, selected = [], self.selected()
         if scan is None:
             self._suggested = {}
         if scan is not None:
             geometry = geometry_of_node(scan)
             suggested = self._suggested if scan.GetID() == self._scanId else {}
-            names = {name for name in suggested if name.index < geometry.shape_zyx[name.axis]}
-            names = tuple(sorted(names | set(labelled.slices)))
+            inside = {name for name in suggested if name.index < geometry.shape_zyx[name.axis]}
+            names = tuple(sorted(inside | set(labelled.slices)))
             texts = [self._text(geometry, name) for name in names]
         if (names, texts) == (self._names, self._texts):
             return

@@ -1,5 +1,7 @@
 """Section 3b: slices are painted in Slicer's Segment Editor, said to be done, and a model learns from them."""
 
+from typing import Any
+
 from slicer.i18n import tr as _
 
 from MgImplantSegLib.errors import MgImplantSegError
@@ -19,7 +21,7 @@ class TeachSection:
         self._models, self._segmentation = modelSection, segmentationSection
         self._progress = ProgressView(workbench, self.ui.teachProgressBar, self.ui.teachStatusLabel)
         self._curves = Curves()
-        self._task = None
+        self._task: Any = None
         self._list = TeachList(self.ui.teachSlicesList, self.onSelected)
         self._state = self._lastResult = None
         self.ui.teachViewSelector.addItems([_("{view} view").format(view=view) for view in teachSlices.VIEWS])

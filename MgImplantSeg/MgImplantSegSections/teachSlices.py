@@ -64,7 +64,8 @@ def setDone(segmentationNode, name, done=True):
 def labelledOn(segmentationNode, volumeNode):
     """What is labelled on the done slices; looks at single planes of the segments."""
     slices = doneSlicesIn(volumeNode, segmentationNode)
-    found, lattice = set(), lattice_of_volume(segmentationNode, volumeNode)
+    found: set[Role] = set()
+    lattice = lattice_of_volume(segmentationNode, volumeNode)
     for segmentId in segment_ids(segmentationNode.GetSegmentation()) if slices else ():
         role = roleOf(segmentationNode, segmentId)
         if role not in (None, Role.BACKGROUND, *found) and _isOn(segmentationNode, segmentId, slices, lattice):

@@ -1,5 +1,7 @@
 """What the sections share: the widgets, the logic, the parameters of the scene, and one way to run and report work."""
 
+from typing import Any
+
 import qt
 import slicer
 from slicer.i18n import tr as _
@@ -20,7 +22,7 @@ class Workbench:
     def __init__(self, ui, logic):
         self.ui = ui
         self.logic = logic
-        self.parameters = None
+        self.parameters: Any = None
         self._listeners, self._modelListeners = [], []
         self._tasks = []
         self._visible = {}
