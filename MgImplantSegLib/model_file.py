@@ -30,7 +30,7 @@ LARGEST_CARD_BYTES = 1 << 20
 SPARE_WEIGHT_BYTES = 1 << 22
 FIXED_DATE = (1980, 1, 1, 0, 0, 0)
 REMEDY = "Choose a model file of this version of MgImplantSeg, or export or download the file again."
-DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, RuntimeError)
+DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, RuntimeError, UnicodeDecodeError)
 DAMAGED_WEIGHTS = (
     pickle.UnpicklingError,
     RuntimeError,

@@ -26,6 +26,7 @@ READERS = {
     ".vtp": ("vtkIOXML", "vtkXMLPolyDataReader"),
 }
 REFUSED = 3
+LARGEST_COORDINATE = 1e12  # squares of it are no trouble, and no unit makes a screw as large
 STL_HEADER_BYTES, STL_TRIANGLE_BYTES = 84, 50
 PLY_HEADER_BYTES = 1 << 16
 COMPRESSION = 1100  # no deflated file becomes larger by more
@@ -51,6 +52,8 @@ def read(path: Path) -> tuple[np.ndarray, np.ndarray]:
     triangles = vtk_to_numpy(mesh.GetPolys().GetConnectivityArray()).reshape(-1, 3).astype(np.int64)
     if not np.isfinite(points[triangles]).all():
         raise Refused("coordinates that are no finite numbers")
+    if np.abs(points[triangles]).max(initial=0.0) > LARGEST_COORDINATE:
+        raise Refused(f"coordinates beyond {LARGEST_COORDINATE:g}")
     return points, triangles
 
 

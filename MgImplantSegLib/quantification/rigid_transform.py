@@ -70,7 +70,7 @@ def read_rigid_transform(path: str | Path) -> np.ndarray:
         raise InputError(f"Expected a transform file, there is no {path}.", "Check the path.")
     try:
         transform = sitk.ReadTransform(str(path))
-    except RuntimeError as error:
+    except (RuntimeError, UnicodeDecodeError) as error:  # SimpleITK's own message may hold damaged text
         raise InputError(f"Expected an ITK transform, could not read {path}.", "Save it as .tfm or .h5.") from error
     if transform.GetDimension() != 3 or not transform.IsLinear():
         raise InputError(f"Expected a rigid 3D transform, got another kind in {path}.", "Use a rigid transform.")

@@ -375,3 +375,12 @@ def test_names_that_are_not_utf_8_are_read(tmp_path, suffix):
     strange = tmp_path / os.fsdecode(b"scr\xe9w" + suffix.encode())
     (tmp_path / f"a{suffix}").rename(strange)
     np.testing.assert_array_equal(read_mesh(strange).points_lps_mm, plain.points_lps_mm)
+
+
+def test_coordinates_that_no_screw_has_are_refused(tmp_path):
+    corners = [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1e308)]
+    faces = [(1, 3, 2), (1, 2, 4), (2, 3, 4), (1, 4, 3)]
+    lines = [f"v {x} {y} {z}" for x, y, z in corners] + [f"f {a} {b} {c}" for a, b, c in faces]
+    (tmp_path / "screw.obj").write_text("\n".join(lines))
+    with pytest.raises(InputError, match="beyond 1e\\+12"):
+        read_mesh(tmp_path / "screw.obj")
