@@ -26,7 +26,7 @@ class InputStates:
         """Content and place of a node as plain data that outlive the scene; None for no node."""
         if node is None:
             return None
-        return {"content": self._content(node), "place": placeOf(node)}
+        return {"content": self._content(node), "place": _transformOf(node)}
 
     def _content(self, node):
         touched, compute = _segmentationParts(node) if node.IsA("vtkMRMLSegmentationNode") else _modelParts(node)
@@ -36,7 +36,7 @@ class InputStates:
         return known[1]
 
 
-def placeOf(node):
+def _transformOf(node):
     """The transform of a node to the world, 12 numbers: a move changes what lies where."""
     matrix = vtk.vtkMatrix4x4()
     parent = node.GetParentTransformNode()

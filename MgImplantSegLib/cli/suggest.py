@@ -13,10 +13,9 @@ from MgImplantSegLib.cli.segment_options import (
     read_scan,
     segment_options,
 )
-from MgImplantSegLib.cli.segmentation_options import EXAMPLE, Roles
+from MgImplantSegLib.cli.segmentation_options import ReadingOptions
 from MgImplantSegLib.cli.tables import text_table
 from MgImplantSegLib.events import Events
-from MgImplantSegLib.labels import LabelScheme
 from MgImplantSegLib.option_kinds import File, Kind, WholeNumber
 from MgImplantSegLib.options import add_options, option
 from MgImplantSegLib.typed import present
@@ -42,14 +41,12 @@ class SuggestOptions:
     done_slices: str | None = option(
         "slices that are labelled already: axis and index of IMAGE", Kind("z:40,y:12,..."), None
     )
-    roles: LabelScheme | None = option(
-        "what the label values mean", Roles("V=ROLE,..."), None, default_help=f"as stored in the file, or {EXAMPLE}"
-    )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The scan, its segmentation, how many slices, and what is known already."""
     add_options(parser, SuggestOptions)
+    add_options(parser, ReadingOptions, only=("roles",))
     add_segment_arguments(parser)
     add_environment_option(parser)
 

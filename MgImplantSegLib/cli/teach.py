@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from MgImplantSegLib.cli.elsewhere import add_environment_option, run_elsewhere
-from MgImplantSegLib.cli.segmentation_options import EXAMPLE, Roles
+from MgImplantSegLib.cli.segmentation_options import ReadingOptions
 from MgImplantSegLib.cli.tables import text_table
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.events import Events
-from MgImplantSegLib.labels import LabelScheme
 from MgImplantSegLib.option_kinds import File, Kind, Number, OneOf, ResultFile, WholeNumber
 from MgImplantSegLib.options import add_options, option
 from MgImplantSegLib.resources import DEFAULT_MODEL, find_model
@@ -68,9 +67,6 @@ class TeachOptions:
     roi: Path | None = option("Slicer's markups ROI: inside it all is labelled", File("R.mrk.json"), None)
     labelled: str = option("what counts as labelled without the two", OneOf(dict.fromkeys(LABELLED)), "auto")
     unlabelled: int | None = option("label value that says: not labelled", WholeNumber(0, "V"), None)
-    roles: LabelScheme | None = option(
-        "what the label values mean", Roles("V=ROLE,..."), None, default_help=f"as stored in the file, or {EXAMPLE}"
-    )
     pairs: Path | None = option(
         "further scans with labels: tables [[pairs]] with image, labels, and the options above with _ for -",
         File("FILE.toml"),
@@ -87,6 +83,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The scan, its labels, the model, how long, what counts as labelled."""
     parser.description = f"{HELP}.\n{CONTRACT}"
     add_options(parser, TeachOptions)
+    add_options(parser, ReadingOptions, only=("roles",))
     add_environment_option(parser)
 
 
