@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from MgImplantSegLib import __version__
-from MgImplantSegLib.choices import find_object
 from MgImplantSegLib.events import Events
 from MgImplantSegLib.inference.accumulator import VOXELS_PER_SLAB
-from MgImplantSegLib.inference.device import Compute, choose_compute, keep_freed_memory
+from MgImplantSegLib.inference.backends import LoadedNetwork, load_network
+from MgImplantSegLib.inference.device import Compute, keep_freed_memory
 from MgImplantSegLib.inference.estimate import (
     FIXED_BYTES,
     SUM_BITS,
@@ -35,8 +35,6 @@ from MgImplantSegLib.labels import LabelScheme
 from MgImplantSegLib.machine import resident_bytes
 from MgImplantSegLib.mapped_memory import give_back_pages, is_mapped
 from MgImplantSegLib.model_card import ModelCard
-from MgImplantSegLib.model_file import load_model
-from MgImplantSegLib.networks import network_type
 from MgImplantSegLib.options import record
 from MgImplantSegLib.preprocess import preprocess
 from MgImplantSegLib.remarks import remarks_of, with_remarks
@@ -45,9 +43,7 @@ from MgImplantSegLib.typed import present
 from MgImplantSegLib.volume import Geometry, LabelMap, Volume
 
 if TYPE_CHECKING:
-    import torch
-
-    from MgImplantSegLib.inference.predictor import NetworkPredictor
+    from MgImplantSegLib.inference.tiled import TiledPredictor
 
 PIXELS_PER_BATCH = {"cpu": 1 << 16, "cuda": 1 << 21}
 
@@ -96,10 +92,10 @@ def segment_volume(volume: Volume, options: SegmentOptions, events: Events | Non
     """
     events, start = events or Events(), time.monotonic()
     keep_freed_memory()
-    card, weights = load_model(options.model)
+    network = load_network(options.model, options.device, options.precision, options.backend)
+    card, compute = network.card, network.compute
     options = options.with_defaults_of(card)
-    compute = choose_compute(options.device, options.precision)
-    prediction, grid, prepared, evaluations = _predict(volume, card, weights, options, compute, events)
+    prediction, grid, prepared, evaluations = _predict(volume, network, options, events)
     classes = prediction.labels()
     POSTPROCESSING.find(present(options.postprocessing)).tidy(classes, prediction, card.label_scheme)
     values, scheme = labels_on_grid(prediction, classes, grid, volume.geometry, card.label_scheme, options.roi, events)
@@ -121,25 +117,21 @@ def segment_volume(volume: Volume, options: SegmentOptions, events: Events | Non
 
 
 def _predict(
-    volume: Volume,
-    card: ModelCard,
-    weights: dict[str, torch.Tensor],
-    options: SegmentOptions,
-    compute: Compute,
-    events: Events,
+    volume: Volume, network: LoadedNetwork, options: SegmentOptions, events: Events
 ) -> tuple[FusedPrediction, Geometry, Mapping[str, Any], int]:
     """The prediction, its grid, what `preprocess` says, number of evaluations; what the network has seen ends here."""
-    sizes, memory = _sizes(volume, card, options, compute, events)
-    array, grid, prepared = _prepared(volume, card, options, memory, events)
-    predictor = find_object(network_type(card.network).predictor)(card, weights, compute, memory.tile_edge)
+    sizes, memory = _sizes(volume, network, options, events)
+    array, grid, prepared = _prepared(volume, network.card, options, memory, events)
+    predictor = network.predictor(memory.tile_edge)
     prediction = predict_fused(array, predictor, _plan(predictor, options, sizes, memory), events)
     return prediction, grid, prepared, sizes.evaluations
 
 
 def _sizes(
-    volume: Volume, card: ModelCard, options: SegmentOptions, compute: Compute, events: Events
+    volume: Volume, network: LoadedNetwork, options: SegmentOptions, events: Events
 ) -> tuple[Estimate, MemoryPlan]:
     """What the work takes, and how it keeps within the memory."""
+    card = network.card
     sizes = estimate(
         volume.geometry,
         card,
@@ -153,7 +145,8 @@ def _sizes(
         sizes,
         card,
         options.memory_gb,
-        network_on_gpu=compute.device != "cpu",
+        network_on_gpu=network.compute.device != "cpu",
+        network_factor=network.memory_factor,
         resident=resident_bytes() or FIXED_BYTES - WORKING_BYTES,
         input_bytes=volume.array.nbytes if is_mapped(volume.array) else 0,
     )
@@ -181,7 +174,7 @@ def _prepared(
     return array, grid, prepared.provenance
 
 
-def _plan(predictor: NetworkPredictor, options: SegmentOptions, sizes: Estimate, memory: MemoryPlan) -> FusedPlan:
+def _plan(predictor: TiledPredictor, options: SegmentOptions, sizes: Estimate, memory: MemoryPlan) -> FusedPlan:
     on_cpu = predictor.compute.device == "cpu"
     pixels_per_batch = PIXELS_PER_BATCH["cpu" if on_cpu else "cuda"]
     return FusedPlan(
@@ -216,6 +209,7 @@ def _provenance(card: ModelCard, options: SegmentOptions, compute: Compute) -> d
         "postprocessing": POSTPROCESSING.find(present(options.postprocessing)).name,
         "spacing_um": card.preprocessing.spacing_um,
         "roi": None if options.roi is None else options.roi.name,
+        "backend": compute.backend,
         "device": compute.device,
         "precision": compute.precision,
     }

@@ -15,7 +15,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 LIBRARY = CHECKOUT / "MgImplantSegLib"
 
 LAYERS = (
-    ("errors", "machine", "mapped_memory", "slabs", "plain_text", "text_files", "typed", "units"),
+    ("child_process", "errors", "machine", "mapped_memory", "slabs", "plain_text", "text_files", "typed", "units"),
     ("boxes", "choices", "leftovers", "protected_files", "remarks"),
     ("option_kinds",),
     ("events", "files", "options", "resources", "settings", "toml_writer"),
