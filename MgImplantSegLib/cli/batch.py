@@ -62,7 +62,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="FOLDER|MANIFEST",
         help="folder of images, or CSV with the columns image, and name, spacing_um, dataset, days, "
-        "initial, initial_volume_mm3, initial_area_mm2, roi (several with |) as needed",
+        "initial, initial_volume_mm3, initial_area_mm2, roi (several with |) as needed; animal, group, "
+        "time_point_days, alloy, side and any others go into the tables and the report",
     )
     parser.add_argument(
         "outdir", type=folder_path, metavar="OUTDIR", help="folder for the results, one folder a sample"
@@ -77,7 +78,7 @@ def run(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
     samples = samples_of(arguments.source)
     segment_options(arguments)
     require_measure_files(arguments)
-    rows = [Row(sample.name, str(sample.image)) for sample in samples]
+    rows = [Row(sample.name, str(sample.image), study=sample.study) for sample in samples]
     require_separate(
         [arguments.source, *(file for sample in samples for file in _inputs(sample, sample.arguments(arguments)))],
         [(TABLE, arguments.outdir / TABLE), *_written_besides(arguments)],

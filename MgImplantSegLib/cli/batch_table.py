@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,10 @@ SHORT_SYMBOLS = ("V_r", "V_DL", "DR", "BIC", "BV/TV")
 
 @dataclass(frozen=True)
 class Row:
-    """One sample in the table; `measures` are those of the report as plain data, `warnings` what was said of it."""
+    """One sample in the table; `measures` are those of the report as plain data, `warnings` what was said of it.
+
+    `study` has the cells of the manifest's other columns: animal, group, time_point_days and so on.
+    """
 
     sample: str
     image: str
@@ -29,25 +32,33 @@ class Row:
     problem: str = ""
     measures: Sequence[dict[str, Any]] = field(default_factory=tuple)
     warnings: Sequence[str] = ()
+    study: Mapping[str, str] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
-        return {**vars(self), "measures": list(self.measures), "warnings": list(self.warnings)}
+        lists = {"measures": list(self.measures), "warnings": list(self.warnings)}
+        return {**vars(self), **lists, "study": dict(self.study)}
 
 
 def write_table(rows: Sequence[Row], folder: Path) -> Path:
     """Write all rows as CSV; undefined values are empty cells."""
     columns = list(dict.fromkeys(column_of(entry) for row in rows for entry in row.measures))
+    study = list(dict.fromkeys(name for row in rows for name in row.study))
     with atomic_output(folder / TABLE) as temporary, open(temporary, "w", newline="", encoding="utf-8") as stream:
         writer = CsvWriter(stream)
-        writer.writerow([*FIRST_COLUMNS, *columns])
+        writer.writerow([*FIRST_COLUMNS, *(_study_column(name, columns) for name in study), *columns])
         for row in rows:
             values = {column_of(entry): entry["value"] for entry in row.measures}
             seconds = "" if row.seconds is None else f"{row.seconds:.1f}"
             cells = (_cell(values.get(column)) for column in columns)
             first = (row.sample, row.state, readable(row.image), seconds, row.problem, " ".join(row.warnings))
-            writer.writerow([*first, *cells])
+            writer.writerow([*first, *(row.study.get(name, "") for name in study), *cells])
     return folder / TABLE
+
+
+def _study_column(name: str, columns: Sequence[str]) -> str:
+    """The name of a manifest's column in the table, where each name stands once."""
+    return f"{name} (manifest)" if name in (*FIRST_COLUMNS, *columns) else name
 
 
 def column_of(measure: dict[str, Any]) -> str:
