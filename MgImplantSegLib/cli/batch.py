@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import shlex
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +14,17 @@ from typing import TYPE_CHECKING, Any
 from MgImplantSegLib import __version__
 from MgImplantSegLib.cli.batch_record import RECORD, Record, read_record
 from MgImplantSegLib.cli.batch_samples import Sample, samples_of
-from MgImplantSegLib.cli.batch_table import DONE, FAILED, TABLE, WAITING, Row, table_text, write_table
+from MgImplantSegLib.cli.batch_table import (
+    DONE,
+    FAILED,
+    OVERVIEW,
+    TABLE,
+    WAITING,
+    Row,
+    table_text,
+    write_overview,
+    write_table,
+)
 from MgImplantSegLib.cli.measure_options import (
     add_measure_arguments,
     measure_declarations,
@@ -23,8 +34,15 @@ from MgImplantSegLib.cli.measure_options import (
 )
 from MgImplantSegLib.cli.parser import folder_path
 from MgImplantSegLib.cli.pictures import draw_measures, draw_pictures
+from MgImplantSegLib.cli.registry import PROGRAM
 from MgImplantSegLib.cli.result_paths import COMMON_RESULTS, STANDARD_OUTPUT, require_separate
-from MgImplantSegLib.cli.segment_options import ScanOptions, add_segment_arguments, read_scan, segment_options
+from MgImplantSegLib.cli.segment_options import (
+    ScanOptions,
+    add_segment_arguments,
+    read_scan,
+    segment_declarations,
+    segment_options,
+)
 from MgImplantSegLib.cli.user_errors import as_user_error
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.events import Events
@@ -33,7 +51,7 @@ from MgImplantSegLib.files import atomic_folder, output_folder, require_writable
 from MgImplantSegLib.io.companions import files_behind
 from MgImplantSegLib.model_file import read_card
 from MgImplantSegLib.option_kinds import Yes
-from MgImplantSegLib.options import add_options, option, record
+from MgImplantSegLib.options import add_options, option, record, words
 from MgImplantSegLib.protected_files import protected_files
 from MgImplantSegLib.resources import find_model
 
@@ -81,13 +99,14 @@ def run(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
     rows = [Row(sample.name, str(sample.image), study=sample.study) for sample in samples]
     require_separate(
         [arguments.source, *(file for sample in samples for file in _inputs(sample, sample.arguments(arguments)))],
-        [(TABLE, arguments.outdir / TABLE), *_written_besides(arguments)],
+        [*((name, arguments.outdir / name) for name in (TABLE, OVERVIEW)), *_written_besides(arguments)],
     )
     with output_folder(arguments.outdir), events.task("samples", len(samples)) as task:
         require_writable_folder(arguments.outdir)
         for index, sample in enumerate(samples):
             rows[index] = _row_of(sample, arguments, rows[index], events)
             table = write_table(rows, arguments.outdir)
+            write_overview(rows, arguments.outdir, command_line(arguments))
             events.emit("sample", index=index + 1, total=len(samples), **rows[index].to_dict())
             task.advance()
             if rows[index].state == FAILED and arguments.stop_at_error:
@@ -99,6 +118,12 @@ def run(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
 def report(result: dict[str, Any]) -> str:
     """The most important measures of each sample."""
     return f"{table_text(result['samples'])}\n\nAll measures: {result['table']}"
+
+
+def command_line(arguments: argparse.Namespace) -> str:
+    """The command for people, as it can be typed again."""
+    chosen = words(arguments, BatchOptions, *segment_declarations(), *measure_declarations())
+    return shlex.join([PROGRAM, NAME, str(arguments.source), str(arguments.outdir), *chosen])
 
 
 def _written_besides(arguments: argparse.Namespace) -> list[tuple[str, Path]]:

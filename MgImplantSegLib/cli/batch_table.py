@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from MgImplantSegLib import __version__
 from MgImplantSegLib.cli.tables import text_table, value_text
 from MgImplantSegLib.errors import readable
+from MgImplantSegLib.events import json_text
 from MgImplantSegLib.files import atomic_output
 from MgImplantSegLib.plain_text import CsvWriter
 
-TABLE = "batch.csv"
+TABLE, OVERVIEW = "batch.csv", "batch.json"
 FIRST_COLUMNS = ("sample", "state", "image", "seconds", "problem", "warnings")
 DONE, FAILED, WAITING = "done", "failed", "waiting"
 SHORT_SYMBOLS = ("V_r", "V_DL", "DR", "BIC", "BV/TV")
@@ -54,6 +56,15 @@ def write_table(rows: Sequence[Row], folder: Path) -> Path:
             first = (row.sample, row.state, readable(row.image), seconds, row.problem, " ".join(row.warnings))
             writer.writerow([*first, *(row.study.get(name, "") for name in study), *cells])
     return folder / TABLE
+
+
+def write_overview(rows: Sequence[Row], folder: Path, command: str) -> Path:
+    """Write what a report reads besides the samples' own files: their states, what they are in the study."""
+    kept = [{name: value for name, value in row.to_dict().items() if name != "measures"} for row in rows]
+    data = {"version": 1, "software_version": __version__, "command": command, "samples": kept}
+    with atomic_output(folder / OVERVIEW) as temporary:
+        temporary.write_text(json_text(data, indent=1) + "\n", "utf-8")
+    return folder / OVERVIEW
 
 
 def _study_column(name: str, columns: Sequence[str]) -> str:
