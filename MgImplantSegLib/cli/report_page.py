@@ -113,22 +113,12 @@ def _group_tables(study: Study, summaries: Sequence[GroupSummary]) -> Iterator[E
                 _plus_minus(entry.mean, entry.standard_deviation),
                 interval_text(entry.interval),
                 f"{value_text(entry.lowest)} to {value_text(entry.highest)}" if entry.animals else "–",
-                str(entry.animals),
-                str(entry.implants),
+                f"{entry.animals} ({entry.implants})",
                 str(entry.missing),
             )
             for entry in entries
         ]
-        header = (
-            "group",
-            "time point",
-            "mean ± SD",
-            "95 % CI of the mean",
-            "range",
-            "animals",
-            "implants",
-            "undefined",
-        )
+        header = ("group", "time point", "mean ± SD", "95 % CI of the mean", "range", "animals (implants)", "undefined")
         yield Table(quantity.title, header, rows)
 
 
@@ -143,8 +133,13 @@ def _comparison_tables(comparisons: Sequence[Comparison]) -> Iterator[Element]:
     )
     for quantity in _main(entry.quantity for entry in shown):
         rows = [_comparison_row(entry) for entry in shown if entry.quantity == quantity]
-        header = ("within", "first", "second", "difference [95 % CI]", "g* [95 % CI]", "p (Holm)", "p (permutation)")
-        yield Table(quantity.title, (*header, "animals", "note"), rows)
+        header = ("within", "comparison", "difference [95 % CI]", "g* [95 % CI]", "p (Holm)", "p (perm.)", "animals")
+        yield Table(quantity.title, header, rows)
+        notes = [
+            f"{_compared(e)}, {e.within}: {e.found.note}" for e in shown if e.quantity == quantity and e.found.note
+        ]
+        if notes:
+            yield Lines(notes)
 
 
 def _comparison_row(entry: Comparison) -> tuple[str, ...]:
@@ -152,15 +147,17 @@ def _comparison_row(entry: Comparison) -> tuple[str, ...]:
     both = f", {found.animals_both} in both" if found.animals_both else ""
     return (
         entry.within,
-        entry.first,
-        entry.second,
+        _compared(entry),
         _with_interval(found.difference, found.interval),
         _with_interval(found.effect_size, found.effect_interval),
         probability_text(entry.p_holm),
         probability_text(found.permutation.p),
         f"{found.animals_first}, {found.animals_second}{both}",
-        found.note,
     )
+
+
+def _compared(entry: Comparison) -> str:
+    return f"{entry.second} − {entry.first}"
 
 
 def _correlation_table(correlations: Sequence[MeasuredCorrelation]) -> Iterator[Element]:
@@ -224,7 +221,7 @@ def _main(quantities: Iterable[Quantity]) -> list[Quantity]:
 
 
 def _plus_minus(mean: float, deviation: float) -> str:
-    return f"{value_text(mean)} ± {value_text(deviation)}" if math.isfinite(mean) else "–"
+    return f"{value_text(mean)}\u00a0±\u00a0{value_text(deviation)}" if math.isfinite(mean) else "–"
 
 
 def interval_text(interval: Interval) -> str:
@@ -242,4 +239,4 @@ def probability_text(p: float) -> str:
     """``0.032``, ``< 0.001``; a dash where it is undefined."""
     if not math.isfinite(p):
         return "–"
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+    return "<\u00a00.001" if p < 0.001 else f"{p:.3f}"

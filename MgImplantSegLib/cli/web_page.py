@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -11,6 +12,7 @@ from urllib.parse import quote
 from MgImplantSegLib.plain_text import html_text
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+NUMBERS = re.compile(r"[-+<–\d](?:[-+.,\d\s±\[\]e%–<]|to)*")
 STYLE = """
 :root { color-scheme: light; }
 body { font-family: system-ui, sans-serif; max-width: 64rem; margin: 2rem auto; padding: 0 1rem; color: #1c1c1c;
@@ -18,10 +20,10 @@ body { font-family: system-ui, sans-serif; max-width: 64rem; margin: 2rem auto; 
 nav a { margin-right: 1rem; white-space: nowrap; }
 h2 { border-bottom: 2px solid #ddd; padding-bottom: 0.2rem; margin-top: 2.2rem; }
 .wide { overflow-x: auto; }
-table { border-collapse: collapse; margin: 0.6rem 0 1rem; font-size: 0.9rem; }
+table { border-collapse: collapse; margin: 0.6rem 0 1rem; font-size: 0.85rem; }
 caption { text-align: left; font-weight: bold; padding: 0.4rem 0; }
-th, td { border-bottom: 1px solid #ccc; padding: 0.25rem 0.6rem; text-align: left; vertical-align: top; }
-td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+th, td { border-bottom: 1px solid #ccc; padding: 0.2rem 0.45rem; text-align: left; vertical-align: top; }
+td.number { text-align: right; font-variant-numeric: tabular-nums; }
 .pictures { display: flex; flex-wrap: wrap; gap: 1rem; }
 figure { margin: 0.5rem 0; flex: 1 1 22rem; min-width: 0; }
 img { max-width: 100%; height: auto; }
@@ -159,5 +161,4 @@ class WebPage:
 
 def _cell(text: str) -> str:
     shown = html_text(text)
-    is_number = text[:1].isdigit() or text[:1] in ("+", "−", "–", "<") or text[:2].lstrip("-").isdigit()
-    return f'<td class="number">{shown}</td>' if is_number else f"<td>{shown}</td>"
+    return f'<td class="number">{shown}</td>' if NUMBERS.fullmatch(text) else f"<td>{shown}</td>"

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -21,17 +22,19 @@ from MgImplantSegLib.study.samples import Cell, Quantity, Study
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # Okabe and Ito
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-LONGEST_NAME = 40
+LETTERS_OF_TICK, WIDTH_OF_BOX_INCH = 14, 1.25
+LONGEST_NAME, HEIGHT_INCH, WIDTH_OF_PANEL_INCH = 40, 3.4, 3.2
 MAIN_SYMBOLS = ("DR", "VL", "BIC", "BV/TV", "V_r", "V_DL")
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure that can be drawn: the stem of its files, its caption, and what draws it."""
+    """A figure that can be drawn: the stem of its files, its caption, what draws it, and its width."""
 
     stem: str
     caption: str
     draw: Callable[[Any], None]
+    width_inch: float = 5.0
 
     def write(self, folder: Path) -> list[str]:
         """Draw it into a folder as SVG and PNG; returns the names of the files.
@@ -42,6 +45,7 @@ class Drawing:
             If matplotlib is missing.
         """
         figure = new_figure(folder / f"{self.stem}.svg")
+        figure.set_size_inches(self.width_inch, HEIGHT_INCH)
         self.draw(figure)
         names = [f"{self.stem}.svg", f"{self.stem}.png"]
         for name in names:
@@ -57,7 +61,7 @@ def study_drawings(study: Study) -> list[Drawing]:
         stem, number = drawing.stem, 2
         while stem in drawn:
             stem, number = f"{drawing.stem}_{number}", number + 1
-        drawn[stem] = Drawing(stem, drawing.caption, drawing.draw)
+        drawn[stem] = replace(drawing, stem=stem)
     return list(drawn.values())
 
 
@@ -73,6 +77,7 @@ def _of_measures(study: Study) -> Iterator[Drawing]:
             f"groups_{stem}",
             f"{shown}: boxes with median and quartiles; {words}.",
             partial(_draw_boxes, quantity=quantity, cells=cells, study=study),
+            max(5.0, len(cells) * WIDTH_OF_BOX_INCH),
         )
         if len(times) > 1:
             yield Drawing(
@@ -91,6 +96,7 @@ def _of_profiles(study: Study) -> Iterator[Drawing]:
                 f"profile_{_stem(kind.symbol, kind.region, kind.x_name)}",
                 f"{kind.symbol}, {kind.region}, over {kind.x_name}: mean ± standard deviation over animals.",
                 partial(_draw_profiles, kind=kind, panels=panels, study=study),
+                max(5.0, len(panels) * WIDTH_OF_PANEL_INCH),
             )
 
 
@@ -130,7 +136,7 @@ def _draw_boxes(figure, quantity: Quantity, cells: Sequence[Cell], study: Study)
             capprops={"color": color},
         )
         _points(axes, place, cell, color, _marker(study, cell.group), 0.12)
-    axes.set_xticks(range(len(cells)), [_two_lines(cell, study) for cell in cells])
+    axes.set_xticks(range(len(cells)), [_two_lines(cell, study) for cell in cells], fontsize="small")
     axes.set_ylabel(_label(quantity.symbol, quantity.unit))
     axes.set_title(shown_text(quantity.region), fontsize="medium")
 
@@ -223,7 +229,8 @@ def _label(name: str, unit: str) -> str:
 
 def _two_lines(cell: Cell, study: Study) -> str:
     of_time = f"{time_text(cell.time_days)}, " if len(study.times) > 1 else ""
-    return f"{shown_text(cell.group)}\n{of_time}n = {len(cell.animals)}"
+    name = "\n".join(wrap(one_line(cell.group)[:LONGEST_NAME], LETTERS_OF_TICK)).replace("$", r"\$")
+    return f"{name}\n{of_time}n = {len(cell.animals)}"
 
 
 def _color(study: Study, group: str) -> str:
