@@ -16,7 +16,7 @@ from MgImplantSegLib.plain_text import CsvWriter
 
 TABLE, OVERVIEW = "batch.csv", "batch.json"
 FIRST_COLUMNS = ("sample", "state", "image", "seconds", "problem", "warnings")
-DONE, FAILED, WAITING = "done", "failed", "waiting"
+DONE, FAILED, WAITING, RUNNING = "done", "failed", "waiting", "running"
 SHORT_SYMBOLS = ("V_r", "V_DL", "DR", "BIC", "BV/TV")
 
 
