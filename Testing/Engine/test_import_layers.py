@@ -27,7 +27,7 @@ LAYERS = (
     ("model_card",),
     ("model_file",),
     ("inference", "quantification", "evaluation", "simulation"),
-    ("training",),
+    ("training", "study"),
     ("jobs", "scene"),
     ("cli",),
     ("__main__",),
