@@ -8,6 +8,7 @@ from MgImplantSegLib.cli.demo_case import DemoCase
 from MgImplantSegLib.cli.quantify import symbols_by_note
 from MgImplantSegLib.cli.tables import percent_text, text_table, value_text
 from MgImplantSegLib.cli.web_page import Table, WebPage
+from MgImplantSegLib.expected_iou import KEY, expected_of
 from MgImplantSegLib.labels import Role
 from MgImplantSegLib.volume import LabelMap
 
@@ -37,6 +38,7 @@ def summary(
         "classes": _classes(case, segmentation, evaluation),
         "mean_iou": evaluation["mean_iou"] if evaluation else None,
         "inputs": measures["inputs"],
+        "expected_iou": segmentation.provenance.get(KEY),
     }
 
 
@@ -114,6 +116,9 @@ def _has_truth(result: dict[str, Any]) -> bool:
 def _remarks(result: dict[str, Any]) -> list[str]:
     """Classes that are absent, where the regions are, and for each undefined measure why."""
     remarks = [f"Not found in this scan: {', '.join(result['absent'])}."] if result["absent"] else []
+    expected = expected_of(result)
+    if expected is not None and not expected.is_low:  # else it stands in the notes of the measures
+        remarks.append(f"{expected.line()}.")
     for roi in result["inputs"]["rois"]:
         remarks.append(
             f"{roi['name']}: a box of {' × '.join(f'{edge:.2f}' for edge in roi['size_mm'])} mm, roi.mrk.json."
