@@ -17,6 +17,7 @@ from MgImplantSegLib.errors import InputError
 KEY = "expected_iou"  # in provenance, results and events
 MEAN = "mean"
 FEATURES = ("certainty", "agreement", "mean_certainty", "mean_agreement", "separation", "likeness")
+FEATURES_OF_MEAN = ("classes", "completeness")
 OF_SEVERAL_PLANES = ("agreement", "mean_agreement")
 NAMES = {"background": "background", "bone": "bone", "degradation_layer": "layer", "residual_material": "metal"}
 Features = Mapping[str, Mapping[str, float]]
@@ -97,16 +98,13 @@ class Regression:
             raise InputError(f"Expected finite numbers in the calibration, got {numbers}.")
         if min((*self.weights.values(), self.error, self.error_growth)) < 0:
             raise InputError("Expected weights and errors of 0 or more in the calibration, got negative ones.")
-        if unknown := set(self.weights) - set(FEATURES):
-            raise InputError(f"Expected features {', '.join(FEATURES)} in the calibration, got {sorted(unknown)}.")
+        if unknown := set(self.weights) - {*FEATURES, *FEATURES_OF_MEAN}:
+            raise InputError(f"Expected features {', '.join(FEATURES)} in the calibration, got also {sorted(unknown)}.")
 
     def expected(self, features: Mapping[str, float]) -> Expected:
         """The expected IoU of a class with these features."""
         total = self.intercept + sum(weight * features[name] for name, weight in self.weights.items())
-        return self.of_value(min(max(total, 0.0), 1.0))
-
-    def of_value(self, value: float) -> Expected:
-        """A value with the error that belongs to it."""
+        value = min(max(total, 0.0), 1.0)
         return Expected(value, min(0.5, self.error + self.error_growth * (1 - value)))
 
 
@@ -117,7 +115,7 @@ class Calibration:
     Parameters
     ----------
     several_planes, one_plane : mapping
-        A regression for each role, by segmentations of three planes and more, and of one.
+        A regression for each role and one for the mean, by segmentations of three planes and more, and of one.
     reference : mapping
         Mean and standard deviation, over scans like those of the training, of each statistic of grey values.
     warn_below : float
@@ -170,8 +168,17 @@ class Calibration:
         }
         if not set(of_role) - {"background"} or MEAN not in regressions:
             return None
-        value = sum(part.value for part in of_role.values()) / len(of_role)
-        return ExpectedIoU(of_role, regressions[MEAN].of_value(value), value < self.warn_below)
+        mean = regressions[MEAN].expected(features_of_mean({role: part.value for role, part in of_role.items()}))
+        return ExpectedIoU(of_role, mean, mean.value < self.warn_below)
+
+
+def features_of_mean(of_role: Mapping[str, float]) -> dict[str, float]:
+    """`FEATURES_OF_MEAN`, given the expected IoU of the roles that were found.
+
+    Their mean; and completeness, 0 where only one of layer and metal was found, as the other one may be missed.
+    """
+    parts = len({"degradation_layer", "residual_material"} & set(of_role))
+    return {"classes": sum(of_role.values()) / len(of_role), "completeness": float(parts != 1)}
 
 
 def expected_of(provenance: Mapping[str, Any]) -> ExpectedIoU | None:

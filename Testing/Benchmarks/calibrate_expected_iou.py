@@ -15,7 +15,7 @@ import hashlib
 import json
 import math
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from calibration_explants import FAMILIES
 
 from MgImplantSegLib.evaluation import evaluate
-from MgImplantSegLib.expected_iou import FEATURES, MEAN, NAMES, OF_SEVERAL_PLANES
+from MgImplantSegLib.expected_iou import (
+    FEATURES,
+    FEATURES_OF_MEAN,
+    MEAN,
+    NAMES,
+    OF_SEVERAL_PLANES,
+    features_of_mean,
+)
 from MgImplantSegLib.files import atomic_output
 from MgImplantSegLib.inference.run_statistics import RunStatistics, features_of
 from MgImplantSegLib.inference.segmenter import SegmentOptions, segment_volume
@@ -93,20 +100,20 @@ def _made(family: str, number: int) -> tuple[Volume, LabelMap]:
     return FAMILIES[family](FIRST_SEED + number, round(1000 * FIELD_MM / spacing_um), spacing_um)
 
 
-def rows_of(model: Path, count: int, folder: Path) -> list[Row]:
-    """All rows for the model; those that are in the folder are read."""
-    file = folder / f"rows_{_digest(model)}.jsonl"
+def rows_of(model: Path, cases: Iterable[Explant], planes: Sequence[str], folder: Path, name: str) -> list[Row]:
+    """All rows for the model; those that are in the folder are read, a row for each explant and set of planes."""
+    file = folder / f"{name}_{_digest(model)}.jsonl"
     known = [_row_of(json.loads(line)) for line in file.read_text("utf-8").splitlines()] if file.exists() else []
     rows = []
     with file.open("a", encoding="utf-8") as stream:
-        for place, (family, volume, labels) in enumerate(explants(count, folder)):
-            for number, planes in enumerate(PLANES):
-                index = place * len(PLANES) + number
-                row = known[index] if index < len(known) else measured(family, volume, labels, model, planes)
+        for place, (family, volume, labels) in enumerate(cases):
+            for number, chosen in enumerate(planes):
+                index = place * len(planes) + number
+                row = known[index] if index < len(known) else measured(family, volume, labels, model, chosen)
                 if index >= len(known):
                     stream.write(json.dumps(_data_of(row)) + "\n")
                     stream.flush()
-                    sys.stdout.write(f"{family:16} planes {planes} mean IoU {row.iou[MEAN]:.3f}\n")
+                    sys.stdout.write(f"{family:28} planes {chosen} mean IoU {row.iou[MEAN]:.3f}\n")
                     sys.stdout.flush()
                 rows.append(row)
     return rows
@@ -149,60 +156,77 @@ def reference_of(rows: Sequence[Row], roles: Sequence[str]) -> dict[str, tuple[f
     return {name: (float(np.mean(values)), float(np.std(values))) for name, values in found.items() if len(values) > 2}
 
 
+Regressions = dict[str, tuple[float, np.ndarray]]
+
+
+def regression(table: np.ndarray, target: np.ndarray, families: Sequence[str]) -> tuple[float, np.ndarray]:
+    """Intercept and weights of 0 or more; families count alike, and large weights cost."""
+    weight = np.sqrt([1 / families.count(family) for family in families])
+    table = np.column_stack((np.ones(len(table)), table))
+    ridge = np.sqrt(RIDGE * len(set(families))) * np.eye(table.shape[1])
+    ridge[0] = 0
+    lower = [-np.inf] + [0.0] * (table.shape[1] - 1)
+    equations = np.vstack((table * weight[:, None], ridge)), np.append(target * weight, np.zeros(len(ridge)))
+    result = lsq_linear(*equations, bounds=(lower, np.inf))
+    return float(result.x[0]), result.x[1:]
+
+
 @dataclass(frozen=True)
 class Fit:
-    """Regressions by role, and the features of every row they are made from."""
+    """Regressions from the features of every row."""
 
+    rows: Sequence[Row]
     features: list[dict[str, dict[str, float]]]
     names: tuple[str, ...]
 
-    def regressions(self, rows: Sequence[Row], without: str = "") -> dict[str, tuple[float, np.ndarray]]:
-        """Intercept and weights for each role, families alike; `without` is left out."""
-        return {role: self._regression(rows, role, without) for role in NAMES}
+    def table(self, role: str, numbers: Iterable[int]) -> np.ndarray:
+        """The features of a role, (rows, features)."""
+        return np.array([[self.features[n][role][name] for name in self.names] for n in numbers])
 
-    def _regression(self, rows: Sequence[Row], role: str, without: str) -> tuple[float, np.ndarray]:
-        used = [
-            n
-            for n, row in enumerate(rows)
-            if row.family != without and role in row.found and role in self.features[n] and role in row.iou
-        ]
-        families = [rows[n].family for n in used]
-        weight = np.sqrt([1 / families.count(family) for family in families])
-        values = np.array([[self.features[n][role][name] for name in self.names] for n in used])
-        target = np.array([rows[n].iou[role] for n in used])
-        table = np.column_stack((np.ones(len(used)), values)) * weight[:, None]
-        ridge = RIDGE * len(set(families)) * np.eye(len(self.names) + 1)
-        ridge[0] = 0
-        result = lsq_linear(
-            np.vstack((table, np.sqrt(ridge))),
-            np.append(target * weight, np.zeros(len(ridge))),
-            bounds=([-np.inf] + [0] * len(self.names), np.inf),
-        )
-        return float(result.x[0]), result.x[1:]
+    def without(self, family: str) -> Regressions:
+        """The regressions of the roles, made of all families but one."""
+        made = {}
+        for role in NAMES:
+            used = [n for n, row in enumerate(self.rows) if row.family != family and self.has(role, n)]
+            target = np.array([self.rows[n].iou[role] for n in used])
+            made[role] = regression(self.table(role, used), target, [self.rows[n].family for n in used])
+        return made
 
-    def expected(self, regressions: Mapping[str, tuple[float, np.ndarray]], n: int, row: Row) -> dict[str, float]:
-        """Expected IoU of row `n` by role and on average."""
-        of_role = {
-            role: float(np.clip(intercept + weights @ [self.features[n][role][name] for name in self.names], 0, 1))
+    def has(self, role: str, n: int) -> bool:
+        """Whether the role was found in a row and has an IoU."""
+        return role in self.rows[n].found and role in self.features[n] and role in self.rows[n].iou
+
+    def told(self, regressions: Regressions, n: int) -> dict[str, float]:
+        """Expected IoU of row `n` by role."""
+        return {
+            role: float(np.clip(intercept + self.table(role, [n])[0] @ weights, 0, 1))
             for role, (intercept, weights) in regressions.items()
-            if role in row.found and role in self.features[n]
+            if role in self.rows[n].found and role in self.features[n]
         }
-        return of_role | {MEAN: float(np.mean(list(of_role.values())))}
 
 
 def fitted(
     rows: Sequence[Row], features: list, names: tuple[str, ...]
 ) -> tuple[dict[str, Any], list[dict[str, float]]]:
     """The regressions as the card holds them, and what each row is told by regressions without its family."""
-    fit = Fit(features, names)
-    by_family = {family: fit.regressions(rows, without=family) for family in {row.family for row in rows}}
-    told = [fit.expected(by_family[row.family], n, row) for n, row in enumerate(rows)]
-    regressions = fit.regressions(rows) | {MEAN: (0.0, np.zeros(0))}
+    fit = Fit(rows, features, names)
+    by_family = {family: fit.without(family) for family in dict.fromkeys(row.family for row in rows)}
+    told = [fit.told(by_family[row.family], n) for n, row in enumerate(rows)]
+    of_means = [features_of_mean(parts) for parts in told]
+    table = np.array([[parts[name] for name in FEATURES_OF_MEAN] for parts in of_means])
+    true, families = np.array([row.iou[MEAN] for row in rows]), np.array([row.family for row in rows])
+    for family in by_family:
+        others = families != family
+        intercept, weights = regression(table[others], true[others], families[others].tolist())
+        for n in np.flatnonzero(~others):
+            told[n][MEAN] = float(np.clip(intercept + table[n] @ weights, 0, 1))
+    whole = fit.without("") | {MEAN: regression(table, true, families.tolist())}
     card = {}
-    for role, (intercept, weights) in regressions.items():
+    for role, (intercept, weights) in whole.items():
         pairs = [(told[n][role], row.iou[role]) for n, row in enumerate(rows) if role in told[n] and role in row.iou]
         error, growth = error_line(np.array(pairs))
-        kept = {name: round(float(w), 4) for name, w in zip(names, weights, strict=False) if w > 1e-4}
+        of_role = FEATURES_OF_MEAN if role == MEAN else names
+        kept = {name: round(float(w), 4) for name, w in zip(of_role, weights, strict=True) if w > 1e-4}
         card[role] = {"intercept": round(intercept, 4), "weights": kept, "error": error, "error_growth": growth}
     return card, told
 
@@ -271,7 +295,7 @@ def main() -> int:
     arguments.folder.mkdir(parents=True, exist_ok=True)
     model = find_model(arguments.model)
     card, weights = load_model(model)
-    rows = rows_of(model, arguments.count, arguments.folder)
+    rows = rows_of(model, explants(arguments.count, arguments.folder), PLANES, arguments.folder, "rows")
     calibration, report = calibration_of(rows, card.label_scheme)
     calibration["from"] = {
         "command": "python Testing/Benchmarks/calibrate_expected_iou.py FOLDER",

@@ -15,7 +15,7 @@ from threshold_model import save_threshold_model
 from MgImplantSegLib.cli import main
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.events import Events
-from MgImplantSegLib.expected_iou import KEY, Calibration, Expected, ExpectedIoU
+from MgImplantSegLib.expected_iou import KEY, Calibration, Expected, ExpectedIoU, features_of_mean
 from MgImplantSegLib.inference.fused import FusedPlan, predict_fused
 from MgImplantSegLib.inference.run_statistics import features_of, run_statistics
 from MgImplantSegLib.inference.segmenter import SegmentOptions, segment_volume
@@ -35,7 +35,7 @@ LOW = ExpectedIoU(
 
 
 def calibration(warn_below: float = 0.8) -> dict:
-    mean = {"mean": BY_AGREEMENT}
+    mean = {"mean": BY_AGREEMENT | {"weights": {"classes": 1.0}}}
     return {
         "several_planes": dict.fromkeys(ROLES, BY_AGREEMENT) | mean,
         "one_plane": dict.fromkeys(ROLES, BY_NOTHING) | mean,
@@ -131,6 +131,9 @@ def test_only_what_was_found_is_told_and_nothing_where_nothing_was_found():
     features = {role: {"agreement": 0.7} for role in ROLES}
     assert set(calibrated.expected(features, 3, frozenset({"background", "bone"})).of_role) == {"background", "bone"}
     assert calibrated.expected(features, 3, frozenset({"background"})) is None
+    one_missing, none_missing = (features_of_mean(dict.fromkeys(roles, 0.7)) for roles in (ROLES[:3], ROLES[:2]))
+    assert one_missing == {"classes": pytest.approx(0.7), "completeness": 0.0}
+    assert none_missing == {"classes": pytest.approx(0.7), "completeness": 1.0}
     assert calibrated.expected(features, 1, frozenset(ROLES)).of_role["bone"].value == pytest.approx(0.6)
 
 
