@@ -182,9 +182,11 @@ def features_of_mean(of_role: Mapping[str, float]) -> dict[str, float]:
 
 
 def expected_of(provenance: Mapping[str, Any]) -> ExpectedIoU | None:
-    """What a segmentation's provenance says; None where it says nothing."""
-    data = provenance.get(KEY)
-    return None if data is None else ExpectedIoU.from_dict(data)
+    """What a segmentation's provenance says; None where it says nothing that can be read."""
+    try:
+        return ExpectedIoU.from_dict(provenance.get(KEY))
+    except ValueError:
+        return None
 
 
 def _regression(data: Mapping[str, Any]) -> Regression:

@@ -50,7 +50,7 @@ PLANES = ("3", "1")
 SPACINGS_UM = (20.0, 15.0, 20.0, 30.0, 20.0, 12.0, 25.0, 20.0)
 FIELD_MM = 1.7
 OWN_SIZE = 88
-RIDGE = 0.02
+RIDGE, RIDGE_OF_MEAN = 0.02, 0.001
 LOW, HIGH = 0.80, 0.88  # scans with a mean IoU below have to be warned of, and those above not
 DEVIATION_OF_MEAN = 1.25  # standard deviation by mean absolute deviation of normal numbers
 Explant = tuple[str, Volume, LabelMap]
@@ -159,11 +159,13 @@ def reference_of(rows: Sequence[Row], roles: Sequence[str]) -> dict[str, tuple[f
 Regressions = dict[str, tuple[float, np.ndarray]]
 
 
-def regression(table: np.ndarray, target: np.ndarray, families: Sequence[str]) -> tuple[float, np.ndarray]:
+def regression(
+    table: np.ndarray, target: np.ndarray, families: Sequence[str], cost: float = RIDGE
+) -> tuple[float, np.ndarray]:
     """Intercept and weights of 0 or more; families count alike, and large weights cost."""
     weight = np.sqrt([1 / families.count(family) for family in families])
     table = np.column_stack((np.ones(len(table)), table))
-    ridge = np.sqrt(RIDGE * len(set(families))) * np.eye(table.shape[1])
+    ridge = np.sqrt(cost * len(set(families))) * np.eye(table.shape[1])
     ridge[0] = 0
     lower = [-np.inf] + [0.0] * (table.shape[1] - 1)
     equations = np.vstack((table * weight[:, None], ridge)), np.append(target * weight, np.zeros(len(ridge)))
@@ -217,10 +219,10 @@ def fitted(
     true, families = np.array([row.iou[MEAN] for row in rows]), np.array([row.family for row in rows])
     for family in by_family:
         others = families != family
-        intercept, weights = regression(table[others], true[others], families[others].tolist())
+        intercept, weights = regression(table[others], true[others], families[others].tolist(), RIDGE_OF_MEAN)
         for n in np.flatnonzero(~others):
             told[n][MEAN] = float(np.clip(intercept + table[n] @ weights, 0, 1))
-    whole = fit.without("") | {MEAN: regression(table, true, families.tolist())}
+    whole = fit.without("") | {MEAN: regression(table, true, families.tolist(), RIDGE_OF_MEAN)}
     card = {}
     for role, (intercept, weights) in whole.items():
         pairs = [(told[n][role], row.iou[role]) for n, row in enumerate(rows) if role in told[n] and role in row.iou]

@@ -21,8 +21,12 @@ from MgImplantSegLib.inference.run_statistics import features_of, run_statistics
 from MgImplantSegLib.inference.segmenter import SegmentOptions, segment_volume
 from MgImplantSegLib.io import read_label_map, write_label_map, write_volume
 from MgImplantSegLib.labels import LabelScheme
+from MgImplantSegLib.model_card import ModelCard
 from MgImplantSegLib.planes import plane_set
+from MgImplantSegLib.preprocess import Preprocessing
 from MgImplantSegLib.quantification import InitialScrew, QuantifyOptions, quantify
+from MgImplantSegLib.training.teach.card import Round, taught_card
+from MgImplantSegLib.training.teach.settings import TeachSettings
 from MgImplantSegLib.volume import Geometry, LabelMap, Volume
 
 MM = 0.02
@@ -227,3 +231,11 @@ def test_the_words_name_layer_and_remedy():
         "Expected IoU: mean 0.62 ± 0.08 (bone 0.90 ± 0.04, layer 0.45 ± 0.12): the scan is unlike what the model "
         "knows; teach the model before you use DR and BIC."
     )
+
+
+def test_a_taught_model_has_to_be_calibrated_anew():
+    parent = ModelCard("p", {"name": "unet", "depth": 1, "width": 1}, Preprocessing(20.0), calibration=calibration())
+    taught = taught_card(parent, "t", TeachSettings(), [], Round("settled", 3, 0.1, {}), "teach")
+    assert parent.calibration
+    assert taught.calibration == {}
+    assert "calibration" not in taught.to_dict()
