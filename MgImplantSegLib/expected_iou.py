@@ -1,8 +1,8 @@
 """How good a segmentation is likely to be where no truth is known: `Calibration` and `ExpectedIoU`.
 
-A model's card may hold a calibration: linear regressions from what a run shows of itself (`FEATURES`) to the
-intersection over union (IoU) that simulated scans of other kinds had. Every weight is 0 or more and every feature is
-made so that more of it is better, so a scan on which the planes agree less never gets a higher number.
+A model's card may hold a calibration: logistic regressions from what a run shows of itself (`FEATURES`) to the
+intersection over union (IoU) that simulated scans of other kinds had. Every weight is 0 or more, and more of each
+feature is better: a scan on which the network is less sure, or the planes agree less, never gets a higher number.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from MgImplantSegLib.errors import InputError
 
 KEY = "expected_iou"  # in provenance, results and events
 MEAN = "mean"
-FEATURES = ("certainty", "agreement", "mean_certainty", "mean_agreement", "separation", "likeness")
-FEATURES_OF_MEAN = ("classes", "completeness")
+FEATURES_OF_MEAN = ("mean_certainty", "mean_agreement")
+FEATURES = ("certainty", "agreement", *FEATURES_OF_MEAN)
 OF_SEVERAL_PLANES = ("agreement", "mean_agreement")
 NAMES = {"background": "background", "bone": "bone", "degradation_layer": "layer", "residual_material": "metal"}
 Features = Mapping[str, Mapping[str, float]]
@@ -85,7 +85,7 @@ class ExpectedIoU:
 
 @dataclass(frozen=True)
 class Regression:
-    """``intercept + Σ weight · feature``, held within 0 and 1; the standard error grows from 1 towards 0."""
+    """``1 / (1 + exp(-intercept - Σ weight · feature))``; the standard error grows from 1 towards 0."""
 
     intercept: float
     weights: Mapping[str, float]
@@ -98,13 +98,13 @@ class Regression:
             raise InputError(f"Expected finite numbers in the calibration, got {numbers}.")
         if min((*self.weights.values(), self.error, self.error_growth)) < 0:
             raise InputError("Expected weights and errors of 0 or more in the calibration, got negative ones.")
-        if unknown := set(self.weights) - {*FEATURES, *FEATURES_OF_MEAN}:
+        if unknown := set(self.weights) - set(FEATURES):
             raise InputError(f"Expected features {', '.join(FEATURES)} in the calibration, got also {sorted(unknown)}.")
 
     def expected(self, features: Mapping[str, float]) -> Expected:
         """The expected IoU of a class with these features."""
         total = self.intercept + sum(weight * features[name] for name, weight in self.weights.items())
-        value = min(max(total, 0.0), 1.0)
+        value = 1 / (1 + math.exp(-min(max(total, -50.0), 50.0)))
         return Expected(value, min(0.5, self.error + self.error_growth * (1 - value)))
 
 
@@ -116,15 +116,12 @@ class Calibration:
     ----------
     several_planes, one_plane : mapping
         A regression for each role and one for the mean, by segmentations of three planes and more, and of one.
-    reference : mapping
-        Mean and standard deviation, over scans like those of the training, of each statistic of grey values.
     warn_below : float
         Mean expected IoU below which the user is warned.
     """
 
     several_planes: Mapping[str, Regression]
     one_plane: Mapping[str, Regression]
-    reference: Mapping[str, tuple[float, float]]
     warn_below: float
 
     @classmethod
@@ -143,9 +140,8 @@ class Calibration:
                 {str(role): _regression(part) for role, part in data[name].items()}
                 for name in ("several_planes", "one_plane")
             )
-            reference = {str(name): (_number(pair[0]), _number(pair[1])) for name, pair in data["reference"].items()}
-            return cls(several, one, reference, _number(data["warn_below"]))
-        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+            return cls(several, one, _number(data["warn_below"]))
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise InputError(f"Expected a calibration of the expected IoU in the card, got: {error}.") from error
 
     def expected(self, features: Features, planes: int, found: frozenset[str]) -> ExpectedIoU | None:
@@ -154,7 +150,7 @@ class Calibration:
         Parameters
         ----------
         features : mapping
-            `FEATURES` of each role that the network predicted.
+            `FEATURES` of each role that the network predicted, and those of the mean (`MEAN`).
         planes : int
             Number of slicing planes.
         found : frozenset of str
@@ -168,17 +164,8 @@ class Calibration:
         }
         if not set(of_role) - {"background"} or MEAN not in regressions:
             return None
-        mean = regressions[MEAN].expected(features_of_mean({role: part.value for role, part in of_role.items()}))
+        mean = regressions[MEAN].expected(features[MEAN])
         return ExpectedIoU(of_role, mean, mean.value < self.warn_below)
-
-
-def features_of_mean(of_role: Mapping[str, float]) -> dict[str, float]:
-    """`FEATURES_OF_MEAN`, given the expected IoU of the roles that were found.
-
-    Their mean; and completeness, 0 where only one of layer and metal was found, as the other one may be missed.
-    """
-    parts = len({"degradation_layer", "residual_material"} & set(of_role))
-    return {"classes": sum(of_role.values()) / len(of_role), "completeness": float(parts != 1)}
 
 
 def expected_of(provenance: Mapping[str, Any]) -> ExpectedIoU | None:

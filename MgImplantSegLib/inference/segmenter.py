@@ -148,7 +148,7 @@ def _predict(
     predictor = find_object(network_type(card.network).predictor)(card, weights, compute, memory.tile_edge)
     prediction = predict_fused(array, predictor, _plan(predictor, options, sizes, memory), events)
     needed = bool(card.calibration) or options.want_statistics
-    return prediction, grid, prepared, sizes.evaluations, run_statistics(prediction, array) if needed else None
+    return prediction, grid, prepared, sizes.evaluations, run_statistics(prediction) if needed else None
 
 
 def _expected(card: ModelCard, statistics: RunStatistics, classes: np.ndarray) -> ExpectedIoU | None:
@@ -160,8 +160,7 @@ def _expected(card: ModelCard, statistics: RunStatistics, classes: np.ndarray) -
     for slab in slabs(classes.shape, VOXELS_PER_SLAB):
         found |= set(np.unique(classes[slab]).tolist())
     roles = frozenset(card.label_scheme.labels[index].role.value for index in found)
-    features = features_of(statistics, card.label_scheme, calibration.reference)
-    return calibration.expected(features, statistics.planes, roles)
+    return calibration.expected(features_of(statistics, card.label_scheme), statistics.planes, roles)
 
 
 def _sizes(

@@ -16,26 +16,20 @@ import json
 import math
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.optimize import lsq_linear, nnls
+from scipy import special
+from scipy.optimize import least_squares, nnls
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from calibration_explants import FAMILIES
 
 from MgImplantSegLib.evaluation import evaluate
-from MgImplantSegLib.expected_iou import (
-    FEATURES,
-    FEATURES_OF_MEAN,
-    MEAN,
-    NAMES,
-    OF_SEVERAL_PLANES,
-    features_of_mean,
-)
+from MgImplantSegLib.expected_iou import FEATURES, FEATURES_OF_MEAN, MEAN, NAMES
 from MgImplantSegLib.files import atomic_output
 from MgImplantSegLib.inference.run_statistics import RunStatistics, features_of
 from MgImplantSegLib.inference.segmenter import SegmentOptions, segment_volume
@@ -50,7 +44,7 @@ PLANES = ("3", "1")
 SPACINGS_UM = (20.0, 15.0, 20.0, 30.0, 20.0, 12.0, 25.0, 20.0)
 FIELD_MM = 1.7
 OWN_SIZE = 88
-RIDGE, RIDGE_OF_MEAN = 0.02, 0.001
+RIDGE = 0.01
 LOW, HIGH = 0.80, 0.88  # scans with a mean IoU below have to be warned of, and those above not
 DEVIATION_OF_MEAN = 1.25  # standard deviation by mean absolute deviation of normal numbers
 Explant = tuple[str, Volume, LabelMap]
@@ -142,93 +136,75 @@ def _data_of(row: Row) -> dict[str, Any]:
 
 
 def _row_of(data: dict[str, Any]) -> Row:
-    sums = {key: value if key == "planes" else np.array(value) for key, value in data["statistics"].items()}
+    kept = {entry.name: data["statistics"][entry.name] for entry in fields(RunStatistics)}
+    sums = {key: value if key == "planes" else np.array(value) for key, value in kept.items()}
     return Row(data["family"], data["planes"], RunStatistics(**sums), data["iou"], tuple(data["found"]))
-
-
-def reference_of(rows: Sequence[Row], roles: Sequence[str]) -> dict[str, tuple[float, float]]:
-    """Mean and standard deviation of the grey statistics of the own simulation, on which the model was trained."""
-    found: dict[str, list[float]] = {}
-    for row in rows:
-        if row.family.startswith("own "):
-            for name, value in row.statistics.grey_values(roles).items():
-                found.setdefault(name, []).append(value)
-    return {name: (float(np.mean(values)), float(np.std(values))) for name, values in found.items() if len(values) > 2}
 
 
 Regressions = dict[str, tuple[float, np.ndarray]]
 
 
-def regression(
-    table: np.ndarray, target: np.ndarray, families: Sequence[str], cost: float = RIDGE
-) -> tuple[float, np.ndarray]:
-    """Intercept and weights of 0 or more; families count alike, and large weights cost."""
+def regression(table: np.ndarray, target: np.ndarray, families: Sequence[str]) -> tuple[float, np.ndarray]:
+    """Intercept and weights of 0 or more of a logistic curve; families count alike, and large weights cost."""
     weight = np.sqrt([1 / families.count(family) for family in families])
-    table = np.column_stack((np.ones(len(table)), table))
-    ridge = np.sqrt(cost * len(set(families))) * np.eye(table.shape[1])
-    ridge[0] = 0
-    lower = [-np.inf] + [0.0] * (table.shape[1] - 1)
-    equations = np.vstack((table * weight[:, None], ridge)), np.append(target * weight, np.zeros(len(ridge)))
-    result = lsq_linear(*equations, bounds=(lower, np.inf))
-    return float(result.x[0]), result.x[1:]
+
+    def off(values: np.ndarray) -> np.ndarray:
+        told = special.expit(values[0] + table @ values[1:])
+        return np.append((told - target) * weight, RIDGE * values[1:])
+
+    lower = [-np.inf] + [0.0] * table.shape[1]
+    values = least_squares(off, [-2.0] + [2.0] * table.shape[1], bounds=(lower, np.inf)).x
+    return float(values[0]), values[1:]
 
 
 @dataclass(frozen=True)
 class Fit:
-    """Regressions from the features of every row."""
+    """Regressions from the features of every row; of the mean too, which has features of its own."""
 
     rows: Sequence[Row]
     features: list[dict[str, dict[str, float]]]
-    names: tuple[str, ...]
+    names: dict[str, list[str]]
 
     def table(self, role: str, numbers: Iterable[int]) -> np.ndarray:
         """The features of a role, (rows, features)."""
-        return np.array([[self.features[n][role][name] for name in self.names] for n in numbers])
+        return np.array([[self.features[n][role][name] for name in self.names[role]] for n in numbers])
 
     def without(self, family: str) -> Regressions:
-        """The regressions of the roles, made of all families but one."""
+        """The regressions, made of all families but one."""
         made = {}
-        for role in NAMES:
-            used = [n for n, row in enumerate(self.rows) if row.family != family and self.has(role, n)]
+        for role in self.names:
+            used = [n for n, row in enumerate(self.rows) if row.family != family and self.is_told(role, n)]
+            used = [n for n in used if role in self.rows[n].iou]
             target = np.array([self.rows[n].iou[role] for n in used])
             made[role] = regression(self.table(role, used), target, [self.rows[n].family for n in used])
         return made
 
-    def has(self, role: str, n: int) -> bool:
-        """Whether the role was found in a row and has an IoU."""
-        return role in self.rows[n].found and role in self.features[n] and role in self.rows[n].iou
+    def is_told(self, role: str, n: int) -> bool:
+        """Whether row `n` is told an IoU of the role: the role was found, before post-processing and after."""
+        return role == MEAN or (role in self.rows[n].found and role in self.features[n])
 
     def told(self, regressions: Regressions, n: int) -> dict[str, float]:
         """Expected IoU of row `n` by role."""
         return {
-            role: float(np.clip(intercept + self.table(role, [n])[0] @ weights, 0, 1))
+            role: float(special.expit(intercept + self.table(role, [n])[0] @ weights))
             for role, (intercept, weights) in regressions.items()
-            if role in self.rows[n].found and role in self.features[n]
+            if self.is_told(role, n)
         }
 
 
-def fitted(
-    rows: Sequence[Row], features: list, names: tuple[str, ...]
-) -> tuple[dict[str, Any], list[dict[str, float]]]:
+def fitted(rows: Sequence[Row], scheme: Any, several: bool) -> tuple[dict[str, Any], list[dict[str, float]]]:
     """The regressions as the card holds them, and what each row is told by regressions without its family."""
-    fit = Fit(rows, features, names)
+    names = {role: list(FEATURES) for role in NAMES} | {MEAN: list(FEATURES_OF_MEAN)}
+    if not several:
+        names = {role: [name for name in of_role if "agreement" not in name] for role, of_role in names.items()}
+    fit = Fit(rows, [features_of(row.statistics, scheme) for row in rows], names)
     by_family = {family: fit.without(family) for family in dict.fromkeys(row.family for row in rows)}
     told = [fit.told(by_family[row.family], n) for n, row in enumerate(rows)]
-    of_means = [features_of_mean(parts) for parts in told]
-    table = np.array([[parts[name] for name in FEATURES_OF_MEAN] for parts in of_means])
-    true, families = np.array([row.iou[MEAN] for row in rows]), np.array([row.family for row in rows])
-    for family in by_family:
-        others = families != family
-        intercept, weights = regression(table[others], true[others], families[others].tolist(), RIDGE_OF_MEAN)
-        for n in np.flatnonzero(~others):
-            told[n][MEAN] = float(np.clip(intercept + table[n] @ weights, 0, 1))
-    whole = fit.without("") | {MEAN: regression(table, true, families.tolist(), RIDGE_OF_MEAN)}
     card = {}
-    for role, (intercept, weights) in whole.items():
+    for role, (intercept, weights) in fit.without("").items():
         pairs = [(told[n][role], row.iou[role]) for n, row in enumerate(rows) if role in told[n] and role in row.iou]
         error, growth = error_line(np.array(pairs))
-        of_role = FEATURES_OF_MEAN if role == MEAN else names
-        kept = {name: round(float(w), 4) for name, w in zip(of_role, weights, strict=True) if w > 1e-4}
+        kept = {name: round(float(w), 4) for name, w in zip(names[role], weights, strict=True) if w > 1e-3}
         card[role] = {"intercept": round(intercept, 4), "weights": kept, "error": error, "error_growth": growth}
     return card, told
 
@@ -250,17 +226,14 @@ def threshold(told: np.ndarray, true: np.ndarray) -> float:
 
 def calibration_of(rows: Sequence[Row], scheme: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """What the card holds, and how well each family is told by the others."""
-    roles = [label.role.value for label in scheme.labels]
-    reference = reference_of([row for row in rows if row.planes > 1], roles)
-    card: dict[str, Any] = {"reference": {name: [round(v, 5) for v in pair] for name, pair in reference.items()}}
+    card: dict[str, Any] = {}
     report: dict[str, Any] = {}
-    for name, is_used in (("several_planes", lambda row: row.planes > 1), ("one_plane", lambda row: row.planes == 1)):
-        used = [row for row in rows if is_used(row)]
-        features = [features_of(row.statistics, scheme, reference) for row in used]
-        names = FEATURES if name == "several_planes" else tuple(n for n in FEATURES if n not in OF_SEVERAL_PLANES)
-        card[name], told = fitted(used, features, names)
+    for name in ("several_planes", "one_plane"):
+        several = name == "several_planes"
+        used = [row for row in rows if (row.planes > 1) == several]
+        card[name], told = fitted(used, scheme, several)
         report[name] = _report(used, told)
-        if name == "several_planes":
+        if several:
             means = np.array([[t[MEAN], row.iou[MEAN]] for t, row in zip(told, used, strict=True)])
             card["warn_below"] = threshold(*means.T)
             report["warned"] = {

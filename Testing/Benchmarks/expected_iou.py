@@ -56,7 +56,7 @@ def told_of(row: calibrate.Row, card: ModelCard) -> Row:
     calibration = Calibration.from_dict(card.calibration)
     expected = None
     if calibration is not None:
-        features = features_of(row.statistics, card.label_scheme, calibration.reference)
+        features = features_of(row.statistics, card.label_scheme)
         expected = calibration.expected(features, row.statistics.planes, frozenset(row.found))
     true = {name: round(row.iou[name], 3) for name in (MEAN, *ROLES) if name in row.iou}
     return {"true": true, "told": None if expected is None else expected.to_dict()}

@@ -15,7 +15,7 @@ from threshold_model import save_threshold_model
 from MgImplantSegLib.cli import main
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.events import Events
-from MgImplantSegLib.expected_iou import KEY, Calibration, Expected, ExpectedIoU, features_of_mean
+from MgImplantSegLib.expected_iou import KEY, Calibration, Expected, ExpectedIoU
 from MgImplantSegLib.inference.fused import FusedPlan, predict_fused
 from MgImplantSegLib.inference.run_statistics import features_of, run_statistics
 from MgImplantSegLib.inference.segmenter import SegmentOptions, segment_volume
@@ -31,19 +31,18 @@ from MgImplantSegLib.volume import Geometry, LabelMap, Volume
 
 MM = 0.02
 ROLES = ("background", "bone", "degradation_layer", "residual_material")
-BY_AGREEMENT = {"intercept": 0.0, "weights": {"agreement": 1.0}, "error": 0.05, "error_growth": 0.2}
-BY_NOTHING = {"intercept": 0.6, "weights": {}, "error": 0.1, "error_growth": 0.0}
+BY_AGREEMENT = {"intercept": -2.0, "weights": {"agreement": 4.0}, "error": 0.05, "error_growth": 0.2}
+BY_NOTHING = {"intercept": 0.0, "weights": {}, "error": 0.1, "error_growth": 0.0}
 LOW = ExpectedIoU(
     {"bone": Expected(0.9, 0.04), "degradation_layer": Expected(0.45, 0.12)}, Expected(0.62, 0.08), is_low=True
 )
 
 
 def calibration(warn_below: float = 0.8) -> dict:
-    mean = {"mean": BY_AGREEMENT | {"weights": {"classes": 1.0}}}
+    mean = {"mean": BY_AGREEMENT | {"weights": {"mean_agreement": 4.0}}}
     return {
         "several_planes": dict.fromkeys(ROLES, BY_AGREEMENT) | mean,
         "one_plane": dict.fromkeys(ROLES, BY_NOTHING) | mean,
-        "reference": {"mean bone": [0.4, 0.05]},
         "warn_below": warn_below,
     }
 
@@ -76,7 +75,7 @@ def test_the_sums_are_those_of_the_probabilities_of_all_planes():
         of_planes.append(back.astype(float))
     mean = np.mean(of_planes, axis=0)
     labels = mean.argmax(axis=0)
-    statistics = run_statistics(prediction, array)
+    statistics = run_statistics(prediction)
     expected_agreement, expected_certainty = [], []
     for index in range(4):
         pairs = [(a[index], b[index]) for a, b in combinations(of_planes, 2)]
@@ -88,10 +87,11 @@ def test_the_sums_are_those_of_the_probabilities_of_all_planes():
     np.testing.assert_allclose(statistics.agreement(), expected_agreement, rtol=1e-3)
     np.testing.assert_allclose(statistics.certainty(), expected_certainty, rtol=1e-3)
     np.testing.assert_array_equal(statistics.voxels, np.bincount(labels.ravel(), minlength=4))
-    grey = statistics.grey_values(ROLES)
-    most = int(np.argmax(statistics.voxels))
-    assert grey[f"mean {ROLES[most]}"] == pytest.approx(array[labels == most].mean(), rel=1e-4)
-    assert grey[f"spread {ROLES[most]}"] == pytest.approx(array[labels == most].std(), rel=1e-3)
+    features = features_of(statistics, LabelScheme())
+    assert set(features) == {"mean", *(role for role, count in zip(ROLES, statistics.voxels, strict=True) if count)}
+    assert features["mean"]["mean_agreement"] == pytest.approx(
+        np.mean([value for value, count in zip(expected_agreement, statistics.voxels, strict=True) if count]), rel=1e-3
+    )
 
 
 def test_planes_that_say_the_same_agree_wholly_and_one_plane_always():
@@ -102,29 +102,19 @@ def test_planes_that_say_the_same_agree_wholly_and_one_plane_always():
 
     for planes in ("3", "1"):
         prediction = predict_fused(array, pointwise, FusedPlan(planes, classes=3))
-        np.testing.assert_allclose(run_statistics(prediction, array).agreement(), 1, atol=1e-4)
+        np.testing.assert_allclose(run_statistics(prediction).agreement(), 1, atol=1e-4)
 
 
-def test_features_are_0_to_1_and_likeness_falls_with_the_distance_from_the_reference():
-    array = scan(0.05).array
-    statistics = run_statistics(predict_fused(array, plane_dependent, FusedPlan("3")), array)
-    mean = statistics.grey_values(ROLES)["mean bone"]
-    near, far = (
-        features_of(statistics, LabelScheme(), {"mean bone": (mean + away, 0.05)})["bone"] for away in (0.0, 0.1)
-    )
-    assert near["likeness"] == pytest.approx(1)
-    assert far["likeness"] == pytest.approx(0.5)  # 2 of 4 standard deviations
-    assert all(0 <= value <= 1 for value in near.values())
+def features(agreement: float) -> dict[str, dict[str, float]]:
+    return {role: {"agreement": agreement} for role in ROLES} | {"mean": {"mean_agreement": agreement}}
 
 
 def test_of_two_scans_the_one_on_which_the_planes_agree_less_is_expected_to_be_worse():
     calibrated = Calibration.from_dict(calibration())
-    good, bad = (
-        calibrated.expected({role: {"agreement": value} for role in ROLES}, 3, frozenset(ROLES)) for value in (0.9, 0.5)
-    )
-    assert good.mean.value == pytest.approx(0.9)
+    good, bad = (calibrated.expected(features(value), 3, frozenset(ROLES)) for value in (0.9, 0.5))
+    assert good.mean.value == pytest.approx(1 / (1 + np.exp(-1.6)))
     assert not good.is_low
-    assert bad.mean.value == pytest.approx(0.5)
+    assert bad.mean.value == bad.of_role["bone"].value == pytest.approx(0.5)
     assert bad.is_low
     assert bad.mean.error == pytest.approx(0.05 + 0.2 * 0.5)
     assert good.warning() == ""
@@ -132,20 +122,16 @@ def test_of_two_scans_the_one_on_which_the_planes_agree_less_is_expected_to_be_w
 
 def test_only_what_was_found_is_told_and_nothing_where_nothing_was_found():
     calibrated = Calibration.from_dict(calibration())
-    features = {role: {"agreement": 0.7} for role in ROLES}
-    assert set(calibrated.expected(features, 3, frozenset({"background", "bone"})).of_role) == {"background", "bone"}
-    assert calibrated.expected(features, 3, frozenset({"background"})) is None
-    one_missing, none_missing = (features_of_mean(dict.fromkeys(roles, 0.7)) for roles in (ROLES[:3], ROLES[:2]))
-    assert one_missing == {"classes": pytest.approx(0.7), "completeness": 0.0}
-    assert none_missing == {"classes": pytest.approx(0.7), "completeness": 1.0}
-    assert calibrated.expected(features, 1, frozenset(ROLES)).of_role["bone"].value == pytest.approx(0.6)
+    told = calibrated.expected(features(0.7), 3, frozenset({"background", "bone"}))
+    assert set(told.of_role) == {"background", "bone"}
+    assert calibrated.expected(features(0.7), 3, frozenset({"background"})) is None
+    assert calibrated.expected(features(0.7), 1, frozenset(ROLES)).of_role["bone"].value == pytest.approx(0.5)
 
 
 @pytest.mark.parametrize(
     "damage",
     [
         {"warn_below": "high"},
-        {"reference": {"mean bone": [1]}},
         {"several_planes": {"bone": BY_AGREEMENT | {"weights": {"luck": 1.0}}}},
         {"several_planes": {"bone": BY_AGREEMENT | {"weights": {"agreement": -1.0}}}},
         {"one_plane": []},
