@@ -10,6 +10,7 @@ from MgImplantSegLib.cli.report_page import HONEST_WORDS
 from MgImplantSegLib.cli.report_samples import class_table, deviation_percent
 from MgImplantSegLib.cli.tables import percent_text, text_table, value_text
 from MgImplantSegLib.cli.web_page import Table
+from MgImplantSegLib.expected_iou import KEY, expected_of
 from MgImplantSegLib.labels import Role
 from MgImplantSegLib.volume import LabelMap
 
@@ -34,6 +35,7 @@ def summary(
         "classes": _classes(case, segmentation, evaluation),
         "mean_iou": evaluation["mean_iou"] if evaluation else None,
         "inputs": measures["inputs"],
+        "expected_iou": segmentation.provenance.get(KEY),
     }
 
 
@@ -98,6 +100,9 @@ def _has_truth(result: dict[str, Any]) -> bool:
 def _remarks(result: dict[str, Any]) -> list[str]:
     """Classes that are absent, where the regions are, and for each undefined measure why."""
     remarks = [f"Not found in this scan: {', '.join(result['absent'])}."] if result["absent"] else []
+    expected = expected_of(result)
+    if expected is not None and not expected.is_low:  # else it stands in the notes of the measures
+        remarks.append(f"{expected.line()}.")
     for roi in result["inputs"]["rois"]:
         remarks.append(
             f"{roi['name']}: a box of {' × '.join(f'{edge:.2f}' for edge in roi['size_mm'])} mm, roi.mrk.json."

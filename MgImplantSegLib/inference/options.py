@@ -28,7 +28,7 @@ class SegmentOptions:
     roi : OrientedBox or None
         Only this region is segmented. The label map still has the input's grid; outside the region it has the
         scheme's ignore value, because nothing is known there.
-    want_probabilities, want_disagreement : bool
+    want_probabilities, want_disagreement, want_statistics : bool
         Whether the result has them.
 
     Raises
@@ -58,6 +58,7 @@ class SegmentOptions:
     )
     want_probabilities: bool = False
     want_disagreement: bool = False
+    want_statistics: bool = False
 
     def __post_init__(self) -> None:
         require_valid(self)

@@ -87,7 +87,9 @@ def main() -> int:
         sys.stdout.write(f"share {share:g}: loss {result.loss:.4f}, mean IoU {np.nanmean(result.iou):.4f}\n")
     metrics = {"validation": {"loss": result.loss, "mean_iou": float(np.nanmean(result.iou))}}
     training = card.training | {"mixed": {"share_of_fine_tuned": share, "batch_norm_from_batches": BATCHES}}
-    save_model(arguments.output, replace(card, metrics=metrics, training=training), network.state_dict())
+    save_model(
+        arguments.output, replace(card, metrics=metrics, training=training, calibration={}), network.state_dict()
+    )
     return 0
 
 

@@ -16,7 +16,7 @@ LIBRARY = CHECKOUT / "MgImplantSegLib"
 
 LAYERS = (
     ("child_process", "errors", "machine", "mapped_memory", "slabs", "plain_text", "text_files", "typed", "units"),
-    ("boxes", "choices", "leftovers", "protected_files", "remarks"),
+    ("boxes", "choices", "expected_iou", "leftovers", "protected_files", "remarks"),
     ("option_kinds",),
     ("events", "files", "options", "resources", "settings", "toml_writer"),
     ("labels", "file_digests"),
