@@ -128,6 +128,10 @@ class LogicCalls:
         with taskFolder(slicer.app.temporaryPath) as folder:
             return (yield from runEngine(pythons.python(environment), words, folder / "log.txt", token))
 
+    def testEnvironmentSteps(self, environment: Any, token: CancelToken):
+        """The checks of an environment, saved or not, as a generator of events; returns the fields of the result."""
+        return pythons.testSteps(environment, slicer.app.temporaryPath, token)
+
     def startTraining(self, configurationPath: str | Path, environment: str = pythons.OWN):
         """Start a training as a job and return at once what is known of it; the job outlives Slicer.
 

@@ -24,7 +24,7 @@ def test_a_host_added_on_the_command_line_is_offered_when_the_user_comes_back_to
     save_environment(Environment("host", Kind.SSH, "~/python", host="gpu-server"))
     widget.exit()
     widget.enter()
-    assert person.rows_of(ui.environmentsTable)[1] == ["host", "ssh", "gpu-server"]
+    assert person.rows_of(ui.environmentsTable)[1] == ["host", "host (SSH)", "gpu-server: ~/python"]
     assert "host" in person.texts_of(ui.runInSelector)
     person.choose(ui.trainingEnvironmentSelector, "host")
     widget.enter()
