@@ -29,7 +29,9 @@ class EnvironmentsSection:
 
     def __init__(self, workbench):
         self.workbench, self.ui = workbench, workbench.ui
-        self._task, self._listeners, self._new = None, [], None
+        self._task, self._listeners = None, []
+        self._new: Any = None
+        self._isKnown, self._onEnd = False, None  # the Python that was just added
         self._dialog: Any = None
         table = self.ui.environmentsTable
         table.setColumnCount(3)
@@ -85,12 +87,22 @@ class EnvironmentsSection:
         if path:
             self.add(Path(path))
 
-    def add(self, program):
-        """Add a Python under the name of its folder, and test it; if it has all, work is done there from now on."""
-        name = pythons.nameFor(program)
-        if self._try(lambda: pythons.add(name, program), _("Added: {name}.").format(name=name)):
-            self._new = name
-            self._testRow(name)
+    def add(self, program, onEnd=None):
+        """Add a Python under the name of its folder, and test it; if it has all, work is done there from now on.
+
+        :param onEnd: called with whether work is done there from now on, and what the test has found.
+        """
+        name = pythons.nameOfProgram(program) or pythons.nameFor(program)
+        isKnown = name in pythons.names()
+        if not isKnown and not self._try(lambda: pythons.add(name, program), _("Added: {name}.").format(name=name)):
+            self._tellEnd(onEnd, False)
+            return
+        self._new, self._isKnown, self._onEnd = name, isKnown, onEnd
+        self._testRow(name)
+
+    def _tellEnd(self, onEnd, isReady):
+        if onEnd is not None:
+            onEnd(isReady, self.ui.environmentStatusLabel.text)
 
     def onAddHost(self):
         """Describe a host or a cluster."""
@@ -117,8 +129,9 @@ class EnvironmentsSection:
 
     def _testRow(self, name):
         self.ui.environmentsTable.selectRow(self._names.index(name))
-        if not self.isTesting():
-            self.onTest()
+        if self._task is not None:
+            self._task.abandon()
+        self.onTest()
 
     def isTesting(self):
         """Whether a test runs."""
@@ -155,28 +168,38 @@ class EnvironmentsSection:
             lambda event: None,
             lambda result: self.onTested(name, result),
             lambda error: self.onFailed(name, error),
-            self.refresh,
+            lambda: self._ended(name, False),
         )
         self.refresh()
 
     def onTested(self, name, result):
         """One line a check; a Python that was just added and is ready is taken, a program that is none is not kept."""
-        if name == self._new and result["ok"]:
+        isTaken = name == self._new and result["ok"]
+        if isTaken:
             settings.write(settings.RUN_IN, name)
             self._tellListeners()
         elif name == self._new and not pythons.isPython(result["checks"]):
-            self._try(lambda: remove_environment(name), "")
+            self._forgetNew()
         self.ui.environmentStatusLabel.text = inPanelWords(result["text"])
-        self._new = None
-        self.refresh()
+        self._ended(name, isTaken)
 
     def onFailed(self, name, error):
-        """What happened, and what to do; a program that was just added and is no Python is not kept."""
+        """What happened, and what to do; a program that was just added and cannot be tested is not kept."""
         if name == self._new:
-            self._try(lambda: remove_environment(name), "")
-        self._new = None
+            self._forgetNew()
         self.ui.environmentStatusLabel.text = errorText(error)
+        self._ended(name, False)
+
+    def _forgetNew(self):
+        name = self._new
+        if not self._isKnown:
+            self._try(lambda: remove_environment(name), "")
+
+    def _ended(self, name, isTaken):
+        onEnd = self._onEnd if name == self._new else None
+        self._new = self._onEnd = None
         self.refresh()
+        self._tellEnd(onEnd, isTaken)
 
     def onInstallTorch(self):
         """Install what Slicer's own Python lacks, after a click."""

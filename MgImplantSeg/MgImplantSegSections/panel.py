@@ -36,7 +36,7 @@ class Panel:
         self._observations = Observations()
         self.models = ModelSection(workbench)
         self.input = InputSection(workbench, self.models)
-        self.segmentation = SegmentationSection(workbench, self.input, self.models, self.openEnvironments)
+        self.segmentation = SegmentationSection(workbench, self.input, self.models, self.addPython)
         self.teach = TeachSection(workbench, self.models, self.segmentation)
         self.display3D = Display3DSection(workbench)
         self.classes = ClassMapping(workbench)
@@ -61,6 +61,10 @@ class Panel:
         for section in (self.segmentation, self.training):
             section.refillEnvironments()
         self.environments.refill()
+
+    def addPython(self, program, onEnd):
+        """Add a Python, test it, and work there from now on if it has all; see `EnvironmentsSection.add`."""
+        self.environments.add(program, onEnd)
 
     def openEnvironments(self):
         """Unfold the list of environments and scroll to it."""

@@ -90,6 +90,12 @@ def nameFor(program):
     return _free(folder.name or program.name)
 
 
+def nameOfProgram(program):
+    """The name under which a Python on this computer is known already, or None."""
+    known = {entry.python: name for name, entry in environments().items() if entry.kind is Kind.LOCAL}
+    return known.get(str(program))
+
+
 def nameForPlace(host, program):
     """A free name for an environment on a host or, without one, in a folder; empty if neither is known."""
     if host:
