@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import slicer
 
+from MgImplantSegSections.alignment import Alignment
 from MgImplantSegSections.batchSection import BatchSection
 from MgImplantSegSections.classMapping import ClassMapping
 from MgImplantSegSections.compareSection import CompareSection
@@ -42,6 +43,7 @@ class Panel:
         self.classes = ClassMapping(workbench)
         self.regions = RegionsList(workbench)
         self.measurements = MeasurementsSection(workbench, self.regions, self.classes, self._observations.replace)
+        self.alignment = Alignment(workbench)
         self.compare = CompareSection(workbench, self.measurements)
         self.batch = BatchSection(workbench, self.models, self.segmentation, self.measurements)
         self.training = TrainingSection(workbench, self.models)
