@@ -1,4 +1,4 @@
-"""Section 3: how and where to segment, Segment and Cancel, progress, log, preview; what is missing is said here."""
+"""How and where to segment, Segment and Cancel, progress, log, preview; what is missing is said here."""
 
 import time
 
@@ -18,6 +18,7 @@ from MgImplantSegSections.estimate import estimateText, rememberSpeed
 from MgImplantSegSections.installing import installMissing
 from MgImplantSegSections.panelWords import inPanelWords
 from MgImplantSegSections.segmentWork import SegmentRequest, previewRequest
+from MgImplantSegSections.textWindow import TextWindow
 from MgImplantSegSections.workbench import ProgressView, errorText, setEnabled
 
 GPUS_OFFERED = 4
@@ -33,11 +34,12 @@ class SegmentationSection:
         self._progress = ProgressView(workbench, self.ui.segmentProgressBar, self.ui.segmentStatusLabel)
         self._task = None
         self._lastLog = []
+        self.log = TextWindow(_("Log of the last segmentation"))
         self._fillChoices()
         self._showMissing([])
         self.ui.segmentButton.connect("clicked(bool)", self.onSegment)
         self.ui.previewButton.connect("clicked(bool)", self.onPreview)
-        self.ui.copyLogButton.connect("clicked(bool)", self.onCopyLog)
+        self.ui.showLogButton.connect("clicked(bool)", self.log.show)
         self.ui.installPackagesButton.connect("clicked(bool)", self.onInstall)
         self.ui.chooseEnvironmentButton.connect("clicked(bool)", self._openEnvironments)
         self.ui.deviceSelector.connect("currentIndexChanged(int)", self.onDevice)
@@ -55,7 +57,7 @@ class SegmentationSection:
         self.refillEnvironments()
 
     def refillEnvironments(self):
-        """List Slicer's Python and the others of section 8."""
+        """List Slicer's Python and the other environments."""
         wanted, self._environments = settings.read(settings.RUN_IN, pythons.OWN), pythons.names()
         names = self._environments
         self.ui.runInSelector.blockSignals(True)
@@ -133,7 +135,7 @@ class SegmentationSection:
             self._showMissing(pythons.missingPackages(self.runIn(), pythons.PACKAGES_FOR_FILES))
             return
         self._lastLog = []
-        self.ui.logText.plainText = ""
+        self.log.setPlainText("")
         self._progress.begin(_("Starting…"))
         self._started = time.monotonic()
         self._task = self.workbench.start(
@@ -179,10 +181,6 @@ class SegmentationSection:
         if isinstance(error, EngineError) and error.log:
             self._log(error.log)
         self.workbench.changed()
-
-    def onCopyLog(self):
-        """The log goes to the clipboard."""
-        slicer.app.clipboard().setText("\n".join(self._lastLog))
 
     def onInstall(self):
         """Install what is missing into Slicer's own Python; the size was said."""
@@ -231,7 +229,7 @@ class SegmentationSection:
 
     def _log(self, text):
         self._lastLog.append(inPanelWords(text))
-        self.ui.logText.plainText = "\n".join(self._lastLog)
+        self.log.setPlainText("\n".join(self._lastLog))
 
 
 def shownRow(volumeNode):
