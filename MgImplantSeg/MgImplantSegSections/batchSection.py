@@ -1,4 +1,4 @@
-"""Section 6: a folder of scans as a queue; what is finished and unchanged is not done again."""
+"""A folder of scans as a queue; what is finished and unchanged is not done again."""
 
 import shlex
 from pathlib import Path
@@ -11,14 +11,16 @@ from MgImplantSegLib.errors import MgImplantSegError
 from MgImplantSegLib.options import words
 from MgImplantSegSections import pythons
 from MgImplantSegSections.measureWork import knownWords
+from MgImplantSegSections.wholeTables import WholeTable
 from MgImplantSegSections.workbench import ProgressView, errorText, setEnabled
 
 COLUMNS = 4
+SAMPLE, RESULT = 0, 3
 WAITING, RUNNING, DONE, FAILED = "waiting", "running", "done", "failed"
 
 
 class BatchSection:
-    """Runs the engine's batch command with the choices of sections 2, 3 and 4."""
+    """Runs the engine's batch command with the choices for segmenting and measuring."""
 
     def __init__(self, workbench, models, segmentation, measurements):
         self.workbench, self.ui = workbench, workbench.ui
@@ -28,8 +30,8 @@ class BatchSection:
         table = self.ui.batchTable
         table.setColumnCount(COLUMNS)
         table.setHorizontalHeaderLabels([_("Sample"), _("State"), _("Time"), _("Result")])
-        table.horizontalHeader().setStretchLastSection(True)
         table.setEditTriggers(qt.QTableWidget.NoEditTriggers)
+        self._whole = WholeTable(table, wide=(SAMPLE, RESULT))
         self.ui.batchFolderEdit.connect("currentPathChanged(QString)", self.onFolder)
         self.ui.batchOutputEdit.connect("currentPathChanged(QString)", self.onOutput)
         self.ui.batchStartButton.connect("clicked(bool)", self.onStart)
@@ -89,14 +91,14 @@ class BatchSection:
             return
         if not pythons.isHere(self._segmentation.runIn()):
             self.ui.batchStatusLabel.text = _(
-                "Choose an environment on this computer in section 3, or copy the command."
+                "Choose an environment on this computer in Advanced, or copy the command."
             )
             return
         missing = pythons.missingPackages(self._segmentation.runIn(), pythons.PACKAGES_FOR_FILES)
         if missing:
             text = _(
-                "Slicer's Python lacks {packages}: install them in section 8, or choose another environment in "
-                "section 3."
+                "Slicer's Python lacks {packages}: install them under Environments, or choose another environment in "
+                "Advanced."
             )
             self.ui.batchStatusLabel.text = text.format(packages=", ".join(missing))
             return

@@ -115,7 +115,7 @@ def requireInitial(initialNode):
     if initialNode is None:
         raise InputError(
             _("Expected the screw before implantation for the depth of degradation, got none."),
-            _("Choose its segmentation in section 4."),
+            _("Choose it as Initial segmentation in Measurements."),
         )
 
 

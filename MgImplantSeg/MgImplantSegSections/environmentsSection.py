@@ -1,4 +1,4 @@
-"""Section 8: the Pythons that can do the work, what is installed, what lies on disk, how to cite."""
+"""The Pythons that can do the work, what is installed, what lies on disk, how to cite."""
 
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from MgImplantSegSections.environmentDialog import EnvironmentDialog
 from MgImplantSegSections.environmentForm import kindText
 from MgImplantSegSections.installing import installMissing
 from MgImplantSegSections.panelWords import inPanelWords
+from MgImplantSegSections.wholeTables import WholeTable
 from MgImplantSegSections.workbench import errorText, setEnabled, sizeText
 
 CITATION = (
@@ -22,6 +23,9 @@ CITATION = (
     "P. Heuser: Scaling the U-net: segmentation of biodegradable bone implants in high-resolution synchrotron "
     "radiation microtomograms. Scientific Reports 11:24237 (2021). doi 10.1038/s41598-021-03542-y"
 )
+
+
+NAME, KIND, WHERE = range(3)
 
 
 class EnvironmentsSection:
@@ -36,7 +40,6 @@ class EnvironmentsSection:
         table = self.ui.environmentsTable
         table.setColumnCount(3)
         table.setHorizontalHeaderLabels([_("Name"), _("Kind"), _("Where")])
-        table.horizontalHeader().setStretchLastSection(True)
         table.setEditTriggers(qt.QTableWidget.NoEditTriggers)
         for button, slot in (
             (self.ui.addEnvironmentButton, self.onAdd),
@@ -51,6 +54,7 @@ class EnvironmentsSection:
             button.connect("clicked(bool)", slot)
         table.connect("itemSelectionChanged()", self.refresh)
         table.connect("cellDoubleClicked(int,int)", self.onDoubleClick)
+        self._whole = WholeTable(table, wide=(WHERE,))
         self.ui.citationLabel.text = CITATION
         self.refill()
         if pythons.problem() is not None:
@@ -72,7 +76,7 @@ class EnvironmentsSection:
                 item = qt.QTableWidgetItem(text)
                 item.setToolTip(text)
                 self.ui.environmentsTable.setItem(row, column, item)
-        self.ui.versionsBrowser.html = versionsHtml()
+        self.ui.versionsLabel.text = versionsText()
         self.ui.installTorchButton.toolTip = installText(pythons.missingPackages(packages=pythons.PACKAGES_FOR_FILES))
         self._refreshDisk()
 
@@ -258,13 +262,12 @@ def installText(missing):
     )
 
 
-def versionsHtml():
+def versionsText():
     """Versions of the module and of the packages in Slicer's Python; nothing is imported."""
     rows = [("MgImplantSeg", MgImplantSegLib.__version__), ("Slicer", slicer.app.applicationVersion)]
     rows += [(name, pythons.version(name) or _("missing")) for name in pythons.PACKAGES_FOR_FILES]
-    cells = "".join(f"<tr><td><b>{name}</b>&nbsp;&nbsp;</td><td>{version}</td></tr>" for name, version in rows)
     text = _("For research use only. The bundled model is trained on simulated explants.")
-    return f"<table>{cells}</table><p>{text}</p>"
+    return ", ".join(f"{name} {version}" for name, version in rows) + f".\n{text}"
 
 
 def _totalBytes(files):

@@ -49,7 +49,7 @@ class LogicCalls:
 
         :param modelPath: a model file, or the name of a bundled model (default: the default model).
         :param planes: key of the engine's plane sets, ``"1"``, ``"3"``, ``"9"``, ``"rc"``, ``"cp"`` or ``"pr"``.
-        :param environment: name of an environment of section 8 (default: Slicer's own Python).
+        :param environment: name of one of the environments (default: Slicer's own Python).
         :param further: other fields of the engine's `SegmentOptions`: ``precision``, ``postprocessing``, ``memory_gb``.
         :raises InputError, EngineError: with what was expected, what came and what to do.
         """
@@ -131,7 +131,7 @@ class LogicCalls:
         return alignSteps(segmentationNode, initialNode, pythons.python(), slicer.app.temporaryPath, token)
 
     def compareSteps(self, referenceNode: Any, otherNodes: Sequence[Any], request: Any, token: CancelToken):
-        """The comparison of section 5 as a generator of events; returns the table node."""
+        """The comparison as a generator of events; returns the table node."""
         folder = slicer.app.temporaryPath
         return compareSteps(referenceNode, otherNodes, request, pythons.python(), folder, token)
 
@@ -147,7 +147,7 @@ class LogicCalls:
     def startTraining(self, configurationPath: str | Path, environment: str = pythons.OWN):
         """Start a training as a job and return at once what is known of it; the job outlives Slicer.
 
-        :param environment: name of an environment of section 8.
+        :param environment: name of one of the environments.
         :returns: fields of the job, ``reference`` and ``state`` among them.
         """
         words = ["jobs", "submit", environment, "train", str(configurationPath)]
@@ -203,7 +203,7 @@ class LogicCalls:
         if missing:
             raise InputError(
                 _("Expected {packages} in Slicer's Python, got none.").format(packages=", ".join(missing)),
-                _("Install them in section 3 or 8 of the panel, or name another environment."),
+                _("Install them under Environments in the panel, or name another environment."),
             )
 
     def installPackages(self, packages: Sequence[str]):

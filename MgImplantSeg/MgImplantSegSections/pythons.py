@@ -1,4 +1,4 @@
-"""Which Pythons can run the engine: Slicer's own, and the environments that the user has added (section 8).
+"""Which Pythons can run the engine: Slicer's own, and the environments that the user has added.
 
 The environments are those of the engine's launcher, in one file for the panel and the command line.
 """

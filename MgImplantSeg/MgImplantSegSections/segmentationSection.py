@@ -1,4 +1,4 @@
-"""Section 3: how and where to segment, Segment and Cancel, progress, log, preview; what is missing is said here."""
+"""How and where to segment, Segment and Cancel, progress, log, preview; what is missing is said here."""
 
 import time
 
@@ -20,6 +20,7 @@ from MgImplantSegSections.estimate import estimateText, rememberSpeed
 from MgImplantSegSections.panelWords import inPanelWords
 from MgImplantSegSections.segmentWork import SegmentRequest, previewRequest
 from MgImplantSegSections.setUp import SetUp
+from MgImplantSegSections.textWindow import TextWindow
 from MgImplantSegSections.workbench import ProgressView, errorText, setEnabled
 
 GPUS_OFFERED = 4
@@ -38,10 +39,11 @@ class SegmentationSection:
         self._task = None
         self._lastLog = []
         self._wanted = self.onSegment
+        self.log = TextWindow(_("Log of the last segmentation"))
         self._fillChoices()
         self.ui.segmentButton.connect("clicked(bool)", self.onSegment)
         self.ui.previewButton.connect("clicked(bool)", self.onPreview)
-        self.ui.copyLogButton.connect("clicked(bool)", self.onCopyLog)
+        self.ui.showLogButton.connect("clicked(bool)", self.log.show)
         self.ui.deviceSelector.connect("currentIndexChanged(int)", self.onDevice)
         self.ui.memorySpinBox.connect("valueChanged(double)", self.onMemory)
         self.ui.runInSelector.connect("currentIndexChanged(int)", self.onRunIn)
@@ -57,7 +59,7 @@ class SegmentationSection:
         self.refillEnvironments()
 
     def refillEnvironments(self):
-        """List Slicer's Python and the others of section 8."""
+        """List Slicer's Python and the other environments."""
         wanted, self._environments = settings.read(settings.RUN_IN, pythons.OWN), pythons.names()
         names = self._environments
         self.ui.runInSelector.blockSignals(True)
@@ -137,7 +139,7 @@ class SegmentationSection:
             self._setUp.offer(pythons.missingPackages(self.runIn(), pythons.PACKAGES_FOR_FILES))
             return
         self._lastLog = []
-        self.ui.logText.plainText = ""
+        self.log.setPlainText("")
         self._progress.begin(_("Starting…"))
         self._started = time.monotonic()
         self._task = self.workbench.start(
@@ -186,10 +188,6 @@ class SegmentationSection:
             self._log(error.log)
         self.workbench.changed()
 
-    def onCopyLog(self):
-        """The log goes to the clipboard."""
-        slicer.app.clipboard().setText("\n".join(self._lastLog))
-
     def onPythonReady(self):
         """There is a Python that has all: go on with what was clicked."""
         self.refillEnvironments()
@@ -229,7 +227,7 @@ class SegmentationSection:
 
     def _log(self, text):
         self._lastLog.append(inPanelWords(text))
-        self.ui.logText.plainText = "\n".join(self._lastLog)
+        self.log.setPlainText("\n".join(self._lastLog))
 
 
 def shownRow(volumeNode):

@@ -1,4 +1,4 @@
-"""Section 8: Pythons come and go, a test says what they have, versions and citation."""
+"""Environments: Pythons come and go, a test says what they have, versions and citation."""
 
 import pathlib
 import sys
@@ -126,7 +126,7 @@ def test_remove_downloads_asks_and_deletes_the_added_models_and_nothing_else(wid
 def test_versions_and_citation_are_shown(widget, ui):
     from PySide6.QtWidgets import QApplication
 
-    assert "research use only" in ui.versionsBrowser.plainText.lower() and "numpy" in ui.versionsBrowser.plainText
+    assert "research use only" in ui.versionsLabel.text.lower() and "numpy" in ui.versionsLabel.text
     person.click(ui.copyCitationButton)
     assert "11:24237" in QApplication.clipboard().text()
 

@@ -1,0 +1,46 @@
+"""Tables and lists in the panel are as high as their rows: the panel scrolls, nothing in it does."""
+
+import qt
+
+SPARE_ROWS, EMPTY_ROW_PX = 1, 20
+
+
+class WholeTable:
+    """Keeps a table as high as its rows, also when they are wrapped anew because the panel is wider.
+
+    :param table: a `QTableWidget` (or another view with the same headers).
+    :param wide: numbers of the columns that share the width that others leave; long texts in them are wrapped.
+    :param emptyRows: rows of room when it is empty, so that one sees that something belongs there.
+    """
+
+    def __init__(self, table, wide=(), emptyRows=SPARE_ROWS):
+        self._table, self._emptyRows = table, emptyRows
+        if wide:
+            table.setWordWrap(True)
+            columns = table.horizontalHeader()
+            for column in range(columns.count()):
+                mode = qt.QHeaderView.Stretch if column in wide else qt.QHeaderView.ResizeToContents
+                columns.setSectionResizeMode(column, mode)
+        table.setVerticalScrollBarPolicy(qt.Qt.ScrollBarAlwaysOff)
+        rows = table.verticalHeader()
+        rows.setVisible(False)
+        rows.setSectionResizeMode(qt.QHeaderView.ResizeToContents)
+        rows.connect("sectionResized(int,int,int)", self.fit)
+        rows.connect("sectionCountChanged(int,int)", self.fit)
+        self.fit()
+
+    def fit(self):
+        """Set the height to that of header and rows."""
+        table = self._table
+        rows = table.verticalHeader()
+        content = rows.length() if rows.count() else self._emptyRows * rows.defaultSectionSize
+        header = table.horizontalHeader().sizeHint.height()
+        table.setFixedHeight(header + content + 2 * table.frameWidth)
+
+
+def fitList(widget, emptyRows=SPARE_ROWS):
+    """Make a `QListWidget` as high as its entries."""
+    widget.setVerticalScrollBarPolicy(qt.Qt.ScrollBarAlwaysOff)
+    count = max(widget.count, emptyRows)
+    row = widget.sizeHintForRow(0) if widget.count else EMPTY_ROW_PX
+    widget.setFixedHeight(count * row + 2 * widget.frameWidth + 2)
