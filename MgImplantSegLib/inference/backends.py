@@ -44,12 +44,15 @@ class LoadedNetwork:
         Gives the predictor for a largest edge of tiles.
     memory_factor : float
         Memory that the network takes, as a multiple of what its specification says.
+    working_bytes : int
+        Memory that the backend takes besides, more than torch does.
     """
 
     card: ModelCard
     compute: Compute
     predictor: Callable[[int], Any]
     memory_factor: float = 1.0
+    working_bytes: int = 0
 
 
 def load_network(
@@ -92,7 +95,9 @@ def _for_openvino(path: str | Path, card: ModelCard, device: str, precision: str
     network = read_openvino(path)
     compute = Compute("cpu", _precision(precision), OPENVINO)
     predictor = OpenVinoPredictor(card, network, compute)
-    return LoadedNetwork(card, compute, predictor.with_tiles, openvino_predictor.ACTIVATIONS)
+    return LoadedNetwork(
+        card, compute, predictor.with_tiles, openvino_predictor.MEMORY_FACTOR, openvino_predictor.WORKING_BYTES
+    )
 
 
 def _precision(precision: str) -> str:

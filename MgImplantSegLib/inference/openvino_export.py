@@ -116,6 +116,9 @@ def _converted(path: Path, card: ModelCard, weights: dict[str, torch.Tensor]) ->
             decoder = TorchScriptPythonDecoder(torch.nn.Sequential(network, torch.nn.Softmax(1)), example_input=example)
             model = front_end.convert(front_end.load(decoder))
             model.reshape([-1, spec.in_channels, -1, -1])
+        model.set_friendly_name("network")  # names count on with every conversion
+        for number, operation in enumerate(model.get_ordered_ops()):
+            operation.set_friendly_name(f"{operation.get_type_name()}_{number}")
         with tempfile.TemporaryDirectory(prefix="mgimplantseg_openvino_") as folder:
             place = Path(folder, "network.xml")
             openvino.save_model(model, place, compress_to_fp16=False)

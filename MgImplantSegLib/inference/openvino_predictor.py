@@ -20,7 +20,8 @@ from MgImplantSegLib.model_card import ModelCard
 LEAST_VERSION = (2025, 0)
 DEVICE = "CPU"
 PRECISION_OF_OPENVINO = {"fp32": "f32", "bf16": "bf16"}
-ACTIVATIONS = 1.3  # memory of the network against torch's: slices of many shapes share less; measured, rounded up
+MEMORY_FACTOR = 1.5  # memory of the network against torch's: slices of many shapes share less; measured, rounded up
+WORKING_BYTES = 50_000_000  # what OpenVINO makes for itself for slices of many shapes; measured
 INSTALL = "pip install --upgrade openvino"
 
 
@@ -50,6 +51,8 @@ class OpenVinoPredictor(TiledPredictor):
         super().__init__(card, compute, tile_edge)
         require_openvino()
         self._request = _compiled(network, self.spec, compute.precision).create_infer_request()
+        edge = self.spec.size_multiple
+        self._probabilities(np.zeros((1, self.spec.in_channels, edge, edge), np.float32))  # packs the weights
 
     def with_tiles(self, tile_edge: int) -> OpenVinoPredictor:
         """The same predictor with other tiles."""

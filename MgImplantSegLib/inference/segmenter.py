@@ -174,7 +174,7 @@ def _sizes(
         options.memory_gb,
         network_on_gpu=network.compute.device != "cpu",
         network_factor=network.memory_factor,
-        resident=resident_bytes() or FIXED_BYTES - WORKING_BYTES,
+        resident=(resident_bytes() or FIXED_BYTES - WORKING_BYTES) + network.working_bytes,
         input_bytes=volume.array.nbytes if is_mapped(volume.array) else 0,
     )
     if memory.accumulator_on_disk:
