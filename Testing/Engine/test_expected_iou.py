@@ -169,7 +169,10 @@ def test_a_low_expectation_is_said_kept_in_the_file_and_repeated_at_what_depends
     assert "teach it before" in capsys.readouterr().out
     assert main(["quantify", out, "--json", told]) == 0
     with open(table, newline="", encoding="utf-8") as stream:
-        note_of = {row["symbol"]: row["note"] for row in csv.DictReader(stream)}
+        rows = list(csv.DictReader(stream))
+    note_of = {row["symbol"]: row["note"] for row in rows}
+    mean = ExpectedIoU.from_dict(result).mean.text()
+    assert {row["expected_iou"] for row in rows} == {mean}
     assert all("Expected IoU: mean" in note_of[symbol] for symbol in ("V_r", "V_DL", "DR", "BIC"))
     assert not any("Expected IoU" in note_of[symbol] for symbol in ("V_i", "A_i", "BV/TV"))
     inputs = json.loads((tmp_path / "told.json").read_text("utf-8"))["inputs"]
