@@ -80,7 +80,7 @@ class ExpectedIoU:
         """What to do about a low one; empty where there is nothing to warn of."""
         if not self.is_low:
             return ""
-        return f"{self.line()}: the scan is unlike what the model knows; teach the model before you use DR and BIC."
+        return f"{self.line()}: the model is unsure of this scan; teach it before you use DR and BIC."
 
 
 @dataclass(frozen=True)

@@ -96,10 +96,8 @@ def _made(family: str, number: int) -> tuple[Volume, LabelMap]:
 
 def rows_of(model: Path, cases: Iterable[Explant], planes: Sequence[str], folder: Path, name: str) -> list[Row]:
     """All rows for the model; those that are in the folder are read, a row for each explant and set of planes."""
-    file = folder / f"{name}_{_digest(model)}.jsonl"
-    known = [_row_of(json.loads(line)) for line in file.read_text("utf-8").splitlines()] if file.exists() else []
-    rows = []
-    with file.open("a", encoding="utf-8") as stream:
+    known, rows = known_rows(folder, name, model), []
+    with _file(folder, name, model).open("a", encoding="utf-8") as stream:
         for place, (family, volume, labels) in enumerate(cases):
             for number, chosen in enumerate(planes):
                 index = place * len(planes) + number
@@ -111,6 +109,16 @@ def rows_of(model: Path, cases: Iterable[Explant], planes: Sequence[str], folder
                     sys.stdout.flush()
                 rows.append(row)
     return rows
+
+
+def known_rows(folder: Path, name: str, model: Path) -> list[Row]:
+    """The rows that are in the folder for the model's weights."""
+    file = _file(folder, name, model)
+    return [_row_of(json.loads(line)) for line in file.read_text("utf-8").splitlines()] if file.exists() else []
+
+
+def _file(folder: Path, name: str, model: Path) -> Path:
+    return folder / f"{name}_{_digest(model)}.jsonl"
 
 
 def _digest(model: Path) -> str:

@@ -22,12 +22,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from MgImplantSegLib.events import Events
 from MgImplantSegLib.model_file import load_model, save_model
 from MgImplantSegLib.networks import build_network
+from MgImplantSegLib.planes import axis_planes
 from MgImplantSegLib.resources import find_model
 from MgImplantSegLib.training.cache import CachedSample, cache_samples
 from MgImplantSegLib.training.configuration import TrainingConfig
 from MgImplantSegLib.training.distributed import World
 from MgImplantSegLib.training.losses import build_loss
-from MgImplantSegLib.training.patches import PatchBatches, PatchSettings, axis_planes
+from MgImplantSegLib.training.patches import PatchBatches, PatchSettings
 from MgImplantSegLib.training.run import _augmentation
 from MgImplantSegLib.training.validation import ValidationSlices, validate
 
@@ -76,9 +77,7 @@ def main() -> int:
     card, tuned = load_model(arguments.tuned)
     _card, base = load_model(find_model(arguments.base))
     network = build_network(card.network)
-    slices = ValidationSlices(
-        of_split["validation"], axis_planes(config.data.planes), config.validation, network.spec.size_multiple
-    )
+    slices = ValidationSlices(of_split["validation"], axis_planes(config.data.planes), config.validation, network.spec)
     loss = build_loss(config.training.loss, config.training.loss_options, config.data.scheme)
     for share in arguments.shares:
         network.load_state_dict(mixed(base, tuned, share), strict=False)

@@ -159,17 +159,20 @@ def test_a_low_expectation_is_said_kept_in_the_file_and_repeated_at_what_depends
     words = ["segment", str(tmp_path / "scan.nrrd"), out, "--model", str(model), "--device", "cpu", "--json", told]
     assert main(words[:-2]) == 0
     said = capsys.readouterr()
-    assert "teach the model before you use DR and BIC" in said.err
+    assert "teach it before you use DR and BIC" in said.err
     assert "expected IoU" in said.out
     assert main(words) == 0
     result = json.loads((tmp_path / "told.json").read_text("utf-8"))["expected_iou"]
     assert set(result) == {*ROLES, "mean", "is_low"}
     assert read_label_map(out).provenance[KEY] == result
     assert main(["quantify", out, "--csv", table]) == 0
-    assert "teach the model" in capsys.readouterr().out
+    assert "teach it before" in capsys.readouterr().out
     assert main(["quantify", out, "--json", told]) == 0
     with open(table, newline="", encoding="utf-8") as stream:
-        note_of = {row["symbol"]: row["note"] for row in csv.DictReader(stream)}
+        rows = list(csv.DictReader(stream))
+    note_of = {row["symbol"]: row["note"] for row in rows}
+    mean = ExpectedIoU.from_dict(result).mean.text()
+    assert {row["expected_iou"] for row in rows} == {mean}
     assert all("Expected IoU: mean" in note_of[symbol] for symbol in ("V_r", "V_DL", "DR", "BIC"))
     assert not any("Expected IoU" in note_of[symbol] for symbol in ("V_i", "A_i", "BV/TV"))
     inputs = json.loads((tmp_path / "told.json").read_text("utf-8"))["inputs"]
@@ -214,8 +217,8 @@ def test_a_damaged_expectation_in_a_header_is_told_of_and_the_rest_is_read(tmp_p
 
 def test_the_words_name_layer_and_remedy():
     assert LOW.warning() == (
-        "Expected IoU: mean 0.62 ± 0.08 (bone 0.90 ± 0.04, layer 0.45 ± 0.12): the scan is unlike what the model "
-        "knows; teach the model before you use DR and BIC."
+        "Expected IoU: mean 0.62 ± 0.08 (bone 0.90 ± 0.04, layer 0.45 ± 0.12): the model is unsure of this scan; "
+        "teach it before you use DR and BIC."
     )
 
 
