@@ -13,8 +13,6 @@ unset LD_PRELOAD
 """
 TAIL = """exec "$@"
 """
-ARRAY_TAIL = """cd "$3-$SLURM_ARRAY_TASK_ID" && exec "$1" "$2" "$3-$SLURM_ARRAY_TASK_ID"
-"""
 START_RUNNER = Path("MgImplantSegLib/jobs/agent/start_runner.py")
 
 
@@ -22,14 +20,6 @@ def write_start_script(job: JobFolder, lines: Sequence[str]) -> Path:
     """Write ``start.sh`` with these lines into the job's folder; its words are the program to become."""
     path = job.path / "start.sh"
     path.write_text(HEAD + "".join(f"{line}\n" for line in lines) + TAIL, "utf-8")
-    path.chmod(0o700)
-    return path
-
-
-def write_array_script(path: Path, lines: Sequence[str]) -> Path:
-    """Write the script of an array: its words are Python, the runner, and the job folders without number and dash."""
-    path.parent.mkdir(mode=0o700, exist_ok=True)
-    path.write_text(HEAD + "".join(f"{line}\n" for line in lines) + ARRAY_TAIL, "utf-8")
     path.chmod(0o700)
     return path
 

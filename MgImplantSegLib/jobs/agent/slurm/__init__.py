@@ -15,8 +15,9 @@ from MgImplantSegLib.jobs.agent.programs import output, tail
 from MgImplantSegLib.jobs.agent.queue_scheduler import SECONDS_TO_SUBMIT, QueueScheduler, name_of, name_of_array
 from MgImplantSegLib.jobs.agent.scheduler import Allocation, check
 from MgImplantSegLib.jobs.agent.settings import AgentSettings
+from MgImplantSegLib.jobs.agent.slurm.array_script import write_array_script
 from MgImplantSegLib.jobs.agent.slurm.commands import TITLE, SlurmAllocation, run_slurm
-from MgImplantSegLib.jobs.agent.start_script import runner_words, write_array_script
+from MgImplantSegLib.jobs.agent.start_script import runner_words
 
 STATE_OF_SLURM = {
     **dict.fromkeys(("PENDING", "CONFIGURING", "SUSPENDED", "STOPPED", "SPECIAL_EXIT", "RESV_DEL_HOLD"), State.PENDING),
