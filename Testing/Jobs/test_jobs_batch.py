@@ -114,7 +114,7 @@ def test_ctrl_c_leaves_the_array_and_the_same_command_collects_it(make_environme
     save_environment(make_environment("slurm", root=str(place / "root")))
     assert main(words) == 0, "the two are collected, the third is submitted again"
     assert {row["state"] for row in table(place).values()} == {"done"}
-    assert [len(array["tasks"]) for array in arrays(place)] == [3, 1] or len(arrays(place)[-1]["tasks"]) == 1
+    assert [len(array["tasks"]) for array in arrays(place)] == [3, 1]
 
 
 def arrays(folder: Path) -> list[dict]:
@@ -149,7 +149,7 @@ def test_a_refusal_of_the_cluster_is_one_line_and_leaves_no_jobs(make_environmen
 
 @pytest.mark.services
 @pytest.mark.slow
-def test_a_task_that_is_killed_or_out_of_time_is_told_and_costs_its_own_samples(make_environment, place, slurm):
+def test_a_task_that_is_killed_is_told_and_costs_its_own_samples(make_environment, place, slurm):
     """One task is held by its environment's set-up until it is killed; the others are done."""
     hold = 'case "$3" in *batch*) [ "$SLURM_ARRAY_TASK_ID" = 1 ] && [ ! -e "$3-1/again" ] && sleep 600;; esac'
     save_environment(make_environment("slurm", root=str(place / "root"), setup=(hold,)))
