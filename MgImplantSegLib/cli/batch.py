@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
-import json
 import shlex
 import sys
 import time
@@ -13,12 +11,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from MgImplantSegLib import __version__
+from MgImplantSegLib.choices import Choice
 from MgImplantSegLib.cli.batch_board import Board, batch_lock, require_all_done, status_rows
-from MgImplantSegLib.cli.batch_record import RECORD, Record, read_record
+from MgImplantSegLib.cli.batch_cluster import ClusterBatch
+from MgImplantSegLib.cli.batch_keys import (
+    BatchOptions,
+    finished_row,
+    inputs_of,
+    require_own_folder,
+    require_unchanged,
+    work_key,
+)
+from MgImplantSegLib.cli.batch_record import Record, read_record
 from MgImplantSegLib.cli.batch_samples import Sample, samples_of
 from MgImplantSegLib.cli.batch_table import DONE, FAILED, OVERVIEW, TABLE, Row, table_text
 from MgImplantSegLib.cli.batch_workers import names_from, run_workers
+from MgImplantSegLib.cli.elsewhere import add_environment_option
 from MgImplantSegLib.cli.measure_options import (
     add_measure_arguments,
     measure_declarations,
@@ -31,7 +39,6 @@ from MgImplantSegLib.cli.pictures import draw_measures, draw_pictures
 from MgImplantSegLib.cli.registry import PROGRAM
 from MgImplantSegLib.cli.result_paths import COMMON_RESULTS, STANDARD_OUTPUT, require_separate
 from MgImplantSegLib.cli.segment_options import (
-    ScanOptions,
     add_segment_arguments,
     read_scan,
     segment_declarations,
@@ -42,30 +49,21 @@ from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.events import Events
 from MgImplantSegLib.file_digests import FileDigests
 from MgImplantSegLib.files import atomic_folder, output_folder, require_writable_folder
-from MgImplantSegLib.io.companions import files_behind
-from MgImplantSegLib.model_file import read_card
-from MgImplantSegLib.option_kinds import WholeNumber, Yes
-from MgImplantSegLib.options import add_options, option, record, words
+from MgImplantSegLib.option_kinds import OneOf, WholeNumber
+from MgImplantSegLib.options import add_options, option, words
 from MgImplantSegLib.protected_files import protected_files
-from MgImplantSegLib.resources import find_model
 
 if TYPE_CHECKING:
     from MgImplantSegLib.quantification import QuantificationReport
 
 NAME = "batch"
 PROGRAM_MODULE = "MgImplantSegLib"
+WHEN_STOPPED = {
+    "leave": Choice("leave", "they go on, and the same command collects their results"),
+    "cancel": Choice("cancel", "they are stopped"),
+}
 HELP = "segment and measure all scans of a folder or manifest; resumable"
 SEGMENTATION = "segmentation.seg.nrrd"
-INPUTS = ("model", "initial", "transform", "roi")
-
-
-@dataclass(frozen=True)
-class BatchOptions:
-    """What is made of each sample, and when a batch stops."""
-
-    pictures: bool = option("draw view_3d.png and slices.png of each sample", Yes(), False)
-    ranges: bool = option("ranges beside values, from the disagreement of the planes", Yes(), False)
-    stop_at_error: bool = option("stop at the first sample that fails", Yes(), False, changes_result=False)
 
 
 @dataclass(frozen=True)
@@ -77,6 +75,18 @@ class WorkOptions:
         WholeNumber(1),
         None,
         default_help="1 here; as many as the cluster gives",
+        changes_result=False,
+    )
+    scans_per_task: int = option(
+        "with --environment scans for each task of the array, where single ones are short",
+        WholeNumber(1),
+        1,
+        changes_result=False,
+    )
+    when_stopped: str = option(
+        "with --environment what becomes of its jobs after Ctrl-C",
+        OneOf(WHEN_STOPPED),
+        "leave",
         changes_result=False,
     )
 
@@ -95,6 +105,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "outdir", type=folder_path, metavar="OUTDIR", help="folder for the results, one folder a sample"
     )
     add_options(parser, BatchOptions, WorkOptions)
+    add_environment_option(parser)
     parser.add_argument(
         "--only",
         action="append",
@@ -116,7 +127,7 @@ def run(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
     segment_options(arguments)
     require_measure_files(arguments)
     require_separate(
-        [arguments.source, *(file for sample in samples for file in _inputs(sample, sample.arguments(arguments)))],
+        [arguments.source, *(file for sample in samples for file in inputs_of(sample, sample.arguments(arguments)))],
         [*((name, arguments.outdir / name) for name in (TABLE, OVERVIEW)), *_written_besides(arguments)],
     )
     with output_folder(arguments.outdir):
@@ -132,6 +143,9 @@ def run(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
 
 def _run_all(samples: list[Sample], arguments: argparse.Namespace, board: Board, lock: int, events: Events) -> None:
     """All samples of a batch, by whatever way was chosen."""
+    if arguments.environment:
+        ClusterBatch(samples, arguments, board, events).run()
+        return
     if (arguments.at_once or 1) > 1:
         run_workers(
             [PROGRAM_MODULE, NAME, *_words(arguments)], board, arguments.at_once, lock, events, arguments.stop_at_error
@@ -194,15 +208,16 @@ def _row_of(sample: Sample, common: argparse.Namespace, row: Row, events: Events
     warnings: list[str] = []
     try:
         arguments = sample.arguments(common)
-        record = read_record(folder)
-        digests = FileDigests(record.digests if record else None)
+        known = read_record(folder)
+        digests = FileDigests(known.digests if known else None)
         key = work_key(sample, arguments, digests)
-        if record is not None and record.key == key and record.is_complete(folder):
-            for sentence in record.warnings:
+        finished = finished_row(folder, key, row)
+        if finished is not None:
+            for sentence in finished.warnings:
                 events.warning(sentence)
-            return replace(row, state=DONE, seconds=record.seconds, measures=record.measures, warnings=record.warnings)
-        _require_own_folder(folder)
-        with protected_files(_inputs(sample, arguments)), atomic_folder(folder, replace=True) as temporary:
+            return finished
+        require_own_folder(folder)
+        with protected_files(inputs_of(sample, arguments)), atomic_folder(folder, replace=True) as temporary:
             with events.warnings_into(warnings):
                 measures = _work(sample, arguments, temporary, events).to_dict()["measures"]
             require_unchanged(sample, arguments, digests, key)
@@ -210,12 +225,12 @@ def _row_of(sample: Sample, common: argparse.Namespace, row: Row, events: Events
             Record(key, str(sample.image), seconds, measures, digests.known, warnings=warnings).write(temporary)
         return replace(row, state=DONE, seconds=seconds, measures=measures, warnings=warnings)
     except Exception as error:
-        known = as_user_error(error)
-        if known is None:
+        said = as_user_error(error)
+        if said is None:
             raise
-        events.warning(f"{sample.name}: {known}", kind=known.kind)
+        events.warning(f"{sample.name}: {said}", kind=said.kind)
         seconds = round(time.monotonic() - start, 1)
-        return replace(row, state=FAILED, seconds=seconds, problem=str(known), warnings=warnings)
+        return replace(row, state=FAILED, seconds=seconds, problem=str(said), warnings=warnings)
 
 
 def _work(sample: Sample, arguments: argparse.Namespace, folder: Path, events: Events) -> QuantificationReport:
@@ -235,46 +250,3 @@ def _work(sample: Sample, arguments: argparse.Namespace, folder: Path, events: E
         draw_pictures(volume, result.label_map, folder, events)
         draw_measures(measures, result.label_map, options.initial, folder, events)
     return measures
-
-
-def work_key(sample: Sample, arguments: argparse.Namespace, digests: FileDigests) -> str:
-    """Changes with every option that the result depends on, with the contents of all files, and with the version."""
-    options = segment_options(arguments)
-    chosen = record(arguments, BatchOptions, ScanOptions, *measure_declarations())
-    chosen |= record(options.with_defaults_of(read_card(options.model)))
-    contents = {"image": [digests.of_all(files_behind(sample.image))]}
-    for name in INPUTS:
-        contents[name] = [digests.of_all(files_behind(path)) for path in _paths(name, getattr(arguments, name))]
-    texts = {name: str(value) for name, value in chosen.items() if name not in INPUTS}
-    text = json.dumps([__version__, texts, contents], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def require_unchanged(sample: Sample, arguments: argparse.Namespace, digests: FileDigests, key: str) -> None:
-    """Raise InputError if a file has changed since its key was made, while the work was done."""
-    if work_key(sample, arguments, digests) != key:
-        raise InputError(
-            f"Expected {sample.image} to stay as it is during the work, got a file that has changed.",
-            "Start again when it is complete.",
-        )
-
-
-def _paths(name: str, value: Any) -> list[Path]:
-    """The files that an option names."""
-    if name == "model":
-        return [find_model(value)]
-    return [path for path in (value if isinstance(value, list) else [value]) if path is not None]
-
-
-def _inputs(sample: Sample, arguments: argparse.Namespace) -> list[Path]:
-    paths = [sample.image, *(path for name in INPUTS for path in _paths(name, getattr(arguments, name)))]
-    return [file for path in paths for file in files_behind(path)]
-
-
-def _require_own_folder(folder: Path) -> None:
-    """Raise InputError if there is something at that place which a batch has not made."""
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / RECORD).is_file():
-        raise InputError(
-            f"Expected a new folder or one of an earlier batch, got {folder} with other files.",
-            "Choose another OUTDIR or sample name, or move that folder away.",
-        )
