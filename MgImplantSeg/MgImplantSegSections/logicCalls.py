@@ -16,6 +16,7 @@ from MgImplantSegLib.quantification.options import QuantifyOptions
 from MgImplantSegLib.resources import find_model
 from MgImplantSegLib.scene.plots import add_chart
 from MgImplantSegSections import display3D, layouts, pythons, sampleData
+from MgImplantSegSections.alignmentWork import alignSteps
 from MgImplantSegSections.compareWork import compareSteps
 from MgImplantSegSections.engineRun import CancelToken, runEngine, runToEnd
 from MgImplantSegSections.exchange import taskFolder
@@ -118,6 +119,17 @@ class LogicCalls:
         """The work of `quantify` as a generator of events; Slicer's own Python has what it needs."""
         return quantifySteps(segmentationNode, request, pythons.python(), slicer.app.temporaryPath, token)
 
+    def align(self, segmentationNode: Any, initialNode: Any):
+        """Put the screw before implantation onto the explant and wait; returns the transform node on it.
+
+        :param initialNode: segmentation (or closed surface model) of the screw before implantation.
+        """
+        return _wait(self.alignSteps(segmentationNode, initialNode, CancelToken()))
+
+    def alignSteps(self, segmentationNode: Any, initialNode: Any, token: CancelToken):
+        """The work of `align` as a generator of events."""
+        return alignSteps(segmentationNode, initialNode, pythons.python(), slicer.app.temporaryPath, token)
+
     def compareSteps(self, referenceNode: Any, otherNodes: Sequence[Any], request: Any, token: CancelToken):
         """The comparison as a generator of events; returns the table node."""
         folder = slicer.app.temporaryPath
@@ -127,6 +139,10 @@ class LogicCalls:
         """Any command of the engine as a generator of events; returns the fields of its result."""
         with taskFolder(slicer.app.temporaryPath) as folder:
             return (yield from runEngine(pythons.python(environment), words, folder / "log.txt", token))
+
+    def testEnvironmentSteps(self, environment: Any, token: CancelToken):
+        """The checks of an environment, saved or not, as a generator of events; returns the fields of the result."""
+        return pythons.testSteps(environment, slicer.app.temporaryPath, token)
 
     def startTraining(self, configurationPath: str | Path, environment: str = pythons.OWN):
         """Start a training as a job and return at once what is known of it; the job outlives Slicer.

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import qt
 import slicer
 
+from MgImplantSegSections.alignment import Alignment
 from MgImplantSegSections.batchSection import BatchSection
 from MgImplantSegSections.classMapping import ClassMapping
 from MgImplantSegSections.compareSection import CompareSection
@@ -40,12 +41,13 @@ class Panel:
         self._observations = Observations()
         self.models = ModelSection(workbench)
         self.input = InputSection(workbench, self.models)
-        self.segmentation = SegmentationSection(workbench, self.input, self.models, self.openEnvironments)
+        self.segmentation = SegmentationSection(workbench, self.input, self.models, self.addPython)
         self.teach = TeachSection(workbench, self.models, self.segmentation)
         self.display3D = Display3DSection(workbench)
         self.classes = ClassMapping(workbench)
         self.regions = RegionsList(workbench)
         self.measurements = MeasurementsSection(workbench, self.regions, self.classes, self._observations.replace)
+        self.alignment = Alignment(workbench)
         self.compare = CompareSection(workbench, self.measurements)
         self.batch = BatchSection(workbench, self.models, self.segmentation, self.measurements)
         self.training = TrainingSection(workbench, self.models)
@@ -67,6 +69,10 @@ class Panel:
         for section in (self.segmentation, self.training):
             section.refillEnvironments()
         self.environments.refill()
+
+    def addPython(self, program, onEnd):
+        """Add a Python, test it, and work there from now on if it has all; see `EnvironmentsSection.add`."""
+        self.environments.add(program, onEnd)
 
     def openEnvironments(self):
         """Unfold the list of environments and scroll to it."""

@@ -24,7 +24,7 @@ def test_a_host_added_on_the_command_line_is_offered_when_the_user_comes_back_to
     save_environment(Environment("host", Kind.SSH, "~/python", host="gpu-server"))
     widget.exit()
     widget.enter()
-    assert person.rows_of(ui.environmentsTable)[1] == ["host", "ssh", "gpu-server"]
+    assert person.rows_of(ui.environmentsTable)[1] == ["host", "host (SSH)", "gpu-server: ~/python"]
     assert "host" in person.texts_of(ui.runInSelector)
     person.choose(ui.trainingEnvironmentSelector, "host")
     widget.enter()
@@ -73,7 +73,7 @@ def test_a_section_that_is_unfolded_comes_into_view(widget, ui):
     native.setAttribute(QtCore.Qt.WidgetAttribute.WA_DontShowOnScreen, True)
     native.show()
     person.process_events()
-    person.click(ui.chooseEnvironmentButton) if ui.chooseEnvironmentButton.visible else widget.panel.openEnvironments()
+    widget.panel.openEnvironments()
     person.process_events()
     section = unwrap(ui.environmentsSection)
     top = section.mapTo(native.viewport(), QtCore.QPoint(0, 0)).y()

@@ -133,9 +133,8 @@ def test_missing_packages_are_named_with_their_size_and_two_ways_out(ready, widg
     person.click(ready.segmentButton)
     assert "lacks torch" in ready.missingLabel.text and "250 MB" in ready.missingLabel.text
     assert not widget.panel.segmentation.isRunning()
-    ready.environmentsSection.collapsed = True
-    person.click(ready.chooseEnvironmentButton)
-    assert not ready.environmentsSection.collapsed
+    assert not ready.installPackagesButton.isHidden() and not ready.chooseEnvironmentButton.isHidden()
+    assert ready.chooseEnvironmentButton.text == "Use another Python…"
 
 
 def test_a_chosen_output_gets_the_new_contents(ready, widget):
