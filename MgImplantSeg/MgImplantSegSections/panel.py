@@ -14,6 +14,7 @@ from MgImplantSegSections.engineOptions import describeOptions
 from MgImplantSegSections.environmentsSection import EnvironmentsSection
 from MgImplantSegSections.foldedSections import FoldedSections
 from MgImplantSegSections.inputSection import InputSection
+from MgImplantSegSections.labelMapImport import LabelMapImport
 from MgImplantSegSections.measurementsSection import MeasurementsSection
 from MgImplantSegSections.modelSection import ModelSection
 from MgImplantSegSections.observations import Observations
@@ -48,6 +49,7 @@ class Panel:
         self.regions = RegionsList(workbench)
         self.measurements = MeasurementsSection(workbench, self.regions, self.classes, self._observations.replace)
         self.alignment = Alignment(workbench)
+        self.labelMaps = LabelMapImport(workbench)
         self.compare = CompareSection(workbench, self.measurements)
         self.batch = BatchSection(workbench, self.models, self.segmentation, self.measurements)
         self.training = TrainingSection(workbench, self.models)

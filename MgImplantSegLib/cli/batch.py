@@ -14,6 +14,7 @@ from MgImplantSegLib import __version__
 from MgImplantSegLib.cli.batch_record import RECORD, Record, read_record
 from MgImplantSegLib.cli.batch_samples import Sample, samples_of
 from MgImplantSegLib.cli.batch_table import DONE, FAILED, TABLE, WAITING, Row, table_text, write_table
+from MgImplantSegLib.cli.elsewhere import add_environment_option
 from MgImplantSegLib.cli.measure_options import (
     add_measure_arguments,
     measure_declarations,
@@ -70,6 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_options(parser, BatchOptions)
     add_segment_arguments(parser)
     add_measure_arguments(parser, of_one_scan=False)
+    add_environment_option(parser)
 
 
 def run(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
@@ -82,8 +84,17 @@ def run(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
         [arguments.source, *(file for sample in samples for file in _inputs(sample, sample.arguments(arguments)))],
         [(TABLE, arguments.outdir / TABLE), *_written_besides(arguments)],
     )
-    with output_folder(arguments.outdir), events.task("samples", len(samples)) as task:
+    with output_folder(arguments.outdir):
         require_writable_folder(arguments.outdir)
+        work = _elsewhere if arguments.environment else _here
+        table = work(samples, arguments, rows, events)
+    _require_all_done(rows, table)
+    return {"table": str(table), "samples": [row.to_dict() for row in rows]}
+
+
+def _here(samples: list[Sample], arguments: argparse.Namespace, rows: list[Row], events: Events) -> Path:
+    """Work on one sample after the other; changes `rows`, returns the table."""
+    with events.task("samples", len(samples)) as task:
         for index, sample in enumerate(samples):
             rows[index] = _row_of(sample, arguments, rows[index], events)
             table = write_table(rows, arguments.outdir)
@@ -91,8 +102,58 @@ def run(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
             task.advance()
             if rows[index].state == FAILED and arguments.stop_at_error:
                 break
-    _require_all_done(rows, table)
-    return {"table": str(table), "samples": [row.to_dict() for row in rows]}
+    return table
+
+
+def _elsewhere(samples: list[Sample], arguments: argparse.Namespace, rows: list[Row], events: Events) -> Path:
+    """Take finished samples from their records and send the others to the environment; as `_here`."""
+    from MgImplantSegLib.cli.batch_elsewhere import rows_from_elsewhere
+
+    for index, sample in enumerate(samples):
+        events.check_cancelled()
+        rows[index] = _row_before(sample, arguments, rows[index], events)
+        if rows[index].state != WAITING:
+            events.emit("sample", index=index + 1, total=len(samples), **rows[index].to_dict())
+    left = [sample for sample, row in zip(samples, rows, strict=True) if row.state == WAITING]
+    if left:
+        found = rows_from_elsewhere(left, arguments, add_arguments, events)
+        rows[:] = [found.get(row.sample, row) for row in rows]
+    return write_table(rows, arguments.outdir)
+
+
+def _row_before(sample: Sample, arguments: argparse.Namespace, row: Row, events: Events) -> Row:
+    """The row of a sample before anything is sent: done if it was finished before, failed if its folder is taken."""
+    finished = _finished_before(sample, arguments, row, events)
+    if finished is not None:
+        return finished
+    try:
+        _require_own_folder(arguments.outdir / sample.name)
+    except InputError as error:
+        events.warning(f"{sample.name}: {error}", kind=error.kind)
+        return replace(row, state=FAILED, problem=str(error))
+    return row
+
+
+def _finished_before(sample: Sample, common: argparse.Namespace, row: Row, events: Events) -> Row | None:
+    """The row of a sample of which the same work was done before; None if it has to be done."""
+    folder = common.outdir / sample.name
+    record = read_record(folder)
+    if record is None:
+        return None
+    arguments, digests = sample.arguments(common), FileDigests(record.digests)
+    try:
+        is_same = record.key == work_key(sample, arguments, digests) and record.is_complete(folder)
+    except Exception as error:
+        if as_user_error(error) is None:
+            raise
+        return None  # it is told where the work is done
+    return _row_of_record(row, record, events) if is_same else None
+
+
+def _row_of_record(row: Row, record: Record, events: Events) -> Row:
+    for sentence in record.warnings:
+        events.warning(sentence)
+    return replace(row, state=DONE, seconds=record.seconds, measures=record.measures, warnings=record.warnings)
 
 
 def report(result: dict[str, Any]) -> str:
@@ -116,9 +177,7 @@ def _row_of(sample: Sample, common: argparse.Namespace, row: Row, events: Events
         digests = FileDigests(record.digests if record else None)
         key = work_key(sample, arguments, digests)
         if record is not None and record.key == key and record.is_complete(folder):
-            for sentence in record.warnings:
-                events.warning(sentence)
-            return replace(row, state=DONE, seconds=record.seconds, measures=record.measures, warnings=record.warnings)
+            return _row_of_record(row, record, events)
         _require_own_folder(folder)
         with protected_files(_inputs(sample, arguments)), atomic_folder(folder, replace=True) as temporary:
             with events.warnings_into(warnings):
