@@ -20,7 +20,7 @@ class CompareSection:
         self.workbench, self.ui, self._measurements = workbench, workbench.ui, measurements
         self._progress = ProgressView(workbench, self.ui.compareProgressBar, self.ui.compareStatusLabel)
         self._task: Any = None
-        self._whole = WholeTable(self.ui.compareTableView)
+        self._whole = WholeTable(self.ui.compareTableView, scrollsAcross=True)
         self.ui.compareButton.connect("clicked(bool)", self.onCompare)
         self.ui.compareCsvButton.connect("clicked(bool)", self.onExport)
         self.ui.othersSelector.connect("checkedNodesChanged()", self.onChecked)

@@ -53,8 +53,8 @@ class EnvironmentsSection:
         ):
             button.connect("clicked(bool)", slot)
         table.connect("itemSelectionChanged()", self.refresh)
-        table.connect("cellDoubleClicked(int,int)", self.onDoubleClick)
         self._whole = WholeTable(table, wide=(WHERE,))
+        table.connect("cellDoubleClicked(int,int)", self.onDoubleClick)
         self.ui.citationLabel.text = CITATION
         self.refill()
         if pythons.problem() is not None:

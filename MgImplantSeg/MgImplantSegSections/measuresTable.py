@@ -20,7 +20,7 @@ from MgImplantSegSections.wholeTables import WholeTable
 REGION_COLUMN = "Region"
 COPIED_COLUMNS = ("Symbol", "Measure", "Value", "Unit", REGION_COLUMN, STATE_COLUMN)
 HEADLINE_SYMBOLS = ("DR", "BIC", "BV/TV")
-WARNING_SIGN = "⚠"
+WARNING_SIGN, NO_BREAK = "⚠", "\u00a0"  # lines break between the numbers
 MEASURE, RESULT, UNIT = range(3)
 
 
@@ -125,7 +125,8 @@ def headline(tableNode):
     for measure in report.measures if report else ():
         found.setdefault(measure.symbol, measure)
     measures = [found[symbol] for symbol in HEADLINE_SYMBOLS if symbol in found]
-    return " · ".join(_inOneLine(measure) for measure in measures if math.isfinite(measure.value))
+    texts = [_inOneLine(measure).replace(" ", NO_BREAK) for measure in measures if math.isfinite(measure.value)]
+    return " · ".join(texts)
 
 
 def headlineTooltip(tableNode):

@@ -38,8 +38,8 @@ class SegmentationSection:
         self._progress = ProgressView(workbench, self.ui.segmentProgressBar, self.ui.segmentStatusLabel)
         self._task = None
         self._lastLog = []
-        self._wanted = self.onSegment
         self.log = TextWindow(_("Log of the last segmentation"))
+        self._wanted = self.onSegment
         self._fillChoices()
         self.ui.segmentButton.connect("clicked(bool)", self.onSegment)
         self.ui.previewButton.connect("clicked(bool)", self.onPreview)

@@ -10,11 +10,12 @@ class WholeTable:
 
     :param table: a `QTableWidget` (or another view with the same headers).
     :param wide: numbers of the columns that share the width that others leave; long texts in them are wrapped.
+    :param scrollsAcross: whether there may be more columns than fit, so that a bar below them needs room.
     :param emptyRows: rows of room when it is empty, so that one sees that something belongs there.
     """
 
-    def __init__(self, table, wide=(), emptyRows=SPARE_ROWS):
-        self._table, self._emptyRows = table, emptyRows
+    def __init__(self, table, wide=(), emptyRows=SPARE_ROWS, scrollsAcross=False):
+        self._table, self._emptyRows, self._scrollsAcross = table, emptyRows, scrollsAcross
         if wide:
             table.setWordWrap(True)
             columns = table.horizontalHeader()
@@ -26,7 +27,14 @@ class WholeTable:
         rows.setVisible(False)
         rows.setSectionResizeMode(qt.QHeaderView.ResizeToContents)
         rows.connect("sectionResized(int,int,int)", self.fit)
+        rows.connect("geometriesChanged()", self.fit)
+        table.horizontalHeader().connect("sectionResized(int,int,int)", self.fitRows)
         rows.connect("sectionCountChanged(int,int)", self.fit)
+        self.fit()
+
+    def fitRows(self):
+        """Columns have become narrower or wider, so that texts are wrapped otherwise."""
+        self._table.resizeRowsToContents()
         self.fit()
 
     def fit(self):
@@ -35,7 +43,10 @@ class WholeTable:
         rows = table.verticalHeader()
         content = rows.length() if rows.count() else self._emptyRows * rows.defaultSectionSize
         header = table.horizontalHeader().sizeHint.height()
-        table.setFixedHeight(header + content + 2 * table.frameWidth)
+        across = table.horizontalScrollBar().sizeHint.height() if self._scrollsAcross else 0
+        height = header + content + across + 2 * table.frameWidth
+        if height != table.minimumHeight:
+            table.setFixedHeight(height)
 
 
 def fitList(widget, emptyRows=SPARE_ROWS):

@@ -56,7 +56,7 @@ def test_the_headline_has_rate_contact_and_bone_with_three_digits_and_is_grey_wh
     measurable.daysSpinBox.value = 90
     rows = compute(widget, measurable)
     values = {symbol: float(row["Value"]) for (symbol, _region), row in reversed(rows.items()) if row["Value"] != "nan"}
-    text = measurable.measuresHeadlineLabel.text.replace(" ⚠", "")
+    text = measurable.measuresHeadlineLabel.text.replace("\u00a0", " ").replace(" ⚠", "")
     assert text == f"DR {values['DR']:.3f} mm/year · BIC {values['BIC']:.1f} % · BV/TV {values['BV/TV']:.1f} %"
     assert measurable.measuresHeadlineLabel.enabled and "V_i" in measurable.measuresHeadlineLabel.toolTip
     measurable.daysSpinBox.value = 91

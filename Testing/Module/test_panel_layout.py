@@ -166,7 +166,7 @@ def test_the_headline_has_its_place_before_there_are_measures(small_dock, measur
     before = small_dock.place(measurable.segmentStatusLabel), small_dock.place(measurable.advancedSection)
     compute(widget, measurable)
     person.process_events(50)
-    assert "BIC 50.0 %" in measurable.measuresHeadlineLabel.text
+    assert "BIC\u00a050.0\u00a0%" in measurable.measuresHeadlineLabel.text
     assert (small_dock.place(measurable.segmentStatusLabel), small_dock.place(measurable.advancedSection)) == before
 
 
