@@ -12,7 +12,7 @@ import numpy as np
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.files import output_errors
 from MgImplantSegLib.io.image_data import ImageData, require_three_axes
-from MgImplantSegLib.io.label_scheme_key import scheme_of_keys
+from MgImplantSegLib.io.label_scheme_key import remarks_of_keys, scheme_of_keys
 from MgImplantSegLib.io.nrrd_header import NrrdHeader
 from MgImplantSegLib.slabs import slabs
 from MgImplantSegLib.volume import Geometry
@@ -51,7 +51,12 @@ def read_nrrd_image(header: NrrdHeader) -> ImageData:
         )
     require_three_axes(spatial_shape, header.path)
     array = header.load().reshape(spatial_shape)
-    return ImageData(array, **header.frame(), scheme=scheme_of_keys(header.fields, header.path))
+    return ImageData(
+        array,
+        **header.frame(),
+        scheme=scheme_of_keys(header.fields, header.path),
+        remarks=remarks_of_keys(header.fields, header.path),
+    )
 
 
 def write_nrrd(path: Path, array: np.ndarray, geometry: Geometry, *, compress: bool, keys: Mapping[str, str]) -> None:

@@ -107,7 +107,7 @@ def quantify(
 
 def _with_remarks(found: tuple[tuple[Any, ...], ...], label_map: LabelMap, options: QuantifyOptions) -> Iterator[tuple]:
     """What was warned of when the files were read, as notes beside all numbers that follow from them."""
-    remarks = remarks_with_doubt(label_map)
+    remarks = tuple(dict.fromkeys((*remarks_with_doubt(label_map), *options.scan_remarks)))
     of_initial = () if options.initial is None else options.initial.remarks
     for entries in found:
         yield tuple(
