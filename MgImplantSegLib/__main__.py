@@ -3,7 +3,11 @@
 import os
 import sys
 
-from MgImplantSegLib.cli import main
+try:
+    from MgImplantSegLib.cli import main
+except KeyboardInterrupt:  # before the command line answers Ctrl-C itself
+    os.write(2, b"mgimplantseg: cancelled; no partial files were left.\n")
+    os._exit(130)
 
 
 def leave(code: int) -> None:

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
+from collections.abc import Sequence
 
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+NO_WINDOW = getattr(subprocess, "CREATE_NO_WINDOW", 0)  # on Windows
 CRASH_SIGNALS = tuple(
     int(getattr(signal, name)) for name in ("SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE") if hasattr(signal, name)
 )
@@ -31,9 +34,25 @@ def python_command(file: str, *arguments: str) -> list[str]:
     return [sys.executable, "-c", start, *arguments]
 
 
-def child_environment() -> dict[str, str]:
-    """Environment of a child that reads a file: one thread, as its start would make many that nothing needs."""
-    return {**os.environ, **ONE_THREAD}
+def run_child(command: Sequence[str], seconds: float) -> subprocess.CompletedProcess[bytes]:
+    """Run a command that reads a file to its end, with one thread, no input and no window of its own.
+
+    Raises
+    ------
+    subprocess.TimeoutExpired
+        If it takes longer.
+    OSError
+        If it cannot be started.
+    """
+    return subprocess.run(
+        command,
+        env={**os.environ, **ONE_THREAD},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=seconds,
+        check=False,
+        creationflags=NO_WINDOW,
+    )
 
 
 def is_crash(exit_code: int) -> bool:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
+from numbers import Integral
 from typing import Any
 
 from MgImplantSegLib.errors import InputError
@@ -96,6 +97,11 @@ class LabelScheme:
         ids = [label.segment_id for label in self.labels]
         if len(set(values)) != len(values) or len(set(ids)) != len(ids):
             raise InputError(f"Expected one value and one segment ID per class, got values {values} and IDs {ids}.")
+        if not all(map(_is_whole, values)) or not (self.ignore_value is None or _is_whole(self.ignore_value)):
+            raise InputError(
+                f"Expected whole numbers as label values, got the values {values} and the ignore value "
+                f"{self.ignore_value!r}."
+            )
         if self.ignore_value in values:
             raise InputError(f"Expected an ignore value that no class has, got {self.ignore_value}.")
 
@@ -156,16 +162,28 @@ class LabelScheme:
             labels = tuple(
                 replace(
                     CLASS_OF_ROLE[Role(entry["role"])],
-                    value=int(entry["value"]),
+                    value=_whole(entry["value"]),
                     segment_id=str(entry["segment_id"]),
                     name=str(entry["name"]),
                     color_rgb=triple(float(c) for c in entry["color_rgb"]),
                 )
                 for entry in data["labels"]
             )
-            return cls(labels, data.get("ignore_value"))
+            ignored = data.get("ignore_value")
+            return cls(labels, None if ignored is None else _whole(ignored))
         except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
             raise InputError(f"Expected a label scheme with labels and roles, got {data!r} ({error}).") from error
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def _whole(value: object) -> int:
+    """A whole number of JSON, which may have been written as 3.0."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value != int(value):
+        raise TypeError(f"the value {value!r}")
+    return int(value)
 
 
 DEFAULT_SCHEME = LabelScheme()

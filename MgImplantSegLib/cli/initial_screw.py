@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,7 +72,10 @@ def _placed(screw: InitialScrew, arguments: argparse.Namespace, explant: LabelMa
     if arguments.register:
         from MgImplantSegLib.quantification.registration import register_screw
 
-        return screw.moved(register_screw(screw, explant, events).matrix)
+        found = register_screw(screw, explant, events)
+        if found.doubt:
+            events.warning(found.doubt)
+        return replace(screw.moved(found.matrix), remarks=tuple(filter(None, (*screw.remarks, found.doubt))))
     return screw
 
 

@@ -12,6 +12,7 @@ from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.events import Events
 from MgImplantSegLib.option_kinds import File
 from MgImplantSegLib.options import add_options, option, values_of
+from MgImplantSegLib.remarks import remarks_of
 
 if TYPE_CHECKING:
     from MgImplantSegLib.quantification import QuantifyOptions
@@ -126,10 +127,12 @@ def read_scan_of(label_map: LabelMap, arguments: argparse.Namespace) -> Volume |
 
 
 def with_field_of_view(options: QuantifyOptions, scan: Volume | None) -> QuantifyOptions:
-    """The options with the scan's round field of view, as far as a scan is known."""
+    """The options with the scan's round field of view, and what was warned of it, as far as a scan is known."""
     from MgImplantSegLib.quantification.field_of_view import field_of_view_of
 
-    return options if scan is None else replace(options, field_of_view=field_of_view_of(scan))
+    if scan is None:
+        return options
+    return replace(options, field_of_view=field_of_view_of(scan), scan_remarks=remarks_of(scan.provenance))
 
 
 def _dataset_of(arguments: argparse.Namespace) -> str | None:

@@ -16,7 +16,6 @@ from MgImplantSegLib.files import require_writable_folder
 
 NAME = "register"
 HELP = "find how the screw before implantation lies on the explant"
-LEAST_DICE = 0.5
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,8 +38,8 @@ def run(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
     explant = read_segmentation(arguments.segmentation, arguments)
     screw = read_initial_screw(arguments.initial, arguments.initial_roles)
     found = register_screw(screw, explant, events, grey_values=_grey_values(arguments))
-    if found.dice < LEAST_DICE:
-        events.warning(f"Screw and implant overlap little (Dice {found.dice:.2f}): look at the result before using it.")
+    if found.doubt:
+        events.warning(found.doubt)
     write_rigid_transform(found.matrix, arguments.out)
     return {
         "file": str(arguments.out),

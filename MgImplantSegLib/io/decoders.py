@@ -31,13 +31,22 @@ def fill_from(stream: Any, target: memoryview) -> int:
     return filled
 
 
-def compare_check_sum(stream: Any) -> None:
-    """Read on behind the voxels, where check sums are compared; bytes that are no gzip there do no harm."""
+def bytes_behind(stream: Any, most: int) -> int:
+    """How many bytes follow behind the voxels, up to `most` or a few more.
+
+    At the end check sums are compared; bytes that are no gzip there do no harm.
+    """
+    found, scratch = 0, memoryview(bytearray(max(1, min(most, CHUNK_BYTES))))
     try:
-        stream.readinto(memoryview(bytearray(1)))
+        while found <= most:
+            count = stream.readinto(scratch)
+            if not count:
+                break
+            found += count
     except gzip.BadGzipFile as error:
         if "CRC" in str(error) or "length" in str(error):
             raise
+    return found
 
 
 class _ZlibStream:

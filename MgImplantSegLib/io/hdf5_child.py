@@ -19,6 +19,7 @@ from typing import Any
 
 MEMORY_BYTES = 6 << 30
 MOST_BYTES = 256 << 20
+MOST_VALUES_OF_TABLES = 1 << 16
 PACKAGE = "MgImplantSegLib.io"
 
 
@@ -50,6 +51,7 @@ class Looker:
         _without_errors(lambda: why_projections(dataset, found.groups))
         _without_errors(lambda: hdf5_spacing_zyx_mm(dataset, found.groups))
         _without_errors(filters_missing_for, dataset)
+        _without_errors(_read_table, dataset)
         with suppress(Exception):
             if is_real(dataset) and dataset.ndim >= 3 and dataset.size:
                 lies_as(dataset, dataset.dtype)
@@ -68,6 +70,12 @@ class Looker:
             return
         for place in ((0,) * dataset.ndim, tuple(length - 1 for length in dataset.shape)):
             _ = dataset[place]
+
+
+def _read_table(dataset: Any) -> None:
+    """Axes, angles and numbers of transforms, as far as they are small."""
+    if dataset.ndim < 3 and dataset.size and dataset.size <= MOST_VALUES_OF_TABLES and not dataset.is_virtual:
+        _ = dataset[()]
 
 
 def _without_errors(do: Callable[..., Any], *arguments: Any) -> None:

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from MgImplantSegLib.child_process import child_environment, is_crash, python_command
+from MgImplantSegLib.child_process import is_crash, python_command, run_child
 from MgImplantSegLib.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -115,14 +115,7 @@ def _tried_in_child(path: Path) -> list[State]:
     if not sys.executable:
         return []
     try:
-        done = subprocess.run(
-            python_command(CHILD, os.path.abspath(path)),
-            env=child_environment(),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=SECONDS,
-            check=False,
-        )
+        done = run_child(python_command(CHILD, os.path.abspath(path)), SECONDS)
     except subprocess.TimeoutExpired as error:
         raise InputError(
             f"Expected an HDF5 file whose contents can be found within {SECONDS // 60} minutes, got {path}, which "

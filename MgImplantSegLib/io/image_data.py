@@ -55,6 +55,8 @@ class ImageData:
         The meaning of the label values, when the file carries it.
     notes : dict
         What is worth keeping as provenance.
+    remarks : tuple of str
+        Warnings that were stored with the file when it was made.
     """
 
     array: np.ndarray
@@ -64,6 +66,7 @@ class ImageData:
     segments: tuple[Segment, ...] | None = None
     scheme: LabelScheme | None = None
     notes: dict[str, Any] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
     @property
     def spacing_is_known(self) -> bool:

@@ -12,7 +12,7 @@ from MgImplantSegLib.events import Events
 from MgImplantSegLib.files import atomic_output
 from MgImplantSegLib.io.expected_iou_key import keys_of_provenance
 from MgImplantSegLib.io.image_data import ImageData, ReadOptions, Segment
-from MgImplantSegLib.io.label_scheme_key import keys_of_scheme
+from MgImplantSegLib.io.label_scheme_key import keys_of_remarks, keys_of_scheme
 from MgImplantSegLib.io.label_values import values_in, whole_numbers
 from MgImplantSegLib.io.terminology import contradiction, is_ignored, role_of_segment
 from MgImplantSegLib.io.volumes import read_image, writable_array, writable_format, write_image
@@ -77,6 +77,8 @@ def _read(
     roles_option: str,
 ) -> LabelMap:
     data, entry = read_image(path, options)
+    for sentence in data.remarks:
+        logger.warning("%s", sentence)
     array = whole_numbers(data.array, path)
     found = values_in(array)
     if scheme is None and data.segments:
@@ -119,7 +121,8 @@ def write_label_map(label_map: LabelMap, path: str | Path) -> None:
         return
     if not entry.keeps_keys and label_map.scheme != DEFAULT_SCHEME:
         logger.warning("%s keeps the label values but not what they mean; give the roles when it is read.", path)
-    keys = keys_of_scheme(label_map.scheme) | keys_of_provenance(label_map.provenance)
+    kept = keys_of_provenance(label_map.provenance) | keys_of_remarks(label_map.provenance)
+    keys = keys_of_scheme(label_map.scheme) | kept
     write_image(path, label_map.array, label_map.geometry, compress=True, keys=keys)
 
 

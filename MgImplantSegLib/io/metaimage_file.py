@@ -18,7 +18,7 @@ from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.io.expected_iou_key import notes_of_keys
 from MgImplantSegLib.io.image_data import ImageData, ReadOptions
 from MgImplantSegLib.io.itk_image import Information, read_information
-from MgImplantSegLib.io.label_scheme_key import scheme_of_keys
+from MgImplantSegLib.io.label_scheme_key import remarks_of_keys, scheme_of_keys
 from MgImplantSegLib.io.metaimage_writer import DTYPE_OF_TYPE
 from MgImplantSegLib.io.numbered_files import numbered_names
 from MgImplantSegLib.io.raw_data import RawData, load_joined, voxel_file
@@ -107,7 +107,8 @@ def read_metaimage(path: Path, options: ReadOptions) -> ImageData:
     """
     header = MetaImageHeader.read(path)
     array = load_joined(header.voxels(), header.information.shape_zyx, path)
-    return ImageData(array, **header.frame(), scheme=header.scheme, notes=header.notes)
+    remarks = remarks_of_keys(header.information.keys, path)
+    return ImageData(array, **header.frame(), scheme=header.scheme, notes=header.notes, remarks=remarks)
 
 
 def _place(path: Path) -> _Place:

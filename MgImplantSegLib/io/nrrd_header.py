@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,6 +44,7 @@ DTYPE_OF_TYPE = {
     )
     for name in names
 }
+ESCAPE = re.compile(r"\\([\\n])")
 SPATIAL_KINDS = {"domain", "space", "???", "none", ""}
 
 
@@ -82,6 +85,7 @@ class NrrdHeader:
         try:
             sizes = sizes_of(lines)
             fields = {**nrrd.read_header(as_pynrrd_wants_them(lines)), "sizes": sizes}
+            fields |= _unescaped(fields, lines)
             str(fields["type"]), str(fields["encoding"]), int(fields["dimension"])
         except (nrrd.NRRDError, ValueError, KeyError, TypeError, IndexError, OverflowError, StopIteration) as error:
             raise damaged(path, f"{type(error).__name__}: {error}") from error
@@ -223,3 +227,13 @@ def _pynrrd() -> Any:
     except ImportError as error:
         raise DependencyError(f"Expected pynrrd for NRRD files, got: {error}.", "Run: pip install pynrrd") from error
     return nrrd
+
+
+def _unescaped(fields: Mapping[str, Any], lines: Sequence[str]) -> dict[str, str]:
+    """The key/value pairs whose values hold NRRD's escapes, ``\\\\`` and ``\\n``, which pynrrd leaves as they are."""
+    keys = {line.partition(":=")[0].strip() for line in lines if ":=" in line and "\\" in line}
+    return {
+        key: ESCAPE.sub(lambda match: "\n" if match[1] == "n" else "\\", value)
+        for key, value in fields.items()
+        if key in keys and isinstance(value, str)
+    }

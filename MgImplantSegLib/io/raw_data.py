@@ -18,7 +18,7 @@ from pathlib import Path, PureWindowsPath
 import numpy as np
 
 from MgImplantSegLib.errors import InputError, ResourceError
-from MgImplantSegLib.io.decoders import CHUNK_BYTES, DECODERS, compare_check_sum, fill_from, skip
+from MgImplantSegLib.io.decoders import CHUNK_BYTES, DECODERS, bytes_behind, fill_from, skip
 from MgImplantSegLib.machine import total_memory_bytes
 from MgImplantSegLib.slabs import VOXELS_PER_SLAB, slabs
 
@@ -90,14 +90,21 @@ class RawData:
 
     def warn_of_more(self) -> None:
         """Log a warning if whole slices follow the voxels, in files that hold nothing else: is the header right?"""
-        more_bytes = os.path.getsize(self.path) - self.offset - self.size_bytes
-        if self.encoding == "raw" and self.offset >= 0 and more_bytes >= self.size_bytes / max(1, self.shape[0]) > 0:
+        if self.encoding == "raw" and self.offset >= 0:
+            self._warn_of(os.path.getsize(self.path) - self.offset - self.size_bytes)
+
+    def _warn_of(self, more_bytes: int) -> None:
+        if more_bytes >= self._slice_bytes > 0:
             logger.warning(
-                "%s holds %d bytes more than its header names; they are not read. Check the number of slices and the "
+                "%s holds %s more than its header names; they are not read. Check the number of slices and the "
                 "type of the voxels in the header.",
                 self.path,
-                more_bytes,
+                f"{more_bytes} bytes" if self.encoding == "raw" else "at least one slice",
             )
+
+    @property
+    def _slice_bytes(self) -> int:
+        return self.size_bytes // max(1, self.shape[0]) if self.shape else 0
 
     @property
     def _fewest_stored_bytes(self) -> float:
@@ -152,7 +159,7 @@ class RawData:
                     raise _too_short(self.path, self.size_bytes, filled)
                 yield part
             if self.encoding != "raw":
-                compare_check_sum(stream)
+                self._warn_of(bytes_behind(stream, self._slice_bytes))
 
     def _parse(self) -> np.ndarray:
         """Voxels that are written as text: numbers, or two hexadecimal digits a byte."""
@@ -161,11 +168,13 @@ class RawData:
             text = file.read()
         try:
             if self.encoding == "hex":
-                plain = bytes.fromhex(text.decode("ascii"))[: self.size_bytes]
-                return np.frombuffer(plain, self.dtype).reshape(self.shape).copy()
-            words = text.replace(b",", b" ").split()[: math.prod(self.shape)]
+                plain = bytes.fromhex(text.decode("ascii"))
+                self._warn_of(len(plain) - self.size_bytes)
+                return np.frombuffer(plain[: self.size_bytes], self.dtype).reshape(self.shape).copy()
+            words, count = text.replace(b",", b" ").split(), math.prod(self.shape)
+            self._warn_of((len(words) - count) * self.dtype.itemsize)
             number = float if self.dtype.kind == "f" else int
-            return np.array([number(word) for word in words], self.dtype).reshape(self.shape)
+            return np.array([number(word) for word in words[:count]], self.dtype).reshape(self.shape)
         except (ValueError, OverflowError) as error:
             raise InputError(
                 f"Expected {math.prod(self.shape)} numbers of type {self.dtype.name} as {self.encoding} in "

@@ -16,6 +16,7 @@ import numpy as np
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.io.expected_iou_key import notes_of_keys
 from MgImplantSegLib.io.image_data import ImageData, Segment, require_three_axes
+from MgImplantSegLib.io.label_scheme_key import remarks_of_keys
 from MgImplantSegLib.io.nrrd_header import NrrdHeader
 from MgImplantSegLib.io.segmentation_reference import on_reference_grid
 from MgImplantSegLib.io.terminology import terminology_entry
@@ -49,7 +50,8 @@ def read_segmentation(header: NrrdHeader) -> ImageData:
     segments = tuple(replace(segment, value=value) for (segment, _), value in zip(listed, values, strict=True))
     sources = [(layer, segment.value) for segment, layer in listed]
     array = _merged(layers, sources, values, header.path)
-    data = ImageData(array, **header.frame(), segments=segments, notes=notes_of_keys(fields, header.path))
+    notes, remarks = notes_of_keys(fields, header.path), remarks_of_keys(fields, header.path)
+    data = ImageData(array, **header.frame(), segments=segments, notes=notes, remarks=remarks)
     return on_reference_grid(data, header)
 
 

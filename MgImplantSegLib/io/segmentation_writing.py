@@ -14,6 +14,7 @@ import numpy as np
 from MgImplantSegLib.boxes import bounding_box
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.io.expected_iou_key import keys_of_provenance
+from MgImplantSegLib.io.label_scheme_key import keys_of_remarks
 from MgImplantSegLib.io.label_values import values_in
 from MgImplantSegLib.io.nrrd_file import write_nrrd
 from MgImplantSegLib.io.segmentation_reference import REFERENCE_GEOMETRY, geometry_text
@@ -41,7 +42,8 @@ def write_segmentation(path: Path, label_map: LabelMap) -> None:
     value_in_file, segments = _segments_to_write(label_map.scheme, found)
     dtype = np.min_scalar_type(max(value_in_file.values(), default=0))
     array = _renumbered(label_map.array, value_in_file, dtype)
-    keys = _keys(array, label_map.geometry, segments) | keys_of_provenance(label_map.provenance)
+    kept = keys_of_provenance(label_map.provenance) | keys_of_remarks(label_map.provenance)
+    keys = _keys(array, label_map.geometry, segments) | kept
     write_nrrd(path, array, label_map.geometry, compress=True, keys=keys)
 
 

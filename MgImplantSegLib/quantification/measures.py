@@ -109,7 +109,7 @@ def quantify(
 
 def _with_remarks(found: tuple[tuple[Any, ...], ...], label_map: LabelMap, options: QuantifyOptions) -> Iterator[tuple]:
     """What was warned of when the files were read, as notes beside all numbers that follow from them."""
-    remarks = remarks_with_doubt(label_map)
+    remarks = tuple(dict.fromkeys((*remarks_with_doubt(label_map), *options.scan_remarks)))
     expected = expected_of(label_map.provenance)
     doubt = "" if expected is None else expected.warning()
     of_initial = () if options.initial is None else options.initial.remarks

@@ -45,6 +45,8 @@ class QuantifyOptions:
         Direction of the screw axis; by default the implant's own long axis.
     field_of_view : bool array (z, y, x), optional
         True where the scanner has seen something.
+    scan_remarks : tuple of str
+        What was warned of when the scan was read; stands in the notes of all measures.
     disagreement : Volume, optional
         Disagreement of the slicing planes, for ranges beside the values.
 
@@ -92,6 +94,7 @@ class QuantifyOptions:
         "length of the screw that V_i, A_i and V_r refer to", OneOf(COMMON_LENGTHS), CommonLength.AUTO.value
     )
     field_of_view: np.ndarray | None = field(default=None, compare=False)
+    scan_remarks: tuple[str, ...] = field(default=(), compare=False)
     disagreement: Volume | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:

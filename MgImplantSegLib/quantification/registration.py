@@ -22,10 +22,12 @@ from MgImplantSegLib.quantification.registration_steps import (
 from MgImplantSegLib.quantification.rigid_transform import require_rigid
 from MgImplantSegLib.quantification.screw_body import ScrewBody, body_of_mask, body_of_shape
 from MgImplantSegLib.quantification.screw_shape import LabelMapShape, MeshShape
-from MgImplantSegLib.quantification.screw_size import require_plausible_size
+from MgImplantSegLib.quantification.screw_size import require_plausible_size, wrong_size
 from MgImplantSegLib.volume import Geometry, LabelMap, Volume
 
 STARTS_REFINED = 4
+LEAST_DICE = 0.5
+FAILED_DICE, FAILED_INSIDE_PERCENT = 0.02, 10.0
 COARSE_VOXELS, FINE_VOXELS = 40, 112
 COARSE_SAMPLES, FINE_SAMPLES = 4_000, 20_000
 MARGIN_PART, MARGIN_VOXELS = 8, 6
@@ -51,6 +53,16 @@ class RegistrationResult:
     dice: float
     residual_inside_percent: float
     method: str
+
+    @property
+    def doubt(self) -> str:
+        """A sentence where screw and implant overlap so little that somebody has to look; else empty."""
+        if self.dice >= LEAST_DICE:
+            return ""
+        return (
+            f"Screw and implant overlap little after the registration (Dice {self.dice:.2f}): look at the result, "
+            "and check the unit and the voxel size of the screw."
+        )
 
 
 def register_screw(
@@ -80,7 +92,7 @@ def register_screw(
     Raises
     ------
     InputError
-        If the initial screw has no shape or the explant no implant.
+        If the initial screw has no shape or the explant no implant, or they cannot be brought to overlap.
     """
     if initial.shape is None:
         raise InputError("Expected a screw with a shape to register, got typed numbers only.", "Give a file of it.")
@@ -104,7 +116,10 @@ def register_screw(
         if grey_values is not None:
             matrix, method = refined_on_greys(*grey_values, fixed, matrix), f"{method}, then mutual information"
     matrix = require_rigid(matrix)
-    return RegistrationResult(matrix, *_agreement(initial.shape.moved(matrix), codes, explant.geometry), method)
+    dice, inside_percent = _agreement(initial.shape.moved(matrix), codes, explant.geometry)
+    if dice < FAILED_DICE and not inside_percent > FAILED_INSIDE_PERCENT:
+        raise wrong_size(initial.shape, fixed.axis, explant.geometry, ", and no place where it overlaps the implant")
+    return RegistrationResult(matrix, dice, inside_percent, method)
 
 
 def _implant_body(codes: np.ndarray, geometry: Geometry) -> ScrewBody:

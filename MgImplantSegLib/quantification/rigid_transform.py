@@ -9,6 +9,7 @@ import SimpleITK as sitk
 
 from MgImplantSegLib.errors import InputError, OutputError
 from MgImplantSegLib.files import atomic_output
+from MgImplantSegLib.io.hdf5_door import require_harmless
 
 TRANSFORM_SUFFIXES = (".tfm", ".txt", ".h5", ".hdf5")
 RIGID_TOLERANCE = 1e-4
@@ -68,6 +69,7 @@ def read_rigid_transform(path: str | Path) -> np.ndarray:
     _require_suffix(path)
     if not path.is_file():
         raise InputError(f"Expected a transform file, there is no {path}.", "Check the path.")
+    require_harmless(Path(path))  # SimpleITK reads .h5 with the HDF5 library
     try:
         transform = sitk.ReadTransform(str(path))
     except (RuntimeError, UnicodeDecodeError) as error:  # SimpleITK's own message may hold damaged text

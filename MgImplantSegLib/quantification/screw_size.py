@@ -40,15 +40,21 @@ def require_plausible_size(shape: LabelMapShape | MeshShape, implant: ScrewAxis,
     screw_mm, implant_mm = np.array(shape.sizes_mm), np.array(implant.sizes_mm)
     extent_mm = np.sort(geometry.extent_zyx_mm)[::-1]
     is_small, is_large = (screw_mm < LEAST_PART * implant_mm).all(), (screw_mm > LARGEST_GROWTH * extent_mm).all()
-    if not (is_small or is_large):
-        return
+    if is_small or is_large:
+        raise wrong_size(shape, implant, geometry)
+
+
+def wrong_size(shape: LabelMapShape | MeshShape, implant: ScrewAxis, geometry: Geometry, but: str = "") -> InputError:
+    """The error about a screw that cannot be this one, with the unit that would fit, if there is one."""
+    screw_mm, implant_mm = np.array(shape.sizes_mm), np.array(implant.sizes_mm)
+    extent_mm = np.sort(geometry.extent_zyx_mm)[::-1]
     ratio = float(np.exp(np.mean(np.log(implant_mm / screw_mm))))
     unit = min(MM_OF_UNIT, key=lambda name: abs(math.log(ratio / MM_OF_UNIT[name])))
     fits = abs(math.log(ratio / MM_OF_UNIT[unit])) < math.log(GUESS_WITHIN)
     guess = f" The initial screw seems to be in {unit}." if fits else ""
-    raise InputError(
+    return InputError(
         f"Expected an initial screw about as large as the implant of {_text(implant_mm)} mm, or as the volume of "
-        f"{_text(extent_mm)} mm, got one of {_text(screw_mm)} mm.",
+        f"{_text(extent_mm)} mm, got one of {_text(screw_mm)} mm{but}.",
         f"Check the unit (mm) and the voxel size of the initial screw, and the voxel size of the explant.{guess}",
     )
 

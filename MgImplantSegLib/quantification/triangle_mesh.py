@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from MgImplantSegLib.child_process import child_environment, python_command
+from MgImplantSegLib.child_process import python_command, run_child
 from MgImplantSegLib.errors import DependencyError, InputError
 from MgImplantSegLib.quantification import mesh_child
 from MgImplantSegLib.quantification.mesh_solid import Solid, solid_of
@@ -65,7 +65,7 @@ def _read_in_child(path: Path) -> tuple[np.ndarray, np.ndarray]:
         out = Path(folder) / "mesh.npz"
         command = python_command(mesh_child.__file__, str(path.absolute()), str(out), str(memory_bytes))
         try:
-            done = subprocess.run(command, env=child_environment(), capture_output=True, timeout=SECONDS, check=False)
+            done = run_child(command, SECONDS)
         except subprocess.TimeoutExpired as error:
             raise _damaged(path, f"a file that takes more than {SECONDS // 60} minutes to read") from error
         if done.returncode:

@@ -36,6 +36,7 @@ from MgImplantSegLib.training.precision import choose_arithmetic
 from MgImplantSegLib.training.process import StopRequest, silent
 from MgImplantSegLib.training.sample_files import expanded_samples
 from MgImplantSegLib.training.split import with_validation_samples
+from MgImplantSegLib.training.trained_samples import remember_samples, require_same_samples
 from MgImplantSegLib.training.trainer import LAST, STOPPED, Trainer, TrainingData
 from MgImplantSegLib.training.validation import ValidationSlices
 
@@ -156,8 +157,12 @@ def _prepare_folder(config: TrainingConfig, world: World, is_new: bool) -> None:
     with output_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     require_writable_folder(folder)
+    if not is_new:
+        require_same_samples(config)
     with atomic_output(folder / CONFIGURATION_FILE) as temporary:
         temporary.write_text(config.to_toml(), encoding="utf-8")
+    if is_new:
+        remember_samples(config)
 
 
 def _samples(config: TrainingConfig, world: World, events: Events) -> list[CachedSample]:

@@ -23,6 +23,7 @@ from MgImplantSegLib.training.process import warnings_only
 from MgImplantSegLib.training.run import require_same_configuration, train, with_all_samples
 from MgImplantSegLib.training.samples import read_sample
 from MgImplantSegLib.training.score import iou_per_class, mean_defined
+from MgImplantSegLib.training.trained_samples import files_of, require_same_samples
 from MgImplantSegLib.training.trainer import LAST
 
 SCORES_FILE = "scores.json"
@@ -40,12 +41,12 @@ def finished_model(config: TrainingConfig, events: Events) -> Path | None:
     Raises
     ------
     InputError
-        If the run's folder holds a run of another configuration.
+        If the run's folder holds a run of another configuration, or of samples that have changed since.
     """
     if model_of(config).exists():
-        require_same_configuration(
-            with_all_samples(config), TrainingConfig.read(config.run_folder / CONFIGURATION_FILE)
-        )
+        whole = with_all_samples(config)
+        require_same_configuration(whole, TrainingConfig.read(config.run_folder / CONFIGURATION_FILE))
+        require_same_samples(whole)
         return model_of(config)
     interrupted = (config.run_folder / LAST).exists()
     outcome = train(config, events, resume=config.run_folder if interrupted else None)
@@ -61,7 +62,7 @@ def scores_of(
     """
     path, samples = config.run_folder / SCORES_FILE, list(samples)
     digests = FileDigests.read(config.data.cache / DIGESTS)
-    now = {sample.name: [digests.of_all(files_behind(part)) for part in _files_of(sample)] for sample in samples}
+    now = {sample.name: [digests.of_all(files_behind(part)) for part in files_of(sample)] for sample in samples}
     before, known = _known_scores(path)
     scores = {name: known.get(name, {}) for name in now}
     complete = all(scheme.name in of_sample for of_sample in scores.values() for scheme in schemes)
@@ -71,10 +72,6 @@ def scores_of(
     with atomic_output(path) as temporary:
         temporary.write_text(json.dumps({"digests": now, "scores": scores}, indent=1), encoding="utf-8")
     return scores
-
-
-def _files_of(sample: SampleSettings) -> list[Path]:
-    return [path for path in (sample.image, sample.labels, sample.roi) if path]
 
 
 def _known_scores(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:

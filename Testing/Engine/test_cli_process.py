@@ -71,6 +71,27 @@ def test_ctrl_c_while_a_command_starts_is_one_line(words, name, scan, tmp_path):
     assert done.stdout == "" and set(tmp_path.iterdir()) == before
 
 
+INTERRUPTED_BEFORE = """
+import os, runpy, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+class Interrupts:
+    def find_spec(self, name, path=None, target=None):
+        if name == "MgImplantSegLib.cli":
+            sys.meta_path.remove(self)
+            os.kill(os.getpid(), signal.SIGINT)
+            sum(range(1000))
+sys.meta_path.insert(0, Interrupts())
+sys.argv[1:] = ["doctor"]
+runpy.run_module("MgImplantSegLib", run_name="__main__", alter_sys=True)
+"""
+
+
+def test_ctrl_c_before_the_command_line_is_there_is_one_line(tmp_path):
+    done = run_code(INTERRUPTED_BEFORE, tmp_path)
+    assert done.returncode == 130
+    assert done.stderr == "mgimplantseg: cancelled; no partial files were left.\n"
+
+
 SHORTENED = """
 import os, sys
 from MgImplantSegLib.cli import application

@@ -148,3 +148,21 @@ def test_evaluations_are_those_that_are_made(planes):
     sizes = estimate(geometry, SMALL, planes)
     assert sizes.evaluations == len(seen)
     assert sizes.pixels == sum(shape[2] * shape[3] for shape in seen)
+
+
+def test_a_backend_that_takes_more_memory_gets_smaller_tiles_and_asks_for_more():
+    geometry = Geometry((64, 4000, 4000), (0.005,) * 3)
+    sizes = estimate(geometry, PAPERS_BEST, "1")
+    limit_gb = (sizes.memory_bytes - 0.8 * sizes.network_bytes) / 1e9
+    edges = [
+        plan_memory(sizes, PAPERS_BEST, limit_gb, network_on_gpu=False, network_factor=factor).tile_edge
+        for factor in (1.0, 1.5)
+    ]
+    assert edges[1] < edges[0] and edges[1] % 32 == 0
+    assert plan_memory(sizes, PAPERS_BEST, limit_gb, network_on_gpu=True, network_factor=1.5).tile_edge >= 4000
+    needed = []
+    for factor in (1.0, 1.5):
+        with pytest.raises(ResourceError, match="at least") as caught:
+            plan_memory(estimate(GEOMETRY, PAPERS_BEST), PAPERS_BEST, 0.5, network_on_gpu=False, network_factor=factor)
+        needed.append(float(caught.value.message.split("at least ")[1].split(" GB")[0]))
+    assert needed[1] > needed[0]

@@ -128,3 +128,17 @@ def test_other_files_have_no_mark(tmp_path):
     (tmp_path / "text.h5").write_bytes(b"x" * 5000 + hdf5_door.SIGNATURE)
     assert not hdf5_door.has_signature(tmp_path / "text.h5")
     assert not hdf5_door.has_signature(tmp_path / "absent.h5")
+
+
+def test_a_transform_in_hdf5_comes_through_the_same_door(tmp_path):
+    from MgImplantSegLib.quantification.rigid_transform import read_rigid_transform, write_rigid_transform
+
+    matrix = np.eye(4)
+    matrix[:3, 3] = 1.0, -2.0, 3.0
+    write_rigid_transform(matrix, tmp_path / "move.h5")
+    np.testing.assert_allclose(read_rigid_transform(tmp_path / "move.h5"), matrix)
+    assert str((tmp_path / "move.h5").resolve()) in {name for name, _, _ in hdf5_door.tried_files()}
+    write_source(tmp_path / "source.h5")
+    damage_mapping(write_virtual(tmp_path / "damaged.h5"))
+    with pytest.raises(InputError, match="intact HDF5 file"):
+        read_rigid_transform(tmp_path / "damaged.h5")

@@ -386,3 +386,33 @@ def test_what_the_libraries_write_to_the_terminal_is_not_shown(tmp_path, capfd):
     with pytest.raises(InputError):
         read_volume(tmp_path / "a.mhd")
     assert capfd.readouterr().err == ""
+
+
+def pack_for(encoding: str):
+    """How the voxels of an NRRD file are packed."""
+    text = lambda voxels: " ".join(str(value) for value in np.frombuffer(voxels, np.uint8)).encode()  # noqa: E731
+    packers = {"gzip": gzip.compress, "bzip2": bz2.compress, "text": text, "hex": lambda voxels: voxels.hex().encode()}
+    return packers[encoding]
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "bzip2", "text", "hex"])
+@pytest.mark.parametrize(("slices", "is_told"), [("4", False), ("3", True), ("2", True)])
+def test_packed_voxels_beyond_those_of_the_header_are_told(tmp_path, caplog, encoding, slices, is_told):
+    fields = {"encoding": encoding, "sizes": f"6 5 {slices}"}
+    volume = read_volume(write_nrrd(tmp_path, fields, pack_for(encoding)(VOXELS.tobytes())))
+    np.testing.assert_array_equal(volume.array, VOXELS[: int(slices)])
+    assert ("more than its header names" in caplog.text) == is_told
+
+
+@pytest.mark.parametrize(("slices", "is_told"), [("4", False), ("3", True)])
+def test_packed_voxels_of_a_metaimage_beyond_its_header_are_told(tmp_path, caplog, slices, is_told):
+    (tmp_path / "a.zraw").write_bytes(zlib.compress(VOXELS.tobytes()))
+    fields = {"DimSize": f"6 5 {slices}", "CompressedData": "True"}
+    read_volume(write_mhd(tmp_path, "a.zraw", fields))
+    assert ("more than its header names" in caplog.text) == is_told
+
+
+def test_a_few_bytes_behind_packed_voxels_are_no_slice(tmp_path, caplog):
+    packed = gzip.compress(VOXELS.tobytes() + b"end of file")
+    np.testing.assert_array_equal(read_volume(write_nrrd(tmp_path, {"encoding": "gzip"}, packed)).array, VOXELS)
+    assert "more than" not in caplog.text

@@ -290,3 +290,11 @@ def test_refuses_a_card_that_could_not_be_written_again(model_path):
 def test_reads_a_card_with_a_byte_order_mark(model_path):
     card = read_card(_rewritten(model_path, card=codecs.BOM_UTF8 + json.dumps(CARD.to_dict()).encode()))
     assert card.name == "tiny"
+
+
+def test_a_name_in_the_archive_that_is_no_text_is_a_damaged_file(model_path):
+    with zipfile.ZipFile(model_path, "a") as archive:
+        archive.writestr("kärte.json", b"x")
+    model_path.write_bytes(model_path.read_bytes().replace("ä".encode(), b"\xff\xff"))
+    assert "damaged or of another kind" in _error(model_path)
+    assert "damaged or of another kind" in _error(model_path, read_card)

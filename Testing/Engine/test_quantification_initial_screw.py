@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -417,3 +418,47 @@ def test_a_foreign_format_is_refused_with_the_way_to_convert_it(tmp_path, name, 
     with pytest.raises(InputError, match=r"\.nrrd") as refusal:
         read_label_map(tmp_path / name)
     assert advice in refusal.value.remedy
+
+
+def scaled_bar(path: Path, factor: float) -> Path:
+    write_mesh(path, cube(centre=(40, 0, 0), size=(0.3 * factor, 1.6 * factor, 0.5 * factor)))
+    return path
+
+
+def bar_explant() -> LabelMap:
+    grid = plain_grid(40, 40, 40, spacing_zyx_mm=(0.05,) * 3)
+    bar = (np.abs(positions_mm(grid)) <= np.array([0.15, 0.25, 0.8])).all(axis=-1)
+    return labelled(grid, (bar, METAL))
+
+
+@pytest.mark.parametrize("factor", [1.0, 1.1])
+def test_a_screw_that_fits_is_registered_without_doubt(tmp_path, factor):
+    result = register_screw(InitialScrew.read(scaled_bar(tmp_path / "bar.stl", factor)), bar_explant())
+    assert result.doubt == "" and result.dice > 0.7
+
+
+@pytest.mark.parametrize("factor", [0.5, 1.6, 3.0, 8.0])
+def test_a_screw_of_another_size_is_doubted_or_refused(tmp_path, factor):
+    try:
+        result = register_screw(InitialScrew.read(scaled_bar(tmp_path / "bar.stl", factor)), bar_explant())
+    except InputError as error:
+        assert "no place where it overlaps the implant" in error.message and "Check the unit" in error.remedy
+    else:
+        assert f"Dice {result.dice:.2f}" in result.doubt and "unit" in result.doubt
+
+
+def test_what_is_left_of_a_screw_that_has_degraded_to_less_than_half_is_still_registered(tmp_path):
+    grid = plain_grid(40, 40, 40, spacing_zyx_mm=(0.05,) * 3)
+    rest = (np.abs(positions_mm(grid)) <= np.array([0.1, 0.2, 0.65])).all(axis=-1)
+    result = register_screw(InitialScrew.read(scaled_bar(tmp_path / "bar.stl", 1.0)), labelled(grid, (rest, METAL)))
+    assert result.residual_inside_percent > 90
+
+
+@pytest.mark.parametrize("damage", [b"Transform: \xff\xfe\xc3(", b"#\xe9\n\xff", b"Transform: Euler\xc33DTransform"])
+def test_a_transform_with_bytes_that_are_no_text_is_refused_in_one_line(tmp_path, damage):
+    write_rigid_transform(np.eye(4), tmp_path / "t.tfm")
+    content = (tmp_path / "t.tfm").read_bytes()
+    lines = [damage if line.startswith(b"Transform:") else line for line in content.splitlines()]
+    (tmp_path / "t.tfm").write_bytes(b"\n".join(lines) + b"\n")
+    with pytest.raises(InputError, match="ITK transform"):
+        read_rigid_transform(tmp_path / "t.tfm")

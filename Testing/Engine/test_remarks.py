@@ -12,6 +12,7 @@ import pytest
 from threshold_model import save_threshold_model
 
 from MgImplantSegLib.cli import main
+from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.io import read_label_map, read_volume, write_label_map, write_volume
 from MgImplantSegLib.quantification import InitialScrew, QuantifyOptions, quantify
 from MgImplantSegLib.volume import Geometry, LabelMap, Volume
@@ -130,3 +131,47 @@ def test_the_table_of_a_batch_says_what_was_warned_of_each_sample(folder, capsys
     assert main(words) == 0
     assert {row["sample"]: row["warnings"] for row in rows("out/batch.csv")} == first
     assert "chunks were never written" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["result.seg.nrrd", "result.nrrd", "result.mha"])
+def test_warnings_about_the_scan_are_stored_with_the_result_and_said_again_when_it_is_measured(folder, capsys, name):
+    save_threshold_model(folder / "thresholds.mgmodel", 1000 * MM)
+    write_half("half.h5", GREY_OF_CLASS[classes()])
+    assert main(["segment", "half.h5", name, "--model", "thresholds.mgmodel", "--planes", "1"]) == 0
+    capsys.readouterr()
+    assert main(["quantify", name, "--csv", "m.csv", "--measures", "volumes"]) == 0
+    assert capsys.readouterr().err.count("1 of 8 chunks were never written") == 1
+    assert all("1 of 8 chunks were never written" in row["note"] for row in rows("m.csv"))
+
+
+def test_a_result_without_warnings_has_none_stored(folder):
+    grid = Geometry((16, 16, 16), (MM,) * 3)
+    for name in ("a.seg.nrrd", "a.nrrd", "a.mha"):
+        write_label_map(LabelMap(classes(), grid), name)
+        assert b"Warnings" not in (folder / name).read_bytes()
+
+
+def test_stored_warnings_of_any_number_and_length_leave_the_file_readable(folder):
+    told = {"warnings": [f"{number} {'ä' * 900}" for number in range(40)]}
+    for name in ("a.seg.nrrd", "a.nrrd", "a.mha"):
+        write_label_map(LabelMap(classes(), Geometry((16, 16, 16), (MM,) * 3), provenance=told), name)
+        again = read_label_map(name)
+        np.testing.assert_array_equal(again.array, classes())
+        assert again.provenance["warnings"][0] == told["warnings"][0]
+
+
+@pytest.mark.parametrize("text", ["{", "3", '{"a": 1}', "[1]"])
+def test_damaged_stored_warnings_are_refused(folder, text):
+    write_label_map(LabelMap(classes(), Geometry((16, 16, 16), (MM,) * 3), provenance={"warnings": ["x"]}), "a.nrrd")
+    content = (folder / "a.nrrd").read_bytes()
+    (folder / "a.nrrd").write_bytes(content.replace(b'["x"]', text.encode()))
+    with pytest.raises(InputError, match="list of warnings"):
+        read_label_map("a.nrrd")
+
+
+def test_what_was_warned_of_the_scan_stands_in_the_notes_of_all_measures(folder, capsys):
+    write_half("half.h5", GREY_OF_CLASS[classes()])
+    write_label_map(LabelMap(classes(), Geometry((16, 16, 16), (MM,) * 3)), "labels.seg.nrrd")
+    assert main(["quantify", "labels.seg.nrrd", "--image", "half.h5", "--csv", "m.csv"]) == 0
+    assert rows("m.csv") and all("chunks were never written" in row["note"] for row in rows("m.csv"))
+    assert capsys.readouterr().err.count("chunks were never written") == 1

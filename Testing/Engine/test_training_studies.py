@@ -17,13 +17,16 @@ from MgImplantSegLib.cli import main
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.events import Events
 from MgImplantSegLib.inference.fused import FusedPlan, predict_fused
+from MgImplantSegLib.io import read_label_map, write_label_map
 from MgImplantSegLib.networks.spec import UNetSpec
 from MgImplantSegLib.training.configuration import TrainingConfig
 from MgImplantSegLib.training.crossvalidation import crossvalidate, fold_configs, table_of
 from MgImplantSegLib.training.losses import IGNORE
 from MgImplantSegLib.training.plane_comparison import PAPER_SCHEMES, PlaneScheme, compare_planes
+from MgImplantSegLib.training.run import train
 from MgImplantSegLib.training.scaling import flops_of, grid_configs, scale
 from MgImplantSegLib.training.score import confusion_matrix
+from MgImplantSegLib.training.study import finished_model
 from MgImplantSegLib.training.tables import Estimate, markdown
 
 SAMPLES = [
@@ -187,3 +190,32 @@ def test_both_studies_are_commands(place, capsys):
     assert "Not finished: commands-fold2. Run the same command again to continue." in capsys.readouterr().out
     assert main(["crossvalidate", str(path)]) == 0
     assert "9 planes, soft voting" in capsys.readouterr().out
+
+
+@pytest.fixture
+def own_place(tmp_path) -> Path:
+    write_samples(tmp_path / "samples", 3)
+    write_samples(tmp_path / "tests", 1)
+    return tmp_path
+
+
+def change_labels(path: Path) -> None:
+    labels = read_label_map(path)
+    write_label_map(replace(labels, array=labels.array[::-1].copy()), path)
+
+
+def test_a_finished_model_is_not_taken_for_one_of_samples_that_have_changed(own_place):
+    config = study(own_place)
+    model = finished_model(config, Events())
+    written = model.stat().st_mtime_ns
+    assert finished_model(config, Events()) == model and model.stat().st_mtime_ns == written
+    change_labels(own_place / "tests" / "s0" / "labels.nrrd")
+    assert finished_model(config, Events()) == model, "no training has seen the sample of the test"
+    change_labels(own_place / "samples" / "s1" / "labels.nrrd")
+    with pytest.raises(InputError, match=r"changed files of .*s1") as caught:
+        finished_model(config, Events())
+    assert "Move that folder away" in caught.value.remedy
+    with pytest.raises(InputError, match=r"changed files of .*s1"):
+        train(config, Events(), resume=config.run_folder)
+    (config.run_folder / "samples.json").unlink()  # as of a run before there was such a note
+    assert finished_model(config, Events()) == model
