@@ -25,12 +25,18 @@ Service = TypeVar("Service", SshServer, SlurmCluster)
 
 
 def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
-    """Tests against an OpenSSH server or a SLURM cluster of our own are `services`, whoever asks for them."""
+    """Tests against an OpenSSH server or a SLURM cluster of our own are `services`, whoever asks for them.
+
+    Where several processes share the tests, those of one file stay together, and all that run jobs do: these wait more
+    than they compute, and they share their servers.
+    """
     for item in items:
         values = getattr(getattr(item, "callspec", None), "params", {}).values()
         kinds = [value for value in values if isinstance(value, str) and value in KINDS]
         if {"sshd", "slurm"} & set(item.fixturenames) or any(name not in ("this", "local") for name in kinds):
             item.add_marker(pytest.mark.services)
+        runs_jobs = item.path.parent.name == "Jobs" or item.get_closest_marker("services") is not None
+        item.add_marker(pytest.mark.xdist_group("jobs" if runs_jobs else str(item.path)))
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ from slicer.i18n import tr as _
 from MgImplantSegLib.labels import Role
 from MgImplantSegLib.scene.segments import segment_ids
 from MgImplantSegSections.measureWork import roleOf, setRole
+from MgImplantSegSections.wholeTables import WholeTable
 
 if TYPE_CHECKING:
     from MgImplantSegSections.workbench import Workbench
@@ -26,8 +27,8 @@ class ClassMapping:
         self._combos: list[Any] = []
         self._shown: Any = None
         self.ui.classTable.setColumnCount(2)
-        self.ui.classTable.setHorizontalHeaderLabels([_("Segment"), _("is")])
-        self.ui.classTable.horizontalHeader().setStretchLastSection(True)
+        self.ui.classTable.setHorizontalHeaderLabels([_("Segment"), _("Class")])
+        self._whole = WholeTable(self.ui.classTable, wide=(0, 1))
         workbench.onChange(self.refresh)
 
     def missing(self):
@@ -52,6 +53,7 @@ class ClassMapping:
             item = qt.QTableWidgetItem(name)
             table.setItem(row, 0, item)
             table.setCellWidget(row, 1, self._combo(segmentId, role))
+        self._whole.fit()
         if any(role is None for _id, _name, role in segments):
             self.ui.classMappingGroup.collapsed = False
 

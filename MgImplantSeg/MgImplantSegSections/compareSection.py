@@ -1,4 +1,4 @@
-"""Section 5: segmentations of the same scan against a reference."""
+"""Segmentations of the same scan against a reference."""
 
 from typing import Any
 
@@ -9,6 +9,7 @@ from MgImplantSegLib.errors import MgImplantSegError
 from MgImplantSegLib.scene.nodes import provenance_of_node
 from MgImplantSegLib.scene.tables import save_table
 from MgImplantSegSections.measuresStore import refilled
+from MgImplantSegSections.wholeTables import WholeTable
 from MgImplantSegSections.workbench import ProgressView, errorText, setEnabled
 
 
@@ -19,6 +20,7 @@ class CompareSection:
         self.workbench, self.ui, self._measurements = workbench, workbench.ui, measurements
         self._progress = ProgressView(workbench, self.ui.compareProgressBar, self.ui.compareStatusLabel)
         self._task: Any = None
+        self._whole = WholeTable(self.ui.compareTableView, scrollsAcross=True)
         self.ui.compareButton.connect("clicked(bool)", self.onCompare)
         self.ui.compareCsvButton.connect("clicked(bool)", self.onExport)
         self.ui.othersSelector.connect("checkedNodesChanged()", self.onChecked)
@@ -81,6 +83,7 @@ class CompareSection:
         table = self.workbench.parameters.comparisonTable
         if self.ui.compareTableView.mrmlTableNode() is not table:
             self.ui.compareTableView.setMRMLTableNode(table)
+            self._whole.fit()
         self.ui.compareButton.text = _("Cancel") if self.isRunning() else _("Compare")
         setEnabled(
             self.ui.compareButton,

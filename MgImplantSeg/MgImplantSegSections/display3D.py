@@ -13,7 +13,7 @@ from MgImplantSegLib.scene.canvas import pixels_shown, write_png
 from MgImplantSegLib.scene.closed_surfaces import SurfaceMethod, SurfaceSettings, create_closed_surfaces
 from MgImplantSegLib.scene.color_legends import remove_colored_model
 from MgImplantSegLib.scene.implant_surfaces import contact_surface, depth_surface
-from MgImplantSegLib.scene.nodes import provenance_of_node
+from MgImplantSegLib.scene.nodes import place_beside, provenance_of_node
 from MgImplantSegLib.scene.scan_rendering import set_veil
 from MgImplantSegLib.scene.segments import CLOSED_SURFACE, segment_ids
 from MgImplantSegLib.scene.surface_models import add_contact_model_of_mesh, add_depth_model_of_mesh
@@ -99,6 +99,8 @@ def putColored(segmentationNode, kind, mesh, initialNode=None):
         model = add_depth_model_of_mesh(scene, mesh, _("{name} depth").format(name=name), provenance)
     if old is not None:
         remove_colored_model(old)
+    if model is not None:
+        place_beside(scene, model, segmentationNode)
     segmentationNode.SetNodeReferenceID(COLORED_MODEL_REFERENCE, model.GetID() if model else None)
     _showImplantSegments(segmentationNode, model is None)
     return model
@@ -115,7 +117,7 @@ def requireInitial(initialNode):
     if initialNode is None:
         raise InputError(
             _("Expected the screw before implantation for the depth of degradation, got none."),
-            _("Choose its segmentation in section 4."),
+            _("Choose it as Initial segmentation in Measurements."),
         )
 
 

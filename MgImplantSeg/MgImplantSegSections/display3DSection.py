@@ -1,4 +1,4 @@
-"""The 3D part of section 3: show, opacity a class, surface method, decimation, colour, scan behind, picture."""
+"""The 3D view: show, opacity a class, surface method, decimation, colour, scan behind, picture."""
 
 import qt
 import slicer
@@ -111,9 +111,7 @@ class Display3DSection:
 
     def onTakePicture(self):
         """Ask for a file and write the picture."""
-        path = qt.QFileDialog.getSaveFileName(
-            self.ui.SegmentationPanel, _("Take picture"), "explant.png", "PNG (*.png)"
-        )
+        path = qt.QFileDialog.getSaveFileName(self.ui.Display3DPanel, _("Take picture"), "explant.png", "PNG (*.png)")
         if path:
             self.takePicture(path)
 
@@ -139,7 +137,7 @@ class Display3DSection:
         missing = (
             []
             if self.workbench.parameters.measuredSegmentation is not None
-            else [_("a segmentation (section 3 makes one, section 4 chooses one)")]
+            else [_("a segmentation (Segment makes one, Measurements chooses one)")]
         )
         resting = [_("the end of what runs now")] if self.isRunning() else []
         if self.isRunning():
@@ -171,7 +169,7 @@ class Display3DSection:
 
     def _start(self, steps, finish):
         """Run what takes long beside the GUI; `finish` puts its result into the scene and returns a text."""
-        self.ui.display3DLabel.text = _("Starting…")
+        self.ui.segmentStatusLabel.text = _("Starting…")
         self._task = self.workbench.start(
             steps, self.onEvent, lambda result: self._end(finish, result), self.onFailed, self.onCancelled
         )
@@ -181,7 +179,7 @@ class Display3DSection:
         """Say what is being done."""
         if event["event"] == "progress":
             part = 100 * event.get("done", 0) // (event.get("total") or 1)
-            self.ui.display3DLabel.text = _("{stage}: {part} %").format(stage=event.get("stage", ""), part=part)
+            self.ui.segmentStatusLabel.text = _("{stage}: {part} %").format(stage=event.get("stage", ""), part=part)
 
     def _end(self, finish, result):
         self._try(lambda: finish(result))
@@ -189,25 +187,25 @@ class Display3DSection:
 
     def onFailed(self, error):
         """What happened, and what to do."""
-        self.ui.display3DLabel.text = errorText(error)
+        self.ui.segmentStatusLabel.text = errorText(error)
         self._chooseShownColor()
         self.workbench.changed()
 
     def onCancelled(self):
         """The view stays as it is."""
-        self.ui.display3DLabel.text = _("Cancelled; nothing was changed.")
+        self.ui.segmentStatusLabel.text = _("Cancelled; nothing was changed.")
         self._chooseShownColor()
         self.workbench.changed()
 
     def _try(self, action):
         """Run what keeps Slicer busy for a moment, saying so, and show how it ended."""
-        self.ui.display3DLabel.text = _("Working…")
+        self.ui.segmentStatusLabel.text = _("Working…")
         slicer.app.setOverrideCursor(qt.Qt.WaitCursor)
-        self.ui.display3DLabel.repaint()
+        self.ui.segmentStatusLabel.repaint()
         try:
-            self.ui.display3DLabel.text = action() or ""
+            self.ui.segmentStatusLabel.text = action() or ""
         except MgImplantSegError as error:
-            self.ui.display3DLabel.text = errorText(error)
+            self.ui.segmentStatusLabel.text = errorText(error)
             self._chooseShownColor()
         finally:
             slicer.app.restoreOverrideCursor()

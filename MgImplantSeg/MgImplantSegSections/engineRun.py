@@ -74,7 +74,7 @@ def runEngine(python, arguments, logPath, token, politeSeconds=None, names=None)
     except OSError as error:
         raise EngineError(
             _("Expected to start {program}, got: {reason}.").format(program=python.words[0], reason=error.strerror),
-            _("Choose another environment in section 8."),
+            _("Choose another environment under Environments."),
             "dependency",
         ) from error
     try:

@@ -1,6 +1,7 @@
-"""Section 8: the Pythons that can do the work, what is installed, what lies on disk, how to cite."""
+"""The Pythons that can do the work, what is installed, what lies on disk, how to cite."""
 
 from pathlib import Path
+from typing import Any
 
 import qt
 import slicer
@@ -10,8 +11,11 @@ import MgImplantSegLib
 from MgImplantSegLib.errors import MgImplantSegError
 from MgImplantSegLib.jobs.environment_file import remove_environment
 from MgImplantSegSections import models, pythons, settings
+from MgImplantSegSections.environmentDialog import EnvironmentDialog
+from MgImplantSegSections.environmentForm import kindText
 from MgImplantSegSections.installing import installMissing
 from MgImplantSegSections.panelWords import inPanelWords
+from MgImplantSegSections.wholeTables import WholeTable
 from MgImplantSegSections.workbench import errorText, setEnabled, sizeText
 
 CITATION = (
@@ -21,19 +25,26 @@ CITATION = (
 )
 
 
+NAME, KIND, WHERE = range(3)
+
+
 class EnvironmentsSection:
-    """Environments are those of the engine's launcher; hosts and clusters are added on its command line."""
+    """Environments are those of the engine's launcher: Pythons on this computer, hosts, clusters."""
 
     def __init__(self, workbench):
         self.workbench, self.ui = workbench, workbench.ui
-        self._task, self._listeners, self._new = None, [], None
+        self._task, self._listeners = None, []
+        self._new: Any = None
+        self._isKnown, self._onEnd = False, None  # the Python that was just added
+        self._dialog: Any = None
         table = self.ui.environmentsTable
         table.setColumnCount(3)
         table.setHorizontalHeaderLabels([_("Name"), _("Kind"), _("Where")])
-        table.horizontalHeader().setStretchLastSection(True)
         table.setEditTriggers(qt.QTableWidget.NoEditTriggers)
         for button, slot in (
             (self.ui.addEnvironmentButton, self.onAdd),
+            (self.ui.addHostButton, self.onAddHost),
+            (self.ui.editEnvironmentButton, self.onEdit),
             (self.ui.removeEnvironmentButton, self.onRemove),
             (self.ui.testEnvironmentButton, self.onTest),
             (self.ui.installTorchButton, self.onInstallTorch),
@@ -42,6 +53,8 @@ class EnvironmentsSection:
         ):
             button.connect("clicked(bool)", slot)
         table.connect("itemSelectionChanged()", self.refresh)
+        self._whole = WholeTable(table, wide=(WHERE,))
+        table.connect("cellDoubleClicked(int,int)", self.onDoubleClick)
         self.ui.citationLabel.text = CITATION
         self.refill()
         if pythons.problem() is not None:
@@ -59,10 +72,11 @@ class EnvironmentsSection:
         self._names = list(environments)
         self.ui.environmentsTable.setRowCount(len(environments))
         for row, (name, entry) in enumerate(environments.items()):
-            for column, text in enumerate((pythons.text(name), entry.kind.value, entry.host or entry.python)):
+            for column, text in enumerate((pythons.text(name), kindText(entry.kind), _where(entry))):
                 item = qt.QTableWidgetItem(text)
+                item.setToolTip(text)
                 self.ui.environmentsTable.setItem(row, column, item)
-        self.ui.versionsBrowser.html = versionsHtml()
+        self.ui.versionsLabel.text = versionsText()
         self.ui.installTorchButton.toolTip = installText(pythons.missingPackages(packages=pythons.PACKAGES_FOR_FILES))
         self._refreshDisk()
 
@@ -77,13 +91,55 @@ class EnvironmentsSection:
         if path:
             self.add(Path(path))
 
-    def add(self, program):
-        """Add a Python under the name of its folder, and test it; if it has all, work is done there from now on."""
-        name = pythons.nameFor(program)
-        if self._try(lambda: pythons.add(name, program), _("Added: {name}.").format(name=name)):
-            self._new = name
-            self.ui.environmentsTable.selectRow(self._names.index(name))
-            self.onTest()
+    def add(self, program, onEnd=None):
+        """Add a Python under the name of its folder, and test it; if it has all, work is done there from now on.
+
+        :param onEnd: called with whether work is done there from now on, and what the test has found.
+        """
+        name = pythons.nameOfProgram(program) or pythons.nameFor(program)
+        isKnown = name in pythons.names()
+        if not isKnown and not self._try(lambda: pythons.add(name, program), _("Added: {name}.").format(name=name)):
+            self._tellEnd(onEnd, False)
+            return
+        self._new, self._isKnown, self._onEnd = name, isKnown, onEnd
+        self._testRow(name)
+
+    def _tellEnd(self, onEnd, isReady):
+        if onEnd is not None:
+            onEnd(isReady, self.ui.environmentStatusLabel.text)
+
+    def onAddHost(self):
+        """Describe a host or a cluster."""
+        self._open(None)
+
+    def onEdit(self):
+        """Change the selected environment."""
+        self._open(pythons.environments()[self.selected()])
+
+    def onDoubleClick(self):
+        """A double click is a click on Edit."""
+        if self.ui.editEnvironmentButton.enabled:
+            self.onEdit()
+
+    def _open(self, environment):
+        self._dialog = EnvironmentDialog(self.workbench, self.ui.EnvironmentsPanel, environment, self.onSaved)
+        self._dialog.show()
+
+    def onSaved(self, name):
+        """An environment was described: list it and test it."""
+        self.refill()
+        self._tellListeners()
+        self._testRow(name)
+
+    def _testRow(self, name):
+        self.ui.environmentsTable.selectRow(self._names.index(name))
+        if self._task is not None:
+            self._task.abandon()
+        self.onTest()
+
+    def isTesting(self):
+        """Whether a test runs."""
+        return self._task is not None and self._task.isRunning
 
     def onRemove(self):
         """Forget the selected environment."""
@@ -115,24 +171,39 @@ class EnvironmentsSection:
             lambda token: self.workbench.logic.engineSteps(["jobs", "environments", "test", name], None, token),
             lambda event: None,
             lambda result: self.onTested(name, result),
-            self.onFailed,
-            self.refresh,
+            lambda error: self.onFailed(name, error),
+            lambda: self._ended(name, False),
         )
         self.refresh()
 
     def onTested(self, name, result):
-        """One line a check; a Python that was just added and is ready is taken."""
-        self.ui.environmentStatusLabel.text = inPanelWords(result["text"])
-        if name == self._new and result["ok"]:
+        """One line a check; a Python that was just added and is ready is taken, a program that is none is not kept."""
+        isTaken = name == self._new and result["ok"]
+        if isTaken:
             settings.write(settings.RUN_IN, name)
             self._tellListeners()
-        self._new = None
-        self.refresh()
+        elif name == self._new and not pythons.isPython(result["checks"]):
+            self._forgetNew()
+        self.ui.environmentStatusLabel.text = inPanelWords(result["text"])
+        self._ended(name, isTaken)
 
-    def onFailed(self, error):
-        """What happened, and what to do."""
+    def onFailed(self, name, error):
+        """What happened, and what to do; a program that was just added and cannot be tested is not kept."""
+        if name == self._new:
+            self._forgetNew()
         self.ui.environmentStatusLabel.text = errorText(error)
+        self._ended(name, False)
+
+    def _forgetNew(self):
+        name = self._new
+        if not self._isKnown:
+            self._try(lambda: remove_environment(name), "")
+
+    def _ended(self, name, isTaken):
+        onEnd = self._onEnd if name == self._new else None
+        self._new = self._onEnd = None
         self.refresh()
+        self._tellEnd(onEnd, isTaken)
 
     def onInstallTorch(self):
         """Install what Slicer's own Python lacks, after a click."""
@@ -164,14 +235,22 @@ class EnvironmentsSection:
         """States of the buttons."""
         name = self.selected()
         selected = [] if name is not None else [_("a selected row")]
-        running = self._task is not None and self._task.isRunning
         setEnabled(
             self.ui.testEnvironmentButton,
-            selected + ([_("the end of the test")] if running else []),
+            selected + ([_("the end of the test")] if self.isTesting() else []),
             _("Check Python, packages, devices and memory there."),
         )
         own = [_("a row other than Slicer's own Python")] if name == pythons.OWN else []
         setEnabled(self.ui.removeEnvironmentButton, selected + own, _("Forget the selected environment."))
+        setEnabled(
+            self.ui.editEnvironmentButton, selected + own, _("Change host, Python, partition and all other settings.")
+        )
+
+
+def _where(environment):
+    """Host and Python of an environment."""
+    program = environment.job_python
+    return f"{environment.host}: {program}" if environment.host else program
 
 
 def installText(missing):
@@ -183,13 +262,12 @@ def installText(missing):
     )
 
 
-def versionsHtml():
+def versionsText():
     """Versions of the module and of the packages in Slicer's Python; nothing is imported."""
     rows = [("MgImplantSeg", MgImplantSegLib.__version__), ("Slicer", slicer.app.applicationVersion)]
     rows += [(name, pythons.version(name) or _("missing")) for name in pythons.PACKAGES_FOR_FILES]
-    cells = "".join(f"<tr><td><b>{name}</b>&nbsp;&nbsp;</td><td>{version}</td></tr>" for name, version in rows)
     text = _("For research use only. The bundled model is trained on simulated explants.")
-    return f"<table>{cells}</table><p>{text}</p>"
+    return ", ".join(f"{name} {version}" for name, version in rows) + f".\n{text}"
 
 
 def _totalBytes(files):

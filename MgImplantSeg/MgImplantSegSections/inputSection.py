@@ -1,4 +1,4 @@
-"""Section 1: which volume, what is known of it, what is wrong with it, and the ROI that limits the work."""
+"""Which volume, what is known of it, what is wrong with it, and the ROI that limits the work."""
 
 import slicer
 from slicer.i18n import tr as _
@@ -8,8 +8,9 @@ from MgImplantSegLib.io.voxel_size import voxel_size_doubt
 from MgImplantSegLib.scene.markups import box_of_roi_node
 from MgImplantSegLib.scene.volumes import geometry_of_node
 from MgImplantSegSections import parameters, sampleData, voxelSize
-from MgImplantSegSections.workbench import errorText, sizeText
+from MgImplantSegSections.workbench import errorText, reserveLines, sizeText
 
+INFO_LINES = 1
 UNSET_TOLERANCE_MM = 1e-6
 NOTABLE_ANISOTROPY = 1.01
 NOTABLE_SPACING_RATIO = 2.0
@@ -32,6 +33,7 @@ class InputSection:
     def __init__(self, workbench, modelSection):
         self.workbench, self.ui, self._models = workbench, workbench.ui, modelSection
         self._shownId = None
+        reserveLines(self.ui.inputInfoLabel, INFO_LINES)
         self.ui.sampleDataButton.connect("clicked(bool)", self.onSampleData)
         self.ui.setSpacingButton.connect("clicked(bool)", self.onSetSpacing)
         self.ui.limitRoiSelector.connect("nodeAddedByUser(vtkMRMLNode*)", self.onRoiAdded)
@@ -93,7 +95,7 @@ class InputSection:
         """What is missing before the volume can be segmented."""
         chosen = self.workbench.parameters
         if chosen.inputVolume is None:
-            return [_("a volume (section 1)")]
+            return [_("a volume")]
         try:
             geometry_of_node(chosen.inputVolume)
             if chosen.limitRoi is not None:
@@ -108,7 +110,7 @@ class InputSection:
         hasVoxels = node is not None and node.GetImageData() is not None
         self.ui.setSpacingButton.enabled = self.ui.inputSpacingSpinBox.enabled = hasVoxels
         if not hasVoxels:
-            self.ui.inputInfoLabel.text = _("No volume yet. Drag a scan into Slicer, or load the sample data.")
+            self.ui.inputInfoLabel.text = _("No volume yet: drag a scan into Slicer.")
             self._warn([])
             return
         if node.GetID() != self._shownId:
@@ -127,7 +129,7 @@ class InputSection:
         if all(abs(spacing - 1) < UNSET_TOLERANCE_MM for spacing in spacings):
             return [
                 _(
-                    "The voxel size is 1 mm, which means that it is not set. Set it below: nothing that is measured "
+                    "The voxel size is 1 mm, which means that it is not set. Set it here: nothing that is measured "
                     "would be right."
                 )
             ]

@@ -16,6 +16,7 @@ from MgImplantSegLib.quantification.options import QuantifyOptions
 from MgImplantSegLib.resources import find_model
 from MgImplantSegLib.scene.plots import add_chart
 from MgImplantSegSections import display3D, layouts, pythons, sampleData
+from MgImplantSegSections.alignmentWork import alignSteps
 from MgImplantSegSections.compareWork import compareSteps
 from MgImplantSegSections.engineRun import CancelToken, runEngine, runToEnd
 from MgImplantSegSections.exchange import taskFolder
@@ -48,7 +49,7 @@ class LogicCalls:
 
         :param modelPath: a model file, or the name of a bundled model (default: the default model).
         :param planes: key of the engine's plane sets, ``"1"``, ``"3"``, ``"9"``, ``"rc"``, ``"cp"`` or ``"pr"``.
-        :param environment: name of an environment of section 8 (default: Slicer's own Python).
+        :param environment: name of one of the environments (default: Slicer's own Python).
         :param further: other fields of the engine's `SegmentOptions`: ``precision``, ``postprocessing``, ``memory_gb``.
         :raises InputError, EngineError: with what was expected, what came and what to do.
         """
@@ -118,20 +119,41 @@ class LogicCalls:
         """The work of `quantify` as a generator of events; Slicer's own Python has what it needs."""
         return quantifySteps(segmentationNode, request, pythons.python(), slicer.app.temporaryPath, token)
 
+    def align(self, segmentationNode: Any, initialNode: Any):
+        """Put the screw before implantation onto the explant and wait; returns the transform node on it.
+
+        :param initialNode: segmentation (or closed surface model) of the screw before implantation.
+        """
+        return _wait(self.alignSteps(segmentationNode, initialNode, CancelToken()))
+
+    def alignSteps(self, segmentationNode: Any, initialNode: Any, token: CancelToken):
+        """The work of `align` as a generator of events."""
+        return alignSteps(segmentationNode, initialNode, pythons.python(), slicer.app.temporaryPath, token)
+
     def compareSteps(self, referenceNode: Any, otherNodes: Sequence[Any], request: Any, token: CancelToken):
-        """The comparison of section 5 as a generator of events; returns the table node."""
+        """The comparison as a generator of events; returns the table node."""
         folder = slicer.app.temporaryPath
         return compareSteps(referenceNode, otherNodes, request, pythons.python(), folder, token)
 
-    def engineSteps(self, words: Sequence[Any], environment: str | None, token: CancelToken):
+    def engineSteps(
+        self,
+        words: Sequence[Any],
+        environment: str | None,
+        token: CancelToken,
+        politeSeconds: float | None = None,
+    ):
         """Any command of the engine as a generator of events; returns the fields of its result."""
         with taskFolder(slicer.app.temporaryPath) as folder:
-            return (yield from runEngine(pythons.python(environment), words, folder / "log.txt", token))
+            return (yield from runEngine(pythons.python(environment), words, folder / "log.txt", token, politeSeconds))
+
+    def testEnvironmentSteps(self, environment: Any, token: CancelToken):
+        """The checks of an environment, saved or not, as a generator of events; returns the fields of the result."""
+        return pythons.testSteps(environment, slicer.app.temporaryPath, token)
 
     def startTraining(self, configurationPath: str | Path, environment: str = pythons.OWN):
         """Start a training as a job and return at once what is known of it; the job outlives Slicer.
 
-        :param environment: name of an environment of section 8.
+        :param environment: name of one of the environments.
         :returns: fields of the job, ``reference`` and ``state`` among them.
         """
         words = ["jobs", "submit", environment, "train", str(configurationPath)]
@@ -187,7 +209,7 @@ class LogicCalls:
         if missing:
             raise InputError(
                 _("Expected {packages} in Slicer's Python, got none.").format(packages=", ".join(missing)),
-                _("Install them in section 3 or 8 of the panel, or name another environment."),
+                _("Install them under Environments in the panel, or name another environment."),
             )
 
     def installPackages(self, packages: Sequence[str]):

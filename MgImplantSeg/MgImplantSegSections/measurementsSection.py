@@ -1,4 +1,4 @@
-"""Section 4: what is measured, the screw before, the regions; Compute; a table whose rows know when they are stale."""
+"""What is measured, the screw before, the regions; Compute; a table whose rows know when they are stale."""
 
 import qt
 import slicer

@@ -25,7 +25,7 @@ def addTable(scene, report, name, segmentationNode, warnings=()):
     """
     model = provenance_of_node(segmentationNode).get("model", "")
     node = add_measures_table(scene, report, name, model if isinstance(model, str) else "")
-    _addTexts(node, RESULT_COLUMN, [_resultText(measure) for measure in report.measures])
+    _addTexts(node, RESULT_COLUMN, [resultText(measure) for measure in report.measures])
     _addTexts(node, STATE_COLUMN, [CURRENT] * len(report.measures))
     node.SetAttribute(REPORT_ATTRIBUTE, json.dumps(report.to_dict()))
     node.SetAttribute(WARNINGS_ATTRIBUTE, json.dumps(list(warnings)))
@@ -54,7 +54,7 @@ def _addTexts(tableNode, name, texts):
     tableNode.AddColumn(column)
 
 
-def _resultText(measure):
+def resultText(measure):
     """Value and range as people read them; empty where the value is not defined."""
     value, low, high = (numberText(number) for number in (measure.value, measure.low, measure.high))
     return _("{value} ({low} to {high})").format(value=value, low=low, high=high) if low and high else value

@@ -1,32 +1,105 @@
-"""The table of measures as people see and copy it: columns, digits, what was warned of, and the numbers in one line."""
+"""The measures as people see and copy them: rows of the table, what was warned of, and the numbers in one line."""
 
 import math
 
+import qt
 from slicer.i18n import tr as _
 
 from MgImplantSegLib.quantification.results import Measure
-from MgImplantSegSections.measuresReport import RESULT_COLUMN, STATE_COLUMN, reportOfTable, warningsOfTable
+from MgImplantSegSections.measuresReport import (
+    STALE,
+    STATE_COLUMN,
+    reportOfTable,
+    resultText,
+    warningsOfTable,
+)
 from MgImplantSegSections.numberText import numberText
 from MgImplantSegSections.panelWords import inPanelWords
+from MgImplantSegSections.wholeTables import WholeTable
 
 REGION_COLUMN = "Region"
-SHOWN_COLUMNS = ("Measure", RESULT_COLUMN, "Unit", REGION_COLUMN, STATE_COLUMN)
 COPIED_COLUMNS = ("Symbol", "Measure", "Value", "Unit", REGION_COLUMN, STATE_COLUMN)
 HEADLINE_SYMBOLS = ("DR", "BIC", "BV/TV")
-WARNING_SIGN = "⚠"
+WARNING_SIGN, NO_BREAK = "⚠", "\u00a0"  # lines break between the numbers
+MEASURE, RESULT, UNIT = range(3)
 
 
-def arrangeColumns(view, tableNode):
-    """Hide what does not fit; whether a row is current stands before its region, the names of which are long."""
-    count = tableNode.GetNumberOfColumns() if tableNode is not None else 0
-    names = [tableNode.GetColumnName(index) for index in range(count)]
-    for index, name in enumerate(names):
-        view.setColumnHidden(index, name not in SHOWN_COLUMNS)
-    view.resizeColumnsToContents()
-    order = [name for name in ("Measure", RESULT_COLUMN, "Unit", STATE_COLUMN, REGION_COLUMN) if name in names]
-    header = view.horizontalHeader()
-    for place, name in enumerate(order):
-        header.moveSection(header.visualIndex(names.index(name)), place)
+class MeasuresTable:
+    """Shows the report of a table node in a `QTableWidget`: a heading a region, a row a measure, stale ones grey."""
+
+    def __init__(self, widget):
+        self._widget, self._shown = widget, None
+        widget.setColumnCount(3)
+        widget.setHorizontalHeaderLabels([_("Measure"), _("Result"), _("Unit")])
+        widget.setEditTriggers(qt.QTableWidget.NoEditTriggers)
+        self._whole = WholeTable(widget, wide=(MEASURE,))
+
+    def show(self, tableNode):
+        """Show a table node, or nothing; only what has changed is written."""
+        report, states = reportOfTable(tableNode), _statesOf(tableNode)
+        if (report, states) == self._shown:
+            return
+        self._shown = (report, states)
+        rows = list(_rows(report.measures if report else (), states))
+        self._widget.clearSpans()
+        self._widget.setRowCount(len(rows))
+        for row, (region, measure, isStale) in enumerate(rows):
+            if measure is None:
+                self._putRegion(row, region, isStale)
+            else:
+                self._putMeasure(row, measure, isStale)
+        self._whole.fit()
+
+    def _putRegion(self, row, region, isStale):
+        item = _item(region, region, isStale)
+        font = item.font()
+        font.setBold(True)
+        item.setFont(font)
+        self._widget.setItem(row, MEASURE, item)
+        self._widget.setSpan(row, MEASURE, 1, 3)
+
+    def _putMeasure(self, row, measure, isStale):
+        unit = "" if measure.unit == "1" else measure.unit
+        for column, text in ((MEASURE, nameText(measure)), (RESULT, resultText(measure)), (UNIT, unit)):
+            self._widget.setItem(row, column, _item(text, tooltip(measure), isStale))
+
+
+def _item(text, tip, isStale):
+    item = qt.QTableWidgetItem(text)
+    item.setToolTip(tip)
+    if isStale:
+        item.setData(qt.Qt.ForegroundRole, qt.QColor("gray"))
+        font = item.font()
+        font.setItalic(True)
+        item.setFont(font)
+    return item
+
+
+def _statesOf(tableNode):
+    column = tableNode.GetTable().GetColumnByName(STATE_COLUMN) if tableNode is not None else None
+    return [column.GetValue(row) for row in range(column.GetNumberOfValues())] if column is not None else []
+
+
+def _rows(measures, states):
+    """A heading for each region (stale if all its rows are), then its measures."""
+    isStale = [state == STALE for state in states] or [False] * len(measures)
+    for region in dict.fromkeys(measure.region for measure in measures):
+        own = [(measure, stale) for measure, stale in zip(measures, isStale, strict=True) if measure.region == region]
+        yield region, None, all(stale for _measure, stale in own)
+        for measure, stale in own:
+            yield region, measure, stale
+
+
+def nameText(measure):
+    """Symbol and name of a measure, with a sign if its value has to be read with care."""
+    sign = f" {WARNING_SIGN}" if measure.note and math.isfinite(measure.value) else ""
+    return _("{symbol}, {name}").format(symbol=measure.symbol, name=measure.name) + sign
+
+
+def tooltip(measure):
+    """What a measure is, how it was computed, and what the reader has to know."""
+    lines = (f"{measure.symbol} ({measure.region}): {measure.definition}", measure.method, inPanelWords(measure.note))
+    return "\n".join(line for line in lines if line)
 
 
 def noteTexts(tableNode):
@@ -52,7 +125,8 @@ def headline(tableNode):
     for measure in report.measures if report else ():
         found.setdefault(measure.symbol, measure)
     measures = [found[symbol] for symbol in HEADLINE_SYMBOLS if symbol in found]
-    return " · ".join(_inOneLine(measure) for measure in measures if math.isfinite(measure.value))
+    texts = [_inOneLine(measure).replace(" ", NO_BREAK) for measure in measures if math.isfinite(measure.value)]
+    return " · ".join(texts)
 
 
 def headlineTooltip(tableNode):

@@ -1,4 +1,4 @@
-"""The results in section 4: headline, table of the chosen segmentation, what is stale, notes, plot, CSV, clipboard."""
+"""The results: headline, table of the chosen segmentation, what is stale, notes, plot, CSV, clipboard."""
 
 import qt
 import slicer
@@ -9,10 +9,10 @@ from MgImplantSegLib.scene.tables import save_table
 from MgImplantSegSections import layouts, staleness
 from MgImplantSegSections.measuresReport import RESULT_COLUMN, restoreTexts
 from MgImplantSegSections.measuresStore import tableOf
-from MgImplantSegSections.measuresTable import arrangeColumns, headline, headlineTooltip, noteTexts, tableText
-from MgImplantSegSections.workbench import errorText, setEnabled
+from MgImplantSegSections.measuresTable import MeasuresTable, headline, headlineTooltip, noteTexts, tableText
+from MgImplantSegSections.workbench import errorText, reserveLines, setEnabled
 
-STALE_STYLE = "color: gray"
+HEADLINE_LINES = 2
 
 
 class MeasuresView:
@@ -23,7 +23,9 @@ class MeasuresView:
 
     def __init__(self, workbench, fingerprint):
         self.workbench, self.ui, self._fingerprint = workbench, workbench.ui, fingerprint
-        self._seen = None
+        self._seen = self._node = None
+        self._rows = MeasuresTable(self.ui.measuresTable)
+        reserveLines(self.ui.measuresHeadlineLabel, HEADLINE_LINES)
         self.ui.showPlotButton.connect("clicked(bool)", self.onPlot)
         self.ui.exportCsvButton.connect("clicked(bool)", self.onExport)
         self.ui.copyMeasuresButton.connect("clicked(bool)", self.onCopy)
@@ -38,18 +40,18 @@ class MeasuresView:
         :returns: whether the measures have to be computed again to be right.
         """
         table = self.table()
-        if self.ui.measuresTableView.mrmlTableNode() is not table:
-            self.ui.measuresTableView.setMRMLTableNode(table)
+        shown = table.GetID() if table is not None else None
+        if shown != self._node:
+            self._node = shown
             self.ui.measuresStateLabel.text = ""
         if table is not None:
             restoreTexts(table)
-            arrangeColumns(self.ui.measuresTableView, table)
         self.ui.measuresHeadlineLabel.text = headline(table)
         self.ui.measuresHeadlineLabel.toolTip = headlineTooltip(table)
         self._refreshButtons(table)
-        if table is None or isRunning:
-            return False
-        return self._showState(table)
+        isOld = False if table is None or isRunning else self._showState(table)
+        self._rows.show(table)
+        return isOld
 
     def _refreshButtons(self, table):
         missing = [] if table is not None else [_("measures: click Compute")]
@@ -85,9 +87,7 @@ class MeasuresView:
         elif stale == 0:
             lines.append(_("All measures are current."))
         self.ui.measuresStateLabel.text = "\n".join([*lines, *noteTexts(table)])
-        allAreOld = isOld and stale == table.GetNumberOfRows()
         self.ui.measuresHeadlineLabel.enabled = not isOld
-        self.ui.measuresTableView.styleSheet = STALE_STYLE if allAreOld else ""
         return isOld
 
     def onPlot(self):

@@ -1,4 +1,4 @@
-"""Section 2: which model, its card, adding and deleting models."""
+"""Which model, what it was trained on in two lines, its whole card; adding and deleting models."""
 
 from __future__ import annotations
 
@@ -11,10 +11,15 @@ from slicer.i18n import tr as _
 
 from MgImplantSegLib.errors import MgImplantSegError
 from MgImplantSegSections import models, settings
-from MgImplantSegSections.workbench import errorText, setEnabled
+from MgImplantSegSections.cardText import cardText
+from MgImplantSegSections.textWindow import TextWindow
+from MgImplantSegSections.workbench import errorText, reserveLines, setEnabled
 
 if TYPE_CHECKING:
     from MgImplantSegSections.workbench import Workbench
+
+
+CARD_LINES = 2
 
 
 class ModelSection:
@@ -24,6 +29,9 @@ class ModelSection:
         self.workbench, self.ui = workbench, workbench.ui
         self._paths: list[Path] = []
         self._card: Any = None
+        self.details = TextWindow(_("Model"))
+        reserveLines(self.ui.modelCardLabel, CARD_LINES)
+        self.ui.modelDetailsButton.connect("clicked(bool)", self.onDetails)
         self.ui.addModelButton.connect("clicked(bool)", self.onAdd)
         self.ui.openModelFolderButton.connect("clicked(bool)", self.onOpenFolder)
         self.ui.deleteModelButton.connect("clicked(bool)", self.onDelete)
@@ -42,8 +50,8 @@ class ModelSection:
     def missing(self):
         """What is missing before the model can be used."""
         if self.path() is None:
-            return [_("a model (section 2)")]
-        return [] if self._card is not None else [_("a model that can be read (section 2)")]
+            return [_("a model")]
+        return [] if self._card is not None else [_("a model that can be read")]
 
     def refill(self, wanted: str = ""):
         """List the models, and choose the one at the path `wanted` if it is there."""
@@ -66,19 +74,29 @@ class ModelSection:
         path = self.path()
         self._card = None
         if path is None:
-            self.ui.modelCardBrowser.html = _("No model yet. Add a file (.mgmodel).")
+            self.ui.modelCardLabel.text = _("No model yet. Add a file (.mgmodel) in Advanced.")
         else:
             self._show(path)
             settings.write(settings.MODEL, path)
+        setEnabled(
+            self.ui.modelDetailsButton,
+            [] if self._card is not None else [_("a model that can be read")],
+            _("Show the model's card: what it is, what it expects, how good it is."),
+        )
         deletable = path is not None and models.isAdded(path)
         missing = [] if deletable else [_("a model that you have added; bundled models stay")]
         setEnabled(self.ui.deleteModelButton, missing, _("Delete the chosen model file."))
         self.workbench.changed()
 
+    def onDetails(self):
+        """Show the whole card."""
+        self.details.setHtml(models.cardHtml(self._card))
+        self.details.show()
+
     def onAdd(self):
         """Choose a file and copy it into the folder of models."""
         pattern = _("Models") + " (*.mgmodel)"
-        path = qt.QFileDialog.getOpenFileName(self.ui.ModelPanel, _("Add a model"), "", pattern)
+        path = qt.QFileDialog.getOpenFileName(self.ui.AdvancedPanel, _("Add a model"), "", pattern)
         if path:
             self.add(path)
 
@@ -109,9 +127,10 @@ class ModelSection:
     def _show(self, path):
         try:
             self._card = models.readCard(path)
-            self.ui.modelCardBrowser.html = models.cardHtml(self._card)
+            self.ui.modelCardLabel.text = cardText(self._card)
+            self.details.setHtml(models.cardHtml(self._card))
         except MgImplantSegError as error:
-            self._showError(error)
+            self.ui.modelCardLabel.text = errorText(error)
 
     def _showError(self, error):
-        self.ui.modelCardBrowser.plainText = errorText(error)
+        self.ui.segmentStatusLabel.text = errorText(error)

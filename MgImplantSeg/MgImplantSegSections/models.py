@@ -14,6 +14,7 @@ from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.files import atomic_output
 from MgImplantSegLib.resources import MODEL_SUFFIX, bundled_models
 from MgImplantSegSections import settings
+from MgImplantSegSections.textWindow import escaped
 
 if TYPE_CHECKING:
     from MgImplantSegLib.model_card import ModelCard
@@ -95,9 +96,9 @@ def cardHtml(card: ModelCard):
         (_("Created"), card.created),
     ]
     cells = "".join(
-        f"<tr><td><b>{_escaped(name)}</b>&nbsp;</td><td>{_escaped(text)}</td></tr>" for name, text in rows if text
+        f"<tr><td><b>{escaped(name)}</b>&nbsp;</td><td>{escaped(text)}</td></tr>" for name, text in rows if text
     )
-    return f"<h4>{_escaped(card.name)}</h4><table>{cells}</table>"
+    return f"<h4>{escaped(card.name)}</h4><table>{cells}</table>"
 
 
 def _rows(name, table):
@@ -116,7 +117,3 @@ def _words(key):
 
 def _shortened(value):
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _escaped(text):
-    return str(text).replace("&", "&amp;").replace("<", "&lt;")

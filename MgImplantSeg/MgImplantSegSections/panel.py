@@ -2,15 +2,19 @@
 
 from types import SimpleNamespace
 
+import qt
 import slicer
 
+from MgImplantSegSections.alignment import Alignment
 from MgImplantSegSections.batchSection import BatchSection
 from MgImplantSegSections.classMapping import ClassMapping
 from MgImplantSegSections.compareSection import CompareSection
 from MgImplantSegSections.display3DSection import Display3DSection
 from MgImplantSegSections.engineOptions import describeOptions
 from MgImplantSegSections.environmentsSection import EnvironmentsSection
+from MgImplantSegSections.foldedSections import FoldedSections
 from MgImplantSegSections.inputSection import InputSection
+from MgImplantSegSections.labelMapImport import LabelMapImport
 from MgImplantSegSections.measurementsSection import MeasurementsSection
 from MgImplantSegSections.modelSection import ModelSection
 from MgImplantSegSections.observations import Observations
@@ -18,9 +22,10 @@ from MgImplantSegSections.regionsList import RegionsList
 from MgImplantSegSections.segmentationSection import SegmentationSection
 from MgImplantSegSections.teachSection import TeachSection
 from MgImplantSegSections.trainingSection import TrainingSection
-from MgImplantSegSections.workbench import Workbench, reveal
+from MgImplantSegSections.workbench import Workbench
 
-PANELS = ("Input", "Model", "Segmentation", "Teach", "Measurements", "Compare", "Batch", "Training", "Environments")
+FOLDED = ("Advanced", "Measurements", "Display3D", "Compare", "Teach", "Training", "Batch", "Environments")
+PANELS = ("Work", *FOLDED)
 
 
 class Panel:
@@ -33,15 +38,18 @@ class Panel:
     def __init__(self, widgets, logic):
         self.workbench = workbench = Workbench(namedWidgets(widgets), logic)
         describeOptions(vars(workbench.ui).values())
+        letShrink(vars(workbench.ui).values())
         self._observations = Observations()
         self.models = ModelSection(workbench)
         self.input = InputSection(workbench, self.models)
-        self.segmentation = SegmentationSection(workbench, self.input, self.models, self.openEnvironments)
+        self.segmentation = SegmentationSection(workbench, self.input, self.models, self.addPython)
         self.teach = TeachSection(workbench, self.models, self.segmentation)
         self.display3D = Display3DSection(workbench)
         self.classes = ClassMapping(workbench)
         self.regions = RegionsList(workbench)
         self.measurements = MeasurementsSection(workbench, self.regions, self.classes, self._observations.replace)
+        self.alignment = Alignment(workbench)
+        self.labelMaps = LabelMapImport(workbench)
         self.compare = CompareSection(workbench, self.measurements)
         self.batch = BatchSection(workbench, self.models, self.segmentation, self.measurements)
         self.training = TrainingSection(workbench, self.models)
@@ -49,7 +57,9 @@ class Panel:
         self.environments.onListChanged(self.segmentation.refillEnvironments)
         self.environments.onListChanged(self.training.refillEnvironments)
         workbench.onModelsChange(self.models.refillKeepingChoice)
-        self._folding = [_Folding(workbench, getattr(workbench.ui, f"{name.lower()}Section")) for name in PANELS]
+        self.sections = FoldedSections(workbench, [sectionOf(workbench.ui, name) for name in FOLDED])
+        workbench.ui.openTeachButton.connect("clicked(bool)", self.openTeach)
+        workbench.ui.openMeasurementsButton.connect("clicked(bool)", self.openMeasurements)
 
     def chooseDefaults(self):
         """Choose what there is only one of, to save clicks."""
@@ -62,15 +72,26 @@ class Panel:
             section.refillEnvironments()
         self.environments.refill()
 
+    def addPython(self, program, onEnd):
+        """Add a Python, test it, and work there from now on if it has all; see `EnvironmentsSection.add`."""
+        self.environments.add(program, onEnd)
+
     def openEnvironments(self):
         """Unfold the list of environments and scroll to it."""
-        self.workbench.ui.environmentsSection.collapsed = False
-        reveal(self.workbench.ui.environmentsSection)
+        self.sections.open(self.workbench.ui.environmentsSection)
+
+    def openTeach(self):
+        """Unfold what is needed to teach a model and scroll to it."""
+        self.sections.open(self.workbench.ui.teachSection)
+
+    def openMeasurements(self):
+        """Unfold the measurements and scroll to them."""
+        self.sections.open(self.workbench.ui.measurementsSection)
 
     def clearMessages(self):
         """Nothing that was said of a scene holds for the next one."""
         ui = self.workbench.ui
-        for label in (ui.segmentStatusLabel, ui.display3DLabel, ui.measuresStateLabel, ui.compareStatusLabel):
+        for label in (ui.segmentStatusLabel, ui.measuresStateLabel, ui.compareStatusLabel):
             label.text = ""
 
     def cleanup(self):
@@ -78,19 +99,21 @@ class Panel:
         self.workbench.abandonAll()
         self.measurements.follow(False)
         self._observations.removeAll()
+        self.models.details.close()
+        self.segmentation.log.close()
+        self.training.log.close()
 
 
-class _Folding:
-    """What happens when a section is unfolded: it comes into view, and what has to be hidden in it stays hidden."""
+def sectionOf(ui, name):
+    """The header of a section, by the name of its .ui file."""
+    return getattr(ui, f"{name[0].lower()}{name[1:]}Section")
 
-    def __init__(self, workbench, section):
-        self._workbench, self._section = workbench, section
-        section.connect("contentsCollapsed(bool)", self.onFolded)
 
-    def onFolded(self, folded):
-        if not folded:
-            self._workbench.restoreVisibility()
-            reveal(self._section)
+def letShrink(widgets):
+    """Long names of nodes must not make the panel wide."""
+    for widget in widgets:
+        if widget.inherits("qMRMLNodeComboBox"):
+            widget.sizeAdjustPolicy = qt.QComboBox.AdjustToMinimumContentsLengthWithIcon
 
 
 def namedWidgets(widgets):

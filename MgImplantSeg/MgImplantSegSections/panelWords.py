@@ -5,27 +5,27 @@ import re
 from slicer.i18n import tr as _
 
 PLACES = {
-    "model": _("section 2"),
-    "spacing_um": _("Voxel size in section 1"),
-    "roi": _("ROI in section 1"),
-    "device": _("Device in section 3"),
-    "precision": _("Precision in section 3, Advanced"),
-    "memory_gb": _("Memory limit in section 3, Advanced"),
-    "roles": _("Classes in section 4"),
-    "initial": _("Initial implant in section 4"),
-    "initial_volume_mm3": _("Initial volume in section 4"),
-    "initial_area_mm2": _("Initial area in section 4"),
-    "days": _("Time implanted in section 4"),
-    "distance_mm": _("Shell around implant in section 4"),
-    "planes": _("Planes in section 3"),
-    "resume": _("Resume in the section Training"),
+    "model": _("Model"),
+    "spacing_um": _("Voxel size"),
+    "roi": _("Limit to ROI in Advanced"),
+    "device": _("Device in Advanced"),
+    "precision": _("Precision in Advanced"),
+    "memory_gb": _("Memory limit in Advanced"),
+    "roles": _("Class mapping in Measurements"),
+    "initial": _("Initial implant in Measurements"),
+    "initial_volume_mm3": _("Initial volume in Measurements"),
+    "initial_area_mm2": _("Initial area in Measurements"),
+    "days": _("Time implanted in Measurements"),
+    "distance_mm": _("Shell around implant in Measurements"),
+    "planes": _("Planes in Advanced"),
+    "resume": _("Resume in Training"),
 }
 COMMANDS = {
-    "environments": _("the section Environments"),
-    "log": _("the log in the section Training"),
-    "resume": _("Resume in the section Training"),
-    "cancel": _("Stop in the section Training"),
-    "list": _("the section Training"),
+    "environments": _("Environments in the panel"),
+    "log": _("the log in Training"),
+    "resume": _("Resume in Training"),
+    "cancel": _("Stop in Training"),
+    "list": _("Training in the panel"),
 }
 COMMAND = re.compile(
     rf"(?:mgimplantseg )?\bjobs ({'|'.join(COMMANDS)})\b(?: (?:create|add|test|list)\b)?(?: [^\s,;]+/[^\s,;]+)?"

@@ -1,4 +1,4 @@
-"""The list of ROIs of section 4: add, add around the implant, remove; they are live in the views."""
+"""The list of ROIs to measure in: add, add around the implant, remove; they are live in the views."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from MgImplantSegLib.errors import MgImplantSegError
 from MgImplantSegLib.scene.markups import box_of_roi_node
 from MgImplantSegSections.parameters import addRoi, removeRoi, roiNodes
 from MgImplantSegSections.regionWork import roiAroundSteps
+from MgImplantSegSections.wholeTables import WholeTable
 from MgImplantSegSections.workbench import errorText, setEnabled
 
 if TYPE_CHECKING:
@@ -26,9 +27,9 @@ class RegionsList:
         self.workbench, self.ui, self._task = workbench, workbench.ui, None
         table = self.ui.roiTable
         table.setColumnCount(COLUMNS)
-        table.setHorizontalHeaderLabels([_("ROI"), _("Size in mm"), _("mm³")])
-        table.horizontalHeader().setStretchLastSection(True)
+        table.setHorizontalHeaderLabels([_("ROIs"), _("Size in mm"), _("mm³")])
         table.setEditTriggers(qt.QTableWidget.NoEditTriggers)
+        self._whole = WholeTable(table, wide=(0,))
         self.ui.addRoiButton.connect("clicked(bool)", self.onAdd)
         self.ui.addRoiAroundButton.connect("clicked(bool)", self.onAddAround)
         self.ui.removeRoiButton.connect("clicked(bool)", self.onRemove)
@@ -85,7 +86,7 @@ class RegionsList:
             for column, text in enumerate((node.GetName(), *_sizes(node))):
                 item = qt.QTableWidgetItem(text)
                 table.setItem(row, column, item)
-        table.resizeColumnsToContents()
+        self._whole.fit()
         self.refreshButtons()
 
     def refreshButtons(self):

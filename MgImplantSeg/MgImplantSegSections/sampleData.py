@@ -10,6 +10,7 @@ from slicer.i18n import tr as _
 
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.resources import resource
+from MgImplantSegLib.scene.nodes import place_beside
 
 CATEGORY = "MgImplantSeg"
 NAME = "SimulatedMgExplant"
@@ -57,11 +58,15 @@ def load():
                 _("Expected the bundled sample data, got a damaged file {path}.").format(path=path(name)),
                 _("Install the extension again."),
             )
+    found = _found(NAME, "vtkMRMLScalarVolumeNode")
+    isNew = found is None or initialNode() is None
     if initialNode() is None:
         initial = slicer.util.loadSegmentation(str(path(INITIAL_FILE_NAME)), properties={"name": INITIAL_NAME})
         initial.GetDisplayNode().SetVisibility(False)
-    found = _found(NAME, "vtkMRMLScalarVolumeNode")
-    return found or slicer.util.loadVolume(str(path(FILE_NAME)), properties={"name": NAME})
+    volume = found or slicer.util.loadVolume(str(path(FILE_NAME)), properties={"name": NAME})
+    if isNew:
+        place_beside(slicer.mrmlScene, initialNode(), volume)
+    return volume
 
 
 def initialNode():

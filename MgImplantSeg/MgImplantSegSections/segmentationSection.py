@@ -1,4 +1,4 @@
-"""Section 3: how and where to segment, Segment and Cancel, progress, log, preview; what is missing is said here."""
+"""How and where to segment, Segment and Cancel, progress, log, preview; what is missing is said here."""
 
 import time
 
@@ -17,9 +17,10 @@ from MgImplantSegSections import pythons, settings
 from MgImplantSegSections.engineOptions import optionsFrom, optionTooltip
 from MgImplantSegSections.engineRun import EngineError
 from MgImplantSegSections.estimate import estimateText, rememberSpeed
-from MgImplantSegSections.installing import installMissing
 from MgImplantSegSections.panelWords import inPanelWords
 from MgImplantSegSections.segmentWork import SegmentRequest, previewRequest
+from MgImplantSegSections.setUp import SetUp
+from MgImplantSegSections.textWindow import TextWindow
 from MgImplantSegSections.workbench import ProgressView, errorText, setEnabled
 
 GPUS_OFFERED = 4
@@ -29,19 +30,20 @@ DEVICES_OFFERED = (*DEVICES, *(f"cuda:{number}" for number in range(GPUS_OFFERED
 class SegmentationSection:
     """Starts the engine in a child process and shows how it is getting on."""
 
-    def __init__(self, workbench, inputSection, modelSection, openEnvironments):
+    def __init__(self, workbench, inputSection, modelSection, addPython):
+        """:param addPython: `addPython(program, onEnd)` adds a Python, tests it and takes it if it has all."""
         self.workbench, self.ui = workbench, workbench.ui
-        self._input, self._models, self._openEnvironments = inputSection, modelSection, openEnvironments
+        self._input, self._models = inputSection, modelSection
+        self._setUp = SetUp(workbench, addPython, self.onPythonReady)
         self._progress = ProgressView(workbench, self.ui.segmentProgressBar, self.ui.segmentStatusLabel)
         self._task = None
         self._lastLog = []
+        self.log = TextWindow(_("Log of the last segmentation"))
+        self._wanted = self.onSegment
         self._fillChoices()
-        self._showMissing([])
         self.ui.segmentButton.connect("clicked(bool)", self.onSegment)
         self.ui.previewButton.connect("clicked(bool)", self.onPreview)
-        self.ui.copyLogButton.connect("clicked(bool)", self.onCopyLog)
-        self.ui.installPackagesButton.connect("clicked(bool)", self.onInstall)
-        self.ui.chooseEnvironmentButton.connect("clicked(bool)", self._openEnvironments)
+        self.ui.showLogButton.connect("clicked(bool)", self.log.show)
         self.ui.deviceSelector.connect("currentIndexChanged(int)", self.onDevice)
         self.ui.memorySpinBox.connect("valueChanged(double)", self.onMemory)
         self.ui.runInSelector.connect("currentIndexChanged(int)", self.onRunIn)
@@ -57,7 +59,7 @@ class SegmentationSection:
         self.refillEnvironments()
 
     def refillEnvironments(self):
-        """List Slicer's Python and the others of section 8."""
+        """List Slicer's Python and the other environments."""
         wanted, self._environments = settings.read(settings.RUN_IN, pythons.OWN), pythons.names()
         names = self._environments
         self.ui.runInSelector.blockSignals(True)
@@ -79,7 +81,7 @@ class SegmentationSection:
     def onRunIn(self):
         """Keep the environment on this computer."""
         settings.write(settings.RUN_IN, self.runIn())
-        self._showMissing([])
+        self._setUp.hide()
         self.workbench.changed()
 
     def device(self):
@@ -106,6 +108,7 @@ class SegmentationSection:
         except MgImplantSegError as error:
             self.ui.segmentStatusLabel.text = errorText(error)
             return
+        self._wanted = self.onSegment
         self._start(chosen.inputVolume, self._request(), self.onSegmented)
 
     def onPreview(self):
@@ -113,6 +116,7 @@ class SegmentationSection:
         volume = self.workbench.parameters.inputVolume
         spacingUm = self._models.card().preprocessing.spacing_um
         request = previewRequest(volume, self._request(), spacingUm, shownRow(volume))
+        self._wanted = self.onPreview
         self._start(volume, request, self.onPreviewed)
 
     def _request(self):
@@ -130,12 +134,12 @@ class SegmentationSection:
         )
 
     def _start(self, volume, request, onDone):
-        self._showMissing([])
+        self._setUp.hide()
         if pythons.missingPackages(self.runIn()):
-            self._showMissing(pythons.missingPackages(self.runIn(), pythons.PACKAGES_FOR_FILES))
+            self._setUp.offer(pythons.missingPackages(self.runIn(), pythons.PACKAGES_FOR_FILES))
             return
         self._lastLog = []
-        self.ui.logText.plainText = ""
+        self.log.setPlainText("")
         self._progress.begin(_("Starting…"))
         self._started = time.monotonic()
         self._task = self.workbench.start(
@@ -184,15 +188,12 @@ class SegmentationSection:
             self._log(error.log)
         self.workbench.changed()
 
-    def onCopyLog(self):
-        """The log goes to the clipboard."""
-        slicer.app.clipboard().setText("\n".join(self._lastLog))
-
-    def onInstall(self):
-        """Install what is missing into Slicer's own Python; the size was said."""
-        if installMissing(self.workbench, self.ui.installPackagesButton, self.ui.segmentStatusLabel):
-            self._showMissing([])
+    def onPythonReady(self):
+        """There is a Python that has all: go on with what was clicked."""
+        self.refillEnvironments()
         self.workbench.changed()
+        if not self.missing() and not self.isRunning():
+            self._wanted()
 
     def missing(self):
         """All that is missing before Segment can be clicked; packages are asked for on the click."""
@@ -224,18 +225,9 @@ class SegmentationSection:
         options = self.options().with_defaults_of(self._models.card())
         return estimate(geometry, self._models.card(), options.planes, options.fusion, roi=box)
 
-    def _showMissing(self, packages):
-        size = pythons.downloadMb(packages)
-        self.ui.missingLabel.text = _(
-            "Slicer's Python lacks {packages}. Install into Slicer (about {size} MB to download, more with a GPU), or "
-            "use another environment that has them."
-        ).format(packages=", ".join(packages), size=size)
-        for widget in (self.ui.missingLabel, self.ui.installPackagesButton, self.ui.chooseEnvironmentButton):
-            self.workbench.setVisible(widget, bool(packages))
-
     def _log(self, text):
         self._lastLog.append(inPanelWords(text))
-        self.ui.logText.plainText = "\n".join(self._lastLog)
+        self.log.setPlainText("\n".join(self._lastLog))
 
 
 def shownRow(volumeNode):

@@ -1,4 +1,4 @@
-"""The list of section 3b: suggested slices and done ones, and in words what counts as labelled."""
+"""The list of slices to teach from: suggested slices and done ones, and in words what counts as labelled."""
 
 from slicer.i18n import tr as _
 
@@ -7,6 +7,7 @@ from MgImplantSegLib.scene.volumes import geometry_of_node
 from MgImplantSegLib.training.teach.slices import parse_slices
 from MgImplantSegSections import teachSlices
 from MgImplantSegSections.classMapping import roleText
+from MgImplantSegSections.wholeTables import fitList
 
 SLICES_FOR_HELD_OUT = 3
 
@@ -24,6 +25,7 @@ class TeachList:
         self._scanId = None
         self.labelled = teachSlices.Labelled()
         widget.connect("currentRowChanged(int)", onSelected)
+        fitList(widget)
 
     def suggest(self, slices, scan):
         """Take slices that the engine has suggested for a scan, in place of those before; returns the first or None."""
@@ -74,6 +76,7 @@ class TeachList:
         self._widget.addItems(texts)
         self._widget.setCurrentRow(names.index(selected) if selected in names else -1)
         self._widget.blockSignals(False)
+        fitList(self._widget)
 
     def _text(self, geometry, name):
         text = teachSlices.sliceText(geometry, name)

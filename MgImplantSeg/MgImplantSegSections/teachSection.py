@@ -1,4 +1,4 @@
-"""Section 3b: slices are painted in Slicer's Segment Editor, said to be done, and a model learns from them."""
+"""Teaching: slices are painted in Slicer's Segment Editor, said to be done, and a model learns from them."""
 
 from typing import Any
 
@@ -156,7 +156,7 @@ class TeachSection:
         self._models.refill(str(path))
         self.workbench.modelsChanged()
         self._addResult(resultText(path.stem, result["held_out"], len(result["labelled"])))
-        self._progress.end(_("Taught: {name}, chosen in section 2.").format(name=path.stem))
+        self._progress.end(_("Taught: {name}. It is the chosen model now.").format(name=path.stem))
         self.workbench.changed()
         if self.workbench.parameters.segmentAfterTeaching and self.scan() is not None:
             self.onSegmentAgain()

@@ -1,4 +1,4 @@
-"""What is missing in section 3b, and the states of its buttons."""
+"""What is missing before a model can be taught, and the states of its buttons."""
 
 from dataclasses import dataclass
 
@@ -37,7 +37,7 @@ class TeachState:
 def missingScan(scan):
     """What is missing of the scan."""
     if scan is None:
-        return [_("a volume (section 1)")]
+        return [_("a volume")]
     return _faults(lambda: geometry_of_node(scan))
 
 
@@ -80,7 +80,7 @@ def setButtons(ui, state):
     setEnabled(
         ui.suggestButton, busy + state.scan + state.model, _("Suggest slices on which the planes disagree most.")
     )
-    again = _("Segment the scan with the model of section 2 into a new segmentation.")
+    again = _("Segment the scan with the chosen model into a new segmentation.")
     setEnabled(ui.segmentAgainButton, busy + state.scan + state.model, again)
     curves = [] if state.hasCurves else [_("metrics of teaching")]
     setEnabled(ui.teachCurvesButton, curves, _("Plot loss and score on the held-out slices."))
@@ -90,7 +90,7 @@ def setButtons(ui, state):
         setEnabled(ui.teachButton, [], _("Stop; nothing is changed."))
     else:
         ui.teachButton.text = _("Teach")
-        setEnabled(ui.teachButton, state.teach, _("Teach the model of section 2 the look of this scan."))
+        setEnabled(ui.teachButton, state.teach, _("Teach the chosen model the look of this scan."))
 
 
 def _setSliceButtons(ui, state):

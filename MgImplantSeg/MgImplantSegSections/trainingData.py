@@ -1,4 +1,4 @@
-"""The upper part of section 7: scans with their label maps, and a configuration that is written from them."""
+"""What is trained from: scans with their label maps, and a configuration that is written from them."""
 
 from pathlib import Path
 
@@ -7,6 +7,7 @@ from slicer.i18n import tr as _
 
 from MgImplantSegLib.errors import MgImplantSegError
 from MgImplantSegSections import settings, trainingPairs
+from MgImplantSegSections.wholeTables import WholeTable
 from MgImplantSegSections.workbench import errorText, setEnabled
 
 SPACING_OF_UNREAD_UM = 5.0
@@ -24,12 +25,12 @@ class TrainingData:
         self._pairs = []
         self.ui.pairsTable.setColumnCount(3)
         self.ui.pairsTable.setHorizontalHeaderLabels([_("Scan"), _("Labels"), _("Geometry")])
-        self.ui.pairsTable.horizontalHeader().setStretchLastSection(True)
         self.ui.pairsTable.setEditTriggers(qt.QTableWidget.NoEditTriggers)
         self.ui.addPairButton.connect("clicked(bool)", self.onAddPair)
         self.ui.removePairButton.connect("clicked(bool)", self.onRemovePair)
         self.ui.writeConfigurationButton.connect("clicked(bool)", self.onWriteConfiguration)
         self.ui.pairsTable.connect("itemSelectionChanged()", self.refresh)
+        self._whole = WholeTable(self.ui.pairsTable, wide=(0, 1, 2))
         for image, labels in settings.readTable(settings.PAIRS).get("pairs", []):
             self._show(trainingPairs.Pair(Path(image), Path(labels)))
         self.refresh()
@@ -60,7 +61,7 @@ class TrainingData:
             item = qt.QTableWidgetItem(text)
             item.setToolTip(f"{pair.image}\n{pair.labels}\n{text}")
             self.ui.pairsTable.setItem(row, column, item)
-        self.ui.pairsTable.resizeColumnsToContents()
+        self._whole.fit()
 
     def onRemovePair(self):
         """Take the selected pair out of the table."""

@@ -1,4 +1,4 @@
-"""Section 7: training as a job in any environment; the panel only watches, so the job outlives it."""
+"""Training as a job in any environment; the panel only watches, so the job outlives it."""
 
 from pathlib import Path
 
@@ -8,6 +8,7 @@ from slicer.i18n import tr as _
 from MgImplantSegSections import pythons, settings
 from MgImplantSegSections.curves import Curves
 from MgImplantSegSections.panelWords import inPanelWords
+from MgImplantSegSections.textWindow import TextWindow
 from MgImplantSegSections.trainingButtons import installTrained, showButtons
 from MgImplantSegSections.trainingData import TrainingData
 from MgImplantSegSections.trainingJobs import TrainingJobs
@@ -22,7 +23,7 @@ class TrainingSection:
     def __init__(self, workbench, modelSection=None):
         self.workbench, self.ui = workbench, workbench.ui
         self._progress = ProgressView(workbench, self.ui.trainingProgressBar, self.ui.trainingStatusLabel)
-        self._curves = Curves()
+        self._curves, self.log = Curves(), TextWindow(_("Log of the training"))
         self._watch = self._command = None
         self._state, self._environments, self._isStopping = "", [], False
         self._jobs = TrainingJobs(self.ui.trainingJobSelector, self.onJob)
@@ -41,6 +42,7 @@ class TrainingSection:
             (ui.detachTrainingButton, self.onDetach),
             (ui.showCurvesButton, self.onCurves),
             (ui.installTrainedModelButton, self.onInstall),
+            (ui.trainingLogButton, self.log.show),
         ):
             button.connect("clicked(bool)", slot)
         ui.trainingEnvironmentSelector.connect("currentIndexChanged(int)", self.onEnvironment)
@@ -103,7 +105,9 @@ class TrainingSection:
         """Submit the training and watch it."""
         missing = pythons.missingPackages(self.environment(), pythons.PACKAGES_FOR_FILES)
         if missing:
-            text = _("Slicer's Python lacks {packages}: install them in section 8, or train in another environment.")
+            text = _(
+                "Slicer's Python lacks {packages}: install them under Environments, or train in another environment."
+            )
             self._say(text.format(packages=", ".join(missing)))
             return
         self.ui.configurationEdit.addCurrentPathToHistory()
@@ -122,7 +126,7 @@ class TrainingSection:
         self._isStopping = False
         self._progress.begin(_("Watching {job}…").format(job=self.job))
         self._curves.begin()
-        self.ui.trainingLogText.plainText = ""  # all events of the job come, from the first one on
+        self.log.setHtml("")  # all events of the job come, from the first one on
         self._watch = self.workbench.start(
             lambda token: self.workbench.logic.engineSteps(["jobs", "watch", self.job], None, token),
             self.onEvent,
@@ -258,7 +262,7 @@ class TrainingSection:
         (label or self.ui.trainingStatusLabel).text = inPanelWords(text)
 
     def _log(self, text):
-        self.ui.trainingLogText.appendPlainText(text)
+        self.log.append(text)
 
     def refresh(self):
         """States of all buttons."""

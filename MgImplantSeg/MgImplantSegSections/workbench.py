@@ -110,17 +110,33 @@ def reveal(widget):
         area.ensureVisible(0, top, 0, 0)
 
 
+def reserveLines(label, count):
+    """Keep room for lines of text, so that nothing below moves when the text changes."""
+    before = label.text
+    label.text = "\n".join(["x"] * count)
+    label.minimumHeight = label.sizeHint.height()
+    label.text = before
+
+
 class ProgressView:
-    """A progress bar with a line of text below it, fed with events."""
+    """A progress bar with a line of text below it, fed with events; both keep their places when nothing runs."""
+
+    STATUS_LINES = 2
 
     def __init__(self, workbench, bar, label):
         self._workbench, self.bar, self.label = workbench, bar, label
-        workbench.setVisible(bar, False)
+        reserveLines(label, self.STATUS_LINES)
+        self._rest()
+
+    def _rest(self):
+        self.bar.setRange(0, 1000)
+        self.bar.reset()
+        self.bar.enabled = False
 
     def begin(self, text):
-        """Show the bar."""
+        """Let the bar move."""
         self.bar.setRange(0, 0)
-        self._workbench.setVisible(self.bar, True)
+        self.bar.enabled = True
         self.label.text = text
 
     def show(self, event):
@@ -138,8 +154,8 @@ class ProgressView:
             )
 
     def end(self, text):
-        """Hide the bar and leave a line."""
-        self._workbench.setVisible(self.bar, False)
+        """Empty the bar and leave a line."""
+        self._rest()
         self.label.text = text
 
 

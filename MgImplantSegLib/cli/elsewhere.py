@@ -60,11 +60,11 @@ def run_elsewhere(
     MgImplantSegError
         If the environment cannot be reached or the command fails there.
     """
-    given = list(_given(add_arguments, arguments))
-    folders: set[Path] = {value.absolute().parent for _, _, value in given if isinstance(value, ResultPath)}
+    entries = list(given(add_arguments, arguments))
+    folders: set[Path] = {value.absolute().parent for _, _, value in entries if isinstance(value, ResultPath)}
     if len(folders) > 1:
         raise InputError("Expected all outputs in one folder when a command runs elsewhere.", "Correct the paths.")
-    words, has_outputs = (name, *(word(*entry) for entry in given)), bool(folders)
+    words, has_outputs = (name, *(word(*entry) for entry in entries)), bool(folders)
     shown = [str(entry.path) if isinstance(entry, InputPath) else shown_word(entry) for entry in words]
     request = with_scans_of_pairs(JobRequest(words, default_name(shown)))
     environment = find_environment(arguments.environment)
@@ -84,7 +84,7 @@ def _place_for_files(folders: set[Path]) -> Iterator[Path]:
             yield Path(folder)
 
 
-def _given(add_arguments: Callable[[Any], None], arguments: argparse.Namespace) -> Iterator[tuple[str, Any, Any]]:
+def given(add_arguments: Callable[[Any], None], arguments: argparse.Namespace) -> Iterator[tuple[str, Any, Any]]:
     """Name, type and value of all arguments that are given, positional ones first; a list gives each of its values."""
     declared = Declarations()
     add_arguments(declared)

@@ -6,10 +6,10 @@ import argparse
 from typing import Any
 
 from MgImplantSegLib.cli.parser import one_of
-from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.events import Events
 from MgImplantSegLib.jobs.backend import Backend
 from MgImplantSegLib.jobs.environment import Environment, Kind
+from MgImplantSegLib.jobs.environment_fields import FIELDS, pair, type_of_field
 from MgImplantSegLib.jobs.environment_file import (
     find_environment,
     known_environments,
@@ -18,34 +18,9 @@ from MgImplantSegLib.jobs.environment_file import (
 )
 from MgImplantSegLib.jobs.new_python import make_python, plan_python
 
-OPTIONS = {
-    "python": (str, "PATH", "the interpreter there, for example /home/me/venv/bin/python"),
-    "root": (str, "FOLDER", "folder there for jobs and sent files (default: ~/.local/share/mgimplantseg)"),
-    "host": (str, "HOST", "alias of OpenSSH's configuration, name, or user@name; of a cluster: its login node"),
-    "port": (int, "N", "default: as OpenSSH's configuration says"),
-    "ssh_config": (str, "FILE", "another configuration file for OpenSSH's client"),
-    "identity_file": (str, "FILE", "key for OpenSSH's client"),
-    "answer_s": (float, "S", "seconds within which the host has to start Python there (default: 30)"),
-    "processes": (int, "N", "training processes on each machine (default: one a GPU asked for)"),
-    "partition": (str, "NAME", "partition or queue of the cluster"),
-    "account": (str, "NAME", "account or project on the cluster"),
-    "nodes": (int, "N", "machines of one training (default: 1)"),
-    "cpus": (int, "N", "cores on each machine"),
-    "gpus": (int, "N", "GPUs on each machine"),
-    "memory_gb": (float, "GB", "memory on each machine in GB"),
-    "time_minutes": (int, "MIN", "time limit in minutes; a training that reaches it is queued again and goes on"),
-    "grace_s": (float, "S", "seconds to stop politely before a command is killed (default: 30)"),
-}
-LISTS = {
-    "setup": ("LINE", "shell line that runs before a job, such as: module load cuda. May be repeated"),
-    "queue_options": (
-        "OPTION",
-        "further option of sbatch (--queue-option=--constraint=a100) or bsub (--queue-option='-R select[ngpus>0]'). "
-        "May be repeated",
-    ),
-    "path_map": ("HERE=THERE", "folder that both sides see; files below it are not copied. May be repeated"),
-    "variables": ("NAME=VALUE", "environment variable of the jobs. No secrets. May be repeated"),
-}
+PLAIN = {"str": str, "int": int, "float": float}
+LISTS = ("setup", "queue_options", "path_map", "variables")
+HOW_TO_WRITE = {"queue_options": "--queue-option=--constraint=a100 or --queue-option='-R select[ngpus>0]'. "}
 SINGULAR = {"queue_options": ("--queue-option", "--sbatch-option"), "variables": ("--variable",)}
 
 
@@ -95,12 +70,13 @@ def _list(_arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
 
 
 def _add(arguments: argparse.Namespace, _events: Events) -> dict[str, Any]:
-    values = {name: getattr(arguments, name) for name in OPTIONS if getattr(arguments, name) is not None}
+    plain = [name for name in FIELDS if type_of_field(name) in PLAIN]
+    values = {name: getattr(arguments, name) for name in plain if getattr(arguments, name) is not None}
     values |= {name: getattr(arguments, name) for name in ("setup", "queue_options") if getattr(arguments, name)}
     if arguments.path_map:
-        values["path_map"] = [_pair(text, "HERE=THERE") for text in arguments.path_map]
+        values["path_map"] = [pair(text, "HERE=THERE") for text in arguments.path_map]
     if arguments.variables:
-        values["variables"] = dict(_pair(text, "NAME=VALUE") for text in arguments.variables)
+        values["variables"] = dict(pair(text, "NAME=VALUE") for text in arguments.variables)
     if arguments.interactive:
         values["interactive"] = True
     environment = Environment.from_dict(arguments.name, {"kind": arguments.kind, **values})
@@ -154,24 +130,21 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         metavar="|".join(kinds),
         help="another Python here, a host, or a cluster",
     )
-    for name, (kind, metavar, text) in OPTIONS.items():
-        parser.add_argument(*_option(name), dest=name, type=kind, metavar=metavar, help=text)
-    for name, (metavar, text) in LISTS.items():
-        parser.add_argument(*_option(name), dest=name, action="append", default=[], metavar=metavar, help=text)
-    parser.add_argument(
-        "--interactive", action="store_true", help="let ssh ask for a one-time password (terminal or SSH_ASKPASS)"
-    )
+    for name, field in FIELDS.items():
+        kind = type_of_field(name)
+        if kind in PLAIN:
+            parser.add_argument(*_option(name), dest=name, type=PLAIN[kind], metavar=field.metavar, help=field.help)
+        elif name in LISTS:
+            text = f"{field.help}. {HOW_TO_WRITE.get(name, '')}May be repeated"
+            parser.add_argument(
+                *_option(name), dest=name, action="append", default=[], metavar=field.metavar, help=text
+            )
+        else:
+            parser.add_argument(*_option(name), dest=name, action="store_true", help=field.help)
 
 
 def _option(name: str) -> tuple[str, ...]:
     return SINGULAR.get(name, ("--" + name.replace("_", "-"),))
-
-
-def _pair(text: str, expected: str) -> list[str]:
-    before, equals, after = text.partition("=")
-    if not (before and equals and after):
-        raise InputError(f"Expected {expected}, got {text!r}.")
-    return [before, after]
 
 
 def _place(environment: Environment) -> str:

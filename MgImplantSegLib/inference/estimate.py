@@ -24,7 +24,7 @@ ROI_MARGIN_VOXELS = 32
 FIXED_BYTES = 470_000_000  # a process that has loaded torch and a model, and `WORKING_BYTES`
 WORKING_BYTES = 75_000_000  # what torch makes for itself when it computes, besides the slices
 TIDYING_BYTES_PER_VOXEL = 6
-BLOCK_BYTES_PER_CLASS_AND_PIXEL = 12
+BLOCK_BYTES_PER_CLASS_AND_PIXEL = 14
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from MgImplantSegLib.inference.backends import BACKENDS
 from MgImplantSegLib.inference.device import PRECISIONS, Device
 from MgImplantSegLib.inference.fusion import FUSIONS
 from MgImplantSegLib.inference.postprocess import POSTPROCESSING
@@ -43,6 +44,7 @@ class SegmentOptions:
     )
     device: str = option("where the network runs", Device(), "auto", changes_result=False)
     precision: str = option("numeric precision of the network", OneOf(PRECISIONS), "auto")
+    backend: str = option("what computes the network", OneOf(BACKENDS), "auto", changes_result=False)
     postprocessing: str | None = option(
         "post-processing of the label map", OneOf(POSTPROCESSING), None, default_help=OF_CARD
     )

@@ -17,7 +17,7 @@ from MgImplantSegLib.jobs.request import JobRequest
 SHORTEST_WAIT_S, LONGEST_WAIT_S = 0.2, 3.0
 SECONDS_BETWEEN_STATES = 2.0
 MOST = 1e18
-PASSED_ON = ("progress", "metric", "warning")
+PASSED_ON = ("progress", "metric", "warning", "sample")
 
 
 def follow(backend: Backend, job: str, events: Events, offset: int = 0) -> JobStatus:
@@ -107,11 +107,25 @@ def _is_sound(record: dict[str, Any]) -> bool:
     """Whether the fields that are drawn or said have the right types."""
     if record["event"] == "warning":
         return isinstance(record.get("message"), str)
+    if record["event"] == "sample":
+        return _is_sound_sample(record)
     if record["event"] == "metric":
         return all(value is None or isinstance(value, (bool, int, float, str)) for value in record.values())
     left = record.get("eta_s")
     numbers = [record.get("done"), record.get("total"), 0 if left is None else left]
     return isinstance(record.get("stage"), str) and all(map(_is_number, numbers))
+
+
+def _is_sound_sample(record: dict[str, Any]) -> bool:
+    """Whether what a batch says of a sample can be shown."""
+    texts = all(isinstance(record.get(name), str) for name in ("sample", "state", "problem"))
+    measures, seconds = record.get("measures"), record.get("seconds")
+    return (
+        texts
+        and isinstance(measures, list)
+        and all(isinstance(entry, dict) and {"symbol", "unit", "value"} <= set(entry) for entry in measures)
+        and (seconds is None or _is_number(seconds))
+    )
 
 
 def _is_number(value: Any) -> bool:

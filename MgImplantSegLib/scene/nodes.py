@@ -26,12 +26,19 @@ def provenance_of_node(node: Any) -> dict[str, Any]:
 
 
 def place_beside(scene: Any, node: Any, reference_node: Any) -> None:
-    """Put a node into the folder of the subject hierarchy in which `reference_node` is."""
+    """Put a node into the folder of the subject hierarchy in which `reference_node` is.
+
+    A scan that lies in no folder gets one of its own, so that all results of a scan stand together.
+    """
     hierarchy = require_slicer().vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
     if hierarchy is None:
         return
     reference_item, item = (_hierarchy_item(hierarchy, entry) for entry in (reference_node, node))
-    hierarchy.SetItemParent(item, hierarchy.GetItemParent(reference_item))
+    folder = hierarchy.GetItemParent(reference_item)
+    if folder == hierarchy.GetSceneItemID() and reference_node.IsA("vtkMRMLScalarVolumeNode"):
+        folder = hierarchy.CreateFolderItem(folder, reference_node.GetName())
+        hierarchy.SetItemParent(reference_item, folder)
+    hierarchy.SetItemParent(item, folder)
 
 
 def _hierarchy_item(hierarchy: Any, node: Any) -> int:

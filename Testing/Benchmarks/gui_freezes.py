@@ -263,7 +263,7 @@ def opened_panel() -> Any:
 def troubles(session: Session) -> str:
     """What the labels of the panel complain about."""
     ui = session.ui
-    labels = (ui.segmentStatusLabel, ui.measuresStateLabel, ui.compareStatusLabel, ui.display3DLabel)
+    labels = (ui.segmentStatusLabel, ui.measuresStateLabel, ui.compareStatusLabel)
     return "".join(f"  {label.text}" for label in labels if "rror" in label.text or "Expected" in label.text)
 
 

@@ -1,4 +1,4 @@
-"""What the tests of section 4 share: computing, reading the table, ROIs, and the engine's own numbers."""
+"""What the tests of the measures share: computing, reading the table, ROIs, and the engine's own numbers."""
 
 from __future__ import annotations
 
@@ -16,16 +16,31 @@ from MgImplantSegLib.scene.markups import add_roi_node
 def compute(widget, ui):
     person.click(ui.computeButton)
     person.wait_until(lambda: not widget.panel.measurements.isRunning())
-    assert ui.measuresTableView.mrmlTableNode() is not None, ui.measuresStateLabel.text
+    assert table_node(ui) is not None, ui.measuresStateLabel.text
     return measures(ui)
 
 
 def measures(ui):
     """Cells of the table by (symbol, region)."""
-    table = ui.measuresTableView.mrmlTableNode()
+    table = table_node(ui).GetTable()
     names = [table.GetColumnName(index) for index in range(table.GetNumberOfColumns())]
-    rows = [dict(zip(names, row, strict=True)) for row in person.rows_of(ui.measuresTableView)]
+    cells = [[table.GetValue(row, column).ToString() for column in range(len(names))] for row in range(rows_in(table))]
+    rows = [dict(zip(names, row, strict=True)) for row in cells]
     return {(row["Symbol"], row["Region"]): row for row in rows}
+
+
+def rows_in(table):
+    return table.GetNumberOfRows()
+
+
+def table_node(ui):
+    """The table node of the chosen segmentation; what the panel shows has to be its rows, or nothing without it."""
+    from MgImplantSegSections.measuresStore import tableOf
+
+    node = tableOf(ui.measuredSegmentationSelector.currentNode())
+    shown = [row for row in person.rows_of(ui.measuresTable) if any(row[1:]) or ", " in row[0]]
+    assert len(shown) == (node.GetNumberOfRows() if node is not None else 0)
+    return node
 
 
 def expected(**options):

@@ -1,4 +1,4 @@
-"""Writes the pictures of the panel's sections for the tutorial: python Testing/Module/screenshots.py [FOLDER [MODEL]].
+"""Writes the pictures of the panel for the tutorial: python Testing/Module/screenshots.py [FOLDER [MODEL]].
 
 The sample explant is loaded, segmented by the bundled model (or the given one), shown, measured and compared; each
 section is photographed as a person sees it.
@@ -14,17 +14,7 @@ from pathlib import Path
 CHECKOUT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(CHECKOUT), str(CHECKOUT / "MgImplantSeg"), str(Path(__file__).parent)]
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
-SECTIONS = {
-    "1": "Input",
-    "2": "Model",
-    "3": "Segmentation",
-    "3b": "Teach",
-    "4": "Measurements",
-    "5": "Compare",
-    "6": "Batch",
-    "7": "Training",
-    "8": "Environments",
-}
+WIDTH = 390  # of the dock in Slicer, its scroll bar apart
 
 
 def main(folder: Path, model: Path | None) -> None:
@@ -52,7 +42,6 @@ def main(folder: Path, model: Path | None) -> None:
 
 def work(widget) -> None:
     """Input, segmentation, measures with a ROI, comparison."""
-    import slicer
     from harness import person
 
     ui, panel = widget.panel.workbench.ui, widget.panel
@@ -62,10 +51,7 @@ def work(widget) -> None:
     second = segment(ui, panel)
     ui.measuredSegmentationSelector.setCurrentNode(first)
     person.click(ui.show3DButton)
-    person.choose(ui.initialKindSelector, "Segmentation")
-    ui.initialSegmentationSelector.setCurrentNode(slicer.util.getNode("SimulatedMgExplant before implantation"))
-    ui.daysSpinBox.value = 168
-    ui.distanceSpinBox.value = 0.3
+    person.wait_until(lambda: not panel.display3D.isRunning(), 600)
     person.click(ui.addRoiAroundButton)
     person.wait_until(lambda: ui.roiTable.rowCount, 600)
     person.click(ui.computeButton)
@@ -86,13 +72,20 @@ def segment(ui, panel):
 
 
 def photograph(widget, folder: Path) -> None:
-    """One picture a section, unfolded."""
+    """The work with all sections folded, and one picture a section."""
     from harness import person
+    from MgImplantSegSections.panel import FOLDED, sectionOf
 
     ui = widget.panel.workbench.ui
-    for number, name in SECTIONS.items():
-        getattr(ui, f"{name.lower()}Section").collapsed = False
-        person.photograph(getattr(ui, f"{name}Panel"), folder / f"panel_{number}_{name.lower()}.png")
+    for old in folder.glob("panel_*.png"):
+        old.unlink()
+    person.photograph(widget.parent, folder / "panel_work.png", WIDTH, person.height_of(widget.parent, WIDTH))
+    for name in FOLDED:
+        sectionOf(ui, name).collapsed = False
+        person.photograph(getattr(ui, f"{name}Panel"), folder / f"panel_{name.lower()}.png", WIDTH)
+    texts = (ui.inputInfoLabel, ui.modelCardLabel, ui.measuresHeadlineLabel, ui.measuresStateLabel)
+    print("\n".join(label.text for label in texts))  # noqa: T201
+    print("\n".join(" | ".join(row) for row in person.rows_of(ui.measuresTable)))  # noqa: T201
 
 
 if __name__ == "__main__":

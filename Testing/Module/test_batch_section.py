@@ -1,4 +1,4 @@
-"""Section 6: a folder of scans as a queue with states."""
+"""Batch: a folder of scans as a queue with states."""
 
 import re
 import shutil

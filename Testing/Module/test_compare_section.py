@@ -1,4 +1,4 @@
-"""Section 5: overlap and deviations are the engine's."""
+"""Comparing: overlap and deviations are the engine's."""
 
 import pytest
 import slicer
@@ -88,4 +88,4 @@ def test_measures_without_a_voxel_size_say_where_the_panel_has_it(widget, ui, no
     person.click(ui.computeButton)
     person.wait_until(lambda: not widget.panel.measurements.isRunning())
     text = ui.measuresStateLabel.text
-    assert "Voxel size in section 1" in text and "--" not in text and "voxel size" in text
+    assert "(Voxel size)" in text and "--" not in text and "voxel size" in text

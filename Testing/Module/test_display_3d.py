@@ -1,4 +1,4 @@
-"""The 3D part of section 3."""
+"""The 3D view: surfaces, colours, pictures."""
 
 import pathlib
 
@@ -35,7 +35,7 @@ def large(module, monkeypatch):
 
 def test_show_3d_makes_surfaces_and_turns_the_view_to_them(ui, node):
     person.click(ui.show3DButton)
-    assert "in 3 surfaces" in ui.display3DLabel.text
+    assert "in 3 surfaces" in ui.segmentStatusLabel.text
     assert node.GetClosedSurfaceInternalRepresentation("bone").GetNumberOfPolys() > 0
     view = slicer.app.layoutManager().threeDWidget(0).threeDView()
     assert view.resets == 1 and view.distance_mm < 10 and view.is_turned
@@ -107,12 +107,12 @@ def test_the_implant_can_be_coloured_by_contact_and_plainly_again(ui, node):
 def test_the_depth_needs_the_screw_before_implantation(ui, node):
     person.choose(ui.surfaceColorSelector, "Depth")
     ui.surfaceColorSelector.activated(2)
-    assert "section 4" in ui.display3DLabel.text
+    assert "Measurements" in ui.segmentStatusLabel.text
     assert ui.surfaceColorSelector.currentText == "By class", "the choice is what the view shows"
     person.choose(ui.surfaceColorSelector, "Depth")
     ui.initialSegmentationSelector.setCurrentNode(add_segmentation(slicer.mrmlScene, "Before", radius=11))
     ui.surfaceColorSelector.activated(2)
-    assert ui.display3DLabel.text == ""
+    assert ui.segmentStatusLabel.text == ""
 
 
 def test_the_scan_is_rendered_behind_and_hidden_again(ui, node, widget):
@@ -135,7 +135,7 @@ def test_the_picture_is_what_the_3d_view_shows(ui, node, widget, tmp_path, monke
     view = slicer.app.layoutManager().threeDWidget(0).threeDView().mrmlViewNode()
     widget.panel.display3D.takePicture(tmp_path / "explant.png")
     assert (tmp_path / "explant.png").read_bytes().startswith(b"\x89PNG")
-    assert "explant.png" in ui.display3DLabel.text
+    assert "explant.png" in ui.segmentStatusLabel.text
     assert (view.GetRenderMode(), view.GetRulerType()) == (view.Perspective, view.RulerTypeNone)
 
 
@@ -153,14 +153,14 @@ def test_where_no_3d_view_is_shown_the_picture_is_drawn_off_screen(ui, node, wid
 
     monkeypatch.setattr(pictures, "render_segmentation", refuse)
     widget.panel.display3D.takePicture(tmp_path / "none.png")
-    assert ui.display3DLabel.text == "Expected OpenGL, got none." and not (tmp_path / "none.png").exists()
+    assert ui.segmentStatusLabel.text == "Expected OpenGL, got none." and not (tmp_path / "none.png").exists()
 
 
 def test_surfaces_of_a_large_segmentation_are_made_beside_the_gui(ui, node, widget, large, tmp_path):
     person.click(ui.show3DButton)
     assert ui.show3DButton.text == "Cancel" and not ui.takePictureButton.enabled
     person.wait_until(lambda: not widget.panel.display3D.isRunning())
-    assert "in 3 surfaces" in ui.display3DLabel.text and ui.show3DButton.text == "Show 3D"
+    assert "in 3 surfaces" in ui.segmentStatusLabel.text and ui.show3DButton.text == "Show 3D"
     surfaces = [node.GetClosedSurfaceInternalRepresentation(entry) for entry in ("bone", "residual_material")]
     beside = [enclosed_volume_mm3(surface) for surface in surfaces]
     person.choose(ui.surfaceColorSelector, "Contact")
@@ -180,10 +180,10 @@ def test_surfaces_of_a_huge_segmentation_are_decimated_and_the_slider_and_the_te
 
     monkeypatch.setattr(surfaceWork, "HUGE_VOXELS", 10)
     person.click(ui.show3DButton)
-    assert ui.decimationSlider.value == pytest.approx(0.8) and "by up to 80 %" in ui.display3DLabel.text
+    assert ui.decimationSlider.value == pytest.approx(0.8) and "by up to 80 %" in ui.segmentStatusLabel.text
     ui.decimationSlider.value = 0.1
     person.click(ui.show3DButton)
-    assert "by up to 10 %" in ui.display3DLabel.text
+    assert "by up to 10 %" in ui.segmentStatusLabel.text
 
 
 def test_surfaces_of_a_segmentation_that_was_edited_meanwhile_are_not_put_on_it(ui, node, widget, large):
@@ -191,7 +191,7 @@ def test_surfaces_of_a_segmentation_that_was_edited_meanwhile_are_not_put_on_it(
     person.wait_until(left_behind)
     node.GetSegmentation().RemoveSegment("bone")
     person.wait_until(lambda: not widget.panel.display3D.isRunning())
-    assert "got one that was edited meanwhile" in ui.display3DLabel.text
+    assert "got one that was edited meanwhile" in ui.segmentStatusLabel.text
     assert not node.GetSegmentation().ContainsRepresentation("Closed surface")
 
 
@@ -200,7 +200,7 @@ def test_surfaces_that_are_no_longer_wanted_leave_nothing(ui, node, widget, larg
     person.click(ui.show3DButton)
     person.click(ui.show3DButton) if leave == "cancel" else slicer.mrmlScene.RemoveNode(node)
     person.wait_until(lambda: not widget.panel.display3D.isRunning())
-    assert "Cancelled" in ui.display3DLabel.text
+    assert "Cancelled" in ui.segmentStatusLabel.text
     assert not node.GetSegmentation().ContainsRepresentation("Closed surface")
     assert not list(pathlib.Path(slicer.app.temporaryPath).glob("MgImplantSeg-*"))
 
@@ -221,11 +221,11 @@ def test_roles_that_the_user_has_given_count_in_3d_too(ui, node, widget, tmp_pat
     ui.surfaceColorSelector.activated(0)
     person.choose(ui.surfaceColorSelector, "Contact")
     ui.surfaceColorSelector.activated(1)
-    assert ui.display3DLabel.text == ""
+    assert ui.segmentStatusLabel.text == ""
     for segment_id in ("degradation_layer", "residual_material"):
         node.GetDisplayNode().SetSegmentVisibility(segment_id, False)
     widget.panel.display3D.takePicture(tmp_path / "bone.png")
-    assert (tmp_path / "bone.png").exists(), ui.display3DLabel.text
+    assert (tmp_path / "bone.png").exists(), ui.segmentStatusLabel.text
 
 
 def test_a_task_whose_node_left_before_its_first_step_is_cancelled(node):

@@ -6,7 +6,7 @@ import pytest
 import slicer
 import vtk
 from harness import person
-from measure_cases import compute, measures
+from measure_cases import compute, measures, table_node
 from module_cases import ball_in_half_bone
 from test_measurements_live import states
 
@@ -68,7 +68,7 @@ def test_an_open_model_is_refused_with_its_name_and_no_path(measurable, widget):
     person.wait_until(lambda: not widget.panel.measurements.isRunning())
     text = measurable.measuresStateLabel.text
     assert "open edges" in text and '"New screw"' in text and "/" not in text.replace("BV/TV", ""), text
-    assert measurable.measuresTableView.mrmlTableNode() is None
+    assert table_node(measurable) is None
 
 
 def test_a_model_without_a_surface_is_refused(measurable, widget, no_process):

@@ -1,4 +1,4 @@
-"""Sections 1 and 2: what a person reads and can do before segmenting."""
+"""Volume and model: what a person reads and can do before segmenting."""
 
 import numpy as np
 import pytest
@@ -90,8 +90,13 @@ def test_sample_data_is_registered_with_its_digest_and_a_thumbnail(module):
 def test_an_added_model_is_chosen_shown_kept_and_can_be_deleted(widget, ui, tiny_model, monkeypatch):
     widget.panel.models.add(tiny_model)
     assert person.texts_of(ui.modelSelector)[ui.modelSelector.currentIndex] == "tiny"
+    assert ui.modelCardLabel.text.splitlines() == [
+        "Nothing is said of its training data, 20 µm; mean IoU 0.25.",
+        "Research use only.",
+    ]
+    person.click(ui.modelDetailsButton)
     for text in ("20 µm", "degradation layer", "mean iou 0.25", "Apache-2.0"):
-        assert text in ui.modelCardBrowser.plainText
+        assert text in widget.panel.models.details.text()
     questions = person.answers(monkeypatch, False, True)
     person.click(ui.deleteModelButton)
     assert "tiny" in person.texts_of(ui.modelSelector) and "Delete the model tiny" in questions[0]
@@ -112,7 +117,7 @@ def test_a_bundled_model_cannot_be_deleted(widget, ui):
 def test_a_file_that_is_no_model_is_refused_with_its_name(widget, ui, tmp_path):
     (tmp_path / "wrong.mgmodel").write_bytes(b"no zip")
     widget.panel.models.add(tmp_path / "wrong.mgmodel")
-    assert "wrong.mgmodel" in ui.modelCardBrowser.plainText
+    assert "wrong.mgmodel" in ui.segmentStatusLabel.text
     assert "wrong" not in person.texts_of(ui.modelSelector)
 
 

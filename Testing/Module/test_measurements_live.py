@@ -1,11 +1,11 @@
-"""Section 4: ROIs and edits are live, rows know when they are stale, also in a scene that comes back."""
+"""Measurements: ROIs and edits are live, rows know when they are stale, also in a scene that comes back."""
 
 import numpy as np
 import pytest
 import slicer
 import vtk
 from harness import person
-from measure_cases import add_roi, box_beside, compute, measures
+from measure_cases import add_roi, box_beside, compute, measures, table_node
 from module_cases import add_segmentation
 
 from MgImplantSegLib.scene.volumes import array_of_image
@@ -111,7 +111,7 @@ def test_a_table_that_comes_back_with_its_scene_is_current_although_it_was_edite
     slicer.mrmlScene.Clear(0)
     add_scene(slicer.mrmlScene, bundle)
     person.process_events()
-    assert measurable.measuresTableView.mrmlTableNode() is not None
+    assert table_node(measurable) is not None
     assert {row["State"] for row in measures(measurable).values()} == {"current"}, measurable.measuresStateLabel.text
 
 
@@ -125,7 +125,7 @@ def test_provenance_and_measures_survive_saving_and_loading_the_scene(measurable
     node = measurable.measuredSegmentationSelector.currentNode()
     set_provenance(node, {"model": "tiny", "options": {"planes": "9"}})
     compute(widget, measurable)
-    value = reportOfTable(measurable.measuresTableView.mrmlTableNode()).value("V_r")
+    value = reportOfTable(table_node(measurable)).value("V_r")
     bundle = save_scene(slicer.mrmlScene, tmp_path / "scene.mrb")
     with StandaloneScene() as other:
         add_scene(other.scene, bundle)

@@ -1,4 +1,4 @@
-"""Section 4: the numbers are the engine's, whatever is known of the screw, in any ROI."""
+"""Measurements: the numbers are the engine's, whatever is known of the screw, in any ROI."""
 
 import math
 
@@ -166,15 +166,19 @@ def test_a_segment_of_unknown_meaning_is_asked_for_and_its_role_is_kept_with_the
     assert value == pytest.approx(expected().value("V_r"), rel=1e-6)
 
 
-def test_the_state_of_a_row_stands_before_its_region(measurable, widget, no_process):
-    from MgImplantSegSections.measuresTable import SHOWN_COLUMNS
-
-    for _twice in range(2):
-        rows = compute(widget, measurable)
-        table, header = measurable.measuresTableView.mrmlTableNode(), measurable.measuresTableView.horizontalHeader()
-        names = [table.GetColumnName(index) for index in range(table.GetNumberOfColumns())]
-        shown = sorted(SHOWN_COLUMNS, key=lambda name: header.visualIndex(names.index(name)))
-        assert shown == ["Measure", "Result", "Unit", "State", "Region"] and rows
+def test_rows_stand_below_their_region_with_name_digits_and_unit_and_those_of_a_moved_roi_are_grey(
+    measurable, widget, no_process
+):
+    roi = add_roi(measurable, box_beside())
+    rows = compute(widget, measurable)
+    shown = person.rows_of(measurable.measuresTable)
+    regions = [row[0] for row in shown if not any(row[1:]) and ", " not in row[0]]
+    assert regions == list(dict.fromkeys(region for _symbol, region in rows))
+    assert ["V_r, residual volume", f"{float(rows['V_r', 'implant']['Value']):#.4g}", "mm³"] in shown
+    roi.SetCenter(roi.GetCenter()[0] + 0.1, roi.GetCenter()[1], roi.GetCenter()[2])
+    person.process_events()
+    grey = {item.text() for item in person.items_of(measurable.measuresTable, 0) if item.font().italic()}
+    assert "ROI A" in grey and "V_r, residual volume" not in grey
 
 
 def test_every_button_says_what_it_does_once_there_are_measures(measurable, widget, no_process):
@@ -207,7 +211,7 @@ def test_the_table_can_be_saved_copied_and_plotted(measurable, widget, no_proces
 
 def test_unfolding_a_section_does_not_show_what_is_hidden(measurable):
     measurable.measurementsSection.collapsed = False
-    assert measurable.computeProgressBar.isHidden() and measurable.initialModelSelector.isHidden()
+    assert measurable.initialVolumeSpinBox.isHidden() and measurable.initialModelSelector.isHidden()
     measurable.measurementsSection.collapsed = True
     person.choose(measurable.initialKindSelector, "Surface model")
     measurable.measurementsSection.collapsed = False

@@ -1,11 +1,11 @@
-"""What a person reads in section 4: warnings, the headline, a table for each segmentation."""
+"""What a person reads of the measures: warnings, the headline, a table for each segmentation."""
 
 import gc
 
 import pytest
 import slicer
 from harness import person
-from measure_cases import add_roi, box_beside, compute, measures
+from measure_cases import add_roi, box_beside, compute, measures, table_node
 from module_cases import add_segmentation, ball_in_half_bone
 
 from MgImplantSegLib.scene.volumes import array_of_image
@@ -56,11 +56,12 @@ def test_the_headline_has_rate_contact_and_bone_with_three_digits_and_is_grey_wh
     measurable.daysSpinBox.value = 90
     rows = compute(widget, measurable)
     values = {symbol: float(row["Value"]) for (symbol, _region), row in reversed(rows.items()) if row["Value"] != "nan"}
-    text = measurable.measuresHeadlineLabel.text.replace(" ⚠", "")
+    text = measurable.measuresHeadlineLabel.text.replace("\u00a0", " ").replace(" ⚠", "")
     assert text == f"DR {values['DR']:.3f} mm/year · BIC {values['BIC']:.1f} % · BV/TV {values['BV/TV']:.1f} %"
     assert measurable.measuresHeadlineLabel.enabled and "V_i" in measurable.measuresHeadlineLabel.toolTip
     measurable.daysSpinBox.value = 91
-    assert not measurable.measuresHeadlineLabel.enabled and "gray" in measurable.measuresTableView.styleSheet
+    assert not measurable.measuresHeadlineLabel.enabled
+    assert all(item.foreground().color().name() == "#808080" for item in person.items_of(measurable.measuresTable))
 
 
 @pytest.mark.parametrize(
@@ -77,14 +78,14 @@ def test_each_segmentation_has_its_own_table_which_is_filled_again_under_the_sam
     for _twice in range(2):
         compute(widget, measurable)
     assert tables() == ["Explant measures"]
-    own = measurable.measuresTableView.mrmlTableNode()
+    own = table_node(measurable)
     second = add_segmentation(slicer.mrmlScene, "Other", radius=8)
     measurable.measuredSegmentationSelector.setCurrentNode(second)
-    assert measurable.measuresTableView.mrmlTableNode() is None and not measurable.exportCsvButton.enabled
+    assert table_node(measurable) is None and not measurable.exportCsvButton.enabled
     smaller = compute(widget, measurable)
     assert sorted(tables()) == ["Explant measures", "Other measures"]
     measurable.measuredSegmentationSelector.setCurrentNode(first)
-    assert measurable.measuresTableView.mrmlTableNode() is own
+    assert table_node(measurable) is own
     assert {row["State"] for row in measures(measurable).values()} == {"current"}
     volume = next(key for key in smaller if key[0] == "V_r")
     assert measures(measurable)[volume]["Value"] != smaller[volume]["Value"]
@@ -93,14 +94,14 @@ def test_each_segmentation_has_its_own_table_which_is_filled_again_under_the_sam
 def test_the_table_of_the_original_is_not_that_of_a_copy(measurable, widget, no_process):
     compute(widget, measurable)
     original = measurable.measuredSegmentationSelector.currentNode()
-    table = measurable.measuresTableView.mrmlTableNode()
+    table = table_node(measurable)
     copy = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode")
     copy.Copy(original)
     measurable.measuredSegmentationSelector.setCurrentNode(copy)
-    assert measurable.measuresTableView.mrmlTableNode() is None
+    assert table_node(measurable) is None
     compute(widget, measurable)
     measurable.measuredSegmentationSelector.setCurrentNode(original)
-    assert measurable.measuresTableView.mrmlTableNode() is table
+    assert table_node(measurable) is table
 
 
 def test_measures_go_to_the_segmentation_they_were_computed_for_whichever_is_chosen_at_the_end(measurable, widget):
@@ -109,9 +110,9 @@ def test_measures_go_to_the_segmentation_they_were_computed_for_whichever_is_cho
     person.click(measurable.computeButton)
     measurable.measuredSegmentationSelector.setCurrentNode(second)
     person.wait_until(lambda: not widget.panel.measurements.isRunning())
-    assert measurable.measuresTableView.mrmlTableNode() is None
+    assert table_node(measurable) is None
     measurable.measuredSegmentationSelector.setCurrentNode(first)
-    assert measurable.measuresTableView.mrmlTableNode().GetName() == "Explant measures"
+    assert table_node(measurable).GetName() == "Explant measures"
 
 
 def test_the_name_of_a_roi_with_quotes_comes_back_whole_from_a_saved_scene(measurable, widget, no_process, tmp_path):
@@ -141,10 +142,10 @@ def test_undefined_values_are_copied_as_empty_cells_and_numbers_as_in_the_csv(me
 
 def test_closing_the_scene_leaves_no_text_of_it(measurable, widget, no_process):
     compute(widget, measurable)
-    measurable.display3DLabel.text = "585,776 triangles"
+    measurable.segmentStatusLabel.text = "585,776 triangles"
     slicer.mrmlScene.Clear(0)
     person.process_events()
-    for label in (measurable.measuresStateLabel, measurable.measuresHeadlineLabel, measurable.display3DLabel):
+    for label in (measurable.measuresStateLabel, measurable.measuresHeadlineLabel, measurable.segmentStatusLabel):
         assert label.text == ""
 
 

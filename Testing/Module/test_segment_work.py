@@ -92,6 +92,4 @@ def test_an_error_of_the_engine_says_where_its_option_is_set_in_the_panel(module
     error = EngineError(
         "Expected 20 µm, got 1 mm.", "Set the voxel size [[spacing_um]], or [[nothing]] choose a model."
     )
-    assert errorText(error) == (
-        "Expected 20 µm, got 1 mm. Set the voxel size (Voxel size in section 1), or choose a model."
-    )
+    assert errorText(error) == ("Expected 20 µm, got 1 mm. Set the voxel size (Voxel size), or choose a model.")

@@ -1,4 +1,4 @@
-"""Section 3: what Segment and Preview make, where it runs, and what is said when it cannot."""
+"""Segmenting: what Segment and Preview make, where it runs, and what is said when it cannot."""
 
 import sys
 from dataclasses import replace
@@ -24,8 +24,8 @@ def test_the_tooltip_of_segment_lists_all_that_is_missing(widget, ui):
     from MgImplantSegLib.resources import bundled_models
 
     assert not ui.segmentButton.enabled
-    assert "a volume (section 1)" in ui.segmentButton.toolTip
-    assert ("a model (section 2)" in ui.segmentButton.toolTip) == (not bundled_models())
+    assert "a volume" in ui.segmentButton.toolTip
+    assert ("a model" in ui.segmentButton.toolTip) == (not bundled_models())
 
 
 def test_segment_makes_a_segmentation_beside_the_volume(ready, widget):
@@ -63,7 +63,7 @@ def test_the_scripts_call_gives_the_same_labels_as_the_engine_alone(module, tiny
 
 
 def choose_python_that_first(does, environment, ui, path):
-    """Choose the environment in section 3, its Python behind a script that does something first."""
+    """Choose the environment in Advanced, its Python behind a script that does something first."""
     path.write_text(f'#!/bin/sh\n{does}\nexec "{environment.python}" "$@"\n', "utf-8")
     path.chmod(0o755)
     changed = replace(environment, python=str(path))
@@ -133,9 +133,8 @@ def test_missing_packages_are_named_with_their_size_and_two_ways_out(ready, widg
     person.click(ready.segmentButton)
     assert "lacks torch" in ready.missingLabel.text and "250 MB" in ready.missingLabel.text
     assert not widget.panel.segmentation.isRunning()
-    ready.environmentsSection.collapsed = True
-    person.click(ready.chooseEnvironmentButton)
-    assert not ready.environmentsSection.collapsed
+    assert not ready.installPackagesButton.isHidden() and not ready.chooseEnvironmentButton.isHidden()
+    assert ready.chooseEnvironmentButton.text == "Use another Python…"
 
 
 def test_a_chosen_output_gets_the_new_contents(ready, widget):
@@ -171,7 +170,7 @@ def test_all_options_of_the_engine_are_chosen_in_the_panel_and_reach_it(ready, w
     from MgImplantSegLib.inference.options import SegmentOptions
     from MgImplantSegLib.options import options_of
 
-    ready.advancedGroup.collapsed = False
+    ready.advancedSection.collapsed = False
     person.choose(ready.planesSelector, "1 plane")
     person.choose(ready.fusionSelector, "Majority")
     person.choose(ready.deviceSelector, "cpu")
@@ -186,6 +185,7 @@ def test_all_options_of_the_engine_are_chosen_in_the_panel_and_reach_it(ready, w
         "fusion": "majority",
         "device": "cpu",
         "precision": "fp32",
+        "backend": "auto",  # what is installed decides
         "postprocessing": "largest_implant",
         "memory_gb": 6,
     }

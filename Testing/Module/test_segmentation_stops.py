@@ -1,4 +1,4 @@
-"""Section 3: progress and Cancel, and that nothing is left behind however it ends."""
+"""Segmenting: progress and Cancel, and that nothing is left behind however it ends."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""Section 3b: suggested slices are shown, done ones are kept, a model is taught and the scan segmented again."""
+"""Teaching: suggested slices are shown, done ones are kept, a model is taught and the scan segmented again."""
 
 from dataclasses import replace
 from types import SimpleNamespace
@@ -147,7 +147,7 @@ def test_a_view_across_the_voxels_names_no_slice(widget, views):
 
 
 def test_the_tooltip_of_teach_lists_all_that_is_missing(widget, ui):
-    assert not ui.teachButton.enabled and "a volume (section 1)" in ui.teachButton.toolTip
+    assert not ui.teachButton.enabled and "a volume" in ui.teachButton.toolTip
     assert not ui.startTeachingButton.enabled and not ui.suggestButton.enabled
 
 
@@ -247,6 +247,27 @@ def make_ready_to_teach(widget):
         teachSlices.setDone(labels, name)
     widget.enter()
     return labels
+
+
+def test_from_a_wrong_result_to_a_taught_one_it_takes_12_clicks_at_most_besides_painting(teachable, widget, editor):
+    clicks = 1 + 2 * 2  # the module is chosen again after painting; two choices of a view, two clicks each
+    teachable.teachMinutesSpinBox.value = TENTH_OF_A_MINUTE
+
+    def click(button):
+        nonlocal clicks
+        clicks += 1
+        person.click(button)
+
+    click(teachable.openTeachButton)
+    assert not teachable.teachSection.collapsed
+    click(teachable.startTeachingButton)
+    for view in ("Red", "Green", "Yellow"):
+        person.choose(teachable.teachViewSelector, view)
+        click(teachable.addShownSliceButton)
+    click(teachable.teachButton)
+    wait(widget)
+    assert "Done" in teachable.teachStatusLabel.text, teachable.teachStatusLabel.text
+    assert clicks <= 12 and len(segmentations()) == 2
 
 
 def test_cancelled_teaching_leaves_nothing(teachable, widget, slow_engine):

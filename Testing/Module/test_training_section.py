@@ -1,4 +1,4 @@
-"""Section 7: pairs, a configuration, and a training as a job that the panel only watches."""
+"""Training: pairs, a configuration, and a training as a job that the panel only watches."""
 
 import pathlib
 import sys
@@ -105,7 +105,8 @@ def test_metrics_become_curves_that_grow(widget, ui):
     assert [column.GetValue(row) for row in range(3)] == pytest.approx([0.1, 0.05, 0.01])
     chart = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLPlotChartNode")
     assert chart.GetNumberOfPlotSeriesNodes() == 1
-    assert "loss 0.01" in ui.trainingLogText.plainText
+    person.click(ui.trainingLogButton)
+    assert "loss 0.01" in widget.panel.training.log.text()
 
 
 def write_configuration(widget, pair, path, iterations):

@@ -129,7 +129,7 @@ def show(ui, panel, node):
     from MgImplantSegSections import surfaceWork
 
     ui.show3DButton.click()
-    check("surfaces" in ui.display3DLabel.text, ui.display3DLabel.text)
+    check("surfaces" in ui.segmentStatusLabel.text, ui.segmentStatusLabel.text)
     made_in_slicer, before = polygons(node), surfaceWork.SMALL_VOXELS
     surfaceWork.SMALL_VOXELS = 10
     try:
@@ -164,8 +164,9 @@ def measure(ui, panel, node):
     wait(lambda: not panel.measurements.isRunning(), "computed")
     say(ui.measuresStateLabel.text)
     from MgImplantSegSections.measuresReport import reportOfTable
+    from MgImplantSegSections.measuresStore import tableOf
 
-    report = reportOfTable(ui.measuresTableView.mrmlTableNode())
+    report = reportOfTable(tableOf(node))
     check(abs(report.value("V_i") / 3.425 - 1) < 0.05, f"V_i {report.value('V_i'):.3f} mm3, exact 3.425")
     check(abs(report.value("DR") / 0.2106 - 1) < 0.25, f"DR {report.value('DR'):.3f} mm/year, exact 0.211")
     check(any("ROI around implant" in measure.region for measure in report.measures), "the ROI is measured")

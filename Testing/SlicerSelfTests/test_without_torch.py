@@ -12,10 +12,10 @@ from running import check, check_no_torch, run, wait
 
 INITIAL = "SimulatedMgExplant before implantation"
 SECTIONS = (
-    "inputSection",
-    "modelSection",
-    "segmentationSection",
+    "advancedSection",
     "measurementsSection",
+    "display3DSection",
+    "teachSection",
     "compareSection",
     "batchSection",
     "trainingSection",
@@ -76,7 +76,7 @@ def check_surfaces_beside_the_gui(ui, panel, node):
         wait(lambda: not panel.display3D.isRunning(), "surfaces are made beside the GUI", 300)
     finally:
         surfaceWork.SMALL_VOXELS = limit
-    check("surfaces" in ui.display3DLabel.text, ui.display3DLabel.text)
+    check("surfaces" in ui.segmentStatusLabel.text, ui.segmentStatusLabel.text)
     check(node.GetSegmentation().ContainsRepresentation("Closed surface"), "the segmentation has its surfaces")
 
 

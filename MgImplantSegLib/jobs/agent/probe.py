@@ -85,9 +85,12 @@ def _python_checks(settings: AgentSettings, scheduler: Scheduler) -> list[dict[s
             check=False,
         )
         found = json.loads(done.stdout.strip().splitlines()[-1])
-    except (OSError, subprocess.TimeoutExpired, ValueError, IndexError) as error:
+        supported = found["supported"]
+    except (OSError, subprocess.TimeoutExpired) as error:
         return [check("python", False, f"{python}: {error}", "Correct `python` of the environment.")]
-    checks = [check("python", found["supported"], f"{found['python']} at {python}", "Use Python 3.11 or 3.12.")]
+    except (ValueError, LookupError, TypeError):
+        return [check("python", False, f"{python} is no Python", "Correct `python` of the environment.")]
+    checks = [check("python", supported, f"{found['python']} at {python}", "Use Python 3.11 or 3.12.")]
     missing = [PACKAGE_OF_MODULE[name] for name in found["missing"]]
     remedy = f"Install them there: pip install {' '.join(missing)}, or: jobs environments create"
     checks.append(check("packages", not missing, f"missing: {', '.join(missing)}" if missing else "all there", remedy))

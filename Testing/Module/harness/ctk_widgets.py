@@ -13,6 +13,7 @@ from PySide6.QtWidgets import (
     QStyle,
     QStyleOptionButton,
     QStylePainter,
+    QToolButton,
     QWidget,
 )
 
@@ -149,8 +150,8 @@ class ctkPathLineEdit(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._line, self._browse = QLineEdit(self), QPushButton("…", self)
-        self._browse.setMaximumWidth(28)
+        self._line, self._browse = QLineEdit(self), QToolButton(self)
+        self._browse.setText("…")
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._line)

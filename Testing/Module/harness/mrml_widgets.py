@@ -121,6 +121,9 @@ class qMRMLNodeComboBox(QWidget):
         self._combo.blockSignals(False)
         self._changed()
 
+    def setSizeAdjustPolicy(self, policy: Any) -> None:
+        self._combo.setSizeAdjustPolicy(policy)
+
     def nodeCount(self) -> int:
         return len(self.nodes())
 
@@ -166,6 +169,11 @@ class qMRMLNodeComboBox(QWidget):
     editEnabled, showHidden = _value("editEnabled", "bool"), _value("showHidden", "bool")
     showChildNodeTypes = _value("showChildNodeTypes", "bool")
     selectNodeUponCreation = _value("selectNodeUponCreation", "bool")
+    sizeAdjustPolicy = Property(
+        int,
+        lambda self: self._combo.sizeAdjustPolicy(),
+        lambda self, value: self._combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy(value)),
+    )
     noneDisplay, baseName = _value("noneDisplay", "QString"), _value("baseName", "QString")
 
 

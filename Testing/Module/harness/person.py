@@ -67,12 +67,26 @@ def rows_of(table: Any) -> list[list[str]]:
     ]
 
 
-def photograph(widget: Any, path: Path, width: int = 520) -> Path:
+def items_of(table: Any, column: int | None = None) -> list[QtWidgets.QTableWidgetItem]:
+    """All items of a table, or those of a column."""
+    native = unwrap(table)
+    columns = range(native.columnCount()) if column is None else (column,)
+    found = [native.item(row, entry) for row in range(native.rowCount()) for entry in columns]
+    return [item for item in found if item is not None]
+
+
+def height_of(widget: Any, width: int) -> int:
+    """The height that a widget needs at a width."""
+    native = unwrap(widget)
+    return native.heightForWidth(width) if native.hasHeightForWidth() else native.sizeHint().height()
+
+
+def photograph(widget: Any, path: Path, width: int = 520, height: int = HIGH_ENOUGH) -> Path:
     """Save a picture of a widget as it looks now, in a window that is high enough for all that stands in it."""
     native = unwrap(widget)
     window = native.window()
     window.setAttribute(QtCore.Qt.WidgetAttribute.WA_DontShowOnScreen, True)
-    window.resize(width, HIGH_ENOUGH)
+    window.resize(width, height)
     window.show()
     process_events(50)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -92,3 +106,37 @@ def answers(monkeypatch, *given):
 
     monkeypatch.setattr(slicer.util, "confirmOkCancelDisplay", answer, raising=False)
     return questions
+
+
+class Dock:
+    """The panel in a scroll area, as Slicer's module dock shows it, in its real width and height."""
+
+    def __init__(self, widget: Any, width: int, height: int) -> None:
+        self.panel = unwrap(widget.parent)
+        self.area = QtWidgets.QScrollArea()
+        self.area.setWidgetResizable(True)
+        self.area.setAttribute(QtCore.Qt.WidgetAttribute.WA_DontShowOnScreen, True)
+        self.area.setHorizontalScrollBarPolicy(QtCore.Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.area.setVerticalScrollBarPolicy(QtCore.Qt.ScrollBarPolicy.ScrollBarAlwaysOn)
+        self.area.setWidget(self.panel)
+        self.area.resize(width, height)
+        self.area.show()
+        process_events(50)
+
+    def shown(self, kind: type) -> list[Any]:
+        """All widgets of a kind that are not hidden or folded away; some of them may have to be scrolled to."""
+        return [child for child in self.panel.findChildren(kind) if child.isVisible()]
+
+    def place(self, widget: Any) -> QtCore.QRect:
+        """Where a widget lies in what the dock shows now."""
+        native = unwrap(widget)
+        return QtCore.QRect(native.mapTo(self.area.viewport(), QtCore.QPoint(0, 0)), native.size())
+
+    def is_in_view(self, widget: Any) -> bool:
+        """Whether a widget can be seen wholly without scrolling."""
+        return self.area.viewport().rect().contains(self.place(widget))
+
+    def close(self) -> None:
+        """Give the panel back."""
+        self.area.takeWidget()
+        self.area.close()
