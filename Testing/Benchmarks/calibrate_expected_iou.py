@@ -3,7 +3,8 @@
 Segments explants of `calibration_explants` and of the project's own simulation with seeds that no training uses, along
 three planes and along one, and fits the regressions of `MgImplantSegLib.expected_iou` to the IoU that came out. Each
 family is then told by regressions that have not seen it; the errors of the card are those. FOLDER keeps scans and rows,
-so that the command goes on after an interruption. ``--write`` puts the calibration into the card of the model.
+so that the command goes on after an interruption. ``--write`` puts the calibration into the card of the model, whose
+network for OpenVINO, if it has one, is to be added again.
 
 Nothing of `unseen_explants` is used here: `expected_iou.py` tests the calibration on these.
 """
@@ -284,9 +285,9 @@ def main() -> int:
     calibration["from"] = {
         "command": "python Testing/Benchmarks/calibrate_expected_iou.py FOLDER",
         "explants": len(rows) // len(PLANES),
-        "each_family_told_by_the_others": report,
+        "mean_error_of_families_left_out": {name: report[name]["error"] for name in ("several_planes", "one_plane")},
     }
-    sys.stdout.write(json.dumps(calibration, indent=1) + "\n")
+    sys.stdout.write(json.dumps({**calibration, "report": report}, indent=1) + "\n")
     if arguments.write:
         save_model(arguments.write, replace(card, calibration=calibration), weights)
     return 0
