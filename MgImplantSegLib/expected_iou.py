@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from MgImplantSegLib.errors import InputError
@@ -37,18 +37,22 @@ class Expected:
 
 @dataclass(frozen=True)
 class ExpectedIoU:
-    """Expected IoU of a segmentation by role and on average, background included; `is_low` where it warns."""
+    """Expected IoU of a segmentation by role and on average, background included.
+
+    `is_low` where it warns. `voxels` of each role tell whether a segmentation is still the one that was made.
+    """
 
     of_role: Mapping[str, Expected]
     mean: Expected
     is_low: bool
+    voxels: Mapping[str, int] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data: for the mean and each role value and error, and whether it is low."""
+        """Plain data: for the mean and each role value and error, whether it is low, and the voxels."""
         parts = {MEAN: self.mean, **self.of_role}
         return {
             name: {"value": round(part.value, 3), "error": round(part.error, 3)} for name, part in parts.items()
-        } | {"is_low": self.is_low}
+        } | {"is_low": self.is_low, "voxels": dict(self.voxels)}
 
     @classmethod
     def from_dict(cls, data: Any) -> ExpectedIoU:
@@ -63,9 +67,10 @@ class ExpectedIoU:
             parts = {
                 str(name): Expected(_number(part["value"]), _number(part["error"]))
                 for name, part in data.items()
-                if name != "is_low"
+                if name not in ("is_low", "voxels")
             }
-            return cls({name: part for name, part in parts.items() if name != MEAN}, parts[MEAN], bool(data["is_low"]))
+            mean, is_low = parts.pop(MEAN), bool(data["is_low"])
+            return cls(parts, mean, is_low, {str(name): int(count) for name, count in data.get("voxels", {}).items()})
         except (AttributeError, KeyError, TypeError) as error:
             raise ValueError(f"no expected IoU: {error}") from error
 

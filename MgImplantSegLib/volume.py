@@ -189,6 +189,14 @@ class LabelMap:
         """Boolean array (z, y, x), True in the implant: degradation layer and residual material."""
         return self.mask(*IMPLANT_ROLES)
 
+    def voxels_of_roles(self) -> dict[str, int]:
+        """Voxels of bone, layer and metal, by the names of the roles that the scheme has; counted slice by slice."""
+        counts: dict[str, int] = {}
+        for label in self.scheme.segments:
+            count = sum(int(np.count_nonzero(slice_yx == label.value)) for slice_yx in self.array)
+            counts[label.role.value] = counts.get(label.role.value, 0) + count
+        return counts
+
     def ignore_mask(self) -> np.ndarray:
         """Boolean array (z, y, x), True where nothing is known: the scheme's ignore value."""
         if self.scheme.ignore_value is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from MgImplantSegLib.slabs import slabs
 Predict = Callable[[np.ndarray], np.ndarray]
 SUM_TOLERANCE = 1e-2
 SLICES_PER_BLOCK = 16
+VALUES_PER_PIECE = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -147,13 +149,18 @@ def predict_fused(
 
 
 def _squares_of(places: list[Place], values: np.ndarray) -> np.ndarray:
-    """Sum of the squared probabilities of all classes, (classes,), given those of the classes 1 and up."""
+    """Sum of the squared probabilities of all classes, (classes,), given those of the classes 1 and up.
+
+    Piece by piece, so that nothing of the size of the block is made.
+    """
     total = np.zeros(len(values) + 1)
     for _index, part in places:
-        others = values[:, part].reshape(len(values), -1)
-        total[1:] += np.einsum("cv,cv->c", others, others)
-        first = 1 - others.sum(axis=0)
-        total[0] += float(first @ first)
+        settled = values[:, part]
+        step = max(1, VALUES_PER_PIECE // max(1, math.prod(settled.shape[2:])))
+        for start in range(0, settled.shape[1], step):
+            others = settled[:, start : start + step]
+            first = np.subtract(1, others.sum(axis=0))
+            total += [np.vdot(first, first), *(np.vdot(one, one) for one in others)]
     return total
 
 

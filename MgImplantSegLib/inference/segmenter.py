@@ -114,7 +114,8 @@ def segment_volume(volume: Volume, options: SegmentOptions, events: Events | Non
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     if expected is not None:
-        provenance[KEY] = expected.to_dict()
+        voxels = LabelMap(values, volume.geometry, scheme).voxels_of_roles()
+        provenance[KEY] = replace(expected, voxels=voxels).to_dict()
     if expected is not None and expected.is_low:
         events.warning(expected.warning(), kind=KEY)
     provenance = with_remarks(provenance, remarks_of(prepared))

@@ -15,7 +15,7 @@ import numpy as np
 import MgImplantSegLib
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.events import Events
-from MgImplantSegLib.expected_iou import expected_of
+from MgImplantSegLib.expected_iou import KEY, expected_of
 from MgImplantSegLib.io.voxel_size import remarks_with_doubt
 from MgImplantSegLib.options import record
 from MgImplantSegLib.quantification.bone_volume import bone_volume, bone_volume_profile
@@ -89,6 +89,7 @@ def quantify(
         If a label value has no role, an option names something that does not exist, or steps cannot be counted.
     """
     options, events = options or QuantifyOptions(), events or Events()
+    label_map = _without_what_no_longer_holds(label_map)
     chosen = _chosen_groups(options)
     _require_countable_steps(label_map, options)
     found: list[Measure | Series] = []
@@ -105,6 +106,18 @@ def quantify(
     series = tuple(entry for entry in found if isinstance(entry, Series))
     measures, series = _with_remarks((measures, series), label_map, options)
     return QuantificationReport(measures, _inputs(label_map, options, tuple(chosen)), series)
+
+
+def _without_what_no_longer_holds(label_map: LabelMap) -> LabelMap:
+    """Without the expected IoU if the labels are no longer those that the model gave: corrected, cropped, joined."""
+    expected = expected_of(label_map.provenance)
+    if expected is None or not expected.voxels:
+        return label_map
+    now, then = label_map.voxels_of_roles(), expected.voxels
+    if all(now.get(role, 0) == then.get(role, 0) for role in {*now, *then}):
+        return label_map
+    kept = {key: value for key, value in label_map.provenance.items() if key != KEY}
+    return replace(label_map, provenance=kept)
 
 
 def _with_remarks(found: tuple[tuple[Any, ...], ...], label_map: LabelMap, options: QuantifyOptions) -> Iterator[tuple]:

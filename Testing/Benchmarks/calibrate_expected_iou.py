@@ -3,7 +3,8 @@
 Segments explants of `calibration_explants` and of the project's own simulation with seeds that no training uses, along
 three planes and along one, and fits the regressions of `MgImplantSegLib.expected_iou` to the IoU that came out. Each
 family is then told by regressions that have not seen it; the errors of the card are those. FOLDER keeps scans and rows,
-so that the command goes on after an interruption. ``--write`` puts the calibration into the card of the model.
+so that the command goes on after an interruption. ``--write`` puts the calibration into the card of the model, whose
+network for OpenVINO, if it has one, is to be added again.
 
 Nothing of `unseen_explants` is used here: `expected_iou.py` tests the calibration on these.
 """
@@ -15,8 +16,9 @@ import hashlib
 import json
 import math
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +49,7 @@ OWN_SIZE = 88
 RIDGE = 0.01
 LOW, HIGH = 0.80, 0.88  # scans with a mean IoU below have to be warned of, and those above not
 DEVIATION_OF_MEAN = 1.25  # standard deviation by mean absolute deviation of normal numbers
-Explant = tuple[str, Volume, LabelMap]
+Explant = tuple[str, Callable[[], tuple[Volume, LabelMap]]]  # family or name, and what makes scan and labels
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ def explants(count: int, folder: Path) -> Iterator[Explant]:
     for number in range(count):
         for family, most in names.items():
             if number < most:
-                yield family, *_kept(folder / f"{family} {number}.npz", family, number)
+                yield family, partial(_kept, folder / f"{family} {number}.npz", family, number)
 
 
 def _kept(path: Path, family: str, number: int) -> tuple[Volume, LabelMap]:
@@ -98,10 +100,10 @@ def rows_of(model: Path, cases: Iterable[Explant], planes: Sequence[str], folder
     """All rows for the model; those that are in the folder are read, a row for each explant and set of planes."""
     known, rows = known_rows(folder, name, model), []
     with _file(folder, name, model).open("a", encoding="utf-8") as stream:
-        for place, (family, volume, labels) in enumerate(cases):
+        for place, (family, make) in enumerate(cases):
             for number, chosen in enumerate(planes):
                 index = place * len(planes) + number
-                row = known[index] if index < len(known) else measured(family, volume, labels, model, chosen)
+                row = known[index] if index < len(known) else measured(family, *make(), model, chosen)
                 if index >= len(known):
                     stream.write(json.dumps(_data_of(row)) + "\n")
                     stream.flush()
@@ -283,9 +285,9 @@ def main() -> int:
     calibration["from"] = {
         "command": "python Testing/Benchmarks/calibrate_expected_iou.py FOLDER",
         "explants": len(rows) // len(PLANES),
-        "each_family_told_by_the_others": report,
+        "mean_error_of_families_left_out": {name: report[name]["error"] for name in ("several_planes", "one_plane")},
     }
-    sys.stdout.write(json.dumps(calibration, indent=1) + "\n")
+    sys.stdout.write(json.dumps({**calibration, "report": report}, indent=1) + "\n")
     if arguments.write:
         save_model(arguments.write, replace(card, calibration=calibration), weights)
     return 0

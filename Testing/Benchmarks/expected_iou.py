@@ -13,6 +13,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,14 +42,21 @@ ROLES = ("bone", "degradation_layer", "residual_material")
 Row = dict[str, Any]
 
 
-def cases(count: int, own: int) -> Iterator[tuple[str, Volume, LabelMap]]:
-    """Name, scan and labels of every explant."""
+def cases(count: int, own: int) -> Iterator[calibrate.Explant]:
+    """Every explant."""
     for family, spacing_um, seed in explants(list(SIZE_OF_SPACING_UM), count, list(FAMILIES)):
-        yield f"{family} {spacing_um:g} µm {seed}", *FAMILIES[family](seed, SIZE_OF_SPACING_UM[spacing_um], spacing_um)
+        yield (
+            f"{family} {spacing_um:g} µm {seed}",
+            partial(FAMILIES[family], seed, SIZE_OF_SPACING_UM[spacing_um], spacing_um),
+        )
     for look in Look:
         for seed in range(FIRST_OWN_SEED, FIRST_OWN_SEED + own):
-            explant = simulate_explant(SimulationSettings(OWN_SIZE, 20.0, seed, look=look))
-            yield f"own {look.value} 20 µm {seed}", explant.image, explant.labels
+            yield f"own {look.value} 20 µm {seed}", partial(_own, seed, look)
+
+
+def _own(seed: int, look: Look) -> tuple[Volume, LabelMap]:
+    explant = simulate_explant(SimulationSettings(OWN_SIZE, 20.0, seed, look=look))
+    return explant.image, explant.labels
 
 
 def told_of(row: calibrate.Row, card: ModelCard) -> Row:

@@ -4,7 +4,8 @@ Explants that are in FOLDER already are kept, so the command can be run again af
 goes on from the last checkpoint. The model file is then ``FOLDER/mgimplantseg-sim20.mgmodel``, with weights of 16 bits.
 
 ``--only-explants`` makes the explants, for example in the background with ``nice -n 19``; ``--fine-tune`` starts from
-the bundled model, and `mix_models` then finds weights that keep what it knew. On a GPU, with explants that are there
+the bundled model, and `mix_models` then finds weights that keep what it knew; `calibrate_expected_iou` calibrates what
+came out. On a GPU, with explants that are there
 already, within ten minutes:
 
     python Testing/Benchmarks/train_bundled_model.py --fine-tune --minutes 8 --batch-size 64 --workers 8 FOLDER

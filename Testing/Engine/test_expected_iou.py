@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import logging
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -163,7 +164,8 @@ def test_a_low_expectation_is_said_kept_in_the_file_and_repeated_at_what_depends
     assert "expected IoU" in said.out
     assert main(words) == 0
     result = json.loads((tmp_path / "told.json").read_text("utf-8"))["expected_iou"]
-    assert set(result) == {*ROLES, "mean", "is_low"}
+    assert set(result) == {*ROLES, "mean", "is_low", "voxels"}
+    assert result["voxels"] == read_label_map(out).voxels_of_roles()
     assert read_label_map(out).provenance[KEY] == result
     assert main(["quantify", out, "--csv", table]) == 0
     assert "teach it before" in capsys.readouterr().out
@@ -177,6 +179,21 @@ def test_a_low_expectation_is_said_kept_in_the_file_and_repeated_at_what_depends
     assert not any("Expected IoU" in note_of[symbol] for symbol in ("V_i", "A_i", "BV/TV"))
     inputs = json.loads((tmp_path / "told.json").read_text("utf-8"))["inputs"]
     assert inputs["segmentation"][KEY] == result
+
+
+def test_a_segmentation_that_was_corrected_is_no_longer_warned_of():
+    labels = np.zeros((10, 10, 10), np.uint8)
+    labels[2:8, 2:8, 2:8], labels[4:6, 4:6, 4:6], labels[:, 9] = 2, 3, 1
+    label_map = LabelMap(labels, Geometry(labels.shape, (MM,) * 3))
+    voxels = {"bone": 100, "degradation_layer": 208, "residual_material": 8}
+    assert label_map.voxels_of_roles() == voxels
+    told = replace(LOW, voxels=voxels).to_dict()
+    corrected = labels.copy()
+    corrected[2, 2, 2] = 0
+    for array, is_said in ((labels, True), (corrected, False)):
+        report = quantify(replace(label_map, array=array, provenance={KEY: told}))
+        assert ("Expected IoU" in report.find("V_r").note) is is_said
+        assert (KEY in report.inputs["segmentation"]) is is_said
 
 
 def test_a_good_expectation_makes_no_note(tmp_path):

@@ -126,6 +126,26 @@ def test_a_fast_explant_with_a_layer_as_grey_as_the_metal_has_a_pattern_too():
     assert all(p.texture.kinds and p.texture.strength >= 0.04 for p in alike)
 
 
+def test_explants_of_the_scanner_reach_what_is_rare_and_fast_ones_do_not():
+    def drawn(look: Look) -> list:
+        return [draw_parameters(replace(SMALL, seed=seed, look=look)) for seed in range(300)]
+
+    wide, usual = drawn(Look.SCANNER), drawn(Look.FAST)
+    field_mm = SMALL.size * SMALL.spacing_um / 1000
+    rare = {
+        "bone half as grey as the metal": lambda p: p.imaging.bone < 0.58,
+        "bone nearly twice as grey": lambda p: p.imaging.bone > 1.7,
+        "cells, fibres or clouds": lambda p: {Texture.CELLS, Texture.FIBRES, Texture.CLOUDS} & set(p.texture.kinds),
+        "an implant that fills the view": lambda p: p.implant.radius_mm > 0.36 * field_mm,
+        "a layer far thicker than usual": lambda p: p.corrosion.depth_mm > 0.21,
+    }
+    for name, is_rare in rare.items():
+        assert sum(map(bool, map(is_rare, wide))) >= 3, name
+        assert not any(map(is_rare, usual)), name
+    darkest = [min(p.imaging.bone, p.imaging.layer_inner, p.imaging.layer_outer, 1.0) for p in wide]
+    assert all(p.imaging.soft_tissue < grey for p, grey in zip(wide, darkest, strict=True))
+
+
 @pytest.mark.parametrize("kind", list(Texture))
 def test_patterns_vary_about_the_layers_grey_value_by_their_strength(kind):
     from_metal = np.broadcast_to(np.arange(40, dtype=np.float32), (40, 40, 40))
