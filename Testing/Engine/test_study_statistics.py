@@ -58,6 +58,14 @@ def test_some_animals_in_both_groups_lie_between_the_two_tests():
     assert found.degrees_of_freedom == pytest.approx(5 + (welch - 5) / 20 * 8)  # Derrick et al. 2017
 
 
+def test_the_example_of_the_test_for_partly_paired_samples_is_as_in_its_package():
+    single_a, pair_a = [20, 21, 16, 18, 14, 12, 14, 17], [14, 15, 18, 20, 11, 19, 14, 15]
+    single_b, pair_b = [10, 16, 18, 16, 15, 14, 13, 10], [15, 10, 15, 17, 13, 19, 12, 13]
+    found = difference(animals([*pair_b, *single_b]), animals(pair_a) | animals(single_a, 100))
+    assert found.animals_both == 8
+    assert found.p == pytest.approx(0.026, abs=5e-4)  # R: Partiallyoverlapping::Partover.test, its documentation
+
+
 def test_two_animals_in_both_are_too_few_and_this_is_said():
     found = difference(animals(DRUG_1), animals(DRUG_2, 8))
     assert found.method == INDEPENDENT and "2 animals are in both" in found.note
