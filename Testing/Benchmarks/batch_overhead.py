@@ -3,8 +3,8 @@
     python Testing/Benchmarks/batch_overhead.py --count 200 --at-once 2
     python Testing/Benchmarks/batch_overhead.py --count 200 --at-once 4 --environment local-slurm --scans-per-task 10
 
-prints seconds a scan beyond the work itself: starting, submitting, collecting, table; then those of a second start, when
-all is done already.
+prints seconds a scan beyond the work itself (starting, submitting, collecting, table), and those of a second start,
+when all is done already.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from scipy import stats
 
 from MgImplantSegLib.study.correlation import correlation
 from MgImplantSegLib.study.difference import INDEPENDENT, OVERLAPPING, PAIRED, difference, pooled_difference
-from MgImplantSegLib.study.effect_size import small_sample_factor
+from MgImplantSegLib.study.effect_size import noncentral_t_probability, noncentrality_limits, small_sample_factor
 from MgImplantSegLib.study.numbers import deviation, holm, mean_interval
 from MgImplantSegLib.study.permutation import Stratum, permutation_test
 
@@ -94,6 +94,24 @@ def test_the_effect_size_of_equal_groups_is_hedges_g_with_the_exact_interval():
     low, high = found.effect_interval.low / scale, found.effect_interval.high / scale
     assert stats.nct.sf(2.0, 8, low) == pytest.approx(0.025, abs=1e-8)
     assert stats.nct.cdf(2.0, 8, high) == pytest.approx(0.025, abs=1e-8)
+
+
+@pytest.mark.parametrize(("t", "freedom"), [(2.0, 8.0), (-1.3, 4.7), (0.0, 3.0), (0.5, 2.0), (6.0, 20.0), (1.0, 200.0)])
+def test_the_noncentral_t_distribution_agrees_with_scipy_where_that_has_a_value(t, freedom):
+    for noncentrality in (-2.0, 0.0, 0.7, 3.0, 8.0):
+        expected = stats.nct.cdf(t, freedom, noncentrality)
+        assert noncentral_t_probability(t, freedom, noncentrality) == pytest.approx(expected, abs=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("t", "freedom"), [(6.0, 2.1), (25.0, 2.0), (24.0, 1.3), (-300.0, 2.5), (4.2, 1.0), (0.01, 1.0)]
+)
+def test_effect_sizes_of_few_animals_have_an_interval_however_large_they_are(t, freedom):
+    limits = noncentrality_limits(t, freedom)
+    rng = np.random.default_rng(0)
+    for limit, tail in ((limits.low, 0.975), (limits.high, 0.025)):
+        drawn = (limit + rng.standard_normal(400_000)) / np.sqrt(rng.chisquare(freedom, 400_000) / freedom)
+        assert (drawn <= t).mean() == pytest.approx(tail, abs=2e-3)
 
 
 def test_exact_permutations_are_counted_by_hand():
