@@ -7,16 +7,18 @@ from itertools import pairwise
 
 from MgImplantSegLib.study.numbers import CONFIDENCE, NAN, UNKNOWN, Interval
 
+FEWEST_DEGREES, ROUNDING = 2.0, 1e-9
 LARGEST_NONCENTRALITY, SMALLEST, STEP_WIDTHS = 1e4, 1e-15, 8.0
 
 
 def small_sample_factor(degrees_of_freedom: float) -> float:
-    """Hedges' exact correction J = Γ(m/2) / (√(m/2) · Γ((m−1)/2)); NaN for one degree of freedom or less.
+    """Hedges' exact correction J = Γ(m/2) / (√(m/2) · Γ((m−1)/2)); NaN for fewer than two degrees of freedom.
 
+    Towards one degree of freedom J becomes 0, which would make a great difference look like none.
     Hedges, J. Educ. Stat. 6:107 (1981).
     """
     m = degrees_of_freedom
-    if not m > 1:
+    if not m >= FEWEST_DEGREES - ROUNDING:
         return NAN
     return math.exp(math.lgamma(m / 2) - math.lgamma((m - 1) / 2)) / math.sqrt(m / 2)
 

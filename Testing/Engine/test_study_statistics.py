@@ -175,6 +175,12 @@ def test_no_spread_in_one_group_alone_is_no_obstacle():
 def test_two_pairs_have_an_interval_but_no_corrected_effect_size():
     found = difference(animals([1.0, 2.0]), animals([2.0, 4.0]))
     assert found.t == pytest.approx(3.0) and math.isnan(found.effect_size)
+    assert "Too few animals for an effect size" in found.note
+
+
+def test_two_animals_against_two_have_no_effect_size_that_looks_like_none():
+    found = difference(animals([66.5, 66.6]), animals([32.8, 60.1], 10))
+    assert math.isnan(found.effect_size) and math.isfinite(found.interval.low) and "effect size" in found.note
 
 
 def test_one_time_point_pooled_is_welchs_test():
