@@ -104,7 +104,7 @@ def _overview(study: Study) -> Iterator[Element]:
 def _group_tables(study: Study, summaries: Sequence[GroupSummary]) -> Iterator[Element]:
     yield Heading("Groups", "groups")
     yield Paragraph("Mean ± standard deviation over animals. An animal with several implants counts with their mean.")
-    for quantity in _main(entry.quantity for entry in summaries):
+    for quantity in _main(entry.quantity for entry in summaries if entry.animals):
         entries = [entry for entry in summaries if entry.quantity == quantity]
         rows = [
             (
@@ -123,7 +123,11 @@ def _group_tables(study: Study, summaries: Sequence[GroupSummary]) -> Iterator[E
 
 
 def _comparison_tables(comparisons: Sequence[Comparison]) -> Iterator[Element]:
-    shown = [entry for entry in comparisons if entry.quantity.symbol in MAIN_SYMBOLS]
+    main = [entry for entry in comparisons if entry.quantity.symbol in MAIN_SYMBOLS]
+    known = {entry.quantity for entry in main if entry.found.animals_first or entry.found.animals_second}
+    shown = [
+        entry for entry in main if entry.quantity in known
+    ]  # one that nobody could measure stands with the samples
     if not shown:
         return
     yield Heading("Comparisons", "comparisons")

@@ -145,4 +145,4 @@ def _remarks(sample: StudySample) -> list[str]:
         if entry.get("note"):
             by_note.setdefault(str(entry["note"]), []).append(str(entry["symbol"]))
     remarks += [f"{', '.join(dict.fromkeys(symbols))}: {note}" for note, symbols in by_note.items()]
-    return [*remarks, *(f"Warning: {text}" for text in sample.warnings)]
+    return [*remarks, *(f"Warning: {text}" for text in sample.warnings if text not in remarks)]

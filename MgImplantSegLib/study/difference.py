@@ -21,6 +21,7 @@ INDEPENDENT = "Welch's t-test"
 PAIRED = "paired t-test"
 OVERLAPPING = "t-test for partly paired samples (Derrick et al. 2017)"
 STRATIFIED = "Welch's t-tests within time points, pooled"
+TOO_FEW = "Too few animals for an effect size."
 NO_SPREAD = "No spread within the groups, so that interval, effect size and t are not defined."
 
 
@@ -79,6 +80,7 @@ def difference(first: Mapping[str, float], second: Mapping[str, float]) -> Diffe
         return Difference(found, permutation=permutation, method=method, note=NO_SPREAD, **counts)
     t, half = found / error, t_limit(freedom) * error
     effect = _effect(t, error, freedom, a, b, method)
+    note = note if math.isfinite(effect[0]) else f"{note} {TOO_FEW}".strip()
     return Difference(
         found,
         Interval(found - half, found + half),

@@ -67,22 +67,23 @@ def study_drawings(study: Study) -> list[Drawing]:
 
 def _of_measures(study: Study) -> Iterator[Drawing]:
     times = [time_days for time_days in study.times if math.isfinite(time_days)]
-    for quantity in study.quantities:
+    shown = [quantity for quantity in study.quantities if quantity.symbol in MAIN_SYMBOLS]
+    for quantity in sorted(shown, key=lambda entry: MAIN_SYMBOLS.index(entry.symbol)):
         cells = [cell for cell in study.cells(quantity) if cell.animals]
-        if quantity.symbol not in MAIN_SYMBOLS or not cells:
+        if not cells:
             continue
-        stem, shown = _stem(quantity.symbol, quantity.region), quantity.title
+        stem, title = _stem(quantity.symbol, quantity.region), quantity.title
         words = "large points: animals, small ones: implants"
         yield Drawing(
             f"groups_{stem}",
-            f"{shown}: boxes with median and quartiles; {words}.",
+            f"{title}: boxes with median and quartiles; {words}.",
             partial(_draw_boxes, quantity=quantity, cells=cells, study=study),
             max(5.0, len(cells) * WIDTH_OF_BOX_INCH),
         )
         if len(times) > 1:
             yield Drawing(
                 f"time_{stem}",
-                f"{shown} over time: mean ± standard deviation over animals; {words}.",
+                f"{title} over time: mean ± standard deviation over animals; {words}.",
                 partial(_draw_lines, quantity=quantity, cells=cells, study=study),
             )
 
@@ -171,9 +172,10 @@ def _draw_profiles(figure, kind: ProfileKind, panels, study: Study) -> None:
             edges = [*profile.low, profile.high[-1]]
             label = f"{shown_text(group)}, n = {profile.animals}"
             axes.stairs(profile.means, edges, baseline=None, color=color, linewidth=1.5, label=label)
-            spread = np.nan_to_num(np.array(profile.deviations))
-            low, high = np.array(profile.means) - spread, np.array(profile.means) + spread
-            axes.stairs(high, edges, baseline=low, fill=True, color=color, alpha=0.18, linewidth=0)
+            middle, spread = np.nan_to_num(np.array([profile.means, profile.deviations]))
+            axes.stairs(
+                middle + spread, edges, baseline=middle - spread, fill=True, color=color, alpha=0.18, linewidth=0
+            )
         axes.set_xlabel(_label(kind.x_name, kind.x_unit))
         axes.set_title(time_text(time_days) if math.isfinite(time_days) else "", fontsize="medium")
         axes.legend(frameon=False, fontsize="small")

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
 from MgImplantSegLib.study.numbers import deviation, mean
 from MgImplantSegLib.study.samples import Study, StudySample, animal_means
 
-DIGITS = 9
+DIGITS, ROUNDING = 9, 1e-6
 
 
 @dataclass(frozen=True, order=True)
@@ -26,7 +27,7 @@ class ProfileKind:
 
 @dataclass(frozen=True)
 class Profile:
-    """Of one group at one time point; `low` and `high` limit the bins, `deviations` are NaN for single animals."""
+    """Of one group at one time point; `low` and `high` limit the bins; NaN where nothing is known."""
 
     low: tuple[float, ...]
     high: tuple[float, ...]
@@ -41,24 +42,33 @@ def profile_kinds(study: Study) -> list[ProfileKind]:
 
 
 def profile_of(samples: Iterable[StudySample], kind: ProfileKind) -> Profile | None:
-    """The profile over the animals of samples; None where they have no values."""
-    bins: dict[tuple[float, float], list[tuple[str, float]]] = {}
-    for sample in samples:
-        for series in (entry for entry in sample.series if _kind(entry) == kind):
-            for low, high, value in zip(series["x_low"], series["x_high"], series["values"], strict=True):
-                if None not in (low, high, value) and math.isfinite(value):
-                    limits = (round(float(low), DIGITS), round(float(high), DIGITS))
-                    bins.setdefault(limits, []).append((sample.animal, float(value)))
-    if not bins:
+    """The profile over the animals of samples; None where they have no values.
+
+    Bins are as wide as most of the samples', and begin at multiples of that; what lies in the same one is averaged, so
+    that screws whose bins begin elsewhere can be taken together.
+    """
+    found = [
+        (sample.animal, float(low), float(high), float(value))
+        for sample in samples
+        for series in sample.series
+        if _kind(series) == kind
+        for low, high, value in zip(series["x_low"], series["x_high"], series["values"], strict=True)
+        if None not in (low, high, value) and math.isfinite(value) and high > low
+    ]
+    if not found:
         return None
-    edges = sorted(bins)
-    values = [list(animal_means(bins[edge]).values()) for edge in edges]
+    step = median(round(high - low, DIGITS) for _animal, low, high, _value in found)
+    bins: dict[int, list[tuple[str, float]]] = {}
+    for animal, low, high, value in found:
+        bins.setdefault(math.floor((low + high) / 2 / step + ROUNDING), []).append((animal, value))
+    places = range(min(bins), max(bins) + 1)
+    values = [list(animal_means(bins.get(place, ())).values()) for place in places]
     return Profile(
-        tuple(edge[0] for edge in edges),
-        tuple(edge[1] for edge in edges),
-        tuple(mean(found) for found in values),
-        tuple(deviation(found) for found in values),
-        len({animal for found in bins.values() for animal, _value in found}),
+        tuple(round(place * step, DIGITS) for place in places),
+        tuple(round((place + 1) * step, DIGITS) for place in places),
+        tuple(mean(numbers) for numbers in values),
+        tuple(deviation(numbers) for numbers in values),
+        len({animal for animal, *_rest in found}),
     )
 
 

@@ -41,9 +41,13 @@ class Implant:
 
 
 def implants(difference: float, animals: int, seed: int) -> Iterator[Implant]:
-    """All implants: `animals` of each group at each time point, both sides of each."""
-    rng, number = np.random.default_rng(seed), 0
+    """All implants: `animals` of each group at each time point, both sides of each.
+
+    Animals and implants vary alike in both groups, so that the difference that is put in is exactly the one asked for.
+    """
+    number = 0
     for place, group in enumerate(GROUPS):
+        rng = np.random.default_rng(seed)
         for time_days in TIMES_DAYS:
             for _ in range(animals):
                 number += 1

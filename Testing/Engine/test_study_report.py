@@ -231,6 +231,23 @@ def test_profiles_of_a_group_are_means_over_animals(tmp_path):
     assert profile.deviations == pytest.approx((5 * math.sqrt(2), 10 * math.sqrt(2)))
 
 
+def test_profiles_whose_bins_begin_elsewhere_are_taken_together(tmp_path):
+    from MgImplantSegLib.study.profiles import profile_kinds, profile_of
+
+    samples = [{**sample(name, name, "Mg", 28, DR=1.0), "profile": [10.0, 20.0, 30.0]} for name in "ab"]
+    write_study(tmp_path / "out", samples)
+    path = tmp_path / "out" / "b" / "measures.json"
+    data = json.loads(path.read_text("utf-8"))
+    for edge in ("x_low", "x_high"):
+        data["series"][0][edge] = [round(x + 0.06, 10) for x in data["series"][0][edge]]
+    path.write_text(json.dumps(data), "utf-8")
+    found = read_study([tmp_path / "out"])
+    profile = profile_of(found.samples, profile_kinds(found)[0])
+    assert profile is not None and profile.low == pytest.approx((0.0, 0.05, 0.1, 0.15))
+    assert profile.high[:-1] == profile.low[1:]
+    assert profile.means == pytest.approx((10.0, 15.0, 25.0, 30.0))
+
+
 def test_hostile_names_stay_text(tmp_path):
     group = HOSTILE * 2
     samples = [

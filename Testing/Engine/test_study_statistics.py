@@ -10,7 +10,7 @@ from scipy import stats
 
 from MgImplantSegLib.study.correlation import correlation
 from MgImplantSegLib.study.difference import INDEPENDENT, OVERLAPPING, PAIRED, difference, pooled_difference
-from MgImplantSegLib.study.effect_size import small_sample_factor
+from MgImplantSegLib.study.effect_size import noncentral_t_probability, noncentrality_limits, small_sample_factor
 from MgImplantSegLib.study.numbers import deviation, holm, mean_interval
 from MgImplantSegLib.study.permutation import Stratum, permutation_test
 
@@ -58,6 +58,14 @@ def test_some_animals_in_both_groups_lie_between_the_two_tests():
     assert found.degrees_of_freedom == pytest.approx(5 + (welch - 5) / 20 * 8)  # Derrick et al. 2017
 
 
+def test_the_example_of_the_test_for_partly_paired_samples_is_as_in_its_package():
+    single_a, pair_a = [20, 21, 16, 18, 14, 12, 14, 17], [14, 15, 18, 20, 11, 19, 14, 15]
+    single_b, pair_b = [10, 16, 18, 16, 15, 14, 13, 10], [15, 10, 15, 17, 13, 19, 12, 13]
+    found = difference(animals([*pair_b, *single_b]), animals(pair_a) | animals(single_a, 100))
+    assert found.animals_both == 8
+    assert found.p == pytest.approx(0.026, abs=5e-4)  # R: Partiallyoverlapping::Partover.test, its documentation
+
+
 def test_two_animals_in_both_are_too_few_and_this_is_said():
     found = difference(animals(DRUG_1), animals(DRUG_2, 8))
     assert found.method == INDEPENDENT and "2 animals are in both" in found.note
@@ -86,6 +94,24 @@ def test_the_effect_size_of_equal_groups_is_hedges_g_with_the_exact_interval():
     low, high = found.effect_interval.low / scale, found.effect_interval.high / scale
     assert stats.nct.sf(2.0, 8, low) == pytest.approx(0.025, abs=1e-8)
     assert stats.nct.cdf(2.0, 8, high) == pytest.approx(0.025, abs=1e-8)
+
+
+@pytest.mark.parametrize(("t", "freedom"), [(2.0, 8.0), (-1.3, 4.7), (0.0, 3.0), (0.5, 2.0), (6.0, 20.0), (1.0, 200.0)])
+def test_the_noncentral_t_distribution_agrees_with_scipy_where_that_has_a_value(t, freedom):
+    for noncentrality in (-2.0, 0.0, 0.7, 3.0, 8.0):
+        expected = stats.nct.cdf(t, freedom, noncentrality)
+        assert noncentral_t_probability(t, freedom, noncentrality) == pytest.approx(expected, abs=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("t", "freedom"), [(6.0, 2.1), (25.0, 2.0), (24.0, 1.3), (-300.0, 2.5), (4.2, 1.0), (0.01, 1.0)]
+)
+def test_effect_sizes_of_few_animals_have_an_interval_however_large_they_are(t, freedom):
+    limits = noncentrality_limits(t, freedom)
+    rng = np.random.default_rng(0)
+    for limit, tail in ((limits.low, 0.975), (limits.high, 0.025)):
+        drawn = (limit + rng.standard_normal(400_000)) / np.sqrt(rng.chisquare(freedom, 400_000) / freedom)
+        assert (drawn <= t).mean() == pytest.approx(tail, abs=2e-3)
 
 
 def test_exact_permutations_are_counted_by_hand():
@@ -149,6 +175,12 @@ def test_no_spread_in_one_group_alone_is_no_obstacle():
 def test_two_pairs_have_an_interval_but_no_corrected_effect_size():
     found = difference(animals([1.0, 2.0]), animals([2.0, 4.0]))
     assert found.t == pytest.approx(3.0) and math.isnan(found.effect_size)
+    assert "Too few animals for an effect size" in found.note
+
+
+def test_two_animals_against_two_have_no_effect_size_that_looks_like_none():
+    found = difference(animals([66.5, 66.6]), animals([32.8, 60.1], 10))
+    assert math.isnan(found.effect_size) and math.isfinite(found.interval.low) and "effect size" in found.note
 
 
 def test_one_time_point_pooled_is_welchs_test():
