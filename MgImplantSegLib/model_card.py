@@ -11,6 +11,7 @@ from typing import Any
 from MgImplantSegLib import __version__
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.events import json_ready
+from MgImplantSegLib.expected_iou import Calibration
 from MgImplantSegLib.labels import LabelScheme
 from MgImplantSegLib.networks import network_spec
 from MgImplantSegLib.option_kinds import OneOf
@@ -43,6 +44,8 @@ class ModelCard:
         Choices used when the user makes none.
     metrics, training : dict
         What the model reaches and on what, and how it was trained; free plain data.
+    calibration : dict
+        How good a segmentation is likely to be, see `MgImplantSegLib.expected_iou`; empty: not calibrated.
     weights_dtype : str
         ``float32`` or ``float16``: how weights of convolutions are stored.
     software_version, licence, intended_use, created : str
@@ -70,12 +73,14 @@ class ModelCard:
     intended_use: str = "Research use only."
     created: str = ""
     format_version: int = FORMAT_VERSION
+    calibration: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "training_planes", tuple(self.training_planes))
         if self.format_version != FORMAT_VERSION:
             raise InputError(f"Expected format version {FORMAT_VERSION}, got {self.format_version!r}.")
         require_valid(self)
+        Calibration.from_dict(self.calibration)
         if self.weights_dtype not in WEIGHT_DTYPES:
             raise InputError(f"Expected a weights_dtype of {', '.join(WEIGHT_DTYPES)}, got {self.weights_dtype!r}.")
         classes = network_spec(self.network).classes
@@ -87,6 +92,8 @@ class ModelCard:
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON; undefined numbers become null."""
         data = {entry.name: getattr(self, entry.name) for entry in fields(self)}
+        if not self.calibration:
+            del data["calibration"]  # older versions of the software do not know the key
         data |= {"preprocessing": asdict(self.preprocessing), "label_scheme": self.label_scheme.to_dict()}
         return json_ready(data)
 

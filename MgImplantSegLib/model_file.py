@@ -1,5 +1,7 @@
 """Model files `NAME.mgmodel`: a zip of `card.json`, readable without torch, and `weights.pt`.
 
+A file may hold the same network for OpenVINO besides, see `MgImplantSegLib.inference.openvino_entries`.
+
 Weights of convolutions may be stored as 16-bit floats, which halves the file; the card says so (`weights_dtype`).
 Vectors, such as the statistics of the batch norms, are always stored with 32 bits. `load_model` gives 32 bits.
 """
@@ -11,6 +13,8 @@ import pickle
 import struct
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["FORMAT_VERSION", "WEIGHT_DTYPES", "ModelCard", "load_model", "read_card", "save_model"]
 
 CARD_NAME, WEIGHTS_NAME = "card.json", "weights.pt"
+OPENVINO_NAMES = ("openvino.bin", "openvino.json", "openvino.xml")
 LARGEST_CARD_BYTES = 1 << 20
 SPARE_WEIGHT_BYTES = 1 << 22
 FIXED_DATE = (1980, 1, 1, 0, 0, 0)
@@ -56,7 +61,7 @@ def read_card(path: str | Path) -> ModelCard:
     InputError
         If the file is missing, damaged, or not a model file of this format version.
     """
-    return _card_from_bytes(path, _read_entry(path, CARD_NAME, LARGEST_CARD_BYTES))
+    return _card_from_bytes(path, read_entry(path, CARD_NAME, LARGEST_CARD_BYTES))
 
 
 def save_model(path: str | Path, card: ModelCard, state_dict: dict[str, torch.Tensor]) -> None:
@@ -104,7 +109,7 @@ def load_model(path: str | Path) -> tuple[ModelCard, dict[str, torch.Tensor]]:
     import torch
 
     card = read_card(path)
-    data = _read_entry(path, WEIGHTS_NAME, *_weight_bytes(card))
+    data = read_entry(path, WEIGHTS_NAME, *_weight_bytes(card))
     _require_unpacked(path, data)
     try:
         stored = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
@@ -136,26 +141,52 @@ def _damaged_weights(path: str | Path) -> InputError:
     return InputError(f"Expected the weights of a network in {path}, got damaged data.", REMEDY)
 
 
-def _read_entry(path: str | Path, name: str, largest_bytes: int, least_bytes: int = 0) -> bytes:
+def entry_names(path: str | Path) -> tuple[str, ...]:
+    """Names of what a model file holds, sorted.
+
+    Raises
+    ------
+    InputError
+        If it is missing or damaged, or holds other things than a model file does.
+    """
+    with _opened(path) as archive:
+        return tuple(sorted(archive.namelist()))
+
+
+def read_entry(path: str | Path, name: str, largest_bytes: int, least_bytes: int = 0) -> bytes:
+    """One of the things that a model file holds, of at most so many bytes.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, damaged or of another kind, or the entry is larger or smaller than it can be.
+    """
+    with _opened(path) as archive:
+        entry = archive.getinfo(name)
+        if entry.file_size > largest_bytes or entry.compress_type != zipfile.ZIP_STORED:
+            got = f"{entry.file_size} bytes (compression {entry.compress_type})"
+            raise InputError(
+                f"Expected at most {largest_bytes} uncompressed bytes for {name} in {path}, got {got}.", REMEDY
+            )
+        if entry.file_size < least_bytes:
+            raise InputError(
+                f"Expected at least {least_bytes} bytes for {name} of the network in {path}, got "
+                f"{entry.file_size} bytes.",
+                REMEDY,
+            )
+        return archive.read(name)
+
+
+@contextmanager
+def _opened(path: str | Path) -> Iterator[zipfile.ZipFile]:
+    """The file as an archive with the entries of a model file."""
     path = Path(path)
     try:
         with zipfile.ZipFile(path) as archive:
             names = sorted(archive.namelist())
-            if names != [CARD_NAME, WEIGHTS_NAME]:
+            if names not in ([CARD_NAME, WEIGHTS_NAME], sorted([CARD_NAME, WEIGHTS_NAME, *OPENVINO_NAMES])):
                 raise InputError(f"Expected {CARD_NAME} and {WEIGHTS_NAME} in {path}, got {names[:5]}.", REMEDY)
-            entry = archive.getinfo(name)
-            if entry.file_size > largest_bytes or entry.compress_type != zipfile.ZIP_STORED:
-                got = f"{entry.file_size} bytes (compression {entry.compress_type})"
-                raise InputError(
-                    f"Expected at most {largest_bytes} uncompressed bytes for {name} in {path}, got {got}.", REMEDY
-                )
-            if entry.file_size < least_bytes:
-                raise InputError(
-                    f"Expected at least {least_bytes} bytes for {name} of the network in {path}, got "
-                    f"{entry.file_size} bytes.",
-                    REMEDY,
-                )
-            return archive.read(name)
+            yield archive
     except FileNotFoundError as error:
         raise InputError(f"Expected a model file at {path}, got nothing there.", "Correct the path.") from error
     except DAMAGED_ZIP as error:

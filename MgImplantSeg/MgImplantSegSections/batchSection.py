@@ -7,10 +7,13 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
+from MgImplantSegLib.cli.batch_record import RECORD
 from MgImplantSegLib.errors import MgImplantSegError
 from MgImplantSegLib.options import words
 from MgImplantSegSections import pythons
+from MgImplantSegSections.batchResults import openSample
 from MgImplantSegSections.measureWork import knownWords
+from MgImplantSegSections.segmentWork import SECONDS_TO_STOP_ELSEWHERE
 from MgImplantSegSections.wholeTables import WholeTable
 from MgImplantSegSections.workbench import ProgressView, errorText, setEnabled
 
@@ -36,6 +39,9 @@ class BatchSection:
         self.ui.batchOutputEdit.connect("currentPathChanged(QString)", self.onOutput)
         self.ui.batchStartButton.connect("clicked(bool)", self.onStart)
         self.ui.copyBatchCommandButton.connect("clicked(bool)", self.onCopyCommand)
+        self.ui.openBatchButton.connect("clicked(bool)", self.onOpen)
+        table.connect("itemSelectionChanged()", self.refresh)
+        table.connect("cellDoubleClicked(int,int)", self.onDoubleClick)
         self.onFolder()  # the line remembers the folder of last time
         workbench.onChange(self.refresh)
 
@@ -49,15 +55,18 @@ class BatchSection:
 
         path = self.ui.batchFolderEdit.currentPath
         try:
-            self._samples = [sample.name for sample in samples_of(Path(path))] if path and Path(path).is_dir() else []
+            self._samples = samples_of(Path(path)) if path and Path(path).is_dir() else []
             self.ui.batchStatusLabel.text = ""
         except MgImplantSegError as error:
             self._samples = []
             self.ui.batchStatusLabel.text = errorText(error)
         self.ui.batchTable.setRowCount(len(self._samples))
-        for row, name in enumerate(self._samples):
+        for row, name in enumerate(self._names()):
             self._showRow(row, name, WAITING)
         self.refresh()
+
+    def _names(self):
+        return [sample.name for sample in self._samples]
 
     def onOutput(self):
         """Another folder for the results."""
@@ -70,13 +79,16 @@ class BatchSection:
         return found + self._models.missing()
 
     def arguments(self):
-        """Words of the engine's command line."""
+        """Words of the engine's command line; what does not run on this computer is a job elsewhere."""
+        name = self._segmentation.runIn()
+        elsewhere = [] if pythons.isHere(name) else ["--environment", name, "--when-stopped", "cancel"]
         return [
             "batch",
             self.ui.batchFolderEdit.currentPath,
             self.ui.batchOutputEdit.currentPath,
             *words(self._segmentation.options()),
             *knownWords(self._measurements.request()),
+            *elsewhere,
         ]
 
     def onCopyCommand(self):
@@ -89,11 +101,6 @@ class BatchSection:
         if self.isRunning():
             self._task.cancel()
             return
-        if not pythons.isHere(self._segmentation.runIn()):
-            self.ui.batchStatusLabel.text = _(
-                "Choose an environment on this computer in Advanced, or copy the command."
-            )
-            return
         missing = pythons.missingPackages(self._segmentation.runIn(), pythons.PACKAGES_FOR_FILES)
         if missing:
             text = _(
@@ -104,12 +111,12 @@ class BatchSection:
             return
         for edit in (self.ui.batchFolderEdit, self.ui.batchOutputEdit):
             edit.addCurrentPathToHistory()
-        for row, name in enumerate(self._samples):
+        for row, name in enumerate(self._names()):
             self._showRow(row, name, WAITING if row else RUNNING)
         self._progress.begin(_("Starting…"))
         words, environment = self.arguments(), self._segmentation.runIn()
         self._task = self.workbench.start(
-            lambda token: self.workbench.logic.engineSteps(words, environment, token),
+            lambda token: self.workbench.logic.engineSteps(words, environment, token, _politeSeconds(environment)),
             self.onEvent,
             self.onDone,
             self.onFailed,
@@ -121,11 +128,44 @@ class BatchSection:
         """A sample has ended, or progress."""
         self._progress.show(event)
         if event["event"] == "sample":
-            row = event["index"] - 1
+            names = self._names()
+            row = names.index(event["sample"]) if event["sample"] in names else event["index"] - 1
             text = event.get("problem") or ", ".join(_shown(event["measures"]))
             self._showRow(row, event["sample"], event["state"], event.get("seconds"), text)
-            if row + 1 < len(self._samples):
-                self._showRow(row + 1, self._samples[row + 1], RUNNING)
+            if row + 1 < len(names):
+                self._showRow(row + 1, names[row + 1], RUNNING)
+
+    def onDoubleClick(self, row, column):
+        """A double click opens the row."""
+        self.ui.batchTable.selectRow(row)
+        if self.ui.openBatchButton.enabled:
+            self.onOpen()
+
+    def onOpen(self):
+        """Load scan, segmentation and measures of the selected rows; the last one is chosen."""
+        opened = None
+        try:
+            for sample in self._selected():
+                folder = Path(self.ui.batchOutputEdit.currentPath) / sample.name
+                opened = openSample(slicer.mrmlScene, folder, sample.image, sample.options.get("spacing_um"))
+            self.ui.batchStatusLabel.text = _("Opened: {name}.").format(name=opened[1].GetName())
+        except MgImplantSegError as error:
+            self.ui.batchStatusLabel.text = errorText(error)
+        if opened is not None:
+            self.workbench.parameters.inputVolume, self.workbench.parameters.measuredSegmentation = opened
+            self.workbench.changed()
+
+    def _selected(self):
+        """The samples of the selected rows, in their order."""
+        rows = sorted({item.row() for item in self.ui.batchTable.selectedItems()})
+        return [self._samples[row] for row in rows if row < len(self._samples)]
+
+    def _missingToOpen(self):
+        selected, folder = self._selected(), Path(self.ui.batchOutputEdit.currentPath or ".")
+        if not selected:
+            return [_("a selected row")]
+        unfinished = [sample.name for sample in selected if not (folder / sample.name / RECORD).is_file()]
+        return [_("the results of {name}").format(name=name) for name in unfinished]
 
     def onDone(self, result):
         """All samples are done."""
@@ -158,8 +198,18 @@ class BatchSection:
             _("Segment and measure one after the other; finished and unchanged scans are skipped."),
         )
         setEnabled(
+            self.ui.openBatchButton,
+            self._missingToOpen(),
+            _("Load scan, segmentation and measures of the selected rows."),
+        )
+        setEnabled(
             self.ui.copyBatchCommandButton, missing, _("Copy the command that does the same on another computer.")
         )
+
+
+def _politeSeconds(environment):
+    """How long the engine may take to stop; a host or cluster has to be asked, and its results fetched."""
+    return None if pythons.isHere(environment) else SECONDS_TO_STOP_ELSEWHERE
 
 
 def stateText(state):

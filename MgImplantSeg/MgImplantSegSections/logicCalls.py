@@ -135,10 +135,16 @@ class LogicCalls:
         folder = slicer.app.temporaryPath
         return compareSteps(referenceNode, otherNodes, request, pythons.python(), folder, token)
 
-    def engineSteps(self, words: Sequence[Any], environment: str | None, token: CancelToken):
+    def engineSteps(
+        self,
+        words: Sequence[Any],
+        environment: str | None,
+        token: CancelToken,
+        politeSeconds: float | None = None,
+    ):
         """Any command of the engine as a generator of events; returns the fields of its result."""
         with taskFolder(slicer.app.temporaryPath) as folder:
-            return (yield from runEngine(pythons.python(environment), words, folder / "log.txt", token))
+            return (yield from runEngine(pythons.python(environment), words, folder / "log.txt", token, politeSeconds))
 
     def testEnvironmentSteps(self, environment: Any, token: CancelToken):
         """The checks of an environment, saved or not, as a generator of events; returns the fields of the result."""

@@ -6,10 +6,12 @@ import slicer
 from slicer.i18n import tr as _
 
 from MgImplantSegLib.errors import MgImplantSegError
+from MgImplantSegLib.expected_iou import expected_of
 from MgImplantSegLib.inference.device import DEVICES
 from MgImplantSegLib.inference.estimate import estimate
 from MgImplantSegLib.inference.options import SegmentOptions
 from MgImplantSegLib.scene.markups import box_of_roi_node
+from MgImplantSegLib.scene.nodes import provenance_of_node
 from MgImplantSegLib.scene.volumes import geometry_of_node
 from MgImplantSegSections import pythons, settings
 from MgImplantSegSections.engineOptions import optionsFrom, optionTooltip
@@ -159,7 +161,9 @@ class SegmentationSection:
     def onSegmented(self, node):
         """The result is in the scene: choose it for the measurements."""
         rememberSpeed((self.runIn(), self.device()), self._multiplications, time.monotonic() - self._started)
-        self._progress.end(_("Done: {name}.").format(name=node.GetName()))
+        expected = expected_of(provenance_of_node(node))
+        said = "" if expected is None else f" {expected.warning() or expected.line() + '.'}"
+        self._progress.end(_("Done: {name}.").format(name=node.GetName()) + said)
         self.workbench.parameters.measuredSegmentation = node
         self.workbench.changed()
 

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
-import json
+import shlex
+import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from MgImplantSegLib import __version__
-from MgImplantSegLib.cli.batch_record import RECORD, Record, read_record
+from MgImplantSegLib.choices import Choice
+from MgImplantSegLib.cli.batch_board import Board, batch_lock, require_all_done, status_rows
+from MgImplantSegLib.cli.batch_cluster import ClusterBatch
+from MgImplantSegLib.cli.batch_keys import (
+    BatchOptions,
+    finished_row,
+    inputs_of,
+    require_own_folder,
+    require_unchanged,
+    work_key,
+)
+from MgImplantSegLib.cli.batch_record import Record, read_record
 from MgImplantSegLib.cli.batch_samples import Sample, samples_of
-from MgImplantSegLib.cli.batch_table import DONE, FAILED, TABLE, WAITING, Row, table_text, write_table
+from MgImplantSegLib.cli.batch_table import DONE, FAILED, OVERVIEW, TABLE, Row, table_text
+from MgImplantSegLib.cli.batch_workers import names_from, run_workers
 from MgImplantSegLib.cli.elsewhere import add_environment_option
 from MgImplantSegLib.cli.measure_options import (
     add_measure_arguments,
@@ -24,36 +36,59 @@ from MgImplantSegLib.cli.measure_options import (
 )
 from MgImplantSegLib.cli.parser import folder_path
 from MgImplantSegLib.cli.pictures import draw_measures, draw_pictures
+from MgImplantSegLib.cli.registry import PROGRAM
 from MgImplantSegLib.cli.result_paths import COMMON_RESULTS, STANDARD_OUTPUT, require_separate
-from MgImplantSegLib.cli.segment_options import ScanOptions, add_segment_arguments, read_scan, segment_options
+from MgImplantSegLib.cli.segment_options import (
+    add_segment_arguments,
+    read_scan,
+    segment_declarations,
+    segment_options,
+)
 from MgImplantSegLib.cli.user_errors import as_user_error
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.events import Events
 from MgImplantSegLib.file_digests import FileDigests
 from MgImplantSegLib.files import atomic_folder, output_folder, require_writable_folder
-from MgImplantSegLib.io.companions import files_behind
-from MgImplantSegLib.model_file import read_card
-from MgImplantSegLib.option_kinds import Yes
-from MgImplantSegLib.options import add_options, option, record
+from MgImplantSegLib.option_kinds import OneOf, WholeNumber
+from MgImplantSegLib.options import add_options, option, words
 from MgImplantSegLib.protected_files import protected_files
-from MgImplantSegLib.resources import find_model
 
 if TYPE_CHECKING:
     from MgImplantSegLib.quantification import QuantificationReport
 
 NAME = "batch"
+PROGRAM_MODULE = "MgImplantSegLib"
+WHEN_STOPPED = {
+    "leave": Choice("leave", "they go on, and the same command collects their results"),
+    "cancel": Choice("cancel", "they are stopped"),
+}
 HELP = "segment and measure all scans of a folder or manifest; resumable"
 SEGMENTATION = "segmentation.seg.nrrd"
-INPUTS = ("model", "initial", "transform", "roi")
 
 
 @dataclass(frozen=True)
-class BatchOptions:
-    """What is made of each sample, and when a batch stops."""
+class WorkOptions:
+    """Where and how the samples are worked on; nothing of it changes a result."""
 
-    pictures: bool = option("draw view_3d.png and slices.png of each sample", Yes(), False)
-    ranges: bool = option("ranges beside values, from the disagreement of the planes", Yes(), False)
-    stop_at_error: bool = option("stop at the first sample that fails", Yes(), False, changes_result=False)
+    at_once: int | None = option(
+        "samples at the same time: processes here; with --environment tasks of the array that may run at once",
+        WholeNumber(1),
+        None,
+        default_help="1 here; as many as the cluster gives",
+        changes_result=False,
+    )
+    scans_per_task: int = option(
+        "with --environment scans for each task of the array, where single ones are short",
+        WholeNumber(1),
+        1,
+        changes_result=False,
+    )
+    when_stopped: str = option(
+        "with --environment what becomes of its jobs after Ctrl-C",
+        OneOf(WHEN_STOPPED),
+        "leave",
+        changes_result=False,
+    )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -63,102 +98,102 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="FOLDER|MANIFEST",
         help="folder of images, or CSV with the columns image, and name, spacing_um, dataset, days, "
-        "initial, initial_volume_mm3, initial_area_mm2, roi (several with |) as needed",
+        "initial, initial_volume_mm3, initial_area_mm2, roi (several with |) as needed; animal, group, "
+        "time_point_days, alloy, side and any others go into the tables and the report",
     )
     parser.add_argument(
         "outdir", type=folder_path, metavar="OUTDIR", help="folder for the results, one folder a sample"
     )
-    add_options(parser, BatchOptions)
+    add_options(parser, BatchOptions, WorkOptions)
+    add_environment_option(parser)
+    parser.add_argument(
+        "--only",
+        action="append",
+        metavar="NAME",
+        help="work on this sample alone, may be repeated; the table of OUTDIR is left as it is",
+    )
+    parser.add_argument("--status", action="store_true", help="show how far a batch is in OUTDIR; nothing is worked on")
+    parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     add_segment_arguments(parser)
     add_measure_arguments(parser, of_one_scan=False)
-    add_environment_option(parser)
 
 
 def run(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
-    """Work on one sample after the other; a sample that fails is noted, and the next one follows."""
+    """Work on all samples, one after the other or several at once; one that fails is noted, and others follow."""
     samples = samples_of(arguments.source)
+    rows = [Row(sample.name, str(sample.image), study=sample.study) for sample in samples]
+    if arguments.status:
+        return _result(status_rows(rows, arguments.outdir), arguments)
     segment_options(arguments)
     require_measure_files(arguments)
-    rows = [Row(sample.name, str(sample.image)) for sample in samples]
     require_separate(
-        [arguments.source, *(file for sample in samples for file in _inputs(sample, sample.arguments(arguments)))],
-        [(TABLE, arguments.outdir / TABLE), *_written_besides(arguments)],
+        [arguments.source, *(file for sample in samples for file in inputs_of(sample, sample.arguments(arguments)))],
+        [*((name, arguments.outdir / name) for name in (TABLE, OVERVIEW)), *_written_besides(arguments)],
     )
     with output_folder(arguments.outdir):
         require_writable_folder(arguments.outdir)
-        work = _elsewhere if arguments.environment else _here
-        table = work(samples, arguments, rows, events)
-    _require_all_done(rows, table)
-    return {"table": str(table), "samples": [row.to_dict() for row in rows]}
+        if arguments.worker or arguments.only:
+            return _run_some(samples, arguments, rows, events)
+        with batch_lock(arguments.outdir) as lock:
+            board = Board(rows, arguments.outdir, command_line(arguments), events)
+            _run_all(samples, arguments, board, lock, events)
+    require_all_done(board.rows, arguments.outdir / TABLE)
+    return _result(board.rows, arguments)
 
 
-def _here(samples: list[Sample], arguments: argparse.Namespace, rows: list[Row], events: Events) -> Path:
-    """Work on one sample after the other; changes `rows`, returns the table."""
+def _run_all(samples: list[Sample], arguments: argparse.Namespace, board: Board, lock: int, events: Events) -> None:
+    """All samples of a batch, by whatever way was chosen."""
+    if arguments.environment:
+        ClusterBatch(samples, arguments, board, events).run()
+        return
+    if (arguments.at_once or 1) > 1:
+        run_workers(
+            [PROGRAM_MODULE, NAME, *_words(arguments)], board, arguments.at_once, lock, events, arguments.stop_at_error
+        )
+        return
     with events.task("samples", len(samples)) as task:
-        for index, sample in enumerate(samples):
-            rows[index] = _row_of(sample, arguments, rows[index], events)
-            table = write_table(rows, arguments.outdir)
-            events.emit("sample", index=index + 1, total=len(samples), **rows[index].to_dict())
+        for sample in samples:
+            row = _row_of(sample, arguments, board.row(sample.name), events)
+            board.set(row)
             task.advance()
-            if rows[index].state == FAILED and arguments.stop_at_error:
+            if row.state == FAILED and arguments.stop_at_error:
                 break
-    return table
 
 
-def _elsewhere(samples: list[Sample], arguments: argparse.Namespace, rows: list[Row], events: Events) -> Path:
-    """Take finished samples from their records and send the others to the environment; as `_here`."""
-    from MgImplantSegLib.cli.batch_elsewhere import rows_from_elsewhere
-
-    for index, sample in enumerate(samples):
+def _run_some(samples: list[Sample], arguments: argparse.Namespace, rows: list[Row], events: Events) -> dict[str, Any]:
+    """The samples that are named, or that a batch names one by one; their rows are events, the table is not written."""
+    known = {sample.name: (sample, row) for sample, row in zip(samples, rows, strict=True)}
+    done: list[Row] = []
+    for name in names_from(sys.stdin) if arguments.worker else dict.fromkeys(arguments.only):
+        if name not in known:
+            raise InputError(f"Expected a sample of {arguments.source}, got {name!r}.", "See the column name.")
+        done.append(_row_of(known[name][0], arguments, known[name][1], events))
+        events.emit("sample", **done[-1].to_dict())
         events.check_cancelled()
-        rows[index] = _row_before(sample, arguments, rows[index], events)
-        if rows[index].state != WAITING:
-            events.emit("sample", index=index + 1, total=len(samples), **rows[index].to_dict())
-    left = [sample for sample, row in zip(samples, rows, strict=True) if row.state == WAITING]
-    if left:
-        found = rows_from_elsewhere(left, arguments, add_arguments, events)
-        rows[:] = [found.get(row.sample, row) for row in rows]
-    return write_table(rows, arguments.outdir)
+    if not arguments.worker:
+        require_all_done(done, arguments.outdir / TABLE)
+    return {"samples": [row.to_dict() for row in done] if arguments.only else []}
 
 
-def _row_before(sample: Sample, arguments: argparse.Namespace, row: Row, events: Events) -> Row:
-    """The row of a sample before anything is sent: done if it was finished before, failed if its folder is taken."""
-    finished = _finished_before(sample, arguments, row, events)
-    if finished is not None:
-        return finished
-    try:
-        _require_own_folder(arguments.outdir / sample.name)
-    except InputError as error:
-        events.warning(f"{sample.name}: {error}", kind=error.kind)
-        return replace(row, state=FAILED, problem=str(error))
-    return row
-
-
-def _finished_before(sample: Sample, common: argparse.Namespace, row: Row, events: Events) -> Row | None:
-    """The row of a sample of which the same work was done before; None if it has to be done."""
-    folder = common.outdir / sample.name
-    record = read_record(folder)
-    if record is None:
-        return None
-    arguments, digests = sample.arguments(common), FileDigests(record.digests)
-    try:
-        is_same = record.key == work_key(sample, arguments, digests) and record.is_complete(folder)
-    except Exception as error:
-        if as_user_error(error) is None:
-            raise
-        return None  # it is told where the work is done
-    return _row_of_record(row, record, events) if is_same else None
-
-
-def _row_of_record(row: Row, record: Record, events: Events) -> Row:
-    for sentence in record.warnings:
-        events.warning(sentence)
-    return replace(row, state=DONE, seconds=record.seconds, measures=record.measures, warnings=record.warnings)
+def _result(rows: Sequence[Row], arguments: argparse.Namespace) -> dict[str, Any]:
+    return {"table": str(arguments.outdir / TABLE), "samples": [row.to_dict() for row in rows]}
 
 
 def report(result: dict[str, Any]) -> str:
     """The most important measures of each sample."""
-    return f"{table_text(result['samples'])}\n\nAll measures: {result['table']}"
+    where = f"\n\nAll measures: {result['table']}" if "table" in result else ""
+    return f"{table_text(result['samples'])}{where}"
+
+
+def command_line(arguments: argparse.Namespace) -> str:
+    """The command for people, as it can be typed again."""
+    return shlex.join([PROGRAM, NAME, *_words(arguments)])
+
+
+def _words(arguments: argparse.Namespace) -> list[str]:
+    """Source, folder and options that change results, as they can be typed."""
+    chosen = words(arguments, BatchOptions, *segment_declarations(), *measure_declarations())
+    return [str(arguments.source), str(arguments.outdir), *chosen]
 
 
 def _written_besides(arguments: argparse.Namespace) -> list[tuple[str, Path]]:
@@ -173,13 +208,16 @@ def _row_of(sample: Sample, common: argparse.Namespace, row: Row, events: Events
     warnings: list[str] = []
     try:
         arguments = sample.arguments(common)
-        record = read_record(folder)
-        digests = FileDigests(record.digests if record else None)
+        known = read_record(folder)
+        digests = FileDigests(known.digests if known else None)
         key = work_key(sample, arguments, digests)
-        if record is not None and record.key == key and record.is_complete(folder):
-            return _row_of_record(row, record, events)
-        _require_own_folder(folder)
-        with protected_files(_inputs(sample, arguments)), atomic_folder(folder, replace=True) as temporary:
+        finished = finished_row(folder, key, row)
+        if finished is not None:
+            for sentence in finished.warnings:
+                events.warning(sentence)
+            return finished
+        require_own_folder(folder)
+        with protected_files(inputs_of(sample, arguments)), atomic_folder(folder, replace=True) as temporary:
             with events.warnings_into(warnings):
                 measures = _work(sample, arguments, temporary, events).to_dict()["measures"]
             require_unchanged(sample, arguments, digests, key)
@@ -187,12 +225,12 @@ def _row_of(sample: Sample, common: argparse.Namespace, row: Row, events: Events
             Record(key, str(sample.image), seconds, measures, digests.known, warnings=warnings).write(temporary)
         return replace(row, state=DONE, seconds=seconds, measures=measures, warnings=warnings)
     except Exception as error:
-        known = as_user_error(error)
-        if known is None:
+        said = as_user_error(error)
+        if said is None:
             raise
-        events.warning(f"{sample.name}: {known}", kind=known.kind)
+        events.warning(f"{sample.name}: {said}", kind=said.kind)
         seconds = round(time.monotonic() - start, 1)
-        return replace(row, state=FAILED, seconds=seconds, problem=str(known), warnings=warnings)
+        return replace(row, state=FAILED, seconds=seconds, problem=str(said), warnings=warnings)
 
 
 def _work(sample: Sample, arguments: argparse.Namespace, folder: Path, events: Events) -> QuantificationReport:
@@ -212,58 +250,3 @@ def _work(sample: Sample, arguments: argparse.Namespace, folder: Path, events: E
         draw_pictures(volume, result.label_map, folder, events)
         draw_measures(measures, result.label_map, options.initial, folder, events)
     return measures
-
-
-def work_key(sample: Sample, arguments: argparse.Namespace, digests: FileDigests) -> str:
-    """Changes with every option that the result depends on, with the contents of all files, and with the version."""
-    options = segment_options(arguments)
-    chosen = record(arguments, BatchOptions, ScanOptions, *measure_declarations())
-    chosen |= record(options.with_defaults_of(read_card(options.model)))
-    contents = {"image": [digests.of_all(files_behind(sample.image))]}
-    for name in INPUTS:
-        contents[name] = [digests.of_all(files_behind(path)) for path in _paths(name, getattr(arguments, name))]
-    texts = {name: str(value) for name, value in chosen.items() if name not in INPUTS}
-    text = json.dumps([__version__, texts, contents], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def require_unchanged(sample: Sample, arguments: argparse.Namespace, digests: FileDigests, key: str) -> None:
-    """Raise InputError if a file has changed since its key was made, while the work was done."""
-    if work_key(sample, arguments, digests) != key:
-        raise InputError(
-            f"Expected {sample.image} to stay as it is during the work, got a file that has changed.",
-            "Start again when it is complete.",
-        )
-
-
-def _paths(name: str, value: Any) -> list[Path]:
-    """The files that an option names."""
-    if name == "model":
-        return [find_model(value)]
-    return [path for path in (value if isinstance(value, list) else [value]) if path is not None]
-
-
-def _inputs(sample: Sample, arguments: argparse.Namespace) -> list[Path]:
-    paths = [sample.image, *(path for name in INPUTS for path in _paths(name, getattr(arguments, name)))]
-    return [file for path in paths for file in files_behind(path)]
-
-
-def _require_own_folder(folder: Path) -> None:
-    """Raise InputError if there is something at that place which a batch has not made."""
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / RECORD).is_file():
-        raise InputError(
-            f"Expected a new folder or one of an earlier batch, got {folder} with other files.",
-            "Choose another OUTDIR or sample name, or move that folder away.",
-        )
-
-
-def _require_all_done(rows: list[Row], table: Path) -> None:
-    failed = [row for row in rows if row.state == FAILED]
-    if failed:
-        waiting = sum(row.state == WAITING for row in rows)
-        left = f", {waiting} not begun" if waiting else ""
-        raise InputError(
-            f"Expected {len(rows)} samples to succeed, got {len(failed)} that failed{left}: "
-            f"{', '.join(row.sample for row in failed)}.",
-            f"See the column problem in {table}; start again to do what is left.",
-        )

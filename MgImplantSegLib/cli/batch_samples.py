@@ -6,12 +6,13 @@ import argparse
 import csv
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from MgImplantSegLib.cli.parser import nearest, number
+from MgImplantSegLib.cli.parser import number
+from MgImplantSegLib.cli.study_columns import canonical_name, require_columns, study_cell, warn_of_spellings
 from MgImplantSegLib.errors import InputError, readable
 
 MANIFEST_SUFFIXES = (".csv", ".tsv", ".txt")
@@ -20,11 +21,15 @@ DELIMITERS = ",;\t"
 
 @dataclass(frozen=True)
 class Sample:
-    """One scan of a batch: its name in the results, its image, and options that hold for it alone."""
+    """One scan of a batch: its name in the results, its image, and options that hold for it alone.
+
+    `study` has the cells of the manifest's other columns, by column: animal, group, time_point_days and so on.
+    """
 
     name: str
     image: Path
     options: dict[str, Any] = field(default_factory=dict)
+    study: dict[str, str] = field(default_factory=dict)
 
     def arguments(self, common: argparse.Namespace) -> argparse.Namespace:
         """The options of the command line with those of this sample in their place."""
@@ -122,36 +127,38 @@ def _samples_of_manifest(path: Path) -> list[Sample]:
         raise InputError(f"Expected text in UTF-8, got {path} ({error.reason}).", "Save it as CSV UTF-8.") from error
     lines = text.splitlines()
     delimiter = max(DELIMITERS, key=(lines[0] if lines else "").count)
-    rows = csv.DictReader(lines, delimiter=delimiter, skipinitialspace=True)
-    _require_columns(rows.fieldnames or [], path)
-    return [_sample_of_row(row, f"{path}, line {rows.line_num}", path.parent) for row in rows if any(row.values())]
+    table = csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
+    names = [canonical_name(name) for name in next(table, [])]
+    require_columns(names, _columns(path.parent), str(path))
+    rows = [(row, f"{path}, line {table.line_num}") for row in table if any(cell.strip() for cell in row)]
+    samples = [_sample_of_row(names, row, where, path.parent) for row, where in rows]
+    warn_of_spellings(sample.study for sample in samples)
+    return samples
 
 
-def _require_columns(names: Iterable[str], path: Path) -> None:
-    known = _columns(path.parent)
-    for name in names:
-        if name not in known:
-            raise InputError(
-                f"Expected columns of {', '.join(known)}, got {name!r} in {path}.{nearest(name, known)}",
-                "Rename the column or remove it.",
-            )
-    if "image" not in names:
-        raise InputError(f"Expected a column image, got {', '.join(names) or 'none'} in {path}.", "Add it.")
-
-
-def _sample_of_row(row: dict[str, str], where: str, folder: Path) -> Sample:
+def _sample_of_row(names: Sequence[str], row: Sequence[str], where: str, folder: Path) -> Sample:
     from MgImplantSegLib.io import known_suffixes
 
-    if None in row or None in row.values():
-        raise InputError(f"Expected a cell for each column, got more or fewer in {where}.", "Check the separators.")
-    columns, values = _columns(folder), {}
-    for name, text in row.items():
+    cells = _cells(names, row, where)
+    columns, values, study = _columns(folder), {}, {}
+    for name, text in cells.items():
         try:
-            if text.strip():
-                values[name] = columns[name](text.strip())
+            if name not in columns:
+                study[name] = study_cell(name, text)
+            elif text:
+                values[name] = columns[name](text)
         except argparse.ArgumentTypeError as error:
             raise InputError(f"In {where}, column {name}: {error}.", "Correct the manifest.") from error
     if "image" not in values:
         raise InputError(f"Expected an image in {where}, got an empty cell.", "Give its path or remove the row.")
     image = values.pop("image")
-    return Sample(values.pop("name", None) or _name_of(image, known_suffixes()), image, values)
+    return Sample(values.pop("name", None) or _name_of(image, known_suffixes()), image, values, study)
+
+
+def _cells(names: Sequence[str], row: Sequence[str], where: str) -> dict[str, str]:
+    """The cells of a row by column; columns without a name may be there as long as they are empty."""
+    nameless = [cell for name, cell in zip(names, row, strict=False) if not name and cell.strip()]
+    if len(row) != len(names) or nameless:
+        what = f"{nameless[0]!r} in a column without a name" if nameless else "more or fewer"
+        raise InputError(f"Expected a cell for each column, got {what} in {where}.", "Check the separators.")
+    return {name: cell.strip() for name, cell in zip(names, row, strict=True) if name}

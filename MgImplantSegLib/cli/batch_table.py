@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from MgImplantSegLib import __version__
 from MgImplantSegLib.cli.tables import text_table, value_text
 from MgImplantSegLib.errors import readable
+from MgImplantSegLib.events import json_text
 from MgImplantSegLib.files import atomic_output
 from MgImplantSegLib.plain_text import CsvWriter
 
-TABLE = "batch.csv"
+TABLE, OVERVIEW = "batch.csv", "batch.json"
 FIRST_COLUMNS = ("sample", "state", "image", "seconds", "problem", "warnings")
-DONE, FAILED, WAITING = "done", "failed", "waiting"
+DONE, FAILED, WAITING, RUNNING = "done", "failed", "waiting", "running"
 SHORT_SYMBOLS = ("V_r", "V_DL", "DR", "BIC", "BV/TV")
 
 
 @dataclass(frozen=True)
 class Row:
-    """One sample in the table; `measures` are those of the report as plain data, `warnings` what was said of it."""
+    """One sample in the table; `measures` are those of the report as plain data, `warnings` what was said of it.
+
+    `study` has the cells of the manifest's other columns: animal, group, time_point_days and so on.
+    """
 
     sample: str
     image: str
@@ -29,25 +34,42 @@ class Row:
     problem: str = ""
     measures: Sequence[dict[str, Any]] = field(default_factory=tuple)
     warnings: Sequence[str] = ()
+    study: Mapping[str, str] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
-        return {**vars(self), "measures": list(self.measures), "warnings": list(self.warnings)}
+        lists = {"measures": list(self.measures), "warnings": list(self.warnings)}
+        return {**vars(self), **lists, "study": dict(self.study)}
 
 
 def write_table(rows: Sequence[Row], folder: Path) -> Path:
     """Write all rows as CSV; undefined values are empty cells."""
     columns = list(dict.fromkeys(column_of(entry) for row in rows for entry in row.measures))
+    study = list(dict.fromkeys(name for row in rows for name in row.study))
     with atomic_output(folder / TABLE) as temporary, open(temporary, "w", newline="", encoding="utf-8") as stream:
         writer = CsvWriter(stream)
-        writer.writerow([*FIRST_COLUMNS, *columns])
+        writer.writerow([*FIRST_COLUMNS, *(_study_column(name, columns) for name in study), *columns])
         for row in rows:
             values = {column_of(entry): entry["value"] for entry in row.measures}
             seconds = "" if row.seconds is None else f"{row.seconds:.1f}"
             cells = (_cell(values.get(column)) for column in columns)
             first = (row.sample, row.state, readable(row.image), seconds, row.problem, " ".join(row.warnings))
-            writer.writerow([*first, *cells])
+            writer.writerow([*first, *(row.study.get(name, "") for name in study), *cells])
     return folder / TABLE
+
+
+def write_overview(rows: Sequence[Row], folder: Path, command: str) -> Path:
+    """Write what a report reads besides the samples' own files: their states, what they are in the study."""
+    kept = [{name: value for name, value in row.to_dict().items() if name != "measures"} for row in rows]
+    data = {"version": 1, "software_version": __version__, "command": command, "samples": kept}
+    with atomic_output(folder / OVERVIEW) as temporary:
+        temporary.write_text(json_text(data, indent=1) + "\n", "utf-8")
+    return folder / OVERVIEW
+
+
+def _study_column(name: str, columns: Sequence[str]) -> str:
+    """The name of a manifest's column in the table, where each name stands once."""
+    return f"{name} (manifest)" if name in (*FIRST_COLUMNS, *columns) else name
 
 
 def column_of(measure: dict[str, Any]) -> str:

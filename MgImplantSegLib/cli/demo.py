@@ -14,15 +14,18 @@ from MgImplantSegLib.cli.demo_case import (
     scan_case,
     simulated_case,
 )
-from MgImplantSegLib.cli.demo_report import report_page, report_text, summary
+from MgImplantSegLib.cli.demo_report import facts, report_text, summary
 from MgImplantSegLib.cli.parser import folder_path, option, whole_number
 from MgImplantSegLib.cli.pictures import draw_pictures
+from MgImplantSegLib.cli.report_page import page_of
 from MgImplantSegLib.cli.result_paths import require_separate
 from MgImplantSegLib.cli.segment_options import add_segment_arguments, read_scan, segment_options
 from MgImplantSegLib.cli.staging import staged_files
-from MgImplantSegLib.events import Events
+from MgImplantSegLib.cli.web_page import Links
+from MgImplantSegLib.events import Events, json_text
 from MgImplantSegLib.files import output_folder, require_writable_folder
 from MgImplantSegLib.option_kinds import ResultFolderPath
+from MgImplantSegLib.study.reading import FACTS, read_study
 
 NAME = "demo"
 HELP = "simulate an explant (or take a scan), segment, measure, render, report"
@@ -60,7 +63,7 @@ def run(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
             result = _work(case, options, staging, events)
             result["files"] = {path.name: str(arguments.out / path.name) for path in sorted(staging.iterdir())}
             result["seconds"] = round(time.monotonic() - start, 1)
-            (staging / "report.html").write_text(report_page(result), "utf-8")
+            (staging / "report.html").write_text(_page(staging), "utf-8")
             result["files"]["report.html"] = str(arguments.out / "report.html")
     return result
 
@@ -88,11 +91,19 @@ def _work(case: DemoCase, options: Any, folder: Path, events: Events) -> dict[st
     measures.write_csv(folder / "measures.csv")
     measures.write_json(folder / "measures.json")
     pictures = draw_pictures(case.volume, segmentation, folder, events)
-    return summary(case, segmentation, measures.to_dict(), evaluation) | {
+    result = summary(case, segmentation, measures.to_dict(), evaluation) | {
         "title": case.title,
         "absent": absent_classes(segmentation),
         "pictures": pictures,
     }
+    (folder / FACTS).write_text(json_text(facts(case, result), indent=1) + "\n", "utf-8")
+    return result
+
+
+def _page(folder: Path) -> str:
+    """The page of `report` for this one sample."""
+    names = sorted(path.name for path in folder.iterdir())
+    return page_of(read_study([folder]), [], [], [], [], files=Links(".", names)).html()
 
 
 def _write(case: DemoCase, segmentation: Any, folder: Path) -> None:

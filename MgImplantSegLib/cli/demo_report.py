@@ -1,4 +1,4 @@
-"""The result of the demo as data, text and page: each number beside its exact truth, where there is one."""
+"""The result of the demo as data and text: each number beside its exact truth, where there is one."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ from typing import Any
 
 from MgImplantSegLib.cli.demo_case import DemoCase
 from MgImplantSegLib.cli.quantify import symbols_by_note
+from MgImplantSegLib.cli.report_page import HONEST_WORDS
+from MgImplantSegLib.cli.report_samples import class_table, deviation_percent
 from MgImplantSegLib.cli.tables import percent_text, text_table, value_text
-from MgImplantSegLib.cli.web_page import Table, WebPage
+from MgImplantSegLib.cli.web_page import Table
+from MgImplantSegLib.expected_iou import KEY, expected_of
 from MgImplantSegLib.labels import Role
 from MgImplantSegLib.volume import LabelMap
 
@@ -21,11 +24,6 @@ TRUTH_OF_SYMBOL = {
     "BIC": "BIC_percent",
     "BV/TV": "BV_TV_percent",
 }
-CLASS_COLUMNS = (("volume_mm3", "volume mm³"), ("truth_mm3", "truth mm³"), ("iou", "IoU"))
-HONEST_WORDS = (
-    "The bundled model was trained on simulated explants alone. For research use only; train or fine-tune on your own "
-    "scans and check against your own labels before you publish numbers."
-)
 
 
 def summary(
@@ -37,14 +35,13 @@ def summary(
         "classes": _classes(case, segmentation, evaluation),
         "mean_iou": evaluation["mean_iou"] if evaluation else None,
         "inputs": measures["inputs"],
+        "expected_iou": segmentation.provenance.get(KEY),
     }
 
 
 def _with_truth(entry: dict[str, Any], case: DemoCase) -> dict[str, Any]:
     truth = case.truth.get(TRUTH_OF_SYMBOL.get(entry["symbol"], ""))
-    known = truth is not None and truth == truth and truth != 0 and entry["value"] is not None
-    deviation = 100 * (entry["value"] - truth) / truth if known else None
-    return {**entry, "truth": truth, "deviation_percent": deviation}
+    return {**entry, "truth": truth, "deviation_percent": deviation_percent(entry["value"], truth)}
 
 
 def _classes(case: DemoCase, segmentation: LabelMap, evaluation: dict[str, Any] | None) -> list[dict[str, Any]]:
@@ -72,10 +69,10 @@ def report_text(result: dict[str, Any]) -> str:
     return "\n".join([*parts, "", f"Done in {result['seconds']:.0f} s. {HONEST_WORDS}"])
 
 
-def report_page(result: dict[str, Any]) -> str:
-    """The same as an HTML page with the pictures."""
-    paragraphs = (*_remarks(result), HONEST_WORDS)
-    return WebPage(f"MgImplantSeg: {result['title']}", paragraphs, _tables(result), result["pictures"]).html()
+def facts(case: DemoCase, result: dict[str, Any]) -> dict[str, Any]:
+    """What is known of the case besides its measures, for the page and for later reports: ``demo.json``."""
+    truth = {symbol: case.truth[key] for symbol, key in TRUTH_OF_SYMBOL.items() if key in case.truth}
+    return {name: result[name] for name in ("title", "classes", "mean_iou", "absent")} | {"truth": truth}
 
 
 def table_text(table: Table) -> str:
@@ -84,18 +81,7 @@ def table_text(table: Table) -> str:
 
 
 def _tables(result: dict[str, Any]) -> list[Table]:
-    return [_class_table(result), _measure_table(result)]
-
-
-def _class_table(result: dict[str, Any]) -> Table:
-    columns = CLASS_COLUMNS if _has_truth(result) else CLASS_COLUMNS[:1]
-    rows = [
-        (row["class"].replace("_", " "), *(value_text(row[key]) for key, _title in columns))
-        for row in result["classes"]
-    ]
-    if _has_truth(result):
-        rows.append(("mean, background included", "", "", value_text(result["mean_iou"])))
-    return Table("Classes", ("class", *(title for _key, title in columns)), rows)
+    return [class_table(result), _measure_table(result)]
 
 
 def _measure_table(result: dict[str, Any]) -> Table:
@@ -114,6 +100,9 @@ def _has_truth(result: dict[str, Any]) -> bool:
 def _remarks(result: dict[str, Any]) -> list[str]:
     """Classes that are absent, where the regions are, and for each undefined measure why."""
     remarks = [f"Not found in this scan: {', '.join(result['absent'])}."] if result["absent"] else []
+    expected = expected_of(result)
+    if expected is not None and not expected.is_low:  # else it stands in the notes of the measures
+        remarks.append(f"{expected.line()}.")
     for roi in result["inputs"]["rois"]:
         remarks.append(
             f"{roi['name']}: a box of {' × '.join(f'{edge:.2f}' for edge in roi['size_mm'])} mm, roi.mrk.json."

@@ -14,6 +14,12 @@ from typing import Any
 import MgImplantSegLib
 from MgImplantSegLib.errors import MgImplantSegError
 from MgImplantSegLib.events import Events
+from MgImplantSegLib.inference.openvino_predictor import (
+    INSTALL,
+    LEAST_VERSION,
+    computes_with_bf16,
+    openvino_problem,
+)
 from MgImplantSegLib.machine import available_memory_bytes, core_count, total_memory_bytes
 from MgImplantSegLib.resources import DEFAULT_MODEL, bundled_models, find_model
 
@@ -22,7 +28,6 @@ HELP = "what is installed, devices, memory; says what to do where something is m
 
 ENGINE, SCENE, FIGURES = "the engine", "the scene and 3D views", "figures"
 PACKAGES = {
-    "torch": ENGINE,
     "numpy": ENGINE,
     "scipy": ENGINE,
     "SimpleITK": ENGINE,
@@ -42,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(_arguments: argparse.Namespace, _events: Events) -> dict[str, Any]:
     """Look at this computer and this Python; every check is a name, whether it is well, what is there, a remedy."""
     checks = [_check_python(), _check_memory(), _check_disk(), *(_check_package(name) for name in PACKAGES)]
-    checks += [_check_devices(), _check_drawing(), _check_model()]
+    checks += [_check_torch(), _check_openvino(), _check_devices(), _check_drawing(), _check_model()]
     return {
         "ok": all(check["ok"] for check in checks),
         "version": MgImplantSegLib.__version__,
@@ -94,10 +99,41 @@ def _check_package(name: str) -> dict[str, Any]:
         return _check(name, False, f"missing; needed for {PACKAGES[name]}", f"Install it with: pip install {name}")
 
 
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _check_torch() -> dict[str, Any]:
+    """Torch has to be there, unless OpenVINO is: then it is needed for training only."""
+    if version := _version("torch"):
+        return _check("torch", True, version)
+    if openvino_problem():
+        found = "missing; needed to segment without OpenVINO, and for training"
+        return _check("torch", False, found, "Install it with: pip install torch (or, to segment: openvino)")
+    return _check("torch", True, "missing; OpenVINO segments, training needs torch")
+
+
+def _check_openvino() -> dict[str, Any]:
+    """OpenVINO may be missing, but not be there without working."""
+    problem = openvino_problem()
+    if not problem:
+        bf16 = "bf16" if computes_with_bf16() else "no bf16"
+        return _check("openvino", True, f"{importlib.metadata.version('openvino')} ({bf16} on this CPU)")
+    if _version("openvino") is None:
+        return _check("openvino", True, f"missing; segments about twice as fast on a CPU: {INSTALL}")
+    least = ".".join(map(str, LEAST_VERSION))
+    return _check("openvino", False, problem, f"Expected {least} or newer; install it again: {INSTALL}")
+
+
 def _check_devices() -> dict[str, Any]:
     try:
         import torch
     except (ImportError, OSError) as error:
+        if _version("torch") is None and not openvino_problem():
+            return _check("devices", True, "cpu (OpenVINO)")
         return _check("devices", False, f"torch cannot be loaded ({error})", "Install torch again: pip install torch")
     names = [_gpu_text(torch, index) for index in range(torch.cuda.device_count())]
     return _check("devices", True, ", ".join(["cpu", *names]) + ("" if names else " (no GPU that torch can use)"))

@@ -56,3 +56,4 @@ def _cells(sample: Sample, path_there: Callable[[Path], str]) -> Iterator[tuple[
             yield name, "|".join(map(path_there, value))
         else:
             yield name, path_there(value) if isinstance(value, Path) else value
+    yield from sample.study.items()

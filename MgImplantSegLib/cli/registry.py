@@ -23,6 +23,7 @@ COMMANDS = (
     "upright",
     "surfaces",
     "batch",
+    "report",
     "simulate",
     "teach",
     "suggest",

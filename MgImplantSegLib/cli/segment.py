@@ -20,6 +20,7 @@ from MgImplantSegLib.cli.segment_options import (
 from MgImplantSegLib.cli.tables import text_table, value_text
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.events import Events
+from MgImplantSegLib.expected_iou import KEY, ExpectedIoU, expected_of
 from MgImplantSegLib.files import atomic_output, require_file_place, require_writable_folder
 from MgImplantSegLib.option_kinds import File, ResultFile
 from MgImplantSegLib.options import add_options, option
@@ -75,6 +76,7 @@ def run(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
     return {
         "files": [str(path) for path in _write(result, arguments)],
         "classes": class_sizes(result.label_map),
+        "expected_iou": result.provenance.get(KEY),
         "provenance": dict(result.provenance),
         "seconds": round(time.monotonic() - start, 1),
     }
@@ -99,10 +101,22 @@ def probability_path(path: Path, segment_id: str) -> Path:
 
 
 def report(result: dict[str, Any]) -> str:
-    """Size of each class, and the files."""
-    rows = [(name, str(size["voxels"]), value_text(size["volume_mm3"])) for name, size in result["classes"].items()]
-    table = text_table(("class", "voxels", "volume mm³"), rows)
-    return "\n".join([table, *(f"written: {path}" for path in result["files"]), f"in {result['seconds']:.0f} s"])
+    """Size of each class, how good the model expects to be, and the files."""
+    expected = expected_of(result)
+    rows = [
+        (name, str(size["voxels"]), value_text(size["volume_mm3"]), *_expected_cell(expected, name))
+        for name, size in result["classes"].items()
+    ]
+    columns = ("class", "voxels", "volume mm³") + (() if expected is None else ("expected IoU",))
+    lines = [text_table(columns, rows)] + ([] if expected is None else [f"{expected.line()}."])
+    return "\n".join([*lines, *(f"written: {path}" for path in result["files"]), f"in {result['seconds']:.0f} s"])
+
+
+def _expected_cell(expected: ExpectedIoU | None, segment_id: str) -> tuple[str, ...]:
+    """The cell of a class; bundled models name segments by their roles, others are left empty."""
+    if expected is None:
+        return ()
+    return (expected.of_role[segment_id].text() if segment_id in expected.of_role else "",)
 
 
 def class_sizes(label_map: LabelMap) -> dict[str, dict[str, float]]:

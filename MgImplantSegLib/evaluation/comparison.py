@@ -79,7 +79,13 @@ class Comparison:
 
     def write_csv(self, path: str | Path) -> None:
         """Write one row per segmentation and number."""
-        write_rows(path, COLUMNS, [[getattr(entry, column) for column in COLUMNS] for entry in self.values])
+        write_comparisons_csv([self], path)
+
+
+def write_comparisons_csv(comparisons: Iterable[Comparison], path: str | Path) -> None:
+    """Write one row per sample, segmentation and number."""
+    entries = [entry for comparison in comparisons for entry in comparison.values]
+    write_rows(path, COLUMNS, [[getattr(entry, column) for column in COLUMNS] for entry in entries])
 
 
 def compare(

@@ -60,10 +60,11 @@ class Device(OneOf):
 
 @dataclass(frozen=True)
 class Compute:
-    """A device and the precision that convolutions compute in: ``fp32``, ``bf16`` or ``fp16``."""
+    """Device, precision of convolutions (``fp32``, ``bf16`` or ``fp16``), and backend: ``torch`` or ``openvino``."""
 
     device: str
     precision: str
+    backend: str = "torch"
 
     @property
     def dtype(self) -> torch.dtype:
@@ -105,11 +106,9 @@ def choose_compute(device: str = "auto", precision: str = "auto") -> Compute:
 
 
 def _device(device: str) -> str:
-    import torch
-
     Device().check("the network", device)
     kind, _, number = device.partition(":")
-    available = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    available = 0 if kind == "cpu" else gpu_count()
     if kind == "cpu" or (kind == "auto" and not available):
         return "cpu"
     if int(number or 0) >= available:
@@ -118,6 +117,15 @@ def _device(device: str) -> str:
             "Choose the device auto or cpu [[device]], or install the GPU's driver and a torch build for it.",
         )
     return f"cuda:{int(number or 0)}"
+
+
+def gpu_count() -> int:
+    """How many GPUs torch sees; none where it is not installed."""
+    try:
+        import torch
+    except (ImportError, OSError):
+        return 0
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
 
 
 def _automatic_precision(device: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import takewhile
 
 import numpy as np
@@ -28,6 +28,8 @@ class FusedPrediction:
 
     accumulator: Accumulator
     rule: FusionRule
+    plane_squares: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    """Sum over planes and voxels of the squared probability of each class, float64 (classes,)."""
 
     def scores(self, slab: slice) -> np.ndarray:
         """What the fusion rule decides by in a slab of z, shape (classes, z, y, x), int32; the largest wins."""
@@ -132,6 +134,7 @@ def predict_fused(
     """
     plan = plan or FusedPlan()
     planes, accumulator = plane_set(plan.planes), plan.accumulator(array_zyx.shape)
+    squares = np.zeros(plan.classes)
     total = sum(plane.slice_count(array_zyx.shape) for plane in planes)
     with (events or Events()).task("slices", total) as task:
         predict_slices = _SlicePredictor(predict, plan, task)
@@ -139,7 +142,19 @@ def predict_fused(
             task.advance(0, f"plane {number}/{len(planes)} ({plane.name})")
             for places, values in _settled(array_zyx, plane, predict_slices):
                 accumulator.add(plane, places, values)
-    return FusedPrediction(accumulator, FUSIONS.find(plan.fusion))
+                squares += _squares_of(places, values)
+    return FusedPrediction(accumulator, FUSIONS.find(plan.fusion), squares)
+
+
+def _squares_of(places: list[Place], values: np.ndarray) -> np.ndarray:
+    """Sum of the squared probabilities of all classes, (classes,), given those of the classes 1 and up."""
+    total = np.zeros(len(values) + 1)
+    for _index, part in places:
+        others = values[:, part].reshape(len(values), -1)
+        total[1:] += np.einsum("cv,cv->c", others, others)
+        first = 1 - others.sum(axis=0)
+        total[0] += float(first @ first)
+    return total
 
 
 def _settled(

@@ -60,6 +60,7 @@ def plan_memory(
     *,
     resident: int = FIXED_BYTES - WORKING_BYTES,
     input_bytes: int = 0,
+    network_factor: float = 1.0,
 ) -> MemoryPlan:
     """How to keep within `memory_gb` (1e9 bytes each) or, if that is None, within what the machine has free.
 
@@ -80,6 +81,8 @@ def plan_memory(
         What the process has already: the program, torch, the model, an input that was read into memory.
     input_bytes : int
         Size of an input that is mapped from disk and not read yet.
+    network_factor : float
+        Memory that the network takes, as a multiple of the estimate.
 
     Raises
     ------
@@ -93,13 +96,13 @@ def plan_memory(
         on_the_way = estimate.mapped_bytes if on_disk else estimate.accumulator_bytes
         room = limit - fixed - on_the_way - (0 if gives_back else input_bytes)
         for_network = room - estimate.volume_bytes - estimate.block_bytes
-        if network_on_gpu or estimate.network_bytes <= for_network:
+        if network_on_gpu or network_factor * estimate.network_bytes <= for_network:
             tile_edge = whole
         else:
-            tile_edge = tile_edge_for(card, for_network)
+            tile_edge = tile_edge_for(card, for_network / network_factor)
         if min(for_network, room - estimate.finishing_bytes) >= 0 and tile_edge > 0:
             return MemoryPlan(limit, on_disk, tile_edge, gives_back and input_bytes > 0)
-    smallest_tile = min(estimate.network_bytes, tile_bytes(card)) if not network_on_gpu else 0
+    smallest_tile = 0 if network_on_gpu else network_factor * min(estimate.network_bytes, tile_bytes(card))
     predicting = estimate.volume_bytes + estimate.block_bytes + smallest_tile
     needed = fixed + estimate.mapped_bytes + max(predicting, estimate.finishing_bytes)
     raise ResourceError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from MgImplantSegLib.inference.backends import BACKENDS
 from MgImplantSegLib.inference.device import PRECISIONS, Device
 from MgImplantSegLib.inference.fusion import FUSIONS
 from MgImplantSegLib.inference.postprocess import POSTPROCESSING
@@ -27,7 +28,7 @@ class SegmentOptions:
     roi : OrientedBox or None
         Only this region is segmented. The label map still has the input's grid; outside the region it has the
         scheme's ignore value, because nothing is known there.
-    want_probabilities, want_disagreement : bool
+    want_probabilities, want_disagreement, want_statistics : bool
         Whether the result has them.
 
     Raises
@@ -43,6 +44,7 @@ class SegmentOptions:
     )
     device: str = option("where the network runs", Device(), "auto", changes_result=False)
     precision: str = option("numeric precision of the network", OneOf(PRECISIONS), "auto")
+    backend: str = option("what computes the network", OneOf(BACKENDS), "auto", changes_result=False)
     postprocessing: str | None = option(
         "post-processing of the label map", OneOf(POSTPROCESSING), None, default_help=OF_CARD
     )
@@ -56,6 +58,7 @@ class SegmentOptions:
     )
     want_probabilities: bool = False
     want_disagreement: bool = False
+    want_statistics: bool = False
 
     def __post_init__(self) -> None:
         require_valid(self)

@@ -11,14 +11,14 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from MgImplantSegLib.errors import ResourceError
 from MgImplantSegLib.inference.device import Compute, choose_compute
-from MgImplantSegLib.inference.tiles import halo, tiles
+from MgImplantSegLib.inference.tiled import TiledPredictor
 from MgImplantSegLib.model_card import ModelCard
 from MgImplantSegLib.model_file import load_model
-from MgImplantSegLib.networks import build_network, network_spec
+from MgImplantSegLib.networks import build_network
 
 
-class NetworkPredictor:
-    """Computes probabilities with a network on a device.
+class NetworkPredictor(TiledPredictor):
+    """Computes probabilities with torch on a device.
 
     When the device runs out of memory, smaller batches are tried, then tiles with the halo that makes them exact; what
     fits is kept for the slices that follow. It never moves to another device on its own.
@@ -38,13 +38,11 @@ class NetworkPredictor:
     def __init__(
         self, card: ModelCard, state_dict: dict[str, torch.Tensor], compute: Compute, tile_edge: int = 1 << 16
     ) -> None:
-        self.card, self.compute = card, compute
-        self.spec = network_spec(card.network)
+        super().__init__(card, compute, tile_edge)
         network = build_network(card.network)
         network.load_state_dict(state_dict)
         self._network = fold_batch_norms(network.eval()).to(compute.device, memory_format=torch.channels_last)
         self._most_slices = 1 << 16
-        self._tile_edge = self._rounded(tile_edge)
 
     @classmethod
     def from_file(cls, path: str | Path, device: str = "auto", precision: str = "auto") -> NetworkPredictor:
@@ -77,16 +75,6 @@ class NetworkPredictor:
                 reason = str(error)  # the error itself holds on to the memory of the failed try
             self._ask_for_less(slices, reason)
 
-    def _whole_or_tiled(self, slices: np.ndarray) -> np.ndarray:
-        shape = slices.shape[2:]
-        if max(shape) <= self._tile_edge:
-            return self._probabilities(slices)
-        result = np.empty((len(slices), self.spec.classes, *shape), np.float32)
-        for tile in tiles(shape, self._tile_edge, halo(self.spec.receptive_field, self.spec.size_multiple)):
-            part = self._probabilities(np.ascontiguousarray(slices[:, :, *tile.outer_slices]))
-            result[:, :, *tile.inner_slices] = part[:, :, *tile.inner_in_outer]
-        return result
-
     def _probabilities(self, slices: np.ndarray) -> np.ndarray:
         with torch.inference_mode(), self.compute.autocast():
             batch = torch.from_numpy(slices).to(self.compute.device, memory_format=torch.channels_last)
@@ -107,10 +95,6 @@ class NetworkPredictor:
             )
         if self.compute.device.startswith("cuda"):
             torch.cuda.empty_cache()
-
-    def _rounded(self, edge: int) -> int:
-        multiple = self.spec.size_multiple
-        return max(multiple, edge // multiple * multiple)
 
 
 def fold_batch_norms(network: nn.Module) -> nn.Module:

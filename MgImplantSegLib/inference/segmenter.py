@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from MgImplantSegLib import __version__
-from MgImplantSegLib.choices import find_object
 from MgImplantSegLib.events import Events
+from MgImplantSegLib.expected_iou import KEY, Calibration, ExpectedIoU
 from MgImplantSegLib.inference.accumulator import VOXELS_PER_SLAB
-from MgImplantSegLib.inference.device import Compute, choose_compute, keep_freed_memory
+from MgImplantSegLib.inference.backends import LoadedNetwork, load_network
+from MgImplantSegLib.inference.device import Compute, keep_freed_memory
 from MgImplantSegLib.inference.estimate import (
     FIXED_BYTES,
     SUM_BITS,
@@ -31,12 +32,11 @@ from MgImplantSegLib.inference.memory import MemoryPlan, plan_memory
 from MgImplantSegLib.inference.options import SegmentOptions
 from MgImplantSegLib.inference.output_grid import ignoring_nan, labels_on_grid
 from MgImplantSegLib.inference.postprocess import POSTPROCESSING
+from MgImplantSegLib.inference.run_statistics import RunStatistics, features_of, run_statistics
 from MgImplantSegLib.labels import LabelScheme
 from MgImplantSegLib.machine import resident_bytes
 from MgImplantSegLib.mapped_memory import give_back_pages, is_mapped
 from MgImplantSegLib.model_card import ModelCard
-from MgImplantSegLib.model_file import load_model
-from MgImplantSegLib.networks import network_type
 from MgImplantSegLib.options import record
 from MgImplantSegLib.preprocess import preprocess
 from MgImplantSegLib.remarks import remarks_of, with_remarks
@@ -45,9 +45,7 @@ from MgImplantSegLib.typed import present
 from MgImplantSegLib.volume import Geometry, LabelMap, Volume
 
 if TYPE_CHECKING:
-    import torch
-
-    from MgImplantSegLib.inference.predictor import NetworkPredictor
+    from MgImplantSegLib.inference.tiled import TiledPredictor
 
 PIXELS_PER_BATCH = {"cpu": 1 << 16, "cuda": 1 << 21}
 
@@ -66,13 +64,16 @@ class SegmentationResult:
     disagreement : Volume or None
         Part of the planes, 0–1, whose own label is not the fused one, float32 on the model's grid.
     provenance : mapping
-        Model, choices, software and time, as plain data.
+        Model, choices, software and time, as plain data; the expected IoU, if the model is calibrated.
+    statistics : RunStatistics or None
+        What the run showed of itself, on the model's grid, before post-processing.
     """
 
     label_map: LabelMap
     probabilities: Mapping[str, Volume] | None = None
     disagreement: Volume | None = None
     provenance: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    statistics: RunStatistics | None = None
 
 
 def segment_volume(volume: Volume, options: SegmentOptions, events: Events | None = None) -> SegmentationResult:
@@ -96,12 +97,13 @@ def segment_volume(volume: Volume, options: SegmentOptions, events: Events | Non
     """
     events, start = events or Events(), time.monotonic()
     keep_freed_memory()
-    card, weights = load_model(options.model)
+    network = load_network(options.model, options.device, options.precision, options.backend)
+    card, compute = network.card, network.compute
     options = options.with_defaults_of(card)
-    compute = choose_compute(options.device, options.precision)
-    prediction, grid, prepared, evaluations = _predict(volume, card, weights, options, compute, events)
+    prediction, grid, prepared, evaluations, statistics = _predict(volume, network, options, events)
     classes = prediction.labels()
     POSTPROCESSING.find(present(options.postprocessing)).tidy(classes, prediction, card.label_scheme)
+    expected = None if statistics is None else _expected(card, statistics, classes)
     values, scheme = labels_on_grid(prediction, classes, grid, volume.geometry, card.label_scheme, options.roi, events)
     if prepared["voxels_outside"]:
         scheme = ignoring_nan(values, volume.array, scheme)
@@ -111,35 +113,52 @@ def segment_volume(volume: Volume, options: SegmentOptions, events: Events | Non
         "seconds": round(time.monotonic() - start, 1),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+    if expected is not None:
+        provenance[KEY] = expected.to_dict()
+    if expected is not None and expected.is_low:
+        events.warning(expected.warning(), kind=KEY)
     provenance = with_remarks(provenance, remarks_of(prepared))
     return SegmentationResult(
         LabelMap(values, volume.geometry, scheme, provenance),
         _probabilities(prediction, grid, card.label_scheme) if options.want_probabilities else None,
         Volume(prediction.disagreement(), grid) if options.want_disagreement else None,
         MappingProxyType(provenance),
+        statistics if options.want_statistics else None,
     )
 
 
 def _predict(
-    volume: Volume,
-    card: ModelCard,
-    weights: dict[str, torch.Tensor],
-    options: SegmentOptions,
-    compute: Compute,
-    events: Events,
-) -> tuple[FusedPrediction, Geometry, Mapping[str, Any], int]:
-    """The prediction, its grid, what `preprocess` says, number of evaluations; what the network has seen ends here."""
-    sizes, memory = _sizes(volume, card, options, compute, events)
-    array, grid, prepared = _prepared(volume, card, options, memory, events)
-    predictor = find_object(network_type(card.network).predictor)(card, weights, compute, memory.tile_edge)
+    volume: Volume, network: LoadedNetwork, options: SegmentOptions, events: Events
+) -> tuple[FusedPrediction, Geometry, Mapping[str, Any], int, RunStatistics | None]:
+    """The prediction, its grid, what `preprocess` says, number of evaluations, and statistics where they are needed.
+
+    What the network has seen ends here.
+    """
+    sizes, memory = _sizes(volume, network, options, events)
+    array, grid, prepared = _prepared(volume, network.card, options, memory, events)
+    predictor = network.predictor(memory.tile_edge)
     prediction = predict_fused(array, predictor, _plan(predictor, options, sizes, memory), events)
-    return prediction, grid, prepared, sizes.evaluations
+    needed = bool(network.card.calibration) or options.want_statistics
+    return prediction, grid, prepared, sizes.evaluations, run_statistics(prediction) if needed else None
+
+
+def _expected(card: ModelCard, statistics: RunStatistics, classes: np.ndarray) -> ExpectedIoU | None:
+    """The expected IoU of the roles that are left after post-processing; None if the model is not calibrated."""
+    calibration = Calibration.from_dict(card.calibration)
+    if calibration is None:
+        return None
+    found = set[int]()
+    for slab in slabs(classes.shape, VOXELS_PER_SLAB):
+        found |= set(np.unique(classes[slab]).tolist())
+    roles = frozenset(card.label_scheme.labels[index].role.value for index in found)
+    return calibration.expected(features_of(statistics, card.label_scheme), statistics.planes, roles)
 
 
 def _sizes(
-    volume: Volume, card: ModelCard, options: SegmentOptions, compute: Compute, events: Events
+    volume: Volume, network: LoadedNetwork, options: SegmentOptions, events: Events
 ) -> tuple[Estimate, MemoryPlan]:
     """What the work takes, and how it keeps within the memory."""
+    card = network.card
     sizes = estimate(
         volume.geometry,
         card,
@@ -153,8 +172,9 @@ def _sizes(
         sizes,
         card,
         options.memory_gb,
-        network_on_gpu=compute.device != "cpu",
-        resident=resident_bytes() or FIXED_BYTES - WORKING_BYTES,
+        network_on_gpu=network.compute.device != "cpu",
+        network_factor=network.memory_factor,
+        resident=(resident_bytes() or FIXED_BYTES - WORKING_BYTES) + network.working_bytes,
         input_bytes=volume.array.nbytes if is_mapped(volume.array) else 0,
     )
     if memory.accumulator_on_disk:
@@ -181,7 +201,7 @@ def _prepared(
     return array, grid, prepared.provenance
 
 
-def _plan(predictor: NetworkPredictor, options: SegmentOptions, sizes: Estimate, memory: MemoryPlan) -> FusedPlan:
+def _plan(predictor: TiledPredictor, options: SegmentOptions, sizes: Estimate, memory: MemoryPlan) -> FusedPlan:
     on_cpu = predictor.compute.device == "cpu"
     pixels_per_batch = PIXELS_PER_BATCH["cpu" if on_cpu else "cuda"]
     return FusedPlan(
@@ -216,6 +236,7 @@ def _provenance(card: ModelCard, options: SegmentOptions, compute: Compute) -> d
         "postprocessing": POSTPROCESSING.find(present(options.postprocessing)).name,
         "spacing_um": card.preprocessing.spacing_um,
         "roi": None if options.roi is None else options.roi.name,
+        "backend": compute.backend,
         "device": compute.device,
         "precision": compute.precision,
     }

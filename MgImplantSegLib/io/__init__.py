@@ -18,6 +18,9 @@ Headers of NRRD are parsed by pynrrd, those of MetaImage and NIfTI by SimpleITK.
 header, or in a list or numbered row of files; an absolute path to another folder is refused. A voxel size in a unit
 that is not known counts as not given. What may be of one place is decided in `grids`, which voxel sizes cannot be in
 `voxel_size`, and what the name of a segment means in `terminology`.
+
+Some damaged HDF5 files end the HDF5 library and with it the process: `hdf5_door` tries every file in a process of its
+own first. Of compressed volumes of more than 256 MB only the index and two chunks are tried.
 """
 
 from MgImplantSegLib.io.formats import FORMATS, FileFormat, format_of, known_suffixes

@@ -13,6 +13,9 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.io.hdf5_door import opened
+
 LONGEST_HEADER = 1 << 20
 MOST_FILES = 100_000
 SLICE_SUFFIXES = (".tif", ".tiff", ".btf", ".tf8", ".bmp", ".png", ".jpg", ".jpeg")
@@ -155,9 +158,9 @@ def _of_hdf5(path: Path) -> Iterator[Path]:
     except ImportError:
         return
     try:
-        with h5py.File(path, "r") as file:
+        with opened(path) as file:
             yield from _linked_files(h5py, file, path.parent)
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError):  # h5py on damaged files
+    except (InputError, OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError):  # a damaged file
         return
 
 

@@ -6,16 +6,14 @@ Datasets that lie uncompressed in one piece are mapped from disk.
 
 from __future__ import annotations
 
-import errno
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from MgImplantSegLib.errors import DependencyError, InputError
+from MgImplantSegLib.errors import DependencyError
 from MgImplantSegLib.io.image_data import ImageData, ReadOptions, require_three_axes
 from MgImplantSegLib.io.library_errors import damaged, damaged_as_input_error
 from MgImplantSegLib.io.raw_data import RawData, allocate
@@ -51,11 +49,12 @@ def read_hdf5(path: Path, options: ReadOptions) -> ImageData:
         If h5py or a filter of HDF5 is missing.
     """
     _require_h5py()
+    from MgImplantSegLib.io.hdf5_door import opened
     from MgImplantSegLib.io.hdf5_search import default, named
     from MgImplantSegLib.io.hdf5_spacing import hdf5_spacing_zyx_mm
     from MgImplantSegLib.io.hdf5_storage import require_whole, warn_of_blank_end
 
-    with damaged_as_input_error(path, "an intact HDF5 file", "h5py", HDF5_ERRORS), _opened(path) as file:
+    with damaged_as_input_error(path, "an intact HDF5 file", "h5py", HDF5_ERRORS), opened(path) as file:
         found = named(file, options.dataset, path) if options.dataset else default(file, path)
         dataset = found.dataset
         shape = tuple(n for n in dataset.shape if n != 1) if dataset.ndim > 3 else dataset.shape
@@ -77,56 +76,26 @@ def _require_h5py() -> None:
         import hdf5plugin  # noqa: F401
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    import h5py
-
-    try:
-        file = h5py.File(path, "r")
-    except OSError as error:
-        if error.errno in (errno.EAGAIN, errno.EACCES) or "unable to lock file" in str(error):
-            raise _in_use(path, error) from error
-        if "already open for" in str(error):  # the mark of a writer, left behind if it was killed
-            raise InputError(
-                f"Expected an HDF5 file that was closed, got {path}, which is being written or was never closed.",
-                "Wait until the program that writes it has finished; if it was killed, run h5clear -s on the file.",
-            ) from error
-        raise
-    with file:
-        yield file
-
-
-def _in_use(path: Path, error: OSError) -> InputError:
-    if error.errno == errno.EACCES and not os.access(path, os.R_OK):
-        return InputError(f"Expected a readable file, got {path}: {error.strerror}.", "Check its permissions.")
-    return InputError(
-        f"Expected an HDF5 file that no other program writes to, got {path}, which another program has open for "
-        "writing.",
-        "Close that program or wait until it has finished; on network disks that do not support locks set the "
-        "environment variable HDF5_USE_FILE_LOCKING=FALSE.",
-    )
-
-
 def _voxels(dataset: Any, path: Path) -> np.ndarray:
     """The whole dataset in native byte order: mapped where it lies in one piece, else read into one array."""
     dtype = np.dtype(np.uint8) if dataset.dtype == bool else np.dtype(dataset.dtype.str)
     offset = dataset.id.get_offset()
     in_one_piece = offset is not None and not dataset.external and not dataset.is_virtual and dataset.size
-    if in_one_piece and _lies_as(dataset, dtype):
+    if in_one_piece and lies_as(dataset, dtype):
         return RawData(Path(os.fsdecode(dataset.file.filename)), offset, dtype, dataset.shape).load()
     array = allocate(dataset.shape, dtype.newbyteorder("="), path)
     if dataset.size:
         try:
             dataset.read_direct(array)
         except OSError as error:
-            missing = _missing_filters(dataset)
+            missing = filters_missing_for(dataset)
             raise (
                 _filter_missing(missing, path) if missing else damaged(path, "an intact HDF5 file", str(error))
             ) from error
     return array
 
 
-def _lies_as(dataset: Any, dtype: np.dtype) -> bool:
+def lies_as(dataset: Any, dtype: np.dtype) -> bool:
     """Whether the bytes on disk are those of `dtype`: no unused bits, no shifted ones, no unusual float."""
     import h5py
 
@@ -136,7 +105,7 @@ def _lies_as(dataset: Any, dtype: np.dtype) -> bool:
     return stored.equal(h5py.h5t.py_create(dtype))
 
 
-def _missing_filters(dataset: Any) -> list[str]:
+def filters_missing_for(dataset: Any) -> list[str]:
     """The filters that the dataset, or what a virtual one is made of, was written with and that HDF5 lacks here."""
     import h5py
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.io.hdf5_door import has_signature, opened
 
 logger = logging.getLogger(__name__)
 MOST_NAMED = 4
@@ -158,13 +159,13 @@ def _check_source(dataset: Any, source: Any, chain: Chain, missing: list[str]) -
     file_name, dataset_name = (name.replace("%%", "%") for name in (source.file_name, source.dset_name))
     found = None
     for candidate in _candidates(dataset, file_name):
-        if candidate.is_file() and h5py.is_hdf5(candidate):
+        if candidate.is_file() and has_signature(candidate):
             found = candidate
             break
     if found is None:
         missing.append(f"no source file {file_name}")
         return
-    with h5py.File(found, "r") as file:
+    with opened(found) as file:
         entry = file.get(dataset_name)
         if not isinstance(entry, h5py.Dataset):
             missing.append(f"no source dataset {dataset_name} in {found}")

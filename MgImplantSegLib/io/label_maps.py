@@ -10,6 +10,7 @@ from pathlib import Path
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.events import Events
 from MgImplantSegLib.files import atomic_output
+from MgImplantSegLib.io.expected_iou_key import keys_of_provenance
 from MgImplantSegLib.io.image_data import ImageData, ReadOptions, Segment
 from MgImplantSegLib.io.label_scheme_key import keys_of_scheme
 from MgImplantSegLib.io.label_values import values_in, whole_numbers
@@ -118,7 +119,8 @@ def write_label_map(label_map: LabelMap, path: str | Path) -> None:
         return
     if not entry.keeps_keys and label_map.scheme != DEFAULT_SCHEME:
         logger.warning("%s keeps the label values but not what they mean; give the roles when it is read.", path)
-    write_image(path, label_map.array, label_map.geometry, compress=True, keys=keys_of_scheme(label_map.scheme))
+    keys = keys_of_scheme(label_map.scheme) | keys_of_provenance(label_map.provenance)
+    write_image(path, label_map.array, label_map.geometry, compress=True, keys=keys)
 
 
 def _require_known_values(

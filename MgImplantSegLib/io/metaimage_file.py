@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.io.expected_iou_key import notes_of_keys
 from MgImplantSegLib.io.image_data import ImageData, ReadOptions
 from MgImplantSegLib.io.itk_image import Information, read_information
 from MgImplantSegLib.io.label_scheme_key import scheme_of_keys
@@ -79,6 +80,11 @@ class MetaImageHeader:
         """The meaning of label values, if the file carries it."""
         return scheme_of_keys(self.information.keys, self.path)
 
+    @property
+    def notes(self) -> dict[str, Any]:
+        """What else it says of a segmentation."""
+        return notes_of_keys(self.information.keys, self.path)
+
     def voxels(self) -> list[RawData]:
         """Where the voxels lie, in one file or one after the other, the slowest axis first."""
         try:
@@ -101,7 +107,7 @@ def read_metaimage(path: Path, options: ReadOptions) -> ImageData:
     """
     header = MetaImageHeader.read(path)
     array = load_joined(header.voxels(), header.information.shape_zyx, path)
-    return ImageData(array, **header.frame(), scheme=header.scheme)
+    return ImageData(array, **header.frame(), scheme=header.scheme, notes=header.notes)
 
 
 def _place(path: Path) -> _Place:

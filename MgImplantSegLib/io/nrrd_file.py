@@ -11,6 +11,7 @@ import numpy as np
 
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.files import output_errors
+from MgImplantSegLib.io.expected_iou_key import notes_of_keys
 from MgImplantSegLib.io.image_data import ImageData, require_three_axes
 from MgImplantSegLib.io.label_scheme_key import scheme_of_keys
 from MgImplantSegLib.io.nrrd_header import NrrdHeader
@@ -51,7 +52,8 @@ def read_nrrd_image(header: NrrdHeader) -> ImageData:
         )
     require_three_axes(spatial_shape, header.path)
     array = header.load().reshape(spatial_shape)
-    return ImageData(array, **header.frame(), scheme=scheme_of_keys(header.fields, header.path))
+    fields, path = header.fields, header.path
+    return ImageData(array, **header.frame(), scheme=scheme_of_keys(fields, path), notes=notes_of_keys(fields, path))
 
 
 def write_nrrd(path: Path, array: np.ndarray, geometry: Geometry, *, compress: bool, keys: Mapping[str, str]) -> None:

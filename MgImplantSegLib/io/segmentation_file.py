@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.io.expected_iou_key import notes_of_keys
 from MgImplantSegLib.io.image_data import ImageData, Segment, require_three_axes
 from MgImplantSegLib.io.nrrd_header import NrrdHeader
 from MgImplantSegLib.io.segmentation_reference import on_reference_grid
@@ -48,7 +49,7 @@ def read_segmentation(header: NrrdHeader) -> ImageData:
     segments = tuple(replace(segment, value=value) for (segment, _), value in zip(listed, values, strict=True))
     sources = [(layer, segment.value) for segment, layer in listed]
     array = _merged(layers, sources, values, header.path)
-    data = ImageData(array, **header.frame(), segments=segments)
+    data = ImageData(array, **header.frame(), segments=segments, notes=notes_of_keys(fields, header.path))
     return on_reference_grid(data, header)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from MgImplantSegLib.boxes import bounding_box
 from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.io.expected_iou_key import keys_of_provenance
 from MgImplantSegLib.io.label_values import values_in
 from MgImplantSegLib.io.nrrd_file import write_nrrd
 from MgImplantSegLib.io.segmentation_reference import REFERENCE_GEOMETRY, geometry_text
@@ -40,7 +41,8 @@ def write_segmentation(path: Path, label_map: LabelMap) -> None:
     value_in_file, segments = _segments_to_write(label_map.scheme, found)
     dtype = np.min_scalar_type(max(value_in_file.values(), default=0))
     array = _renumbered(label_map.array, value_in_file, dtype)
-    write_nrrd(path, array, label_map.geometry, compress=True, keys=_keys(array, label_map.geometry, segments))
+    keys = _keys(array, label_map.geometry, segments) | keys_of_provenance(label_map.provenance)
+    write_nrrd(path, array, label_map.geometry, compress=True, keys=keys)
 
 
 def _keys(array: np.ndarray, geometry: Geometry, segments: list[Label]) -> dict[str, str]:

@@ -126,6 +126,51 @@ class Backend:
         whole = replace(description, digests=sent, environment=self.environment.name, submission=uuid.uuid4().hex)
         return self._ask_patiently(events, "submit", job=job, description=whole.to_dict(), inputs=texts)
 
+    def array_limit(self) -> int | None:
+        """How many jobs an array may have there; None: any number."""
+        return self._ask("array_limit")["jobs"]
+
+    def submit_array(
+        self, request: JobRequest, array: str, tasks: Sequence[Sequence[str]], at_once: int, events: Events
+    ) -> Words:
+        """Send what the jobs need once and start one for each of `tasks`, the words after those of the request.
+
+        Parameters
+        ----------
+        request : JobRequest
+            What they have in common.
+        array : str
+            A name that no other array has; the same name again completes an array whose submission was cut off.
+        tasks : sequence of sequences of str
+            Further words of each job.
+        at_once : int
+            How many may run at the same time, where there is a queue that can hold others back; 0: all.
+        events : Events
+            Progress and cancellation.
+
+        Returns
+        -------
+        list of str
+            Names of the jobs, in the order of `tasks`.
+        """
+        self._ask("hello")
+        engine_digest, engine = send_engine(self._connection, events)
+        words, digests, texts = self._send_words(request, events)
+        description = self._description(request, engine, words, None)
+        sent = (engine_digest, *digests)
+        whole = replace(description, digests=sent, environment=self.environment.name, submission=array)
+        given = {"array": array, "description": whole.to_dict(), "inputs": texts}
+        words_of_tasks = [list(task) for task in tasks]
+        return self._patiently(events, "submit_array", **given, tasks=words_of_tasks, at_once=at_once)["jobs"]
+
+    def look_all(self, jobs: Sequence[str], offsets: Sequence[int]) -> EventRecords:
+        """State, reason, and what they have told since an offset, of many jobs: one answer for all."""
+        return self._ask("look_all", jobs=[*jobs], offsets=[*offsets])["jobs"]
+
+    def ask_to_stop(self, jobs: Sequence[str]) -> None:
+        """Ask many jobs to stop, without waiting for it."""
+        self._ask("ask_to_stop", jobs=[*jobs])
+
     def status(self, job: str) -> JobStatus:
         """What is known of a job now."""
         return self._status(self._ask("status", job=job))
@@ -160,9 +205,12 @@ class Backend:
         whole = content[: content.rfind(b"\n") + 1]
         return [record for line in whole.splitlines() if (record := _event(line))], offset + len(whole)
 
-    def fetch(self, job: str, folder: Path, events: Events) -> Paths:
-        """Copy the job's results into `folder`; every file is checked by size and SHA-256, whole ones are kept."""
-        return fetch_results(self._connection, job, folder, events)
+    def fetch(self, job: str, folder: Path, events: Events, under: str = "") -> Paths:
+        """Copy the job's results, or those of one folder of them, into `folder`.
+
+        Every file is checked by size and SHA-256; those that are there already with the right content are kept.
+        """
+        return fetch_results(self._connection, job, folder, events, under)
 
     def test(self) -> EventRecords:
         """Checks of the environment: ``name``, ``ok``, ``found``, ``remedy``."""
@@ -222,11 +270,15 @@ class Backend:
         return self._connection.ask(operation, **arguments)[0]
 
     def _ask_patiently(self, events: Events, operation: str, **arguments: Any) -> JobStatus:
-        """Ask for a change of a job; again and again while a cluster's controller is down, which does not last."""
+        """Ask for a change of a job, see `_patiently`."""
+        return self._status(self._patiently(events, operation, **arguments))
+
+    def _patiently(self, events: Events, operation: str, **arguments: Any) -> dict[str, Any]:
+        """Ask for a change; again and again while a cluster's controller is down, which does not last."""
         deadline, is_said = time.monotonic() + SECONDS_OF_PATIENCE, False
         while True:
             try:
-                return self._status(self._ask(operation, **arguments))
+                return self._ask(operation, **arguments)
             except QueueDown as error:
                 if time.monotonic() > deadline:
                     raise

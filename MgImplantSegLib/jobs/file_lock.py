@@ -21,8 +21,10 @@ logger = logging.getLogger(__name__)
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
+def locked(path: Path, seconds: float = SECONDS_OF_PATIENCE) -> Iterator[int]:
     """Hold the lock of `path`, the file ``.NAME.lock`` beside it; the system lets go of it when this program ends.
+
+    What it yields is the lock's descriptor: a child process that inherits it holds the lock too.
 
     On a disk without locks there is none to hold, which is logged.
 
@@ -35,15 +37,15 @@ def locked(path: Path) -> Iterator[None]:
     with output_errors(path):
         number = os.open(beside, os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        end = time.monotonic() + SECONDS_OF_PATIENCE
+        end = time.monotonic() + seconds
         while not _is_taken(number, path):
             if time.monotonic() > end:
                 raise OutputError(
-                    f"Expected to change {path}, got no turn in {SECONDS_OF_PATIENCE:g} s: another program holds it.",
+                    f"Expected to change {path}, got no turn in {seconds:g} s: another program holds it.",
                     "Close the other program, then try again.",
                 )
             time.sleep(SECONDS_BETWEEN_TRIES)
-        yield
+        yield number
     finally:
         os.close(number)
 

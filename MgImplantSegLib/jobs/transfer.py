@@ -90,8 +90,10 @@ def send_bundle(connection: Connection, bundle: Bundle, events: Events) -> str:
     return connection.ask("make_set", digest=bundle.digest, members=members)[0]["path"]
 
 
-def fetch_results(connection: Connection, job: str, folder: Path, events: Events) -> list[Path]:
+def fetch_results(connection: Connection, job: str, folder: Path, events: Events, under: str = "") -> list[Path]:
     """Copy a job's results into `folder`; files that are there with the right content are kept.
+
+    With `under`, a folder of the results, only what is in it, without that part of the path.
 
     Raises
     ------
@@ -100,17 +102,17 @@ def fetch_results(connection: Connection, job: str, folder: Path, events: Events
     DamagedCopy
         If a file arrives differently twice.
     """
-    files = connection.ask("results", job=job)[0]["files"]
+    files = [file for file in connection.ask("results", job=job)[0]["files"] if file["path"].startswith(under)]
     folder = Path(os.path.abspath(folder))
     with output_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    needed = [file for file in files if not _has_size(folder.joinpath(*_parts(file["path"])), file["bytes"])]
+    places = {file["path"]: folder.joinpath(*_parts(file["path"][len(under) :])) for file in files}
+    needed = [file for file in files if not _has_size(places[file["path"]], file["bytes"])]
     require_writable_folder(folder, sum(file["bytes"] for file in needed))
     with events.task("fetching results", sum(file["bytes"] for file in files)) as task:
         for file in files:
-            target = folder.joinpath(*_parts(file["path"]))
-            _fetch_file(connection, job, file, target, task)
-    return [folder.joinpath(*_parts(file["path"])) for file in files]
+            _fetch_file(connection, job, file, places[file["path"]], task)
+    return list(places.values())
 
 
 def _send_file(connection: Connection, path: Path, digest: str, offset: int, task: Task) -> None:

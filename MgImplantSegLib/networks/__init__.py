@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from torch import nn
 
 
+PREDICTOR = "MgImplantSegLib.inference.predictor:NetworkPredictor"
+
+
 @dataclass(frozen=True)
 class NetworkType:
     """A kind of network.
@@ -42,7 +45,12 @@ class NetworkType:
     definition: str
     spec_type: type
     build: str
-    predictor: str = "MgImplantSegLib.inference.predictor:NetworkPredictor"
+    predictor: str = PREDICTOR
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether slices are predicted by the network and nothing else, so that another backend can do it."""
+        return self.predictor == PREDICTOR
 
 
 NETWORKS: Registry[NetworkType] = Registry(

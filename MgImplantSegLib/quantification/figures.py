@@ -54,6 +54,9 @@ def new_figure(path: str | Path):
 
 
 def save_figure(figure, path: str | Path) -> None:
-    """Write a figure of matplotlib."""
-    with atomic_output(path) as temporary:
-        figure.savefig(temporary, dpi=DPI)
+    """Write a figure of matplotlib; texts of an SVG stay texts that can be edited."""
+    from matplotlib import rc_context
+
+    with atomic_output(path) as temporary, rc_context({"svg.fonttype": "none", "svg.hashsalt": "MgImplantSeg"}):
+        is_svg = Path(path).suffix.lower() == ".svg"
+        figure.savefig(temporary, dpi=DPI, **({"metadata": {"Date": None}} if is_svg else {}))

@@ -15,6 +15,7 @@ import numpy as np
 import MgImplantSegLib
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.events import Events
+from MgImplantSegLib.expected_iou import expected_of
 from MgImplantSegLib.io.voxel_size import remarks_with_doubt
 from MgImplantSegLib.options import record
 from MgImplantSegLib.quantification.bone_volume import bone_volume, bone_volume_profile
@@ -30,6 +31,7 @@ from MgImplantSegLib.quantification.uncertainty import with_ranges
 from MgImplantSegLib.volume import LabelMap
 
 MOST_STEPS = 100_000
+NOT_OF_IMPLANT = ("V_i", "A_i", "BV/TV", "Tb.Th", "Tb.Sp", "Tb.N")  # do not depend on metal and layer being found
 OF_INITIAL = ("V_i", "A_i", "VL", "DR", "depth_mean", "depth_P95", "depth_max", "PF")
 
 
@@ -108,10 +110,20 @@ def quantify(
 def _with_remarks(found: tuple[tuple[Any, ...], ...], label_map: LabelMap, options: QuantifyOptions) -> Iterator[tuple]:
     """What was warned of when the files were read, as notes beside all numbers that follow from them."""
     remarks = remarks_with_doubt(label_map)
+    expected = expected_of(label_map.provenance)
+    doubt = "" if expected is None else expected.warning()
     of_initial = () if options.initial is None else options.initial.remarks
     for entries in found:
         yield tuple(
-            replace(entry, note=notes(entry.note, *remarks, *(of_initial if entry.symbol in OF_INITIAL else ())))
+            replace(
+                entry,
+                note=notes(
+                    entry.note,
+                    *remarks,
+                    *(of_initial if entry.symbol in OF_INITIAL else ()),
+                    "" if entry.symbol in NOT_OF_IMPLANT else doubt,
+                ),
+            )
             for entry in entries
         )
 

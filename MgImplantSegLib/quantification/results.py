@@ -12,11 +12,12 @@ from typing import Any
 
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.events import json_ready, json_text
+from MgImplantSegLib.expected_iou import expected_of
 from MgImplantSegLib.files import atomic_output
 from MgImplantSegLib.plain_text import CsvWriter
 
 CSV_COLUMNS = ("symbol", "name", "region", "value", "unit", "low", "high", "method", "definition", "note", "counts")
-INPUT_COLUMNS = ("segmentation", "voxel_size_um", "model", "software_version")
+INPUT_COLUMNS = ("segmentation", "voxel_size_um", "model", "software_version", "expected_iou")
 SERIES_COLUMNS = ("symbol", "region", "x_name", "x_low", "x_high", "x_unit", "value", "unit", "method", "note")
 UNDEFINED = float("nan")
 
@@ -153,7 +154,8 @@ class QuantificationReport:
     def write_csv(self, path: str | Path) -> None:
         """Write one row per measure and region; undefined values are empty and have a note.
 
-        Each row names the segmentation, its voxel size, the model and the version of the software.
+        Each row names the segmentation, its voxel size, the model, the version of the software and the mean IoU that
+        the model expects, if it is calibrated.
         """
         inputs = self._input_cells()
         rows = [
@@ -167,7 +169,9 @@ class QuantificationReport:
         spacing = [f"{step:.6g}" for step in self.inputs.get("spacing_zyx_um", ())[::-1]]  # x × y × z
         spacing = spacing[:1] if len(set(spacing)) == 1 else spacing
         version = str(self.inputs.get("software_version", ""))
-        return [str(source.get("path", "")), " × ".join(spacing), str(source.get("model", "")), version]
+        expected = expected_of(source)
+        told = "" if expected is None else expected.mean.text()
+        return [str(source.get("path", "")), " × ".join(spacing), str(source.get("model", "")), version, told]
 
     def write_series_csv(self, path: str | Path) -> None:
         """Write the series in long form: one row per series and bin."""

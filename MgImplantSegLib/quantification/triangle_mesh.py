@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import os
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
 
+from MgImplantSegLib.child_process import child_environment, python_command
 from MgImplantSegLib.errors import DependencyError, InputError
 from MgImplantSegLib.quantification import mesh_child
 from MgImplantSegLib.quantification.mesh_solid import Solid, solid_of
@@ -19,7 +18,6 @@ from MgImplantSegLib.quantification.vtk_modules import vtk_module
 MESH_SUFFIXES = tuple(mesh_child.READERS)
 HEADER_BYTES = 2048
 SECONDS = 600
-ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 LEAST_BYTES, BYTES_PER_BYTE = 4 << 30, 64
 
 
@@ -65,25 +63,15 @@ def _read_in_child(path: Path) -> tuple[np.ndarray, np.ndarray]:
     memory_bytes = LEAST_BYTES + BYTES_PER_BYTE * path.stat().st_size
     with tempfile.TemporaryDirectory(prefix="mgimplantseg_mesh_") as folder:
         out = Path(folder) / "mesh.npz"
-        command = [sys.executable, "-c", _start(), str(path.absolute()), str(out), str(memory_bytes)]
+        command = python_command(mesh_child.__file__, str(path.absolute()), str(out), str(memory_bytes))
         try:
-            done = subprocess.run(
-                command, env={**os.environ, **ONE_THREAD}, capture_output=True, timeout=SECONDS, check=False
-            )
+            done = subprocess.run(command, env=child_environment(), capture_output=True, timeout=SECONDS, check=False)
         except subprocess.TimeoutExpired as error:
             raise _damaged(path, f"a file that takes more than {SECONDS // 60} minutes to read") from error
         if done.returncode:
             raise _failure(path, done)
         with np.load(out) as arrays:
             return arrays["points"], arrays["triangles"]
-
-
-def _start() -> str:
-    """Python that runs the child's file with the packages that this process finds, not with what lies beside it."""
-    found = [entry for entry in sys.path if entry]
-    return (
-        f"import sys; sys.path[:] = {found!r}; import runpy; runpy.run_path({mesh_child.__file__!r}, None, '__main__')"
-    )
 
 
 def _failure(path: Path, done: subprocess.CompletedProcess[bytes]) -> InputError | DependencyError:

@@ -42,7 +42,9 @@ class SimulatedExplant:
         return {"truth": self.truth, "parameters": asdict(self.parameters)}
 
 
-def simulate_explant(settings: SimulationSettings, events: Events | None = None) -> SimulatedExplant:
+def simulate_explant(
+    settings: SimulationSettings, events: Events | None = None, parameters: ExplantParameters | None = None
+) -> SimulatedExplant:
     """Make an explant of a magnesium implant that corroded in bone, with exact truth.
 
     Parameters
@@ -51,9 +53,11 @@ def simulate_explant(settings: SimulationSettings, events: Events | None = None)
         Size, voxel size, seed and kind of implant; the same settings give the same explant.
     events : Events, optional
         Told about progress; can cancel.
+    parameters : ExplantParameters, optional
+        Taken instead of what the seed draws, for explants that shall differ in something chosen.
     """
     events = events or Events()
-    parameters = draw_parameters(settings)
+    parameters = parameters or draw_parameters(settings)
     rng = np.random.default_rng([settings.seed, 2])
     voxel_mm = settings.spacing_um / 1000
     shape = (settings.size,) * 3

@@ -37,6 +37,9 @@ class Texture(str, Enum):
     NETWORK = "network"
     PATCHES = "patches"
     PORES = "pores"
+    CELLS = "cells"
+    FIBRES = "fibres"
+    CLOUDS = "clouds"
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,12 @@ from MgImplantSegLib.simulation.settings import (
     Texture,
     TextureParameters,
 )
+from MgImplantSegLib.simulation.strange_drawing import strange
 
 ALIKE = 0.55  # of the explants of `Look.SCANNER` have a layer with the mean grey value of the metal
 NEARLY_ALIKE = 0.1
+BASIC_TEXTURES = ("speckle", "lamellae", "network", "patches", "pores")  # what `Look.FAST` draws from
+STRANGE = 0.6  # of the explants of `Look.SCANNER` go beyond what is usual in one way or several
 
 
 def draw_texture(rng: np.random.Generator, imaging: ImagingParameters) -> TextureParameters:
@@ -28,7 +31,7 @@ def draw_texture(rng: np.random.Generator, imaging: ImagingParameters) -> Textur
     Where it does not, texture, cracks, place and edges tell the two apart, so the pattern is stronger than the noise.
     """
     count = 1 + int(rng.random() < 0.4)
-    kinds = tuple(Texture(kind) for kind in rng.choice([kind.value for kind in Texture], count, replace=False))
+    kinds = tuple(Texture(kind) for kind in rng.choice(BASIC_TEXTURES, count, replace=False))
     strength = max(rng.uniform(0.04, 0.16), min(1.5 * imaging.noise, 0.12))
     scale_mm, rim = rng.uniform(0.02, 0.08), rng.choice([0.0, rng.uniform(-0.1, 0.3)])
     if abs(imaging.layer_inner - 1) > NEARLY_ALIKE + imaging.noise:
@@ -61,9 +64,7 @@ def wider(rng: np.random.Generator, drawn: ExplantParameters, settings: Simulati
     imaging = _wider_imaging(rng, drawn.imaging)
     texture = draw_texture(rng, imaging)
     if not texture.kinds and rng.random() < 0.7:
-        texture = replace(
-            texture, kinds=(Texture(str(rng.choice([t.value for t in Texture]))),), strength=rng.uniform(0, 0.14)
-        )
+        texture = replace(texture, kinds=(Texture(str(rng.choice(BASIC_TEXTURES))),), strength=rng.uniform(0, 0.14))
     corrosion = replace(
         drawn.corrosion,
         depth_variation=rng.uniform(0.1, 0.7),
@@ -72,7 +73,9 @@ def wider(rng: np.random.Generator, drawn: ExplantParameters, settings: Simulati
     )
     field_mm = settings.size * settings.spacing_um / 1000
     bone = _wider_bone(rng, drawn.bone, field_mm)
-    return replace(drawn, implant=implant, corrosion=corrosion, bone=bone, imaging=imaging, texture=texture)
+    explant = replace(drawn, implant=implant, corrosion=corrosion, bone=bone, imaging=imaging, texture=texture)
+    own = np.random.default_rng([settings.seed, 4])
+    return strange(own, explant, field_mm) if own.random() < STRANGE else explant
 
 
 def _wider_implant(rng: np.random.Generator, implant: ImplantParameters) -> ImplantParameters:

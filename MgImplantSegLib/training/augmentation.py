@@ -17,6 +17,7 @@ from MgImplantSegLib.training.losses import IGNORE
 
 CURVE_PIECES = 8
 CRACK_GRID_PX = 24.0
+TEXTURE_GRIDS_PX = (3.0, 9.0)  # nodes of fine and of coarse patterns
 
 
 class PatchRandomness:
@@ -93,6 +94,7 @@ class Augmentation:
         images, labels, inside = sample_patches(batch, self.size, self._displacement(batch, random))
         images, labels = self._with_cracks(images, labels, random)
         images = self._with_other_contrast(images, labels, random)
+        images = self._with_textures(images, labels, random)
         slices, of_slices = images.flatten(0, 1), SliceRandomness(random, images.shape[1])
         for variation in (self._with_other_edges, self._with_other_greys, self._with_rings, self._with_noise):
             slices = variation(slices, of_slices)
@@ -139,6 +141,24 @@ class Augmentation:
             self.background_channel,
         )
         return changed.unflatten(0, images.shape[:2])
+
+    def _with_textures(self, images: torch.Tensor, labels: torch.Tensor, random: PatchRandomness) -> torch.Tensor:
+        """All slices of a patch alike; the patterns of two classes have nothing in common."""
+        settings = self.settings
+        if not (settings.class_texture_probability and settings.class_texture):
+            return images
+        on = random.chosen(settings.class_texture_probability)
+        shares = torch.softmax(4 * random.normal(len(TEXTURE_GRIDS_PX), self.classes), dim=1)
+        strength = settings.class_texture * torch.tanh(random.normal(self.classes).abs()) * on[:, None]  # (B, classes)
+        patterns = torch.zeros((), device=images.device)
+        for number, grid_px in enumerate(TEXTURE_GRIDS_PX):
+            nodes = math.ceil(self.size / grid_px) + 1
+            amount = strength * shares[:, number].sqrt()
+            patterns = (
+                patterns + smooth_field(random.normal(self.classes, nodes, nodes), self.size) * amount[..., None, None]
+            )
+        textured = [grey.texture_classes(images[:, n], labels, patterns) for n in range(images.shape[1])]
+        return torch.stack(textured, dim=1)
 
     def _in_narrow_view(
         self, inside: torch.Tensor, labels: torch.Tensor, random: PatchRandomness

@@ -47,6 +47,9 @@ class AugmentationSettings:
     class_contrast_probability, class_contrast : float
         Contrast of every class to background changed on its own, so that which of two classes is brighter may turn
         round; standard deviation of the logarithm of the factor.
+    class_texture_probability, class_texture : float
+        Every class gets a pattern of its own, coarse or fine, by which classes of one mean grey value differ; largest
+        standard deviation relative to the grey value.
     narrow_view_probability, narrowest_view : float
         Patch seen in a random rectangle only, as in a small scan: 0 and not known outside of it; its least share of
         the patch's width and of its height.
@@ -77,6 +80,8 @@ class AugmentationSettings:
     crack_width_px: float = 1.5
     class_contrast_probability: float = 0.0
     class_contrast: float = 0.2
+    class_texture_probability: float = 0.0
+    class_texture: float = 0.1
     narrow_view_probability: float = 0.0
     narrowest_view: float = 0.4
 

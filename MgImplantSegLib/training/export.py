@@ -14,6 +14,7 @@ from typing import Any
 from MgImplantSegLib import __version__
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.files import atomic_output
+from MgImplantSegLib.inference.openvino_export import add_openvino_where_possible
 from MgImplantSegLib.model_card import ModelCard
 from MgImplantSegLib.model_file import save_model
 from MgImplantSegLib.networks import network_spec
@@ -57,6 +58,7 @@ def export_run(run_folder: Path, path: Path | None = None) -> Path:
     config = TrainingConfig.read(run_folder / CONFIGURATION_FILE)
     path = path or run_folder / f"{config.name}.mgmodel"
     save_model(path, _card(config, state["progress"], read_facts(run_folder)), state["weights"])
+    add_openvino_where_possible(path)
     return path
 
 

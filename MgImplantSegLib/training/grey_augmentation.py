@@ -83,6 +83,13 @@ def change_class_contrast(
     return dark + (images - dark) * factor
 
 
+def texture_classes(images: torch.Tensor, labels: torch.Tensor, patterns: torch.Tensor) -> torch.Tensor:
+    """Grey value times 1 + the pattern of its class, `patterns` (B, classes, h, w); what is not known stays."""
+    known = labels < patterns.shape[1]
+    chosen = patterns.gather(1, labels.long().clamp_max(patterns.shape[1] - 1)[:, None])[:, 0]
+    return images * (1 + torch.where(known, chosen, torch.zeros_like(chosen)))
+
+
 def crack_profile(field: torch.Tensor, half_width_px: torch.Tensor) -> torch.Tensor:
     """1 on the zero lines of a smooth field (B, h, w), falling to 0 half a pixel beyond `half_width_px` (B,)."""
     down, right = torch.gradient(field, dim=(1, 2))

@@ -22,12 +22,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from MgImplantSegLib.events import Events
 from MgImplantSegLib.model_file import load_model, save_model
 from MgImplantSegLib.networks import build_network
+from MgImplantSegLib.planes import axis_planes
 from MgImplantSegLib.resources import find_model
 from MgImplantSegLib.training.cache import CachedSample, cache_samples
 from MgImplantSegLib.training.configuration import TrainingConfig
 from MgImplantSegLib.training.distributed import World
 from MgImplantSegLib.training.losses import build_loss
-from MgImplantSegLib.training.patches import PatchBatches, PatchSettings, axis_planes
+from MgImplantSegLib.training.patches import PatchBatches, PatchSettings
 from MgImplantSegLib.training.run import _augmentation
 from MgImplantSegLib.training.validation import ValidationSlices, validate
 
@@ -76,9 +77,7 @@ def main() -> int:
     card, tuned = load_model(arguments.tuned)
     _card, base = load_model(find_model(arguments.base))
     network = build_network(card.network)
-    slices = ValidationSlices(
-        of_split["validation"], axis_planes(config.data.planes), config.validation, network.spec.size_multiple
-    )
+    slices = ValidationSlices(of_split["validation"], axis_planes(config.data.planes), config.validation, network.spec)
     loss = build_loss(config.training.loss, config.training.loss_options, config.data.scheme)
     for share in arguments.shares:
         network.load_state_dict(mixed(base, tuned, share), strict=False)
@@ -87,7 +86,9 @@ def main() -> int:
         sys.stdout.write(f"share {share:g}: loss {result.loss:.4f}, mean IoU {np.nanmean(result.iou):.4f}\n")
     metrics = {"validation": {"loss": result.loss, "mean_iou": float(np.nanmean(result.iou))}}
     training = card.training | {"mixed": {"share_of_fine_tuned": share, "batch_norm_from_batches": BATCHES}}
-    save_model(arguments.output, replace(card, metrics=metrics, training=training), network.state_dict())
+    save_model(
+        arguments.output, replace(card, metrics=metrics, training=training, calibration={}), network.state_dict()
+    )
     return 0
 
 

@@ -3,7 +3,8 @@
 Explants of the families of `unseen_explants` at 10, 20 and 30 µm, and real scans of Resources/SampleData: a slice of
 a degraded wire, shrunk so that the wire is 50 to 100 voxels across, alone and stacked to a straight wire; trabecular
 bone and a tooth, in which there is no implant to be found. Prints one row a scan with IoU by class, then the means of
-the families, their mean and the worst; ``--json`` keeps all with the command. No choice is made on these numbers.
+the families, their mean and the worst; ``--json`` keeps all with the command. ``--rows FOLDER`` takes what
+`expected_iou.py` has segmented already. No choice is made on these numbers.
 """
 
 from __future__ import annotations
@@ -90,6 +91,16 @@ def without_implant(options: SegmentOptions) -> dict[str, float]:
     return {"LHDL": implant_percent(bone, options), "tooth": implant_percent(stacked, options)}
 
 
+def kept_rows(folder: Path, model: Path) -> dict[str, Row]:
+    """IoU by class and on average of what `expected_iou.py` has segmented with the weights of the model, by name."""
+    import calibrate_expected_iou as calibrate
+
+    rows = calibrate.known_rows(folder, "unseen", model)
+    return {
+        row.family: {("mean_iou" if key == calibrate.MEAN else key): v for key, v in row.iou.items()} for row in rows
+    }
+
+
 def means(rows: Sequence[Row]) -> Row:
     """Mean of every column over the rows that have it."""
     table = np.array([[row.get(key, math.nan) for key in COLUMNS] for row in rows])
@@ -104,14 +115,17 @@ def main() -> int:
     parser.add_argument("--spacings-um", type=float, nargs="+", default=list(SIZE_OF_SPACING_UM))
     parser.add_argument("--families", nargs="+", choices=list(FAMILIES), default=list(FAMILIES))
     parser.add_argument("--no-real", action="store_true", help="without the real scans")
+    parser.add_argument("--rows", type=Path, help="folder of expected_iou.py with the same model and count")
     parser.add_argument("--json", type=Path, help="file for all rows and means")
     arguments = parser.parse_args()
     options = SegmentOptions(find_model(arguments.model), planes=arguments.planes)
     groups: dict[str, list[Row]] = {}
     result: dict[str, Any] = {"command": " ".join(["python", *sys.argv]), "first_seed": FIRST_SEED, "explants": {}}
+    kept = kept_rows(arguments.rows, options.model) if arguments.rows else {}
     for family, spacing_um, seed in explants(arguments.spacings_um, arguments.count, arguments.families):
         size = SIZE_OF_SPACING_UM.get(spacing_um, 112)
-        row = iou_row(*FAMILIES[family](seed, size, spacing_um), options)
+        row = kept.get(f"{family} {spacing_um:g} µm {seed}")
+        row = row or iou_row(*FAMILIES[family](seed, size, spacing_um), options)
         groups.setdefault(f"{family} {spacing_um:g} µm", []).append(row)
         result["explants"][f"{family} {spacing_um:g} µm seed {seed} size {size}"] = row
         _print_row(f"{family} {spacing_um:g} µm {seed}", row)

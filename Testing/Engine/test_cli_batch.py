@@ -182,6 +182,56 @@ def test_a_manifest_that_cannot_be_used_says_where_and_why(scans, text, part_of_
     assert part_of_the_message in str(caught.value)
 
 
+def test_what_a_sample_is_in_its_study_goes_into_the_table_and_makes_no_work_again(scans):
+    header = "image,Animal,group,Time point (days),alloy,side,surgeon,state\n"
+    text = "first.nrrd,r 1,Mg-5Gd,84.0,Mg-5Gd,left,A. B.,fine\nsecond.mha,r 2,Ti,28,,,,\n"
+    (scans / "study.csv").write_text(header + text)
+    assert main(["batch", "study.csv", "out", *MODEL, "--json", "r.json"]) == 0
+    rows, before = table(scans / "out"), segmentation_times(scans / "out")
+    shown = ("animal", "group", "time_point_days", "alloy", "side", "surgeon", "state (manifest)", "state")
+    assert [rows["first"][name] for name in shown] == ["r 1", "Mg-5Gd", "84", "Mg-5Gd", "left", "A. B.", "fine", "done"]
+    assert [rows["second"][name] for name in shown] == ["r 2", "Ti", "28", "", "", "", "", "done"]
+    assert json.loads((scans / "r.json").read_text("utf-8"))["samples"][0]["study"]["time_point_days"] == "84"
+    (scans / "study.csv").write_text(header + text.replace("Ti", "PEEK"))
+    assert main(["batch", "study.csv", "out", *MODEL]) == 0
+    assert table(scans / "out")["second"]["group"] == "PEEK" and segmentation_times(scans / "out") == before
+
+
+@pytest.mark.parametrize(
+    ("text", "part_of_the_message"),
+    [
+        ("image,time point\nfirst.nrrd,12 weeks\n", "column time_point_days: expected a number of 0 or more in days"),
+        ("image,time_point_days\nfirst.nrrd,-3\n", "expected a number of 0 or more in days, got '-3'"),
+        ("image,groups\nfirst.nrrd,a\n", "Did you mean group?"),
+        ("image,initial_volume_mm\nfirst.nrrd,1\n", "Did you mean initial_volume_mm3?"),
+        ("image,group,Group\nfirst.nrrd,a,b\n", "Expected each column once, got group twice"),
+        ("image,\nfirst.nrrd,stray\n", "'stray' in a column without a name"),
+        ("image,animal\nfirst.nrrd," + "x" * 201, "expected at most 200 characters, got 201"),
+    ],
+)
+def test_study_columns_that_cannot_be_used_say_where_and_why(scans, text, part_of_the_message):
+    (scans / "study.csv").write_text(text)
+    with pytest.raises(InputError) as caught:
+        samples_of(scans / "study.csv")
+    assert part_of_the_message in str(caught.value)
+
+
+def test_columns_of_ones_own_are_kept_and_empty_columns_of_a_spreadsheet_are_not(scans):
+    (scans / "study.csv").write_text("image;group;group2;weight (g);;\nfirst.nrrd;a;b;2,5;;\n;;;;;\n")
+    (sample,) = samples_of(scans / "study.csv")
+    assert sample.study == {"group": "a", "group2": "b", "weight (g)": "2,5"}
+
+
+def test_groups_that_differ_in_case_or_spaces_alone_are_warned_of(scans, caplog):
+    (scans / "study.csv").write_text("image,group\nfirst.nrrd,Mg-5Gd\nsecond.mha,mg 5gd\n")
+    assert [sample.study["group"] for sample in samples_of(scans / "study.csv")] == ["Mg-5Gd", "mg 5gd"]
+    assert "'Mg-5Gd' and 'mg 5gd' count as different" in caplog.text
+    caplog.clear()
+    (scans / "study.csv").write_text("image,group\nfirst.nrrd,Mg-5Gd\nsecond.mha,Mg-10Gd\n")
+    samples_of(scans / "study.csv")
+    assert caplog.text == ""
+
+
 def test_stacks_of_slices_are_samples_and_segmentations_are_not(scans):
     import tifffile
 
@@ -275,7 +325,8 @@ def test_what_a_killed_batch_left_is_tidied_at_the_next_start(scans):
     left = [path for path in (scans / "out").iterdir() if path.name.startswith(".partial-")]
     assert {path.is_dir() for path in left} == {True, False}
     assert main(["batch", ".", "out", *MODEL]) == 0
-    assert {path.name for path in (scans / "out").iterdir()} == {"batch.csv", "first", "second"}
+    kept = {path.name for path in (scans / "out").iterdir()} - {".batch.lock"}
+    assert kept == {"batch.csv", "batch.json", "first", "second"}
 
 
 def test_names_that_look_like_formulas_stay_text_in_the_table(scans):

@@ -338,6 +338,7 @@ FILES_OF_EVERY_DEMO = {
     "segmentation.seg.nrrd",
     "measures.csv",
     "measures.json",
+    "demo.json",
     "slices.png",
     "view_3d.png",
     "report.html",

@@ -15,8 +15,8 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 LIBRARY = CHECKOUT / "MgImplantSegLib"
 
 LAYERS = (
-    ("errors", "machine", "mapped_memory", "slabs", "plain_text", "text_files", "typed", "units"),
-    ("boxes", "choices", "leftovers", "protected_files", "remarks"),
+    ("child_process", "errors", "machine", "mapped_memory", "slabs", "plain_text", "text_files", "typed", "units"),
+    ("boxes", "choices", "expected_iou", "leftovers", "protected_files", "remarks"),
     ("option_kinds",),
     ("events", "files", "options", "resources", "settings", "toml_writer"),
     ("labels", "file_digests"),
@@ -27,7 +27,7 @@ LAYERS = (
     ("model_card",),
     ("model_file",),
     ("inference", "quantification", "evaluation", "simulation"),
-    ("training",),
+    ("training", "study"),
     ("jobs", "scene"),
     ("cli",),
     ("__main__",),

@@ -90,8 +90,12 @@ def test_a_value_that_cannot_be_is_refused_by_its_name(options, entry):
             replace(options, **{entry.name: wrong})
 
 
-def test_only_device_and_memory_leave_the_result_as_it_is():
-    assert [entry.name for _, entry in DECLARED if not entry.option.changes_result] == ["device", "memory_gb"]
+def test_only_device_backend_and_memory_leave_the_result_as_it_is():
+    assert [entry.name for _, entry in DECLARED if not entry.option.changes_result] == [
+        "device",
+        "backend",
+        "memory_gb",
+    ]
 
 
 def test_a_new_field_is_in_the_help_the_words_the_key_and_the_provenance_of_a_segmentation(tmp_path):

@@ -12,7 +12,7 @@ import pytest
 from MgImplantSegLib.cli.console import Console
 from MgImplantSegLib.cli.log import log_to_user
 from MgImplantSegLib.cli.tables import text_table
-from MgImplantSegLib.cli.web_page import Table, WebPage
+from MgImplantSegLib.cli.web_page import Heading, Lines, Links, Paragraph, Picture, Pictures, Table, WebPage
 from MgImplantSegLib.events import Events, JsonLinesSink, json_text
 from MgImplantSegLib.plain_text import CsvWriter, csv_cell, html_text, one_line, terminal_text
 
@@ -43,8 +43,9 @@ def test_lines_of_a_report_stay_lines():
 
 def test_html_shows_tags_and_quotes_of_names():
     assert html_text('<script>"\x1b') == "&lt;script&gt;&quot;\\x1b"
-    page = WebPage("<b>\x1b", ["<i>"], [Table("t", ["<h>"], [["<c>\u202e"]])], ['"><img onerror=x'])
-    text = page.html()
+    table, name = Table("t", ["<h>"], [["<c>\u202e"]]), '"><img onerror=x'
+    further = (Heading(name, name), Heading("<h>"), Lines([name]), Links(name, [name]), Picture(b"", name, name))
+    text = WebPage("<b>\x1b", [Paragraph("<i>"), table, *further, Pictures([Picture(b"", "image/png", name)])]).html()
     assert "\x1b" not in text and "\u202e" not in text
     assert not any(tag in text for tag in ("<b>", "<i>", "<h>", "<c>", "<img onerror"))
 

@@ -16,7 +16,7 @@ from packaging.requirements import Requirement
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 RUN = CHECKOUT / "Testing" / "run.py"
-EXTRAS = ("scene", "figures", "test")
+EXTRAS = ("scene", "figures", "openvino", "test")
 
 
 @pytest.fixture
@@ -153,7 +153,7 @@ def test_a_missing_environment_is_made_in_three_steps_and_then_used_again(run_py
     assert [call[-1] for call in stand_in_pip if "--dry-run" not in call] == [
         f"setuptools=={run_py.pinned_version('setuptools')}",
         f"torch=={run_py.pinned_version('torch')}" + ("+cpu" if sys.platform == "linux" else ""),
-        f"{CHECKOUT}[scene,figures,test]",
+        f"{CHECKOUT}[scene,figures,openvino,test]",
     ]
     stand_in_pip.clear()
     assert run_py.ensure_environment(tmp_path / "new") == python

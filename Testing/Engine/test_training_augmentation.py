@@ -97,6 +97,7 @@ def test_the_same_seed_gives_the_same_patch_in_any_batch():
         crack_probability=1,
         curve=0.3,
         class_contrast_probability=1,
+        class_texture_probability=1,
         narrow_view_probability=1,
     )
     augment = Augmentation(settings, 16, background_channel=0, layer_channel=2)
@@ -202,6 +203,31 @@ def test_classes_change_their_contrast_to_background_each_on_its_own():
     assert changed[:, 17].tolist() == pytest.approx([0.6] * 6)
     without = torch.full_like(labels, 3)
     assert torch.equal(grey.change_class_contrast(images, without, torch.full((1, 4), 2.0), 0), images)
+
+
+def test_every_class_gets_a_pattern_of_its_own_and_keeps_its_mean():
+    labels = torch.zeros(1, 6, 20, dtype=torch.uint8)
+    labels[0, :, 5:10], labels[0, :, 15:] = 2, IGNORE
+    images, patterns = torch.full((1, 6, 20), 0.5), torch.zeros(1, 4, 6, 20)
+    patterns[:, 2] = torch.tensor([0.1, -0.1]).repeat(10)
+    changed = grey.texture_classes(images, labels, patterns)[0]
+    assert changed[0, 4:8].tolist() == pytest.approx([0.5, 0.45, 0.55, 0.45])
+    assert torch.all(changed[:, :5] == 0.5)
+    assert torch.all(changed[:, 10:] == 0.5)
+
+
+def test_textures_tell_classes_of_one_grey_value_apart_by_their_grain():
+    labels, image = np.zeros((64, 64), np.uint8), np.full((64, 64), 128, np.uint8)
+    labels[:, 32:] = 2
+    plain = {"elastic_probability": 0, "brightness": 0, "contrast": 0}
+    settings = AugmentationSettings(**plain, class_texture_probability=1, class_texture=0.2)
+    deviations = []
+    for seed in range(12):
+        images, _ = Augmentation(settings, 64)(raw_batch(image, labels, [[1, 0, 0], [0, 1, 0]], seed=seed))
+        deviations.append([float(half.std()) for half in images[0, 0].split(32, dim=1)])
+        assert abs(float(images.mean()) - 128 / 255) < 0.05
+    assert 0.02 < np.mean(deviations) < 0.1
+    assert abs(np.corrcoef(np.transpose(deviations))[0, 1]) < 0.7
 
 
 def test_in_a_narrow_view_a_rectangle_is_seen_and_known_and_nothing_else():

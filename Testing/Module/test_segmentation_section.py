@@ -185,6 +185,7 @@ def test_all_options_of_the_engine_are_chosen_in_the_panel_and_reach_it(ready, w
         "fusion": "majority",
         "device": "cpu",
         "precision": "fp32",
+        "backend": "auto",  # what is installed decides
         "postprocessing": "largest_implant",
         "memory_gb": 6,
     }

@@ -19,6 +19,7 @@ import MgImplantSegLib
 from MgImplantSegLib.errors import InputError, MgImplantSegError
 from MgImplantSegLib.files import output_errors
 from MgImplantSegLib.jobs.agent import processes, results
+from MgImplantSegLib.jobs.agent.arrays import look_all, make_array
 from MgImplantSegLib.jobs.agent.description import JobDescription
 from MgImplantSegLib.jobs.agent.job_folder import Ended, JobFolder, State, require_valid_id
 from MgImplantSegLib.jobs.agent.probe import describe_driver, probe
@@ -146,6 +147,35 @@ class Agent:
             if State(found["state"]) not in STARTS_ANEW:
                 return {**found, "is_new": False}
             number += 1
+
+    def array_limit(self) -> dict[str, Any]:
+        """How many jobs an array may have here; None: any number."""
+        return {"jobs": self._own_scheduler.array_limit}
+
+    def submit_array(
+        self, array: str, description: dict[str, Any], inputs: dict[str, str], tasks: list[list[str]], at_once: int
+    ) -> dict[str, Any]:
+        """Start many jobs that differ in their last words; an array that is here already is completed, not doubled."""
+        asked = JobDescription.from_dict(description)
+        asked = replace(asked, python=os.path.expanduser(asked.python), array=array)
+        jobs, is_new = make_array(self._jobs, asked, inputs, tasks)
+        try:
+            self._own_scheduler.start_array(array, jobs, at_once)
+        except Exception:
+            for job in jobs if is_new else ():
+                job.remove()
+            raise
+        return {"jobs": [job.path.name for job in jobs]}
+
+    def look_all(self, jobs: list[str], offsets: list[int]) -> dict[str, Any]:
+        """States of many jobs with what they have told since; those that are not here are lost."""
+        return {"jobs": look_all(self._jobs, self._own_scheduler, jobs, offsets)}
+
+    def ask_to_stop(self, jobs: list[str]) -> dict[str, Any]:
+        """Ask many jobs to stop, without waiting for it."""
+        for job in jobs:
+            self._known(job).ask_to_stop()
+        return {}
 
     def status(self, job: str) -> dict[str, Any]:
         """State of a job, and what there is to say about it."""
@@ -278,6 +308,10 @@ OPERATIONS: dict[str, Callable[..., Answer]] = {
         "make_set",
         "engine",
         "submit",
+        "array_limit",
+        "submit_array",
+        "look_all",
+        "ask_to_stop",
         "status",
         "list",
         "read",

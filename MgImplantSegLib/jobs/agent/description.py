@@ -45,6 +45,8 @@ class JobDescription:
         Files sent for it, which `clean` keeps.
     environment, submission : str
         Name of the environment and number of the submission that it came from.
+    array : str
+        Name of the array that it belongs to; empty for a job of its own.
     id : str
         Name of its folder.
     created : float
@@ -70,6 +72,7 @@ class JobDescription:
     digests: tuple[str, ...] = ()
     environment: str = ""
     submission: str = ""
+    array: str = ""
     id: str = ""
     created: float = 0.0
     version: int = VERSION

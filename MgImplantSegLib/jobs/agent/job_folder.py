@@ -30,7 +30,7 @@ from MgImplantSegLib.jobs.agent.description import JobDescription, require_known
 from MgImplantSegLib.jobs.agent.records import Record, WrongValues, damaged, read_record, to_values
 
 IDENTITY = re.compile(r"[0-9]{1,10} \S+ \S+")
-QUEUE_NUMBER, CLUSTER = re.compile(r"[0-9]{1,20}"), re.compile(r"(?!-)[\w.-]{0,100}")
+QUEUE_NUMBER, CLUSTER = re.compile(r"[0-9]{1,20}(_[0-9]{1,10})?"), re.compile(r"(?!-)[\w.-]{0,100}")
 VALID_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 LAST_BYTES, LONGEST_LINE = 4096, 300
 RESERVE_BYTES = 64 << 10
@@ -95,7 +95,7 @@ class RunnerRecord:
 
 @dataclass(frozen=True)
 class QueueRecord:
-    """A job's number in the queue of a cluster, and the name of that cluster where several share a queue."""
+    """A job's number in the queue of a cluster (``12_3`` in an array), and its name where several share a queue."""
 
     job: str
     cluster: str = ""

@@ -16,7 +16,7 @@ from MgImplantSegLib.jobs.agent import processes
 from MgImplantSegLib.jobs.agent.job_folder import JobFolder, RunnerRecord, State
 from MgImplantSegLib.jobs.agent.outcome import STOPPED, Outcome
 from MgImplantSegLib.jobs.agent.programs import clean_variables, output
-from MgImplantSegLib.jobs.agent.scheduler import Allocation
+from MgImplantSegLib.jobs.agent.scheduler import Allocation, ManyJobs
 from MgImplantSegLib.jobs.agent.settings import AgentSettings
 from MgImplantSegLib.jobs.agent.start_script import runner_words, write_start_script
 
@@ -25,7 +25,7 @@ SECONDS_OF_SILENCE = 60.0
 SECONDS_SPARE = 15.0
 
 
-class ProcessScheduler:
+class ProcessScheduler(ManyJobs):
     """Starts a runner that outlives the caller, its terminal and its connection.
 
     Parameters

@@ -11,7 +11,7 @@ from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.jobs.agent.job_folder import JobFolder, QueueRecord, State
 from MgImplantSegLib.jobs.agent.outcome import STOPPED, Outcome
 from MgImplantSegLib.jobs.agent.records import DamagedRecord
-from MgImplantSegLib.jobs.agent.scheduler import QueueDown
+from MgImplantSegLib.jobs.agent.scheduler import ManyJobs, QueueDown
 from MgImplantSegLib.jobs.agent.settings import AgentSettings
 from MgImplantSegLib.jobs.agent.start_script import write_start_script
 
@@ -20,7 +20,7 @@ SECONDS_SPARE = 20.0
 NAME_PREFIX = "mgis-"
 
 
-class QueueScheduler(ABC):
+class QueueScheduler(ManyJobs, ABC):
     """Jobs in the queue of a cluster; a job's runner sits in what the cluster starts.
 
     The job's number is kept in ``NAME.json``.
@@ -145,3 +145,8 @@ class QueueScheduler(ABC):
 def name_of(job: JobFolder) -> str:
     """The job's name in the queue."""
     return NAME_PREFIX + job.path.name
+
+
+def name_of_array(array: str) -> str:
+    """An array's name in the queue."""
+    return NAME_PREFIX + array

@@ -75,6 +75,25 @@ class Allocation:
         return 0 if outcome.state.value == "done" else 1
 
 
+class ManyJobs:
+    """What is done with the jobs of an array where the scheduler knows no arrays: one after the other."""
+
+    @property
+    def array_limit(self) -> int | None:
+        """Any number."""
+        return None
+
+    def start_array(self: Scheduler, _array: str, jobs: Sequence[JobFolder], _at_once: int) -> None:
+        """Start all jobs that are not started yet."""
+        for job in jobs:
+            if job.runner is None and job.ended is None and self.number(job) is None:
+                self.start(job)
+
+    def look_all(self: Scheduler, jobs: Sequence[JobFolder]) -> list[Outcome]:
+        """The state of each job."""
+        return [self.look(job) for job in jobs]
+
+
 class Scheduler(Protocol):
     """Starts jobs, knows their state, stops them; says what the machine is like on which they run.
 
@@ -96,6 +115,16 @@ class Scheduler(Protocol):
 
     def look(self, job: JobFolder) -> Outcome:
         """The job's state now, with what there is to say about it."""
+
+    @property
+    def array_limit(self) -> int | None:
+        """How many jobs an array may have; None: any number."""
+
+    def start_array(self, array: str, jobs: Sequence[JobFolder], at_once: int) -> None:
+        """Start the jobs of an array that are not started yet, `at_once` of them at the same time (0: all)."""
+
+    def look_all(self, jobs: Sequence[JobFolder]) -> list[Outcome]:
+        """The states of many jobs."""
 
     def stop(self, job: JobFolder) -> None:
         """Have the job stopped; returns when nothing of it runs any more."""

@@ -83,6 +83,7 @@ def taught_card(
         parent,
         name=name,
         metrics={"held_out": done.held_out},
+        calibration={},  # what the parent knew of its own errors no longer holds
         training=training,
         software_version=__version__,
         created=datetime.now(UTC).date().isoformat(),

@@ -14,6 +14,7 @@ from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.events import Events
 from MgImplantSegLib.files import require_writable_folder
 from MgImplantSegLib.inference.device import keep_freed_memory
+from MgImplantSegLib.inference.openvino_export import add_openvino_where_possible
 from MgImplantSegLib.labels import LabelScheme
 from MgImplantSegLib.model_card import ModelCard
 from MgImplantSegLib.model_file import load_model, save_model
@@ -127,6 +128,7 @@ def teach(
     minutes = (time.monotonic() - started) / 60
     done = Round(reason, teaching.course.iteration, minutes, held_out_facts(teaching, held_out))
     save_model(out, taught_card(card, out.stem, settings, scans, done, command_line()), network.state_dict())
+    add_openvino_where_possible(out)
     roles = [label.role.value for label in card.label_scheme.labels]
     labelled = [labelled_facts(scan, roles) for scan in scans]
     return TeachOutcome(out, reason, done.iterations, minutes, labelled, done.held_out)

@@ -60,6 +60,8 @@ class SlurmAllocation(Allocation):
         number = variables.get("SLURM_JOB_ID")
         if not number or "SLURM_JOB_NODELIST" not in variables:
             return None
+        if "SLURM_ARRAY_JOB_ID" in variables and "SLURM_ARRAY_TASK_ID" in variables:
+            number = f"{variables['SLURM_ARRAY_JOB_ID']}_{variables['SLURM_ARRAY_TASK_ID']}"
         return cls(QueueRecord(number), int(variables.get("SLURM_RESTART_COUNT", "0")), variables)
 
     def prefix(self, nodes: int) -> list[str]:
@@ -127,7 +129,9 @@ class SlurmAllocation(Allocation):
             text = _run_patiently(["scontrol", "show", "job", "-o", self.number])
         except MgImplantSegError:
             return {}
-        lines = (line for line in text.splitlines() if re.match(rf"JobId={self.number}\b", line))
+        array, _, task = self.number.partition("_")
+        begin = rf"JobId=\d+ ArrayJobId={array} ArrayTaskId={task}\b" if task else rf"JobId={self.number}\b"
+        lines = (line for line in text.splitlines() if re.match(begin, line))
         return dict(reversed(re.findall(r"(\w+)=(\S*)", next(lines, ""))))  # the first of each counts
 
 

@@ -1,0 +1,206 @@
+"""The tables of a study as tidy CSV files, one row an observation, with a dictionary of their columns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from MgImplantSegLib.plain_text import CsvWriter
+from MgImplantSegLib.study.analysis import Comparison, GroupSummary, MeasuredCorrelation
+from MgImplantSegLib.study.samples import ANIMAL, GROUP, TIME_POINT, Study, StudySample
+
+DICTIONARY = "dictionary.csv"
+OF_THE_MANIFEST = "column of the manifest, as written there"
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class TidyTable:
+    """A file with its rows; `meanings` says what each column is, those that are not named come from the manifest."""
+
+    name: str
+    rows: Sequence[Row]
+    meanings: dict[str, str]
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of all columns."""
+        return list(dict.fromkeys((*self.meanings, *(name for row in self.rows for name in row))))
+
+    def write(self, folder: Path) -> None:
+        """Write the file; undefined values are empty cells."""
+        write_rows(folder / self.name, self.columns, ([row.get(name) for name in self.columns] for row in self.rows))
+
+
+def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Write rows of cells as CSV; numbers keep ten digits, NaN and None are empty."""
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        writer = CsvWriter(stream)
+        writer.writerow(columns)
+        writer.writerows([_cell(cell) for cell in row] for row in rows)
+
+
+def write_tables(tables: Sequence[TidyTable], folder: Path) -> list[str]:
+    """Write all tables and the dictionary; returns the names of the files."""
+    for table in tables:
+        table.write(folder)
+    words = [
+        (table.name, column, table.meanings.get(column, OF_THE_MANIFEST))
+        for table in tables
+        for column in table.columns
+    ]
+    write_rows(folder / DICTIONARY, ("file", "column", "meaning"), words)
+    return [*(table.name for table in tables), DICTIONARY]
+
+
+def study_tables(
+    study: Study,
+    summaries: Sequence[GroupSummary],
+    comparisons: Sequence[Comparison],
+    correlations: Sequence[MeasuredCorrelation],
+) -> list[TidyTable]:
+    """All tables that have rows."""
+    tables = [
+        TidyTable("measures.csv", [row for sample in study.samples for row in _measure_rows(sample)], MEASURES),
+        TidyTable("profiles.csv", [row for sample in study.samples for row in _profile_rows(sample)], PROFILES),
+        TidyTable("groups.csv", [_read(GROUPS, entry) for entry in summaries], _said(GROUPS)),
+        TidyTable("comparisons.csv", [_read(COMPARISONS, entry) for entry in comparisons], _said(COMPARISONS)),
+        TidyTable("correlations.csv", [_read(CORRELATIONS, entry) for entry in correlations], _said(CORRELATIONS)),
+    ]
+    return [table for table in tables if table.rows]
+
+
+OF_SAMPLE = {
+    "sample": "name of the sample",
+    ANIMAL: "animal; a sample without one counts as one of its own",
+    GROUP: "group",
+    TIME_POINT: "time point in days; the time of degradation where the manifest has none",
+}
+MEASURES = {
+    **OF_SAMPLE,
+    "state": "done, or what else",
+    "symbol": "short symbol of the measure",
+    "name": "name of the measure",
+    "region": "part of the volume that it belongs to",
+    "value": "value in `unit`; empty where it is undefined",
+    "unit": "unit of value, low and high",
+    "low": "lower end of the range from the disagreement of the slicing planes; empty where it was not asked for",
+    "high": "upper end of that range",
+    "note": "why the value is undefined, or what has to be known of it",
+    "method": "how it was computed",
+}
+PROFILES = {
+    **OF_SAMPLE,
+    "symbol": "short symbol of the measure",
+    "region": "part of the volume that it belongs to",
+    "x_name": "along what",
+    "x_low": "lower limit of the bin in `x_unit`",
+    "x_high": "upper limit of the bin in `x_unit`",
+    "x_unit": "unit of the limits",
+    "value": "value in `unit`; empty where nothing was there",
+    "unit": "unit of value",
+}
+
+
+def _measure_rows(sample: StudySample) -> list[Row]:
+    said = {**_of_sample(sample), "state": sample.state}
+    further = {name: text for name, text in sample.study.items() if name not in said and name not in MEASURES}
+    if not sample.measures:
+        return [{**said, "note": sample.problem, **further}]
+    names = ("symbol", "name", "region", "value", "unit", "low", "high", "note", "method")
+    return [{**said, **{name: entry.get(name) for name in names}, **further} for entry in sample.measures]
+
+
+def _profile_rows(sample: StudySample) -> list[Row]:
+    said = _of_sample(sample)
+    return [
+        {
+            **said,
+            **{name: series[name] for name in ("symbol", "region", "x_name", "x_unit", "unit")},
+            "x_low": low,
+            "x_high": high,
+            "value": value,
+        }
+        for series in sample.series
+        for low, high, value in zip(series["x_low"], series["x_high"], series["values"], strict=True)
+    ]
+
+
+def _of_sample(sample: StudySample) -> Row:
+    return {"sample": sample.name, ANIMAL: sample.animal, GROUP: sample.group, TIME_POINT: sample.time_days}
+
+
+Columns = dict[str, tuple[str, Callable[[Any], Any]]]
+OF_QUANTITY: Columns = {
+    "symbol": ("short symbol of the measure", lambda entry: entry.quantity.symbol),
+    "region": ("part of the volume that it belongs to", lambda entry: entry.quantity.region),
+    "unit": ("unit of the values", lambda entry: entry.quantity.unit),
+}
+GROUPS: Columns = {
+    **OF_QUANTITY,
+    GROUP: ("group", lambda entry: entry.group),
+    TIME_POINT: ("time point in days", lambda entry: entry.time_days),
+    "mean": ("mean over animals; an animal with several implants counts with their mean", lambda entry: entry.mean),
+    "standard_deviation": ("standard deviation over animals, n − 1", lambda entry: entry.standard_deviation),
+    "mean_low": ("lower end of the mean's 95 % confidence interval (Student's t)", lambda entry: entry.interval.low),
+    "mean_high": ("upper end of that interval", lambda entry: entry.interval.high),
+    "median": ("median over animals", lambda entry: entry.median),
+    "lowest": ("lowest animal", lambda entry: entry.lowest),
+    "highest": ("highest animal", lambda entry: entry.highest),
+    "animals": ("number of animals with a value", lambda entry: entry.animals),
+    "implants": ("number of implants with a value", lambda entry: entry.implants),
+    "missing": ("number of samples whose value is undefined", lambda entry: entry.missing),
+}
+COMPARISONS: Columns = {
+    **OF_QUANTITY,
+    "compared": ("groups or time points", lambda entry: entry.kind),
+    "within": ("time point or group within which they are compared", lambda entry: entry.within),
+    "first": ("first group or time point", lambda entry: entry.first),
+    "second": ("second group or time point", lambda entry: entry.second),
+    "difference": ("mean over animals of second minus that of first", lambda entry: entry.found.difference),
+    "difference_low": ("lower end of its 95 % confidence interval", lambda entry: entry.found.interval.low),
+    "difference_high": ("upper end of that interval", lambda entry: entry.found.interval.high),
+    "hedges_g": (
+        "Hedges' g* = difference / √((SD₁² + SD₂²) / 2), corrected for small samples",
+        lambda entry: entry.found.effect_size,
+    ),
+    "hedges_g_low": ("lower end of its 95 % confidence interval", lambda entry: entry.found.effect_interval.low),
+    "hedges_g_high": ("upper end of that interval", lambda entry: entry.found.effect_interval.high),
+    "p": ("two-sided p of the t-test", lambda entry: entry.found.p),
+    "p_holm": ("p with Holm's correction for all comparisons of this kind of the measure", lambda entry: entry.p_holm),
+    "p_permutation": ("two-sided p of the permutation test", lambda entry: entry.found.permutation.p),
+    "permutations": ("number of arrangements of the permutation test", lambda e: e.found.permutation.arrangements),
+    "t": ("statistic of the t-test", lambda entry: entry.found.t),
+    "degrees_of_freedom": ("degrees of freedom of the t-test", lambda entry: entry.found.degrees_of_freedom),
+    "animals_first": ("number of animals of first", lambda entry: entry.found.animals_first),
+    "animals_second": ("number of animals of second", lambda entry: entry.found.animals_second),
+    "animals_both": ("number of animals in both", lambda entry: entry.found.animals_both),
+    "method": ("the t-test", lambda entry: entry.found.method),
+    "note": ("why something is undefined, or what has to be known", lambda entry: entry.found.note),
+}
+CORRELATIONS: Columns = {
+    "x": ("first measure", lambda entry: entry.x.title),
+    "y": ("second measure", lambda entry: entry.y.title),
+    "within": ("all animals, a group, or deviations from the means of group and time point", lambda e: e.within),
+    "pairs": ("number of animals, at each time point, with both", lambda entry: entry.found.count),
+    "r": ("Pearson's correlation", lambda entry: entry.found.r),
+    "r_low": ("lower end of its 95 % confidence interval (Fisher)", lambda entry: entry.found.interval.low),
+    "r_high": ("upper end of that interval", lambda entry: entry.found.interval.high),
+    "p": ("two-sided p of r", lambda entry: entry.found.p),
+    "spearman_rho": ("Spearman's rank correlation", lambda entry: entry.found.rho),
+    "note": ("why something is undefined", lambda entry: entry.found.note),
+}
+
+
+def _read(columns: Columns, entry: Any) -> Row:
+    return {name: read(entry) for name, (_meaning, read) in columns.items()}
+
+
+def _said(columns: Columns) -> dict[str, str]:
+    return {name: meaning for name, (meaning, _read_it) in columns.items()}
+
+
+def _cell(value: Any) -> Any:
+    return f"{value:.10g}" if isinstance(value, float) and value == value else value
