@@ -233,5 +233,18 @@ def test_no_text_of_the_panel_names_a_section_by_a_number():
 def test_details_open_in_a_window_with_the_whole_card(ui, widget):
     person.click(ui.modelDetailsButton)
     text = widget.panel.models.details.text()
-    assert "Intended use" in text and "Licence" in text and slicer.app.layoutManager() is None
+    assert "Intended use" in text and "Licence" in text
     assert len(ui.modelCardLabel.text.splitlines()) == 2
+    copy, close = buttons_of(widget.panel.models.details.dialog)
+    person.click(copy)
+    assert slicer.app.clipboard().text() == text
+    person.click(close)
+    assert widget.panel.models.details.dialog.isHidden()
+    person.click(ui.modelDetailsButton)
+    assert not widget.panel.models.details.dialog.isHidden()
+
+
+def buttons_of(dialog):
+    import qt
+
+    return dialog.findChildren(qt.QPushButton)
