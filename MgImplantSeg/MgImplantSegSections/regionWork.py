@@ -11,6 +11,7 @@ from MgImplantSegLib.errors import Cancelled
 from MgImplantSegLib.scene.markups import add_roi_node, box_around_points, implant_ends
 from MgImplantSegSections.engineRun import sceneOf
 from MgImplantSegSections.measureWork import readingOf
+from MgImplantSegSections.scanFolders import placeWith
 
 if TYPE_CHECKING:
     from MgImplantSegSections.engineRun import CancelToken
@@ -32,4 +33,6 @@ def roiAroundSteps(segmentationNode: Any, distanceMm: float, token: CancelToken)
         done += slab.array.shape[0]
         yield {"event": "progress", "stage": _("looking for the implant"), "done": done, "total": total}
     box = box_around_points(np.concatenate(ends), reading.geometry, distanceMm, _("ROI around implant"))
-    return add_roi_node(scene, box)
+    roi = add_roi_node(scene, box)
+    placeWith(roi, segmentationNode)
+    return roi
