@@ -22,7 +22,7 @@ SOURCE_FOLDER = os.path.dirname(MODULE_FOLDER)
 if os.path.isdir(os.path.join(SOURCE_FOLDER, "MgImplantSegLib")) and SOURCE_FOLDER not in sys.path:
     sys.path.append(SOURCE_FOLDER)  # from source the engine stands beside this folder; installed, in this folder
 
-from MgImplantSegSections import layouts, sampleData  # noqa: E402
+from MgImplantSegSections import disagreement, layouts, sampleData  # noqa: E402
 from MgImplantSegSections.logicCalls import LogicCalls  # noqa: E402
 from MgImplantSegSections.panel import PANELS, Panel  # noqa: E402
 from MgImplantSegSections.parameters import MgImplantSegParameterNode, forget  # noqa: E402
@@ -138,6 +138,8 @@ class MgImplantSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """A node goes: nothing is chosen in its place. Slicer's selectors would take the next one."""
         if self._parameterNode is not None:
             forget(self._parameterNode, node)
+        if node.IsA("vtkMRMLSegmentationNode") and not slicer.mrmlScene.IsClosing():
+            disagreement.drop(node)  # nobody sees it, so nobody else would
 
     def initializeParameterNode(self):
         """Make sure that there is a parameter node, bound to the widgets, with sensible choices."""

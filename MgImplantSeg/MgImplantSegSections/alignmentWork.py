@@ -12,11 +12,11 @@ from slicer.i18n import tr as _
 from MgImplantSegLib.errors import Cancelled, InputError
 from MgImplantSegLib.labels import Role
 from MgImplantSegLib.scene.frames import LPS_TO_RAS, local_to_world_ras, numpy_matrix, vtk_matrix
-from MgImplantSegLib.scene.nodes import place_beside
 from MgImplantSegSections.engineRun import runEngine, sceneOf, whileWanted
 from MgImplantSegSections.exchange import ROLES_WORD, taskFolder
 from MgImplantSegSections.initialModel import FILE_NAME, writeModel
 from MgImplantSegSections.measureWork import writeSegmentation
+from MgImplantSegSections.scanFolders import placeWith
 
 if TYPE_CHECKING:
     from MgImplantSegSections.engineRun import CancelToken, EnginePython
@@ -56,7 +56,7 @@ def alignSteps(
             _('Expected "{name}" to stay where it was, got another place.').format(name=initialNode.GetName()),
             _("Align it again."),
         )
-    return _moved(scene, initialNode, np.array(result["matrix_lps"]), result)
+    return _moved(scene, initialNode, segmentationNode, np.array(result["matrix_lps"]), result)
 
 
 def _writeInitial(node, folder, token):
@@ -69,7 +69,7 @@ def _writeInitial(node, folder, token):
     return path, ["--initial-roles", ROLES_WORD]
 
 
-def _moved(scene, node, matrixLps, quality):
+def _moved(scene, node, explant, matrixLps, quality):
     """Put a movement in the world onto a node, below the transforms that it is under; returns the transform node."""
     transform = alignmentOf(node)
     before = np.eye(4) if transform is None else _matrixOf(transform)
@@ -78,7 +78,7 @@ def _moved(scene, node, matrixLps, quality):
         name = scene.GenerateUniqueName(_("{name} alignment").format(name=node.GetName()))
         transform = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode", name)
         transform.SetAndObserveTransformNodeID(parent.GetID() if parent is not None else None)
-        place_beside(scene, transform, node)
+        placeWith(transform, explant)
         node.SetNodeReferenceID(REFERENCE, transform.GetID())
     above = local_to_world_ras(transform)
     inWorld = LPS_TO_RAS @ matrixLps @ LPS_TO_RAS

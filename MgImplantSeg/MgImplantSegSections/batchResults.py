@@ -16,6 +16,7 @@ from MgImplantSegLib.io.volumes import read_volume
 from MgImplantSegLib.scene.volumes import add_volume_node
 from MgImplantSegSections.measuresReport import addTable, reportFromDict
 from MgImplantSegSections.measuresStore import keepTable
+from MgImplantSegSections.scanFolders import gather, placeWith
 
 MEASURES, FOLDER_ATTRIBUTE = "measures.json", "MgImplantSeg.BatchFolder"
 READ_BY_SLICER = (".nrrd", ".nhdr", ".nii", ".nii.gz", ".mha", ".mhd")
@@ -53,6 +54,8 @@ def openSample(scene: Any, folder: Path, scanPath: Path, spacingUm: float | None
         ) from error
     segmentation.SetName(scene.GenerateUniqueName(_("{sample} segmentation").format(sample=folder.name)))
     segmentation.SetReferenceImageGeometryParameterFromVolumeNode(volume)
+    gather(volume)
+    placeWith(segmentation, volume)
     segmentation.SetAttribute(FOLDER_ATTRIBUTE, str(folder.resolve()))
     name = _("{segmentation} measures").format(segmentation=segmentation.GetName())
     keepTable(segmentation, addTable(scene, report, name, segmentation, record.warnings))

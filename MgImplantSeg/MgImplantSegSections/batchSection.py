@@ -88,6 +88,7 @@ class BatchSection:
             self.ui.batchOutputEdit.currentPath,
             *words(self._segmentation.options()),
             *knownWords(self._measurements.request()),
+            *(["--ranges"] if self.workbench.parameters.ranges else []),
             *elsewhere,
         ]
 

@@ -15,7 +15,7 @@ from MgImplantSegLib.inference.options import SegmentOptions
 from MgImplantSegLib.quantification.options import QuantifyOptions
 from MgImplantSegLib.resources import find_model
 from MgImplantSegLib.scene.plots import add_chart
-from MgImplantSegSections import display3D, layouts, pythons, sampleData
+from MgImplantSegSections import disagreement, display3D, layouts, pythons, sampleData
 from MgImplantSegSections.alignmentWork import alignSteps
 from MgImplantSegSections.compareWork import compareSteps
 from MgImplantSegSections.engineRun import CancelToken, runEngine, runToEnd
@@ -43,6 +43,7 @@ class LogicCalls:
         device: str = "auto",
         environment: str | None = None,
         roiNode: Any = None,
+        keepDisagreement: bool = False,
         **further: Any,
     ):
         """Segment a volume and wait; returns the new segmentation node.
@@ -50,12 +51,13 @@ class LogicCalls:
         :param modelPath: a model file, or the name of a bundled model (default: the default model).
         :param planes: key of the engine's plane sets, ``"1"``, ``"3"``, ``"9"``, ``"rc"``, ``"cp"`` or ``"pr"``.
         :param environment: name of one of the environments (default: Slicer's own Python).
+        :param keepDisagreement: keep the disagreement of several planes, from which measures get ranges.
         :param further: other fields of the engine's `SegmentOptions`: ``precision``, ``postprocessing``, ``memory_gb``.
         :raises InputError, EngineError: with what was expected, what came and what to do.
         """
         self.requirePackages(environment)
         options = SegmentOptions(find_model(modelPath), planes, fusion, device, **further)
-        request = SegmentRequest(options, roiNode)
+        request = SegmentRequest(options, roiNode, keepDisagreement=keepDisagreement)
         return _wait(self.segmentSteps(volumeNode, request, environment, CancelToken()))
 
     def quantify(
@@ -67,11 +69,13 @@ class LogicCalls:
         days: float | None = None,
         roiNodes: Sequence[Any] = (),
         distanceMm: float = 0.5,
+        ranges: bool = True,
         **further: Any,
     ):
         """Measure a segmentation and wait; returns the table node and the list of measures.
 
         :param initialNode: segmentation (or closed surface model) of the screw before implantation.
+        :param ranges: ranges beside values where the disagreement of the planes was kept, see `segment`.
         :param further: other fields of the engine's `QuantifyOptions`, for example ``contact`` or ``measures``.
         """
         isModel = initialNode is not None and initialNode.IsA("vtkMRMLModelNode")
@@ -82,6 +86,7 @@ class LogicCalls:
             initialVolumeMm3,
             initialAreaMm2,
             tuple(roiNodes),
+            disagreement.nodeOf(segmentationNode) if ranges else None,
         )
         tableNode, report = _wait(self.quantifySteps(segmentationNode, request, CancelToken()))
         return tableNode, list(report.measures)

@@ -14,6 +14,7 @@ from MgImplantSegLib.scene.markups import box_of_roi_node
 from MgImplantSegLib.scene.segmentation_reading import label_map_of_node, reading_of_node
 from MgImplantSegLib.scene.segments import role_of_segment
 from MgImplantSegLib.scene.volumes import geometry_of_node, volume_of_node
+from MgImplantSegSections import disagreement
 from MgImplantSegSections.engineRun import runEngine, sceneOf, whileWanted
 from MgImplantSegSections.exchange import ROLES_WORD, taskFolder, writeImage, writeLabels
 from MgImplantSegSections.initialModel import FILE_NAME, writeModel
@@ -28,6 +29,7 @@ class QuantifyRequest:
 
     :param options: the engine's `QuantifyOptions`, screw and regions apart.
     :param initialNode: segmentation of the screw before implantation.
+    :param disagreementNode: disagreement of the planes that made the segmentation, for ranges beside values.
     :param initialModelNode: closed surface of it, in place of a segmentation.
     """
 
@@ -37,6 +39,7 @@ class QuantifyRequest:
     initialVolumeMm3: float | None = None
     initialAreaMm2: float | None = None
     roiNodes: tuple = ()
+    disagreementNode: Any = None
 
     def boxes(self):
         """The ROI boxes in the world, in LPS."""
@@ -67,6 +70,10 @@ def quantifySteps(segmentationNode, request, python, temporaryFolder, token):
             names[folder / "scan.mha"] = scanNode.GetName()
             yield from writeImage(scan.array, scan.geometry, folder / "scan.mha", token)
             arguments += ["--image", folder / "scan.mha"]
+        if request.disagreementNode is not None:
+            path = folder / disagreement.FILE_NAME
+            yield from disagreement.writeSteps(request.disagreementNode, written.geometry, path, token)
+            arguments += ["--disagreement", path]
         names |= modelNames(request, folder)
         engine = runEngine(python, arguments, folder / "log.txt", token, names=names)
         result = yield from whileWanted(engine, lambda: scene.IsNodePresent(segmentationNode), token)

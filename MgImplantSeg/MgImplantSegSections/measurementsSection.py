@@ -6,7 +6,7 @@ from slicer.i18n import tr as _
 
 from MgImplantSegLib.errors import MgImplantSegError
 from MgImplantSegLib.quantification import MEASURES, QuantifyOptions
-from MgImplantSegSections import staleness
+from MgImplantSegSections import disagreement, staleness
 from MgImplantSegSections.backgroundTask import weakly
 from MgImplantSegSections.engineOptions import optionsFrom
 from MgImplantSegSections.inputStates import InputStates
@@ -60,6 +60,7 @@ class MeasurementsSection:
             initialVolumeMm3=(chosen.initialVolumeMm3 or None) if typed else None,
             initialAreaMm2=(chosen.initialAreaMm2 or None) if typed else None,
             roiNodes=tuple(roiNodes(chosen)),
+            disagreementNode=disagreement.nodeOf(chosen.measuredSegmentation) if chosen.ranges else None,
         )
 
     def isRunning(self):
@@ -175,6 +176,7 @@ class MeasurementsSection:
     def _showInitialWidgets(self):
         kind = self.workbench.parameters.initialKind.value
         ui = self.ui
+        ui.contactDistanceSpinBox.enabled = self.workbench.parameters.contactMethod.value == "distance"
         rows = {
             "segmentation": (ui.initialSegmentationSelector, ui.initialSegmentationSelectorLabel),
             "model": (ui.initialModelSelector, ui.initialModelSelectorLabel),

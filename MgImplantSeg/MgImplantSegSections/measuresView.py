@@ -12,7 +12,7 @@ from MgImplantSegSections.measuresStore import tableOf
 from MgImplantSegSections.measuresTable import MeasuresTable, headline, headlineTooltip, noteTexts, tableText
 from MgImplantSegSections.workbench import errorText, reserveLines, setEnabled
 
-HEADLINE_LINES = 2
+HEADLINE_LINES = 3  # with ranges
 
 
 class MeasuresView:

@@ -70,6 +70,7 @@ class MgImplantSegParameterNode:
     initialVolumeMm3: Annotated[float, WithinRange(0, 1e6)] = 0.0
     initialAreaMm2: Annotated[float, WithinRange(0, 1e6)] = 0.0
     allMeasures: bool = False
+    ranges: bool = True
     autoCompute: bool = False
 
     referenceSegmentation: vtkMRMLSegmentationNode

@@ -9,9 +9,9 @@ from slicer.i18n import tr as _
 
 from MgImplantSegLib.errors import Cancelled
 from MgImplantSegLib.scene.markups import add_roi_node, box_around_points, implant_ends
-from MgImplantSegLib.scene.nodes import place_beside
 from MgImplantSegSections.engineRun import sceneOf
 from MgImplantSegSections.measureWork import readingOf
+from MgImplantSegSections.scanFolders import placeWith
 
 if TYPE_CHECKING:
     from MgImplantSegSections.engineRun import CancelToken
@@ -34,5 +34,5 @@ def roiAroundSteps(segmentationNode: Any, distanceMm: float, token: CancelToken)
         yield {"event": "progress", "stage": _("looking for the implant"), "done": done, "total": total}
     box = box_around_points(np.concatenate(ends), reading.geometry, distanceMm, _("ROI around implant"))
     roi = add_roi_node(scene, box)
-    place_beside(scene, roi, segmentationNode)
+    placeWith(roi, segmentationNode)
     return roi

@@ -11,6 +11,7 @@ from MgImplantSegLib.errors import MgImplantSegError
 from MgImplantSegLib.scene.markups import box_of_roi_node
 from MgImplantSegSections.parameters import addRoi, removeRoi, roiNodes
 from MgImplantSegSections.regionWork import roiAroundSteps
+from MgImplantSegSections.scanFolders import placeWith
 from MgImplantSegSections.wholeTables import WholeTable
 from MgImplantSegSections.workbench import errorText, setEnabled
 
@@ -42,7 +43,10 @@ class RegionsList:
 
     def onAdd(self):
         """Add the chosen ROI to the list."""
-        addRoi(self.workbench.parameters, self.ui.roiSelector.currentNode())
+        roi, segmentation = self.ui.roiSelector.currentNode(), self.workbench.parameters.measuredSegmentation
+        if segmentation is not None:
+            placeWith(roi, segmentation)
+        addRoi(self.workbench.parameters, roi)
 
     def onAddAround(self):
         """Look for the implant beside the GUI."""

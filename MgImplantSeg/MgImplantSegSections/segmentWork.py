@@ -18,10 +18,12 @@ from MgImplantSegLib.scene.markups import box_of_roi_node
 from MgImplantSegLib.scene.nodes import provenance_of_node
 from MgImplantSegLib.scene.segmentations import add_segmentation_node, fill_segmentation_node
 from MgImplantSegLib.scene.volumes import geometry_of_node, volume_of_node
+from MgImplantSegSections import disagreement
 from MgImplantSegSections.display3D import putColored
 from MgImplantSegSections.engineRun import runEngine, sceneOf, whileWanted
 from MgImplantSegSections.exchange import readLabels, taskFolder, writeImage
 from MgImplantSegSections.measureWork import ROLES_ATTRIBUTE
+from MgImplantSegSections.scanFolders import gather, placeWith
 from MgImplantSegSections.teachSlices import DONE_ATTRIBUTE
 
 PREVIEW, SOFTWARE = "preview_of_slice", "software"
@@ -36,6 +38,7 @@ class SegmentRequest:
     :param roiNode: only what lies in this ROI is segmented.
     :param rows: first and last index along the array's first axis, for a preview; None for all.
     :param outputNode: a segmentation that gets the result; None makes a new one.
+    :param keepDisagreement: whether the disagreement of the planes is kept with the result, for ranges of measures.
     :param farEnvironment: name of a host or cluster that does the work; the files go there and come back.
     """
 
@@ -44,6 +47,7 @@ class SegmentRequest:
     rows: tuple | None = None
     outputNode: Any = None
     farEnvironment: str = ""
+    keepDisagreement: bool = False
     name: str = ""
     provenance: dict = field(default_factory=dict)
 
@@ -66,11 +70,14 @@ def segmentSteps(volumeNode, request, python, temporaryFolder, token):
         result = yield from whileWanted(engine, lambda: scene.IsNodePresent(volumeNode), token)
         provenance = _provenance(volumeNode, request, result)
         labelMap, present = yield from readLabels(folder / "result.mha", geometry, token)
+        path = folder / disagreement.FILE_NAME
+        parts = (yield from disagreement.readSteps(path, token)) if path.is_file() else None
     if not scene.IsNodePresent(volumeNode):
         raise Cancelled
     labelMap = replace(labelMap, geometry=_placeNow(volumeNode, request.rows, geometry))
     node = request.outputNode
     if node is None or not scene.IsNodePresent(node):
+        gather(volumeNode)
         name = request.name or _("{volume} segmentation").format(volume=volumeNode.GetName())
         node = add_segmentation_node(scene, labelMap, name, volumeNode, provenance=provenance, present=present)
     else:
@@ -78,6 +85,9 @@ def segmentSteps(volumeNode, request, python, temporaryFolder, token):
         fill_segmentation_node(node, labelMap, volumeNode, provenance=provenance, present=present)
         node.RemoveAttribute(ROLES_ATTRIBUTE)
         node.RemoveAttribute(DONE_ATTRIBUTE)
+        gather(volumeNode)
+        placeWith(node, volumeNode)
+    disagreement.keep(node, parts, labelMap.geometry)
     showOnly(node, volumeNode)
     return node
 
@@ -118,6 +128,8 @@ def _arguments(request, geometry, folder):
     arguments = ["segment", folder / "image.mha", folder / "result.mha", *words(request.options)]
     if all(abs(spacing - 1) < 1e-6 for spacing in geometry.spacing_zyx_mm):
         arguments += ["--spacing-um", "1000"]  # the user has seen the warning about it
+    if request.keepDisagreement:
+        arguments += ["--disagreement", folder / disagreement.FILE_NAME]
     if request.farEnvironment:
         arguments += ["--environment", request.farEnvironment]
     if request.roiNode is not None:

@@ -10,6 +10,7 @@ from MgImplantSegLib.expected_iou import expected_of
 from MgImplantSegLib.inference.device import DEVICES
 from MgImplantSegLib.inference.estimate import estimate
 from MgImplantSegLib.inference.options import SegmentOptions
+from MgImplantSegLib.planes import PLANE_SETS
 from MgImplantSegLib.scene.markups import box_of_roi_node
 from MgImplantSegLib.scene.nodes import provenance_of_node
 from MgImplantSegLib.scene.volumes import geometry_of_node
@@ -121,7 +122,14 @@ class SegmentationSection:
 
     def _request(self):
         chosen = self.workbench.parameters
-        return SegmentRequest(self.options(), chosen.limitRoi, outputNode=chosen.outputSegmentation)
+        options = self.options()
+        several = len(PLANE_SETS[options.with_defaults_of(self._models.card()).planes]) > 1
+        return SegmentRequest(
+            options,
+            chosen.limitRoi,
+            outputNode=chosen.outputSegmentation,
+            keepDisagreement=chosen.ranges and several,
+        )
 
     def options(self):
         """The engine's options as chosen, the region apart."""

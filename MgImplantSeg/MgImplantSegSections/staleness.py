@@ -27,6 +27,8 @@ def fingerprint(segmentationNode, request, states):
         "typed": [request.initialVolumeMm3, request.initialAreaMm2],
         "options": record(request.options),
     }
+    if request.disagreementNode is not None:
+        whole["ranges"] = True
     return {"whole": whole, "rois": {box.name: _boxNumbers(box) for box in request.boxes()}}
 
 

@@ -51,6 +51,10 @@ class TextWindow:
             self.dialog.deleteLater()
             self.dialog = self.browser = None
 
+    def onClose(self):
+        """Hide the window; it comes back with its text."""
+        self.dialog.hide()
+
     def onCopy(self):
         """The text goes to the clipboard."""
         slicer.app.clipboard().setText(self.text())
@@ -64,7 +68,7 @@ class TextWindow:
         self.browser.html = self._html
         copy, close = qt.QPushButton(_("Copy")), qt.QPushButton(_("Close"))
         copy.connect("clicked(bool)", self.onCopy)
-        close.connect("clicked(bool)", self.dialog.accept)
+        close.connect("clicked(bool)", self.onClose)
         close.default = True
         row = qt.QHBoxLayout()
         row.addStretch(1)

@@ -80,6 +80,7 @@ def photograph(widget, folder: Path) -> None:
     for old in folder.glob("panel_*.png"):
         old.unlink()
     person.photograph(widget.parent, folder / "panel_work.png", WIDTH, person.height_of(widget.parent, WIDTH))
+    ui.environmentsTable.item(0, 2).setText("Slicer/bin/PythonSlicer")  # not that of the computer that takes pictures
     for name in FOLDED:
         sectionOf(ui, name).collapsed = False
         person.photograph(getattr(ui, f"{name}Panel"), folder / f"panel_{name.lower()}.png", WIDTH)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import slicer
 from harness import person
+from measure_cases import table_node
 from module_cases import geometry, segmentations
 
 from MgImplantSegLib.io import read_label_map, write_volume
@@ -61,7 +62,7 @@ def test_a_finished_scan_is_opened_with_segmentation_and_measures_and_chosen(bat
     assert found.geometry.same_grid(geometry_of_node(volume)) and volume_of_node(volume).array.dtype == np.uint8
     assert (found.array > 0).sum() == (expected.array > 0).sum()
     assert segmentation.GetNodeReference(segmentation.GetReferenceImageGeometryReferenceRole()) is volume
-    shown = ui.measuresTableView.mrmlTableNode()
+    shown = table_node(ui)
     assert shown in tables() and "a segmentation measures" in shown.GetName()
     assert "Opened: a segmentation" in ui.batchStatusLabel.text
 

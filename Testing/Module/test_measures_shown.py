@@ -183,6 +183,6 @@ def test_a_range_stands_behind_its_value_in_the_headline_and_in_the_table(module
     contact = Measure("BIC", "contact", 13.9012, "%", "surface", "", "", note="The implant touches the border.")
     node = add_segmentation(slicer.mrmlScene)
     table = addTable(slicer.mrmlScene, QuantificationReport((rate, contact), {}), "Table", node)
-    assert headline(table) == "DR 0.223 mm/year (0.201–0.250) · BIC 13.9 % ⚠"
+    assert headline(table).replace("\u00a0", " ") == "DR 0.223 mm/year (0.201–0.250) · BIC 13.9 % ⚠"
     column = table.GetTable().GetColumnByName("Result")
     assert [column.GetValue(row) for row in range(2)] == ["0.2234 (0.2012 to 0.2500)", "13.90"]

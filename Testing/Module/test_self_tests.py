@@ -29,6 +29,10 @@ def test_what_works_without_torch(script):
     script("test_without_torch").steps()
 
 
+def test_what_people_met_in_the_panel_and_must_not_meet_again(script):
+    script("panel_in_use").steps()
+
+
 @pytest.mark.parametrize("path", sorted(SCRIPTS.glob("*.py")), ids=lambda path: path.stem)
 def test_slicer_can_read_the_scripts_whatever_the_systems_encoding(path):
     compile(path.read_text("ascii"), str(path), "exec")

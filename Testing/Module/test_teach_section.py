@@ -250,6 +250,10 @@ def make_ready_to_teach(widget):
 
 
 def test_from_a_wrong_result_to_a_taught_one_it_takes_12_clicks_at_most_besides_painting(teachable, widget, editor):
+    from MgImplantSegSections import teachSlices
+
+    for axis in range(3):  # the views stand along the voxels, as with most scans
+        teachSlices.showSlice(teachable.inputVolumeSelector.currentNode(), SliceName(axis, 20))
     clicks = 1 + 2 * 2  # the module is chosen again after painting; two choices of a view, two clicks each
     teachable.teachMinutesSpinBox.value = TENTH_OF_A_MINUTE
 

@@ -2,6 +2,7 @@
 
 import glob
 import os
+import shutil
 import sys
 import unittest
 
@@ -36,8 +37,11 @@ def steps():
         choose_environment(ui, panel)
         cancel_at_once(ui, panel)
         node = segment(ui, panel)
-        preview_twice(ui, panel, node)
+        preview = preview_twice(ui, panel, node)
         segment_into(ui, panel, node)
+        check(not preview.GetDisplayNode().GetVisibility(), "the preview hides behind the newer result")
+        slicer.mrmlScene.RemoveNode(preview)
+        batch_twice(ui, panel)
     finally:
         forget_environment()
     show(ui, panel, node)
@@ -107,7 +111,7 @@ def preview_twice(ui, panel, node):
     (preview,) = [other for other in nodes if "preview" in other.GetName()]
     check(preview.GetSegmentation().GetNumberOfSegments() > 0, "the second preview has segments")
     check(node.GetSegmentation().GetNumberOfSegments() == 3, "the segmentation is as it was")
-    slicer.mrmlScene.RemoveNode(preview)
+    return preview
 
 
 def segment_into(ui, panel, node):
@@ -122,6 +126,25 @@ def segment_into(ui, panel, node):
     check(node.GetSegmentation().GetNumberOfSegments() == 3, ui.segmentStatusLabel.text)
     scan = node.GetNodeReference(node.GetReferenceImageGeometryReferenceRole())
     check(scan is ui.inputVolumeSelector.currentNode(), "its scan is the input")
+
+
+def batch_twice(ui, panel):
+    """A finished scan of a batch is not done again."""
+    from MgImplantSegSections import sampleData
+
+    folder = os.path.join(slicer.app.temporaryPath, "MgImplantSegBatch")
+    scans, results = os.path.join(folder, "scans"), os.path.join(folder, "results")
+    os.makedirs(scans, exist_ok=True)
+    shutil.copyfile(sampleData.path(), os.path.join(scans, "explant.nrrd"))
+    ui.batchFolderEdit.currentPath, ui.batchOutputEdit.currentPath = scans, results
+    seen = []
+    for _twice in range(2):
+        ui.batchStartButton.click()
+        wait(lambda: not panel.batch.isRunning(), "batch")
+        files = glob.glob(os.path.join(results, "explant", "*"))
+        seen.append({path: os.path.getmtime(path) for path in files if path.endswith(".nrrd")})
+    check(seen[0] and seen[0] == seen[1], f"the second batch has written no labels; {ui.batchStatusLabel.text}")
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def show(ui, panel, node):

@@ -88,7 +88,7 @@ def photograph(widget: Any, path: Path, width: int = 520, height: int = HIGH_ENO
     window.setAttribute(QtCore.Qt.WidgetAttribute.WA_DontShowOnScreen, True)
     window.resize(width, height)
     window.show()
-    process_events(50)
+    process_events(500)
     path.parent.mkdir(parents=True, exist_ok=True)
     native.grab().save(str(path))
     return path
