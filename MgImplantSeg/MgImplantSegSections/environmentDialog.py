@@ -64,7 +64,6 @@ class EnvironmentDialog:
         area.widgetResizable = True
         self.messageLabel = qt.QLabel()
         self.messageLabel.wordWrap = True
-        self.messageLabel.textInteractionFlags = qt.Qt.TextSelectableByMouse
         whole = qt.QVBoxLayout(self.dialog)
         for widget in (area, self.messageLabel):
             whole.addWidget(widget)

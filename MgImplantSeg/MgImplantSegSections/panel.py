@@ -67,7 +67,7 @@ class Panel:
         self.measurements.chooseDefault()
 
     def refillEnvironments(self):
-        """List the environments anew: hosts and clusters are added on the command line."""
+        """List the environments anew: they may also have been added on the command line."""
         for section in (self.segmentation, self.training):
             section.refillEnvironments()
         self.environments.refill()

@@ -53,6 +53,7 @@ class MgImplantSegParameterNode:
     suggestCount: Annotated[int, WithinRange(1, 20)] = 5
     teachMinutes: Annotated[float, WithinRange(0.1, 600)] = 5.0
     teachOtherScans: bool = True
+    teachScribbles: bool = False
     segmentAfterTeaching: bool = True
 
     boneOpacity: Opacity = 0.25

@@ -5,7 +5,7 @@ from typing import Any
 from slicer.i18n import tr as _
 
 from MgImplantSegLib.errors import MgImplantSegError
-from MgImplantSegSections import parameters, teachSlices, teachStates, teachWork
+from MgImplantSegSections import parameters, pythons, teachSlices, teachStates, teachWork
 from MgImplantSegSections.curves import Curves
 from MgImplantSegSections.segmentWork import SegmentRequest
 from MgImplantSegSections.teachList import TeachList, labelledText, overlapText, resultText
@@ -22,6 +22,7 @@ class TeachSection:
         self._progress = ProgressView(workbench, self.ui.teachProgressBar, self.ui.teachStatusLabel)
         self._curves = Curves()
         self._task: Any = None
+        self._earlyEnd: Any = None  # while a model is being taught
         self._list = TeachList(self.ui.teachSlicesList, self.onSelected)
         self._state = self._lastResult = None
         self.ui.teachViewSelector.addItems([_("{view} view").format(view=view) for view in teachSlices.VIEWS])
@@ -35,6 +36,7 @@ class TeachSection:
             (self.ui.sliceDoneButton, self.onDone),
             (self.ui.addShownSliceButton, self.onAddShown),
             (self.ui.teachButton, self.onTeach),
+            (self.ui.stopAndKeepButton, self.onStopAndKeep),
             (self.ui.segmentAgainButton, self.onSegmentAgain),
             (self.ui.teachCurvesButton, self.onCurves),
         ):
@@ -128,6 +130,7 @@ class TeachSection:
             self._say(_("Stopping…"))
             return
         scan, labels, request = self.scan(), self.labels(), self.request()
+        self._earlyEnd = request.earlyEnd if pythons.isHere(self._segmentation.runIn()) else None
         self.workbench.parameters.teachSegmentation = labels
         self._curves.clear()
         self.ui.teachResultLabel.text = ""
@@ -135,6 +138,13 @@ class TeachSection:
             lambda token: self.workbench.logic.teachSteps(scan, labels, request, self._segmentation.runIn(), token),
             self.onTaught,
         )
+
+    def onStopAndKeep(self):
+        """Learn no longer; the model so far comes as if its time were up."""
+        self._earlyEnd.request()
+        self._earlyEnd = None
+        self._say(_("Ending; the model so far is kept…"))
+        self._refreshButtons()
 
     def request(self):
         """What was chosen, as a `TeachRequest`."""
@@ -147,11 +157,14 @@ class TeachSection:
             roiNode=chosen.teachRoi,
             others=self.others(),
             device=self._segmentation.device(),
+            scribbles=chosen.teachScribbles,
+            earlyEnd=teachWork.EarlyEnd(),
         )
 
     def onTaught(self, outcome):
         """The model is installed: choose it, say what it reaches, and segment the scan again."""
         path, result = outcome
+        self._earlyEnd = None
         self.ui.teachNameEdit.text = ""
         self._models.refill(str(path))
         self.workbench.modelsChanged()
@@ -204,7 +217,10 @@ class TeachSection:
     def onEvent(self, event):
         """Progress and warnings are shown, metrics are kept."""
         if event["event"] == "metric":
+            isFirst = not self._curves.hasRows()
             self._curves.add(event)
+            if isFirst:
+                self._refreshButtons()
         elif event["event"] == "warning":
             self._addResult(event.get("message", ""))
         else:
@@ -212,11 +228,13 @@ class TeachSection:
 
     def onCancelled(self):
         """Nothing has come into the scene, no model was installed."""
+        self._earlyEnd = None
         self._progress.end(_("Cancelled; nothing was changed."))
         self.workbench.changed()
 
     def onFailed(self, error):
         """What happened, and what to do."""
+        self._earlyEnd = None
         self._progress.end(errorText(error))
         self.workbench.changed()
 
@@ -233,6 +251,8 @@ class TeachSection:
         """All that is missing before Teach can be clicked."""
         found = self._missingScan() + self._models.missing()
         roi, name = self.workbench.parameters.teachRoi, self.ui.teachNameEdit.text
+        if not found and self.workbench.parameters.teachScribbles:
+            return teachStates.missingForScribbles(self.labels(), name, self.scan())
         return found or teachStates.missingToTeach(self._list.labelled, roi, name, self.scan())
 
     def _missingScan(self):
@@ -253,6 +273,8 @@ class TeachSection:
             self.ui.teachLabelledLabel.text = labelledText(
                 labelled, self.workbench.parameters.teachRoi, [node.GetName() for node, _labels in self.others()]
             )
+            if self.workbench.parameters.teachScribbles:
+                self.ui.teachLabelledLabel.text += "\n" + _("Besides, every voxel in a segment is labelled.")
         self._refreshButtons()
 
     def _refreshButtons(self):
@@ -266,5 +288,6 @@ class TeachSection:
             isSelected=selected is not None,
             isDone=selected is not None and self._list.isDone(selected),
             hasCurves=self._curves.hasRows(),
+            canKeep=self._earlyEnd is not None and self._curves.hasRows(),
         )
         teachStates.setButtons(self.ui, state)

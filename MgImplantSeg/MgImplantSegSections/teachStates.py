@@ -7,8 +7,10 @@ from slicer.i18n import tr as _
 from MgImplantSegLib.errors import MgImplantSegError
 from MgImplantSegLib.scene.frames import local_to_world_ras
 from MgImplantSegLib.scene.markups import box_of_roi_node
+from MgImplantSegLib.scene.nodes import provenance_of_node
 from MgImplantSegLib.scene.volumes import geometry_of_node
 from MgImplantSegSections import teachSlices, teachWork
+from MgImplantSegSections.segmentWork import SOFTWARE
 from MgImplantSegSections.workbench import errorText, setEnabled
 
 
@@ -22,6 +24,7 @@ class TeachState:
     :param isRunning: whether work of this section runs.
     :param isSelected: whether a slice is selected; `isDone` whether it is done.
     :param hasCurves: whether there is something to plot.
+    :param canKeep: whether a teaching has learned something that can be kept now.
     """
 
     scan: list
@@ -32,6 +35,7 @@ class TeachState:
     isSelected: bool
     isDone: bool
     hasCurves: bool
+    canKeep: bool
 
 
 def missingScan(scan):
@@ -61,6 +65,13 @@ def missingToTeach(labelled, roiNode, nameText, scan):
     return found + _faults(lambda: teachWork.modelName(nameText, scan))
 
 
+def missingForScribbles(labels, nameText, scan):
+    """What is missing where every painted voxel counts: in a result of a model all of it would."""
+    isResult = SOFTWARE in provenance_of_node(labels)
+    found = [_("labels painted from nothing, not a result of a model")] if isResult else []
+    return found + _faults(lambda: teachWork.modelName(nameText, scan))
+
+
 def _faults(look):
     try:
         look()
@@ -85,6 +96,11 @@ def setButtons(ui, state):
     curves = [] if state.hasCurves else [_("metrics of teaching")]
     setEnabled(ui.teachCurvesButton, curves, _("Plot loss and score on the held-out slices."))
     _setSliceButtons(ui, state)
+    setEnabled(
+        ui.stopAndKeepButton,
+        [] if state.canKeep else [_("a teaching on this computer that has begun to learn")],
+        _("End learning now and keep the model so far."),
+    )
     if state.isRunning:
         ui.teachButton.text = _("Cancel")
         setEnabled(ui.teachButton, [], _("Stop; nothing is changed."))

@@ -17,18 +17,43 @@ from MgImplantSegLib.scene.markups import box_of_roi_node
 from MgImplantSegLib.scene.nodes import provenance_of_node
 from MgImplantSegLib.scene.segmentation_reading import reading_of_node
 from MgImplantSegLib.scene.segmentations import add_segmentation_node
+from MgImplantSegLib.scene.segments import segment_ids
 from MgImplantSegLib.scene.volumes import geometry_of_node, volume_of_node
 from MgImplantSegLib.toml_writer import toml_text
 from MgImplantSegLib.training.teach.slices import slices_text
 from MgImplantSegLib.volume import LabelMap
 from MgImplantSegSections import models
 from MgImplantSegSections.engineRun import runEngine, sceneOf, whileWanted
-from MgImplantSegSections.exchange import IGNORED_VALUE, ROLES_WORD, taskFolder, writeImage, writeLabels
-from MgImplantSegSections.measureWork import rolesOf
+from MgImplantSegSections.exchange import (
+    IGNORED_VALUE,
+    ROLES_WORD,
+    VALUE_OF_ROLE,
+    taskFolder,
+    writeImage,
+    writeLabels,
+)
+from MgImplantSegSections.measureWork import roleOf, rolesOf
 from MgImplantSegSections.segmentWork import PREVIEW, SECONDS_TO_STOP_ELSEWHERE
 from MgImplantSegSections.teachSlices import doneSlicesIn
 
 PLANES_THAT_CAN_DISAGREE = "3"
+PAINTED_BACKGROUND = 4  # background that somebody has painted, beside the 0 of what nobody has
+
+
+class EarlyEnd:
+    """Ends a teaching on this computer now, so that the model so far is kept."""
+
+    def __init__(self):
+        self._path: Path | None = None
+
+    def at(self, path: Path):
+        """The engine looks for this file."""
+        self._path = path
+
+    def request(self):
+        """End now; nothing happens where no teaching has begun."""
+        if self._path is not None and self._path.parent.is_dir():
+            self._path.touch()
 
 
 @dataclass(frozen=True)
@@ -42,6 +67,8 @@ class TeachRequest:
     :param roiNode: inside it all is labelled.
     :param others: further scans with their labels, pairs of nodes, of which the done slices are learned from too.
     :param farEnvironment: name of a host or cluster that does the work.
+    :param scribbles: whether every voxel in a segment is labelled, besides done slices and ROI.
+    :param earlyEnd: ends learning early, on this computer only.
     """
 
     parent: Path
@@ -52,6 +79,8 @@ class TeachRequest:
     others: tuple = ()
     device: str = "auto"
     farEnvironment: str = ""
+    scribbles: bool = False
+    earlyEnd: EarlyEnd | None = None
 
 
 def scanOfLabels(segmentationNode, otherwise=None):
@@ -110,7 +139,7 @@ def teachSteps(volumeNode, segmentationNode, request, python, temporaryFolder, t
     :raises Cancelled: if the user has asked to stop, or scan or labels have left the scene.
     """
     with taskFolder(temporaryFolder) as folder:
-        written = yield from _written(volumeNode, segmentationNode, folder, token)
+        written = yield from _written(volumeNode, segmentationNode, folder, token, request.scribbles)
         pairs = yield from _writtenOthers(request.others, folder, token)
         target = folder / f"{request.name}{MODEL_SUFFIX}"
         arguments = ["teach", *written, target, "--from", request.parent, "--device", request.device]
@@ -119,20 +148,40 @@ def teachSteps(volumeNode, segmentationNode, request, python, temporaryFolder, t
         if request.roiNode is not None:
             write_roi_markups((box_of_roi_node(request.roiNode),), folder / "roi.mrk.json")
             arguments += ["--roi", folder / "roi.mrk.json"]
+        arguments += ["--labelled", "painted"] if request.scribbles else []
+        if request.earlyEnd is not None and not request.farEnvironment:
+            request.earlyEnd.at(folder / "end")
+            arguments += ["--finish-file", folder / "end"]
         arguments += [*pairs, *_common(volumeNode, segmentationNode, request.farEnvironment)]
         nodes = (volumeNode, segmentationNode, *(node for pair in request.others for node in pair))
         result = yield from _run(python, arguments, folder, nodes, request.farEnvironment, token)
         return models.add(target), result
 
 
-def _written(volumeNode, segmentationNode, folder, token):
-    """Write scan and labels on the scan's grid; returns their paths."""
+def _written(volumeNode, segmentationNode, folder, token, hasScribbles=False):
+    """Write scan and labels on the scan's grid; returns their paths.
+
+    :param hasScribbles: whether background that was painted, as a segment of its own, is told from what was not.
+    """
     volume = volume_of_node(volumeNode)
     image = folder / f"{_fileName(volumeNode.GetName())}.mha"
     yield from writeImage(volume.array, volume.geometry, image, token)
-    reading = reading_of_node(segmentationNode, rolesOf(segmentationNode), volumeNode)
-    yield from writeLabels(reading, folder / "labels-of-scan.mha", token)
+    background = _backgroundOf(segmentationNode) if hasScribbles else {}
+    reading = reading_of_node(segmentationNode, {**rolesOf(segmentationNode), **background}, volumeNode)
+    if background:
+        values = {label.value: VALUE_OF_ROLE[label.role] for label in reading.scheme.labels}
+        values |= {label.value: PAINTED_BACKGROUND for label in reading.scheme.labels if label.segment_id in background}
+        values |= {} if reading.scheme.ignore_value is None else {reading.scheme.ignore_value: IGNORED_VALUE}
+        yield from writeImage(reading.array, reading.geometry, folder / "labels-of-scan.mha", token, values)
+    else:
+        yield from writeLabels(reading, folder / "labels-of-scan.mha", token)
     return [image, folder / "labels-of-scan.mha"]
+
+
+def _backgroundOf(segmentationNode):
+    """Segments of background, each with a role in whose place it is read: it would be left out otherwise."""
+    ids = segment_ids(segmentationNode.GetSegmentation())
+    return {entry: Role.BONE for entry in ids if roleOf(segmentationNode, entry) is Role.BACKGROUND}
 
 
 def _writtenOthers(others, folder, token):
@@ -161,7 +210,7 @@ def _fileName(name):
 
 
 def _common(volumeNode, segmentationNode, farEnvironment):
-    arguments = ["--roles", ROLES_WORD]
+    arguments = ["--roles", f"{ROLES_WORD},{PAINTED_BACKGROUND}={Role.BACKGROUND.value}"]
     done = slices_text(doneSlicesIn(volumeNode, segmentationNode))
     if done:
         arguments += ["--done-slices", done]

@@ -72,6 +72,9 @@ class TeachOptions:
         File("FILE.toml"),
         None,
     )
+    finish_file: str | None = option(
+        "once this file exists, learning ends and the model so far is written", Kind("FILE"), None, changes_result=False
+    )
     seed: int = option("seed of patches and their variation", WholeNumber(0, "S"), 0)
     device: str = option("where the network learns", Kind("auto|cpu|cuda[:N]"), "auto", changes_result=False)
     spacing_um: float | None = option("voxel size in µm", Number("µm"), None, default_help="as stored in the file")
@@ -95,7 +98,12 @@ def run(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
     from MgImplantSegLib.training.teach.run import teach
 
     pairs, settings = pairs_of(arguments), settings_of(arguments)
-    return teach(pairs, arguments.out, parent_of(arguments), settings, events, started).to_dict()
+    file = arguments.finish_file
+
+    def wants_end() -> bool:
+        return file is not None and Path(file).exists()
+
+    return teach(pairs, arguments.out, parent_of(arguments), settings, events, started, wants_end).to_dict()
 
 
 def parent_of(arguments: argparse.Namespace) -> Path:

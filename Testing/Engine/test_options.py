@@ -10,7 +10,7 @@ import pytest
 from threshold_model import save_threshold_model
 
 from MgImplantSegLib.choices import Choice, Registry
-from MgImplantSegLib.cli.elsewhere import _given, word
+from MgImplantSegLib.cli.elsewhere import given, word
 from MgImplantSegLib.cli.parser import Parser
 from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.inference.device import Device
@@ -151,14 +151,14 @@ def test_positional_words_come_first_and_several_values_each_with_their_flag():
 def test_inputs_go_along_to_another_environment_and_results_keep_their_name_alone(tmp_path):
     (tmp_path / "scan.nrrd").touch()
     arguments = parsed(Files, [str(tmp_path / "scan.nrrd"), "--out", str(tmp_path / "-o.nrrd"), "--quick"])
-    found = [word(*given) for given in _given(lambda parser: add_options(parser, Files), arguments)]
+    found = [word(*given) for given in given(lambda parser: add_options(parser, Files), arguments)]
     assert found == [InputPath(tmp_path / "scan.nrrd"), "--out=./-o.nrrd", "--quick"]
 
 
 @EACH_OPTION
 def test_every_option_reaches_another_environment(options, entry):
     changed = parsed(type(options), words(replace(options, **{entry.name: other_value(entry)})))
-    found = [word(*given) for given in _given(lambda parser: add_options(parser, type(options)), changed)]
+    found = [word(*given) for given in given(lambda parser: add_options(parser, type(options)), changed)]
     assert f"{entry.flag}={entry.option.kind.word(other_value(entry))}" in found
 
 

@@ -346,6 +346,22 @@ def test_a_round_with_a_time_limit_ends_by_it(place, tmp_path):
     assert teach([pair_of(place)], tmp_path / "t.mgmodel", place / "parent.mgmodel", settings).reason == "time is up"
 
 
+@pytest.mark.parametrize("steps", [1, 3])
+def test_a_round_that_is_ended_early_keeps_what_it_has_learned(place, tmp_path, steps):
+    """Also in its first part, where a slice is held out that it then never learns from."""
+    asked = []
+
+    def wants_end() -> bool:
+        asked.append(True)
+        return len(asked) >= steps
+
+    settings = replace(SMALL, minutes=0, iterations=500, settled_iterations=0)
+    outcome = teach([pair_of(place)], tmp_path / "t.mgmodel", place / "parent.mgmodel", settings, wants_end=wants_end)
+    assert (outcome.reason, outcome.iterations) == ("stopped on request", steps)
+    assert read_card(tmp_path / "t.mgmodel").training["lineage"][0]["ended"] == "stopped on request"
+    assert outcome.held_out["slices"]
+
+
 def test_a_cancelled_round_leaves_no_file(place, tmp_path):
     steps = []
     events = Events(lambda record: steps.append(record["event"]), is_cancelled=lambda: steps.count("metric") > 2)
@@ -469,6 +485,14 @@ def test_another_suffix_and_a_missing_folder_are_refused_before_the_work(place, 
         words = ["teach", str(place / "scan.nrrd"), str(place / "labels.nrrd"), str(place / out)]
         assert main([*words, "--from", str(place / "parent.mgmodel"), "--iterations", "1"]) == 2
         assert expected in capsys.readouterr().err
+
+
+def test_a_file_that_appears_ends_the_commands_learning(place, tmp_path, capsys):
+    (tmp_path / "end").touch()
+    words = ["teach", str(place / "scan.nrrd"), str(place / "labels.nrrd"), str(tmp_path / "out.mgmodel")]
+    options = ["--from", str(place / "parent.mgmodel"), "--iterations", "500", "--device", "cpu"]
+    assert main([*words, *options, "--done-slices", "z:4,y:12", "--finish-file", str(tmp_path / "end")]) == 0
+    assert "1 steps" in capsys.readouterr().out and (tmp_path / "out.mgmodel").is_file()
 
 
 def test_the_command_teaches_and_its_json_names_the_model(place, tmp_path, capsys):

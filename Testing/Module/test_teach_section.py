@@ -274,6 +274,23 @@ def test_from_a_wrong_result_to_a_taught_one_it_takes_12_clicks_at_most_besides_
     assert clicks <= 12 and len(segmentations()) == 2
 
 
+def test_stop_and_keep_ends_learning_and_the_model_so_far_is_installed(teachable, widget):
+    from MgImplantSegSections import models
+
+    make_ready_to_teach(widget)
+    teachable.teachMinutesSpinBox.value = 30
+    teachable.teachNameEdit.text = "early"
+    teachable.segmentAfterwardsCheckBox.checked = False
+    assert not teachable.stopAndKeepButton.enabled
+    person.click(teachable.teachButton)
+    person.wait_until(lambda: teachable.stopAndKeepButton.enabled)
+    person.click(teachable.stopAndKeepButton)
+    assert not teachable.stopAndKeepButton.enabled
+    wait(widget)
+    assert [path.stem for path in models.added()] == ["early", "tiny"], teachable.teachStatusLabel.text
+    assert widget.panel.models.path().stem == "early" and not left_behind()
+
+
 def test_cancelled_teaching_leaves_nothing(teachable, widget, slow_engine):
     from MgImplantSegSections import models
 

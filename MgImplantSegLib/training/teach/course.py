@@ -29,6 +29,8 @@ class Course:
         Share of the round that a part of its own comes first; 0: the round is one part.
     clock : callable
         Seconds.
+    wants_end : callable
+        Whether the user wants the round to end now, with what has been learned so far.
     """
 
     def __init__(
@@ -38,9 +40,11 @@ class Course:
         reserved_s: float = 0.0,
         first_part: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
+        wants_end: Callable[[], bool] = lambda: False,
     ) -> None:
         self.settings, self.iteration = settings, 0
-        self._started, self._clock = started, clock
+        self._started, self._clock, self._wants_end = started, clock, wants_end
+        self.is_stopped = False
         self._first = clock()
         self._seconds = max(1.0, 60 * settings.minutes - (self._first - started) - reserved_s)
         self._losses: list[float] = []
@@ -67,8 +71,9 @@ class Course:
         return min(1.0, share / self._end) if self._is_last else share
 
     def part_is_over(self, share: float) -> bool:
-        """Whether the present part ends now."""
-        return share >= self._end
+        """Whether the present part ends now; `is_stopped` if the user wants the whole round to."""
+        self.is_stopped = self.iteration > 0 and self._wants_end()
+        return share >= self._end or self.is_stopped
 
     def begin_last_part(self, share: float) -> None:
         """Go on with the rate high again, and with other losses."""

@@ -109,6 +109,9 @@ class Teaching:
                 if self.course.part_is_over(share):
                     if not self._is_holding:
                         break
+                    if self.course.is_stopped:
+                        self._measure_held_out(self.settings.statistics_slices)
+                        break
                     self._release_held_out(share)
                 self._measure_now_and_then(share)
                 self._add_replay_now_and_then()
@@ -198,6 +201,8 @@ class Teaching:
         task.advance(max(0.0, 100 * self.course.done(share) - task.done), stage)
 
     def _reason(self) -> str:
+        if self.course.is_stopped:
+            return "stopped on request"
         if self.course.settled:
             return "settled"
         by_iterations = self.settings.iterations and self.course.iteration >= self.settings.iterations

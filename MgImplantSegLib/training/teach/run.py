@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -75,6 +75,7 @@ def teach(
     settings: TeachSettings,
     events: Events | None = None,
     started: float | None = None,
+    wants_end: Callable[[], bool] = lambda: False,
 ) -> TeachOutcome:
     """Teach a model the look of scans of which some voxels are labelled, and write it as a model file.
 
@@ -92,6 +93,8 @@ def teach(
         Progress and metrics; cancelling raises `Cancelled`.
     started : float, optional
         `time.monotonic` when the user began to wait; default: now.
+    wants_end : callable
+        Asked at every step: whether to end now and write the model as it is.
 
     Raises
     ------
@@ -118,7 +121,9 @@ def teach(
         learner,
         card.preprocessing,
         card.label_scheme,
-        Course(settings, started, RESERVED_S, settings.held_out_share if held_out.measured else 0.0),
+        Course(
+            settings, started, RESERVED_S, settings.held_out_share if held_out.measured else 0.0, wants_end=wants_end
+        ),
         events,
     )
     reason = teaching.run()
