@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +23,12 @@ from services import SlurmCluster, SshServer, missing_for_slurm, missing_for_ssh
 
 GRACE_S = 30.0
 Service = TypeVar("Service", SshServer, SlurmCluster)
+
+
+def pytest_configure() -> None:
+    """Ctrl-C is tried in child processes, which would ignore it where the tests were started in the background."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
