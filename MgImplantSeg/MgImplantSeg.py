@@ -22,11 +22,15 @@ SOURCE_FOLDER = os.path.dirname(MODULE_FOLDER)
 if os.path.isdir(os.path.join(SOURCE_FOLDER, "MgImplantSegLib")) and SOURCE_FOLDER not in sys.path:
     sys.path.append(SOURCE_FOLDER)  # from source the engine stands beside this folder; installed, in this folder
 
-from MgImplantSegSections import disagreement, layouts, sampleData  # noqa: E402
-from MgImplantSegSections.logicCalls import LogicCalls  # noqa: E402
-from MgImplantSegSections.panel import PANELS, Panel  # noqa: E402
 from MgImplantSegSections.parameters import MgImplantSegParameterNode, forget  # noqa: E402
-from MgImplantSegSections.selfTest import runSelfTest  # noqa: E402
+from MgImplantSegSections.sections.panel import PANELS, Panel  # noqa: E402
+from MgImplantSegSections.work import (  # noqa: E402
+    disagreement,
+    layouts,
+    sampleData,
+)
+from MgImplantSegSections.work.logicCalls import LogicCalls  # noqa: E402
+from MgImplantSegSections.work.selfTest import runSelfTest  # noqa: E402
 
 
 class MgImplantSeg(ScriptedLoadableModule):

@@ -19,7 +19,7 @@ from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 
 from MgImplantSegLib.inference.options import SegmentOptions
 from MgImplantSegLib.quantification.options import QuantifyOptions
-from MgImplantSegSections.engineOptions import choice, withOptions
+from MgImplantSegSections.engine.engineOptions import choice, withOptions
 
 ROI_REFERENCE = "roi"
 Opacity = Annotated[float, WithinRange(0, 1)]

@@ -12,6 +12,11 @@ from pathlib import Path
 from typing import IO, Any
 
 import MgImplantSegLib
+from MgImplantSegLib.base.errors import Cancelled, InputError, MgImplantSegError
+from MgImplantSegLib.base.events import Events, JsonLinesSink, json_text
+from MgImplantSegLib.base.files import atomic_output, output_errors
+from MgImplantSegLib.base.plain_text import one_line, terminal_text
+from MgImplantSegLib.base.protected_files import protected_files
 from MgImplantSegLib.cli.console import Console
 from MgImplantSegLib.cli.log import log_to_user
 from MgImplantSegLib.cli.parser import Parser, flag_of
@@ -24,11 +29,6 @@ from MgImplantSegLib.cli.result_paths import (
 )
 from MgImplantSegLib.cli.stop_signals import stop_signals
 from MgImplantSegLib.cli.user_errors import as_user_error
-from MgImplantSegLib.errors import Cancelled, InputError, MgImplantSegError
-from MgImplantSegLib.events import Events, JsonLinesSink, json_text
-from MgImplantSegLib.files import atomic_output, output_errors
-from MgImplantSegLib.plain_text import one_line, terminal_text
-from MgImplantSegLib.protected_files import protected_files
 
 DONE, INTERNAL_ERROR, BAD_INPUT, CANCELLED = 0, 1, 2, 130
 CANCELLED_LINE = "cancelled; no partial files were left."

@@ -11,7 +11,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from MgImplantSegLib.choices import Choice
+from MgImplantSegLib.base.choices import Choice
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.base.events import Events
+from MgImplantSegLib.base.file_digests import FileDigests
+from MgImplantSegLib.base.files import atomic_folder, output_folder, require_writable_folder
+from MgImplantSegLib.base.option_kinds import OneOf, WholeNumber
+from MgImplantSegLib.base.options import add_options, option, words
+from MgImplantSegLib.base.protected_files import protected_files
 from MgImplantSegLib.cli.batch_board import Board, batch_lock, require_all_done, status_rows
 from MgImplantSegLib.cli.batch_cluster import ClusterBatch
 from MgImplantSegLib.cli.batch_keys import (
@@ -45,13 +52,6 @@ from MgImplantSegLib.cli.segment_options import (
     segment_options,
 )
 from MgImplantSegLib.cli.user_errors import as_user_error
-from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.events import Events
-from MgImplantSegLib.file_digests import FileDigests
-from MgImplantSegLib.files import atomic_folder, output_folder, require_writable_folder
-from MgImplantSegLib.option_kinds import OneOf, WholeNumber
-from MgImplantSegLib.options import add_options, option, words
-from MgImplantSegLib.protected_files import protected_files
 
 if TYPE_CHECKING:
     from MgImplantSegLib.quantification import QuantificationReport

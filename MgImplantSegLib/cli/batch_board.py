@@ -9,12 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from MgImplantSegLib.base.errors import InputError, OutputError
+from MgImplantSegLib.base.events import Events
+from MgImplantSegLib.base.text_files import read_json
 from MgImplantSegLib.cli.batch_record import read_record
 from MgImplantSegLib.cli.batch_table import DONE, FAILED, OVERVIEW, RUNNING, WAITING, Row, write_overview, write_table
-from MgImplantSegLib.errors import InputError, OutputError
-from MgImplantSegLib.events import Events
 from MgImplantSegLib.jobs.file_lock import locked
-from MgImplantSegLib.text_files import read_json
 
 LOCK_OF = "batch"
 SECONDS_OF_PATIENCE = 10.0  # what a killed batch has started ends within some seconds

@@ -15,6 +15,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from MgImplantSegLib.base.errors import Cancelled, InputError, MgImplantSegError
+from MgImplantSegLib.base.events import Events, Task
+from MgImplantSegLib.base.file_digests import FileDigests
+from MgImplantSegLib.base.files import atomic_folder
+from MgImplantSegLib.base.options import values_of
+from MgImplantSegLib.base.protected_files import protected_files
 from MgImplantSegLib.cli.batch_board import Board
 from MgImplantSegLib.cli.batch_jobs_file import KnownArray, read_arrays, write_arrays
 from MgImplantSegLib.cli.batch_keys import BatchOptions, finished_row, inputs_of, require_own_folder, work_key
@@ -27,16 +33,10 @@ from MgImplantSegLib.cli.job_manifest import NAME_THERE, manifest_text
 from MgImplantSegLib.cli.measure_options import measure_declarations
 from MgImplantSegLib.cli.segment_options import segment_declarations
 from MgImplantSegLib.cli.user_errors import as_user_error
-from MgImplantSegLib.errors import Cancelled, InputError, MgImplantSegError
-from MgImplantSegLib.events import Events, Task
-from MgImplantSegLib.file_digests import FileDigests
-from MgImplantSegLib.files import atomic_folder
 from MgImplantSegLib.jobs.agent.job_folder import State
 from MgImplantSegLib.jobs.backend import Backend
 from MgImplantSegLib.jobs.environment_file import find_environment
 from MgImplantSegLib.jobs.request import InputText, JobRequest, Word
-from MgImplantSegLib.options import values_of
-from MgImplantSegLib.protected_files import protected_files
 
 COMMAND, OUT_THERE, CANCEL = "batch", "out", "cancel"
 SHORTEST_WAIT_S, LONGEST_WAIT_S = 0.3, 5.0

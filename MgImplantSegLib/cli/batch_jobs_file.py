@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from MgImplantSegLib.events import json_text
-from MgImplantSegLib.files import atomic_output
-from MgImplantSegLib.text_files import read_json
+from MgImplantSegLib.base.events import json_text
+from MgImplantSegLib.base.files import atomic_output
+from MgImplantSegLib.base.text_files import read_json
 
 JOBS = "batch-jobs.json"
 

@@ -10,18 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from MgImplantSegLib import __version__
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.base.file_digests import FileDigests
+from MgImplantSegLib.base.option_kinds import Yes
+from MgImplantSegLib.base.options import option, record
+from MgImplantSegLib.base.resources import find_model
 from MgImplantSegLib.cli.batch_record import RECORD, read_record
 from MgImplantSegLib.cli.batch_samples import Sample
 from MgImplantSegLib.cli.batch_table import DONE, Row
 from MgImplantSegLib.cli.measure_options import measure_declarations
 from MgImplantSegLib.cli.segment_options import ScanOptions, segment_options
-from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.file_digests import FileDigests
 from MgImplantSegLib.io.companions import files_behind
-from MgImplantSegLib.model_file import read_card
-from MgImplantSegLib.option_kinds import Yes
-from MgImplantSegLib.options import option, record
-from MgImplantSegLib.resources import find_model
+from MgImplantSegLib.model.file import read_card
 
 INPUTS = ("model", "initial", "transform", "roi")
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from MgImplantSegLib.events import json_text
-from MgImplantSegLib.text_files import read_json
+from MgImplantSegLib.base.events import json_text
+from MgImplantSegLib.base.text_files import read_json
 
 RECORD = "sample.json"
 KEYS_OF_MEASURES = ("symbol", "unit", "region", "value")
@@ -29,7 +29,7 @@ class Record:
     measures : list of dict
         The measures of the report as plain data.
     digests : mapping
-        Digests of the input's files, see `MgImplantSegLib.file_digests.FileDigests`.
+        Digests of the input's files, see `MgImplantSegLib.base.file_digests.FileDigests`.
     results : mapping of str to int, optional
         The sample's files and their sizes in bytes.
     warnings : list of str

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from MgImplantSegLib.base.errors import InputError, readable
 from MgImplantSegLib.cli.parser import number
 from MgImplantSegLib.cli.study_columns import canonical_name, require_columns, study_cell, warn_of_spellings
-from MgImplantSegLib.errors import InputError, readable
 
 MANIFEST_SUFFIXES = (".csv", ".tsv", ".txt")
 DELIMITERS = ",;\t"

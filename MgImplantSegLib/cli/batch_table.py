@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from MgImplantSegLib import __version__
+from MgImplantSegLib.base.errors import readable
+from MgImplantSegLib.base.events import json_text
+from MgImplantSegLib.base.files import atomic_output
+from MgImplantSegLib.base.plain_text import CsvWriter
 from MgImplantSegLib.cli.tables import text_table, value_text
-from MgImplantSegLib.errors import readable
-from MgImplantSegLib.events import json_text
-from MgImplantSegLib.files import atomic_output
-from MgImplantSegLib.plain_text import CsvWriter
 
 TABLE, OVERVIEW = "batch.csv", "batch.json"
 FIRST_COLUMNS = ("sample", "state", "image", "seconds", "problem", "warnings")

@@ -16,9 +16,9 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import IO, Any, cast
 
+from MgImplantSegLib.base.events import Events
 from MgImplantSegLib.cli.batch_board import Board
 from MgImplantSegLib.cli.batch_table import DONE, FAILED, RUNNING, WAITING, Row
-from MgImplantSegLib.events import Events
 from MgImplantSegLib.jobs.agent.processes import ask_to_end, kill_tree, tie_to_parent
 
 SECONDS_TO_END, SECONDS_BETWEEN_LOOKS = 10.0, 0.2

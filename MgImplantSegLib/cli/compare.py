@@ -7,6 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.base.events import Events, json_ready
+from MgImplantSegLib.base.files import require_writable_folder
 from MgImplantSegLib.cli.compare_folders import are_folders, rated_samples
 from MgImplantSegLib.cli.measure_options import (
     add_measure_arguments,
@@ -18,9 +21,6 @@ from MgImplantSegLib.cli.parser import option, output_path
 from MgImplantSegLib.cli.segmentation_options import add_reading_arguments, read_segmentation, roles
 from MgImplantSegLib.cli.summarise import report as summary_text
 from MgImplantSegLib.cli.tables import percent_text, text_table, value_text
-from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.events import Events, json_ready
-from MgImplantSegLib.files import require_writable_folder
 
 if TYPE_CHECKING:
     from MgImplantSegLib.evaluation.comparison import Comparison

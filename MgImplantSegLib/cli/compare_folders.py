@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.events import Events
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.base.events import Events
 
 REMEDY = "Give one folder a rater; files of the same sample have the same name in all of them."
 

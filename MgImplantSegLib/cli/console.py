@@ -6,7 +6,7 @@ import shutil
 import time
 from typing import IO, Any
 
-from MgImplantSegLib.plain_text import one_line
+from MgImplantSegLib.base.plain_text import one_line
 
 SECONDS_BETWEEN_LINES = 5.0
 BAR_WIDTH = 24

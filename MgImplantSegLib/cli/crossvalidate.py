@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from MgImplantSegLib.base.events import Events
 from MgImplantSegLib.cli.parser import whole_number
-from MgImplantSegLib.events import Events
 
 NAME = "crossvalidate"
 HELP = "train and test one model for each fold; IoU by slicing planes and fusion"
@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
     """Train what is missing; the result is the table once all folds are finished."""
-    from MgImplantSegLib.training.crossvalidation import crossvalidate
+    from MgImplantSegLib.training.studies.crossvalidation import crossvalidate
 
     return crossvalidate(arguments.config, events, arguments.fold)
 

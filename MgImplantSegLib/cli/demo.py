@@ -7,6 +7,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from MgImplantSegLib.base.events import Events, json_text
+from MgImplantSegLib.base.files import output_folder, require_writable_folder
+from MgImplantSegLib.base.option_kinds import ResultFolderPath
 from MgImplantSegLib.cli.demo_case import (
     SEED_NEVER_TRAINED_ON,
     DemoCase,
@@ -22,9 +25,6 @@ from MgImplantSegLib.cli.result_paths import require_separate
 from MgImplantSegLib.cli.segment_options import add_segment_arguments, read_scan, segment_options
 from MgImplantSegLib.cli.staging import staged_files
 from MgImplantSegLib.cli.web_page import Links
-from MgImplantSegLib.events import Events, json_text
-from MgImplantSegLib.files import output_folder, require_writable_folder
-from MgImplantSegLib.option_kinds import ResultFolderPath
 from MgImplantSegLib.study.reading import FACTS, read_study
 
 NAME = "demo"
@@ -107,8 +107,8 @@ def _page(folder: Path) -> str:
 
 
 def _write(case: DemoCase, segmentation: Any, folder: Path) -> None:
+    from MgImplantSegLib.grids.regions import write_roi_markups
     from MgImplantSegLib.io import write_label_map, write_volume
-    from MgImplantSegLib.regions import write_roi_markups
 
     write_volume(case.volume, folder / IMAGE)
     write_label_map(segmentation, folder / SEGMENTATION)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from MgImplantSegLib.events import Events
-from MgImplantSegLib.labels import Role
-from MgImplantSegLib.regions import OrientedBox, rows
-from MgImplantSegLib.volume import Geometry, LabelMap, Volume
+from MgImplantSegLib.base.events import Events
+from MgImplantSegLib.grids.labels import Role
+from MgImplantSegLib.grids.regions import OrientedBox, rows
+from MgImplantSegLib.grids.volume import Geometry, LabelMap, Volume
 
 if TYPE_CHECKING:
     from MgImplantSegLib.quantification import QuantifyOptions

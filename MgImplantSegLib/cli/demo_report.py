@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from MgImplantSegLib.base.expected_iou import KEY, expected_of
 from MgImplantSegLib.cli.demo_case import DemoCase
 from MgImplantSegLib.cli.quantify import symbols_by_note
 from MgImplantSegLib.cli.report_page import HONEST_WORDS
 from MgImplantSegLib.cli.report_samples import class_table, deviation_percent
 from MgImplantSegLib.cli.tables import percent_text, text_table, value_text
 from MgImplantSegLib.cli.web_page import Table
-from MgImplantSegLib.expected_iou import KEY, expected_of
-from MgImplantSegLib.labels import Role
-from MgImplantSegLib.volume import LabelMap
+from MgImplantSegLib.grids.labels import Role
+from MgImplantSegLib.grids.volume import LabelMap
 
 TRUTH_OF_SYMBOL = {
     "V_i": "V_i_mm3",

@@ -12,16 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import MgImplantSegLib
-from MgImplantSegLib.errors import MgImplantSegError
-from MgImplantSegLib.events import Events
+from MgImplantSegLib.base.errors import MgImplantSegError
+from MgImplantSegLib.base.events import Events
+from MgImplantSegLib.base.machine import available_memory_bytes, core_count, total_memory_bytes
+from MgImplantSegLib.base.resources import DEFAULT_MODEL, bundled_models, find_model
 from MgImplantSegLib.inference.openvino_predictor import (
     INSTALL,
     LEAST_VERSION,
     computes_with_bf16,
     openvino_problem,
 )
-from MgImplantSegLib.machine import available_memory_bytes, core_count, total_memory_bytes
-from MgImplantSegLib.resources import DEFAULT_MODEL, bundled_models, find_model
 
 NAME = "doctor"
 HELP = "what is installed, devices, memory; says what to do where something is missing"

@@ -9,15 +9,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.base.events import Events
+from MgImplantSegLib.base.files import require_writable_folder
+from MgImplantSegLib.base.option_kinds import Kind, ResultPath
 from MgImplantSegLib.cli.job_pairs import with_scans_of_pairs
 from MgImplantSegLib.cli.parser import option
-from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.events import Events
-from MgImplantSegLib.files import require_writable_folder
 from MgImplantSegLib.jobs.environment_file import find_environment
 from MgImplantSegLib.jobs.request import InputPath, JobRequest, Word, default_name, is_path, shown_word
 from MgImplantSegLib.jobs.watch import run_job
-from MgImplantSegLib.option_kinds import Kind, ResultPath
 
 ENVIRONMENT = "--environment"
 

@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from MgImplantSegLib.base.events import Events
 from MgImplantSegLib.cli.parser import option
 from MgImplantSegLib.cli.segmentation_options import add_reading_arguments, read_segmentation, roles
 from MgImplantSegLib.cli.tables import text_table, value_text
-from MgImplantSegLib.events import Events
 
 NAME = "evaluate"
 HELP = "compare a segmentation with a reference: IoU and Dice per class"

@@ -7,16 +7,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.base.events import Events
+from MgImplantSegLib.base.option_kinds import File, Number, Yes
+from MgImplantSegLib.base.options import option
 from MgImplantSegLib.cli.segmentation_options import ROLES, ROLES_HELP, has_no_voxel_size
-from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.events import Events
-from MgImplantSegLib.labels import LabelScheme
-from MgImplantSegLib.option_kinds import File, Number, Yes
-from MgImplantSegLib.options import option
+from MgImplantSegLib.grids.labels import LabelScheme
 
 if TYPE_CHECKING:
+    from MgImplantSegLib.grids.volume import LabelMap
     from MgImplantSegLib.quantification import InitialScrew
-    from MgImplantSegLib.volume import LabelMap
 
 
 @dataclass(frozen=True)
@@ -66,11 +66,11 @@ def _placed(screw: InitialScrew, arguments: argparse.Namespace, explant: LabelMa
     if arguments.register and arguments.transform:
         raise InputError("Expected --register or --transform, got both.", "Leave one out.")
     if arguments.transform:
-        from MgImplantSegLib.quantification.rigid_transform import read_rigid_transform
+        from MgImplantSegLib.quantification.screw.rigid_transform import read_rigid_transform
 
         return screw.moved(read_rigid_transform(arguments.transform))
     if arguments.register:
-        from MgImplantSegLib.quantification.registration import register_screw
+        from MgImplantSegLib.quantification.screw.registration import register_screw
 
         found = register_screw(screw, explant, events)
         if found.doubt:
@@ -91,7 +91,7 @@ def read_initial_screw(path: Path, scheme: LabelScheme | None = None) -> Initial
     from MgImplantSegLib.io.foreign_formats import how_to_convert
     from MgImplantSegLib.io.formats import known_suffixes
     from MgImplantSegLib.quantification import InitialScrew
-    from MgImplantSegLib.quantification.triangle_mesh import MESH_SUFFIXES
+    from MgImplantSegLib.quantification.surfaces.triangle_mesh import MESH_SUFFIXES
 
     if path.suffix.lower() in MESH_SUFFIXES:
         return InitialScrew.from_mesh(path)

@@ -8,13 +8,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+from MgImplantSegLib.base.errors import Cancelled, InputError, MgImplantSegError
+from MgImplantSegLib.base.events import Events
 from MgImplantSegLib.cli import job_environments
 from MgImplantSegLib.cli.job_manifest import with_files_of_manifest
 from MgImplantSegLib.cli.job_pairs import with_scans_of_pairs
 from MgImplantSegLib.cli.parser import Parser
 from MgImplantSegLib.cli.registry import PROGRAM, command
-from MgImplantSegLib.errors import Cancelled, InputError, MgImplantSegError
-from MgImplantSegLib.events import Events
 from MgImplantSegLib.jobs.agent.job_folder import State
 from MgImplantSegLib.jobs.backend import Backend, JobStatus
 from MgImplantSegLib.jobs.environment import Environment

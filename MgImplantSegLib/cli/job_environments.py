@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from MgImplantSegLib.base.events import Events
 from MgImplantSegLib.cli.parser import one_of
-from MgImplantSegLib.events import Events
 from MgImplantSegLib.jobs.backend import Backend
 from MgImplantSegLib.jobs.environment import Environment, Kind
 from MgImplantSegLib.jobs.environment_fields import FIELDS, pair, type_of_field

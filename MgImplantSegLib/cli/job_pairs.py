@@ -48,8 +48,8 @@ def _text(path: Path) -> InputText:
 
 def pairs_text(pairs: Sequence[Pair], path_there: Callable[[Path], str]) -> str:
     """A file with the same pairs; `path_there` says where a file is there."""
-    from MgImplantSegLib.settings import settings_to_dict
-    from MgImplantSegLib.toml_writer import toml_text
+    from MgImplantSegLib.base.settings import settings_to_dict
+    from MgImplantSegLib.base.toml_writer import toml_text
 
     there = [
         replace(

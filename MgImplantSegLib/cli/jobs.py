@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from MgImplantSegLib.base.events import Events
 from MgImplantSegLib.cli import job_actions, job_environments
 from MgImplantSegLib.cli.parser import folder_path, whole_number
-from MgImplantSegLib.events import Events
 
 NAME = "jobs"
 HELP = "run commands on this computer, a GPU server or a cluster; environments: where they run"

@@ -7,8 +7,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from MgImplantSegLib.events import Events
-from MgImplantSegLib.plain_text import one_line, terminal_text
+from MgImplantSegLib.base.events import Events
+from MgImplantSegLib.base.plain_text import one_line, terminal_text
 
 LIBRARY = "MgImplantSegLib"
 

@@ -7,16 +7,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.base.events import Events
+from MgImplantSegLib.base.option_kinds import File
+from MgImplantSegLib.base.options import add_options, option, values_of
+from MgImplantSegLib.base.remarks import remarks_of
 from MgImplantSegLib.cli.initial_screw import InitialOptions, initial_screw, read_initial_screw
-from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.events import Events
-from MgImplantSegLib.option_kinds import File
-from MgImplantSegLib.options import add_options, option, values_of
-from MgImplantSegLib.remarks import remarks_of
 
 if TYPE_CHECKING:
+    from MgImplantSegLib.grids.volume import LabelMap, Volume
     from MgImplantSegLib.quantification import QuantifyOptions
-    from MgImplantSegLib.volume import LabelMap, Volume
 
 KNOWN = ("time_days",)
 
@@ -69,9 +69,9 @@ def measure_options(arguments: argparse.Namespace, explant: LabelMap, events: Ev
     InputError
         If a file cannot be used, or options contradict each other.
     """
+    from MgImplantSegLib.grids.regions import read_roi_markups
     from MgImplantSegLib.io import read_volume
     from MgImplantSegLib.quantification import QuantifyOptions
-    from MgImplantSegLib.regions import read_roi_markups
 
     chosen = {entry.name: value for entry, value in values_of(arguments, QuantifyOptions)}
     disagreement = getattr(arguments, "disagreement", None)
@@ -91,7 +91,7 @@ def require_measure_files(arguments: argparse.Namespace) -> None:
     InputError
         If a file cannot be used.
     """
-    from MgImplantSegLib.regions import read_roi_markups
+    from MgImplantSegLib.grids.regions import read_roi_markups
 
     for path in arguments.roi:
         read_roi_markups(path)

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from MgImplantSegLib.base.events import Events
+from MgImplantSegLib.base.resources import bundled_models, find_model
 from MgImplantSegLib.cli.parser import output_path
 from MgImplantSegLib.cli.result_paths import COMMON_RESULTS, STANDARD_OUTPUT, require_separate
-from MgImplantSegLib.events import Events
-from MgImplantSegLib.resources import bundled_models, find_model
 
 NAME = "model"
 HELP = "show a model's card, list the bundled models, export a training run, convert for OpenVINO"
@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, _events: Events) -> dict[str, Any]:
     """The card with the file's path, or the bundled models."""
     if arguments.action == "export":
-        from MgImplantSegLib.training.export import export_run
+        from MgImplantSegLib.training.loop.export import export_run
 
         export_run(arguments.run, arguments.file)
     if arguments.action == "convert":
@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace, _events: Events) -> dict[str, Any]:
     if arguments.action == "list":
         return {"models": {name: str(path) for name, path in bundled_models().items()}}
     from MgImplantSegLib.inference.openvino_entries import has_openvino
-    from MgImplantSegLib.model_file import read_card
+    from MgImplantSegLib.model.file import read_card
 
     path = find_model(arguments.file and str(arguments.file))
     size_mb = round(Path(path).stat().st_size / 1e6, 2)

@@ -7,9 +7,9 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
 
-from MgImplantSegLib import choices
-from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.option_kinds import Number, OneOf, ResultFile, ResultFolder, WholeNumber
+from MgImplantSegLib.base import choices
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.base.option_kinds import Number, OneOf, ResultFile, ResultFolder, WholeNumber
 
 
 class Parser(argparse.ArgumentParser):

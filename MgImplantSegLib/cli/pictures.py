@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from MgImplantSegLib.events import Events
-from MgImplantSegLib.labels import RESIDUAL_MATERIAL, Role
-from MgImplantSegLib.volume import LabelMap, Volume
+from MgImplantSegLib.base.events import Events
+from MgImplantSegLib.grids.labels import RESIDUAL_MATERIAL, Role
+from MgImplantSegLib.grids.volume import LabelMap, Volume
 
 if TYPE_CHECKING:
     from MgImplantSegLib.quantification import InitialScrew, QuantificationReport

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from MgImplantSegLib.base.events import Events
+from MgImplantSegLib.base.files import require_writable_folder
 from MgImplantSegLib.cli.measure_options import (
     add_measure_arguments,
     measure_options,
@@ -18,8 +20,6 @@ from MgImplantSegLib.cli.pictures import draw_measures, draw_pictures
 from MgImplantSegLib.cli.segmentation_options import add_reading_arguments, read_segmentation
 from MgImplantSegLib.cli.staging import staged_files
 from MgImplantSegLib.cli.tables import text_table, value_text
-from MgImplantSegLib.events import Events
-from MgImplantSegLib.files import require_writable_folder
 
 NAME = "quantify"
 HELP = "measure a segmentation: volumes, DR, BIC, BV/TV"

@@ -6,13 +6,13 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.base.events import Events, json_ready
+from MgImplantSegLib.base.files import require_writable_folder
 from MgImplantSegLib.cli.initial_screw import read_initial_screw
 from MgImplantSegLib.cli.parser import option, output_path
 from MgImplantSegLib.cli.segmentation_options import ROLES_HELP, add_reading_arguments, read_segmentation, roles
 from MgImplantSegLib.cli.tables import value_text
-from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.events import Events, json_ready
-from MgImplantSegLib.files import require_writable_folder
 
 NAME = "register"
 HELP = "find how the screw before implantation lies on the explant"
@@ -31,8 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
     """Register and write the transform; the result says how well both overlap."""
-    from MgImplantSegLib.quantification.registration import register_screw
-    from MgImplantSegLib.quantification.rigid_transform import write_rigid_transform
+    from MgImplantSegLib.quantification.screw.registration import register_screw
+    from MgImplantSegLib.quantification.screw.rigid_transform import write_rigid_transform
 
     require_writable_folder(arguments.out.absolute().parent)
     explant = read_segmentation(arguments.segmentation, arguments)

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.base.events import Events
 from MgImplantSegLib.cli.parser import nearest
-from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.events import Events
 
 COMMANDS = (
     "demo",

@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from MgImplantSegLib.base.events import Events
+from MgImplantSegLib.base.files import atomic_output, require_folder_place, require_writable_folder
+from MgImplantSegLib.base.option_kinds import ResultPath
 from MgImplantSegLib.cli.batch_samples import samples_of
 from MgImplantSegLib.cli.parser import option, output_path
 from MgImplantSegLib.cli.report_page import page_of
@@ -14,9 +17,6 @@ from MgImplantSegLib.cli.result_paths import require_separate
 from MgImplantSegLib.cli.staging import staged_files
 from MgImplantSegLib.cli.tables import text_table
 from MgImplantSegLib.cli.web_page import Links, Picture
-from MgImplantSegLib.events import Events
-from MgImplantSegLib.files import atomic_output, require_folder_place, require_writable_folder
-from MgImplantSegLib.option_kinds import ResultPath
 from MgImplantSegLib.study.analysis import comparisons, correlations, summaries, time_text
 from MgImplantSegLib.study.figures import study_drawings
 from MgImplantSegLib.study.reading import BATCH, MEASURES, read_study

@@ -11,11 +11,11 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.base.files import require_file_place, require_folder_place, require_writable_folder
+from MgImplantSegLib.base.option_kinds import ResultFolderPath, ResultPath
+from MgImplantSegLib.base.protected_files import file_identity
 from MgImplantSegLib.cli.parser import flag_of
-from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.files import require_file_place, require_folder_place, require_writable_folder
-from MgImplantSegLib.option_kinds import ResultFolderPath, ResultPath
-from MgImplantSegLib.protected_files import file_identity
 
 STANDARD_OUTPUT = "-"
 COMMON_RESULTS = ("json", "events")

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from MgImplantSegLib.events import Events
+from MgImplantSegLib.base.events import Events
 
 NAME = "scale"
 HELP = "train a grid of depths, widths and input sizes; mean IoU against FLOPs"
@@ -22,8 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
     """Train what is missing; the result has all finished models."""
-    from MgImplantSegLib.training.configuration import TrainingConfig
-    from MgImplantSegLib.training.scaling import grid_configs, scale
+    from MgImplantSegLib.training.settings.configuration import TrainingConfig
+    from MgImplantSegLib.training.studies.scaling import grid_configs, scale
 
     if arguments.list:
         return {"names": list(grid_configs(TrainingConfig.read(arguments.config)))}

@@ -10,6 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.base.events import Events
+from MgImplantSegLib.base.expected_iou import KEY, ExpectedIoU, expected_of
+from MgImplantSegLib.base.files import atomic_output, require_file_place, require_writable_folder
+from MgImplantSegLib.base.option_kinds import File, ResultFile
+from MgImplantSegLib.base.options import add_options, option
+from MgImplantSegLib.base.resources import find_model
 from MgImplantSegLib.cli.elsewhere import add_environment_option, run_elsewhere
 from MgImplantSegLib.cli.result_paths import require_separate
 from MgImplantSegLib.cli.segment_options import (
@@ -18,17 +25,10 @@ from MgImplantSegLib.cli.segment_options import (
     segment_options,
 )
 from MgImplantSegLib.cli.tables import text_table, value_text
-from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.events import Events
-from MgImplantSegLib.expected_iou import KEY, ExpectedIoU, expected_of
-from MgImplantSegLib.files import atomic_output, require_file_place, require_writable_folder
-from MgImplantSegLib.option_kinds import File, ResultFile
-from MgImplantSegLib.options import add_options, option
-from MgImplantSegLib.resources import find_model
 
 if TYPE_CHECKING:
+    from MgImplantSegLib.grids.volume import LabelMap
     from MgImplantSegLib.inference.segmenter import SegmentationResult
-    from MgImplantSegLib.volume import LabelMap
 
 NAME = "segment"
 PART_OF_A_FILE_NAME = re.compile(r"[\w .+-]{1,100}")
@@ -143,7 +143,7 @@ def _require_writable(arguments: argparse.Namespace) -> None:
 def _require_places_of_probabilities(arguments: argparse.Namespace) -> None:
     """The files for the classes are none of the other files; their names follow from the model's classes."""
     from MgImplantSegLib.io.companions import files_behind
-    from MgImplantSegLib.model_file import read_card
+    from MgImplantSegLib.model.file import read_card
 
     segment_ids = [label.segment_id for label in read_card(find_model(arguments.model)).label_scheme.labels]
     if strange := [name for name in segment_ids if not PART_OF_A_FILE_NAME.fullmatch(name)]:

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.option_kinds import Kind, Number
-from MgImplantSegLib.options import add_options, option, values_of
-from MgImplantSegLib.resources import find_model
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.base.option_kinds import Kind, Number
+from MgImplantSegLib.base.options import add_options, option, values_of
+from MgImplantSegLib.base.resources import find_model
 
 if TYPE_CHECKING:
+    from MgImplantSegLib.grids.volume import Volume
     from MgImplantSegLib.inference.options import SegmentOptions
-    from MgImplantSegLib.volume import Volume
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def segment_options(arguments: argparse.Namespace, roi: Path | None = None, **wa
         If the model or the region cannot be used.
     """
     from MgImplantSegLib.inference.options import SegmentOptions
-    from MgImplantSegLib.model_file import read_card
+    from MgImplantSegLib.model.file import read_card
 
     chosen = {entry.name: value for entry, value in values_of(arguments, SegmentOptions)}
     chosen |= {"model": find_model(arguments.model), "roi": _single_roi(roi) if roi else None, **wanted}
@@ -64,7 +64,7 @@ def segment_options(arguments: argparse.Namespace, roi: Path | None = None, **wa
 
 
 def _single_roi(path: Path):
-    from MgImplantSegLib.regions import read_roi_markups
+    from MgImplantSegLib.grids.regions import read_roi_markups
 
     rois = read_roi_markups(path)
     if len(rois) != 1:

@@ -6,11 +6,11 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
-from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.labels import LabelScheme, parse_roles
-from MgImplantSegLib.option_kinds import Kind, Number
-from MgImplantSegLib.options import add_options, option
-from MgImplantSegLib.volume import Geometry, LabelMap
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.base.option_kinds import Kind, Number
+from MgImplantSegLib.base.options import add_options, option
+from MgImplantSegLib.grids.labels import LabelScheme, parse_roles
+from MgImplantSegLib.grids.volume import Geometry, LabelMap
 
 EXAMPLE = "1=bone,2=degradation_layer,3=residual_material,255=ignore"
 ROLES_HELP = f"what the label values mean, for example {EXAMPLE}"

@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from MgImplantSegLib.base.events import Events, json_ready
+from MgImplantSegLib.base.files import atomic_folder, output_folder, require_writable_folder
 from MgImplantSegLib.cli.parser import choice_option, folder_path, number, option, whole_number
-from MgImplantSegLib.events import Events, json_ready
-from MgImplantSegLib.files import atomic_folder, output_folder, require_writable_folder
 
 NAME = "simulate"
 HELP = "make simulated explants with exact truth"

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from MgImplantSegLib.files import output_errors, require_file_place
-from MgImplantSegLib.leftovers import remove_leftovers, temporary_name
+from MgImplantSegLib.base.files import output_errors, require_file_place
+from MgImplantSegLib.base.leftovers import remove_leftovers, temporary_name
 
 
 @contextmanager

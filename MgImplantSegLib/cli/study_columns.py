@@ -8,8 +8,8 @@ import logging
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
+from MgImplantSegLib.base.errors import InputError, readable
 from MgImplantSegLib.cli.parser import number
-from MgImplantSegLib.errors import InputError, readable
 
 LONGEST_TEXT = 200
 NEARLY_EQUAL = 0.85

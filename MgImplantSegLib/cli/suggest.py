@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from MgImplantSegLib.base.events import Events
+from MgImplantSegLib.base.option_kinds import File, Kind, WholeNumber
+from MgImplantSegLib.base.options import add_options, option
+from MgImplantSegLib.base.typed import present
 from MgImplantSegLib.cli.elsewhere import add_environment_option, run_elsewhere
 from MgImplantSegLib.cli.segment_options import (
     add_segment_arguments,
@@ -15,13 +19,9 @@ from MgImplantSegLib.cli.segment_options import (
 )
 from MgImplantSegLib.cli.segmentation_options import ReadingOptions
 from MgImplantSegLib.cli.tables import text_table
-from MgImplantSegLib.events import Events
-from MgImplantSegLib.option_kinds import File, Kind, WholeNumber
-from MgImplantSegLib.options import add_options, option
-from MgImplantSegLib.typed import present
 
 if TYPE_CHECKING:
-    from MgImplantSegLib.volume import Volume
+    from MgImplantSegLib.grids.volume import Volume
 
 NAME = "suggest"
 HELP = "suggest slices to label for teach, where the planes disagree most"

@@ -6,10 +6,10 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from MgImplantSegLib.base.events import Events, json_ready
+from MgImplantSegLib.base.files import require_writable_folder
 from MgImplantSegLib.cli.parser import option, output_path
 from MgImplantSegLib.cli.tables import percent_text, text_table, value_text
-from MgImplantSegLib.events import Events, json_ready
-from MgImplantSegLib.files import require_writable_folder
 
 NAME = "summarise"
 HELP = "mean ± standard error over the tables that compare wrote, one a sample"

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.base.events import Events
+from MgImplantSegLib.base.files import output_folder
 from MgImplantSegLib.cli.parser import choice_option, folder_path, number, option
 from MgImplantSegLib.cli.result_paths import require_separate
 from MgImplantSegLib.cli.segmentation_options import ROLES_HELP, add_reading_arguments, read_segmentation, roles
-from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.events import Events
-from MgImplantSegLib.files import output_folder
 
 NAME = "surfaces"
 HELP = "surfaces as .vtp files: of masks, or of an implant with bone contact or depth of degradation"

@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Sequence
 
-from MgImplantSegLib.plain_text import one_line
+from MgImplantSegLib.base.plain_text import one_line
 
 NUMBER = re.compile(r"[-–+]?[0-9.]*(e[-+][0-9]+)?( %)?")
 

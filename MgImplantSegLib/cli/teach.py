@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.base.events import Events
+from MgImplantSegLib.base.option_kinds import File, Kind, Number, OneOf, ResultFile, WholeNumber
+from MgImplantSegLib.base.options import add_options, option
+from MgImplantSegLib.base.resources import DEFAULT_MODEL, find_model
 from MgImplantSegLib.cli.elsewhere import add_environment_option, run_elsewhere
 from MgImplantSegLib.cli.segmentation_options import ReadingOptions
 from MgImplantSegLib.cli.tables import text_table
-from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.events import Events
-from MgImplantSegLib.option_kinds import File, Kind, Number, OneOf, ResultFile, WholeNumber
-from MgImplantSegLib.options import add_options, option
-from MgImplantSegLib.resources import DEFAULT_MODEL, find_model
 
 if TYPE_CHECKING:
     from MgImplantSegLib.training.teach.settings import Pair, TeachSettings

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from MgImplantSegLib.events import Events
+from MgImplantSegLib.base.events import Events
 
 NAME = "train"
 HELP = "train a network on labelled scans and export it as a model file"
@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
     """Train; the result names the model file and the best validation."""
-    from MgImplantSegLib.training.run import train
+    from MgImplantSegLib.training.loop.run import train
 
     return train(arguments.config, events, arguments.resume).to_dict()
 

@@ -6,12 +6,12 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.base.events import Events
 from MgImplantSegLib.cli.parser import folder_path
 from MgImplantSegLib.cli.result_paths import require_separate
 from MgImplantSegLib.cli.segmentation_options import add_reading_arguments, read_segmentation
 from MgImplantSegLib.cli.staging import staged_files
-from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.events import Events
 
 NAME = "upright"
 HELP = "turn a segmentation, and images with it, so that the screw axis is vertical"
@@ -29,8 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
     """Turn all and write them together, with the transform that did it."""
     from MgImplantSegLib.io import read_volume, write_label_map, write_volume
-    from MgImplantSegLib.quantification.rigid_transform import write_rigid_transform
-    from MgImplantSegLib.quantification.upright import turned, upright_matrix
+    from MgImplantSegLib.quantification.screw.rigid_transform import write_rigid_transform
+    from MgImplantSegLib.quantification.screw.upright import turned, upright_matrix
 
     names = [f"{path.name.split('.')[0]}.nrrd" for path in arguments.images]
     if len({*names, SEGMENTATION, TRANSFORM}) < len(names) + 2:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 
-from MgImplantSegLib.errors import InputError, MgImplantSegError, OutputError, ResourceError
+from MgImplantSegLib.base.errors import InputError, MgImplantSegError, OutputError, ResourceError
 
 OUT_OF_MEMORY = ("bad allocation", "bad_alloc", "Failed to allocate", "can't allocate memory", "out of memory")
 

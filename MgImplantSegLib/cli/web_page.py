@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 from urllib.parse import quote
 
-from MgImplantSegLib.plain_text import html_text
+from MgImplantSegLib.base.plain_text import html_text
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 NUMBERS = re.compile(r"[-+<–\d](?:[-+.,\d\s±\[\]e%–<]|to)*")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.base.errors import InputError
 from MgImplantSegLib.evaluation.comparison import NAN, Comparison, write_rows
 
 CONFIDENCE = 0.95

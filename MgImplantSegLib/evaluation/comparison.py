@@ -10,17 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.base.events import Events, json_ready
+from MgImplantSegLib.base.files import atomic_output
+from MgImplantSegLib.base.plain_text import CsvWriter
+from MgImplantSegLib.base.remarks import remarks_of
 from MgImplantSegLib.evaluation.overlap import Evaluation, evaluate
-from MgImplantSegLib.events import Events, json_ready
-from MgImplantSegLib.files import atomic_output
+from MgImplantSegLib.grids.volume import LabelMap
 from MgImplantSegLib.io.grids import along_axes_of
-from MgImplantSegLib.plain_text import CsvWriter
-from MgImplantSegLib.quantification.measures import quantify
+from MgImplantSegLib.quantification.measures.all_measures import quantify
 from MgImplantSegLib.quantification.options import QuantifyOptions
 from MgImplantSegLib.quantification.results import Measure, QuantificationReport, notes
-from MgImplantSegLib.remarks import remarks_of
-from MgImplantSegLib.volume import LabelMap
 
 REFERENCE = "reference"
 COLUMNS = (

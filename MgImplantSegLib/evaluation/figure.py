@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.base.errors import InputError
 from MgImplantSegLib.evaluation.comparison import REFERENCE, Comparison
 from MgImplantSegLib.quantification.figures import new_figure, save_figure
 

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.base.events import json_ready
 from MgImplantSegLib.evaluation.surface_distance import SurfaceDistance, surface_distance
-from MgImplantSegLib.events import json_ready
+from MgImplantSegLib.grids.labels import CLASS_OF_ROLE, Role
+from MgImplantSegLib.grids.slabs import slabs
+from MgImplantSegLib.grids.volume import Geometry, LabelMap
 from MgImplantSegLib.io.grids import along_axes_of, grid_text
-from MgImplantSegLib.labels import CLASS_OF_ROLE, Role
 from MgImplantSegLib.quantification.codes import CODE_OF_ROLE, UNKNOWN, role_codes
-from MgImplantSegLib.slabs import slabs
-from MgImplantSegLib.volume import Geometry, LabelMap
 
 
 @dataclass(frozen=True)

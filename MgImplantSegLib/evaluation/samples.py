@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.base.errors import InputError
 from MgImplantSegLib.evaluation.comparison import COLUMNS, ComparedValue, Comparison
 
 NUMBERS = ("value", "reference", "deviation_percent")

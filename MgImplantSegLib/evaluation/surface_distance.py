@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import cKDTree
 
-from MgImplantSegLib.boxes import bounding_box, grown, hull, start_of
-from MgImplantSegLib.quantification.voxel_faces import Faces, boundary_faces
-from MgImplantSegLib.volume import Geometry
+from MgImplantSegLib.grids.boxes import bounding_box, grown, hull, start_of
+from MgImplantSegLib.grids.volume import Geometry
+from MgImplantSegLib.quantification.surfaces.voxel_faces import Faces, boundary_faces
 
 PERCENT = 95
 

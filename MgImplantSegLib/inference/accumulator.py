@@ -17,10 +17,10 @@ from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
-from MgImplantSegLib.diagonal_plane import Place
-from MgImplantSegLib.mapped_memory import give_back_pages, is_mapped
-from MgImplantSegLib.planes import SlicingPlane
-from MgImplantSegLib.typed import present
+from MgImplantSegLib.base.mapped_memory import give_back_pages, is_mapped
+from MgImplantSegLib.base.typed import present
+from MgImplantSegLib.planes.diagonal_plane import Place
+from MgImplantSegLib.planes.plane_sets import SlicingPlane
 
 Allocate = Callable[[tuple[int, ...], type], np.ndarray]
 SUM_TYPES = {16: np.uint16, 32: np.uint32}

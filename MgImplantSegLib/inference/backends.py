@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from MgImplantSegLib.choices import Choice, Registry, find_object
-from MgImplantSegLib.errors import DependencyError, InputError
+from MgImplantSegLib.base.choices import Choice, Registry, find_object
+from MgImplantSegLib.base.errors import DependencyError, InputError
 from MgImplantSegLib.inference import openvino_predictor
 from MgImplantSegLib.inference.device import PRECISIONS, Compute, Device, choose_compute, gpu_count
 from MgImplantSegLib.inference.openvino_entries import has_openvino, read_openvino
 from MgImplantSegLib.inference.openvino_predictor import OpenVinoPredictor, openvino_problem, require_openvino
-from MgImplantSegLib.model_card import ModelCard
-from MgImplantSegLib.model_file import load_model, read_card
+from MgImplantSegLib.model.card import ModelCard
+from MgImplantSegLib.model.file import load_model, read_card
 from MgImplantSegLib.networks import network_type
 
 logger = logging.getLogger(__name__)

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from MgImplantSegLib.choices import Choice, Registry
-from MgImplantSegLib.errors import InputError, ResourceError
-from MgImplantSegLib.option_kinds import OneOf
+from MgImplantSegLib.base.choices import Choice, Registry
+from MgImplantSegLib.base.errors import InputError, ResourceError
+from MgImplantSegLib.base.option_kinds import OneOf
 
 if TYPE_CHECKING:
     import torch

@@ -5,19 +5,19 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from MgImplantSegLib.diagonal_plane import Shape
-from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.base.typed import triple
+from MgImplantSegLib.grids.regions import OrientedBox
+from MgImplantSegLib.grids.volume import Geometry
 from MgImplantSegLib.inference.accumulator import MAPPED_BYTES, bytes_per_voxel
 from MgImplantSegLib.inference.fused import SLICES_PER_BLOCK
 from MgImplantSegLib.inference.fusion import FUSIONS
 from MgImplantSegLib.inference.tiles import halo
-from MgImplantSegLib.model_card import ModelCard
+from MgImplantSegLib.model.card import ModelCard
 from MgImplantSegLib.networks import network_spec
-from MgImplantSegLib.planes import SlicingPlane, plane_set
-from MgImplantSegLib.preprocess import model_grid
-from MgImplantSegLib.regions import OrientedBox
-from MgImplantSegLib.typed import triple
-from MgImplantSegLib.volume import Geometry
+from MgImplantSegLib.planes.diagonal_plane import Shape
+from MgImplantSegLib.planes.plane_sets import SlicingPlane, plane_set
+from MgImplantSegLib.preprocessing.preprocess import model_grid
 
 SUM_BITS = 16
 ROI_MARGIN_VOXELS = 32
@@ -87,7 +87,8 @@ def estimate(
     Raises
     ------
     InputError
-        If a choice is unknown or the volume does not fit the model, see `MgImplantSegLib.preprocess.model_grid`.
+        If a choice is unknown or the volume does not fit the model, see
+        `MgImplantSegLib.preprocessing.preprocess.model_grid`.
     """
     spec, planes, rule = network_spec(card.network), plane_set(planes), FUSIONS.find(fusion)
     grid = model_grid(geometry, card.preprocessing)

@@ -10,13 +10,13 @@ from itertools import takewhile
 
 import numpy as np
 
-from MgImplantSegLib.diagonal_plane import Place, Shape
-from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.events import Events, Task
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.base.events import Events, Task
+from MgImplantSegLib.grids.slabs import slabs
 from MgImplantSegLib.inference.accumulator import VOXELS_PER_SLAB, Accumulator, Allocate, largest_class
 from MgImplantSegLib.inference.fusion import FUSIONS, FusionRule
-from MgImplantSegLib.planes import SlicingPlane, plane_set
-from MgImplantSegLib.slabs import slabs
+from MgImplantSegLib.planes.diagonal_plane import Place, Shape
+from MgImplantSegLib.planes.plane_sets import SlicingPlane, plane_set
 
 Predict = Callable[[np.ndarray], np.ndarray]
 SUM_TOLERANCE = 1e-2

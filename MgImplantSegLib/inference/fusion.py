@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from MgImplantSegLib.choices import Registry
+from MgImplantSegLib.base.choices import Registry
 from MgImplantSegLib.inference.accumulator import Accumulator
 
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from MgImplantSegLib.errors import InputError, ResourceError
+from MgImplantSegLib.base.errors import InputError, ResourceError
+from MgImplantSegLib.base.machine import available_memory_bytes
 from MgImplantSegLib.inference.estimate import FIXED_BYTES, WORKING_BYTES, Estimate, tile_bytes, tile_edge_for
-from MgImplantSegLib.machine import available_memory_bytes
-from MgImplantSegLib.model_card import ModelCard
+from MgImplantSegLib.model.card import ModelCard
 
 PART_OF_AVAILABLE = 0.9
 REMEDY = "Check the voxel size; choose a region [[roi]], give more memory [[memory_gb]], or use a machine with more."

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.files import atomic_output
-from MgImplantSegLib.model_file import (
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.base.files import atomic_output
+from MgImplantSegLib.base.text_files import json_from
+from MgImplantSegLib.model.file import (
     CARD_NAME,
     FIXED_DATE,
     LARGEST_CARD_BYTES,
@@ -28,7 +29,6 @@ from MgImplantSegLib.model_file import (
     read_entry,
 )
 from MgImplantSegLib.networks import network_spec
-from MgImplantSegLib.text_files import json_from
 
 BIN_NAME, FACTS_NAME, XML_NAME = OPENVINO_NAMES
 LARGEST_XML_BYTES = 8 << 20

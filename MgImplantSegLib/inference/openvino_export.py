@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from MgImplantSegLib.errors import DependencyError, InputError
+from MgImplantSegLib.base.errors import DependencyError, InputError
 from MgImplantSegLib.inference.device import Compute
 from MgImplantSegLib.inference.openvino_entries import OpenVinoNetwork, write_openvino
 from MgImplantSegLib.inference.openvino_predictor import (
@@ -25,8 +25,8 @@ from MgImplantSegLib.inference.openvino_predictor import (
     openvino_problem,
     require_openvino,
 )
-from MgImplantSegLib.model_card import ModelCard
-from MgImplantSegLib.model_file import load_model
+from MgImplantSegLib.model.card import ModelCard
+from MgImplantSegLib.model.file import load_model
 from MgImplantSegLib.networks import build_network, network_spec, network_type
 
 if TYPE_CHECKING:

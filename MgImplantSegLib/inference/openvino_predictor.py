@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from MgImplantSegLib.errors import DependencyError, InputError, ResourceError
+from MgImplantSegLib.base.errors import DependencyError, InputError, ResourceError
+from MgImplantSegLib.base.machine import core_count
 from MgImplantSegLib.inference.device import Compute
 from MgImplantSegLib.inference.openvino_entries import CONVERT, OpenVinoNetwork
 from MgImplantSegLib.inference.tiled import TiledPredictor
-from MgImplantSegLib.machine import core_count
-from MgImplantSegLib.model_card import ModelCard
+from MgImplantSegLib.model.card import ModelCard
 
 LEAST_VERSION = (2025, 0)
 DEVICE = "CPU"

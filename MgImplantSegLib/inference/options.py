@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from MgImplantSegLib.base.option_kinds import Kind, Number, OneOf
+from MgImplantSegLib.base.options import option, require_valid
+from MgImplantSegLib.base.resources import DEFAULT_MODEL
+from MgImplantSegLib.grids.regions import OrientedBox
 from MgImplantSegLib.inference.backends import BACKENDS
 from MgImplantSegLib.inference.device import PRECISIONS, Device
 from MgImplantSegLib.inference.fusion import FUSIONS
 from MgImplantSegLib.inference.postprocess import POSTPROCESSING
-from MgImplantSegLib.model_card import ModelCard
-from MgImplantSegLib.option_kinds import Kind, Number, OneOf
-from MgImplantSegLib.options import option, require_valid
-from MgImplantSegLib.planes import PLANE_SETS
-from MgImplantSegLib.regions import OrientedBox
-from MgImplantSegLib.resources import DEFAULT_MODEL
+from MgImplantSegLib.model.card import ModelCard
+from MgImplantSegLib.planes.plane_sets import PLANE_SETS
 
 OF_CARD = "as stated in the model card"
 

@@ -13,13 +13,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from MgImplantSegLib.events import Events
+from MgImplantSegLib.base.events import Events
+from MgImplantSegLib.grids.labels import LabelScheme
+from MgImplantSegLib.grids.regions import OrientedBox
+from MgImplantSegLib.grids.resample import interpolation_matrices, resampled_slices
+from MgImplantSegLib.grids.volume import Geometry
 from MgImplantSegLib.inference.accumulator import largest_class
 from MgImplantSegLib.inference.fused import FusedPrediction
-from MgImplantSegLib.labels import LabelScheme
-from MgImplantSegLib.regions import OrientedBox
-from MgImplantSegLib.resample import interpolation_matrices, resampled_slices
-from MgImplantSegLib.volume import Geometry
 
 
 def labels_on_grid(

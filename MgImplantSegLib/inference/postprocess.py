@@ -12,13 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from MgImplantSegLib.boxes import bounding_box, grown
-from MgImplantSegLib.choices import Registry
+from MgImplantSegLib.base.choices import Registry
+from MgImplantSegLib.base.typed import present
+from MgImplantSegLib.grids.boxes import bounding_box, grown
+from MgImplantSegLib.grids.labels import IMPLANT_ROLES, LabelScheme, Role
+from MgImplantSegLib.grids.slabs import slabs
 from MgImplantSegLib.inference.accumulator import VOXELS_PER_SLAB
 from MgImplantSegLib.inference.fused import FusedPrediction
-from MgImplantSegLib.labels import IMPLANT_ROLES, LabelScheme, Role
-from MgImplantSegLib.slabs import slabs
-from MgImplantSegLib.typed import present
 
 SMALLEST_PART_OF_LARGEST = 0.05
 SMALLEST_BONE_VOXELS = 27

@@ -9,11 +9,11 @@ import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from MgImplantSegLib.errors import ResourceError
+from MgImplantSegLib.base.errors import ResourceError
 from MgImplantSegLib.inference.device import Compute, choose_compute
 from MgImplantSegLib.inference.tiled import TiledPredictor
-from MgImplantSegLib.model_card import ModelCard
-from MgImplantSegLib.model_file import load_model
+from MgImplantSegLib.model.card import ModelCard
+from MgImplantSegLib.model.file import load_model
 from MgImplantSegLib.networks import build_network
 
 

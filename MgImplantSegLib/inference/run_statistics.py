@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from MgImplantSegLib.expected_iou import MEAN
+from MgImplantSegLib.base.expected_iou import MEAN
+from MgImplantSegLib.grids.labels import LabelScheme
+from MgImplantSegLib.grids.slabs import slabs
 from MgImplantSegLib.inference.accumulator import VOXELS_PER_SLAB
 from MgImplantSegLib.inference.fused import FusedPrediction
-from MgImplantSegLib.labels import LabelScheme
-from MgImplantSegLib.slabs import slabs
 
 
 @dataclass(frozen=True)

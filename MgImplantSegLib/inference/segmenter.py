@@ -13,8 +13,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from MgImplantSegLib import __version__
-from MgImplantSegLib.events import Events
-from MgImplantSegLib.expected_iou import KEY, Calibration, ExpectedIoU
+from MgImplantSegLib.base.events import Events
+from MgImplantSegLib.base.expected_iou import KEY, Calibration, ExpectedIoU
+from MgImplantSegLib.base.machine import resident_bytes
+from MgImplantSegLib.base.mapped_memory import give_back_pages, is_mapped
+from MgImplantSegLib.base.options import record
+from MgImplantSegLib.base.remarks import remarks_of, with_remarks
+from MgImplantSegLib.base.typed import present
+from MgImplantSegLib.grids.labels import LabelScheme
+from MgImplantSegLib.grids.slabs import slabs
+from MgImplantSegLib.grids.volume import Geometry, LabelMap, Volume
 from MgImplantSegLib.inference.accumulator import VOXELS_PER_SLAB
 from MgImplantSegLib.inference.backends import LoadedNetwork, load_network
 from MgImplantSegLib.inference.device import Compute, keep_freed_memory
@@ -33,16 +41,8 @@ from MgImplantSegLib.inference.options import SegmentOptions
 from MgImplantSegLib.inference.output_grid import ignoring_nan, labels_on_grid
 from MgImplantSegLib.inference.postprocess import POSTPROCESSING
 from MgImplantSegLib.inference.run_statistics import RunStatistics, features_of, run_statistics
-from MgImplantSegLib.labels import LabelScheme
-from MgImplantSegLib.machine import resident_bytes
-from MgImplantSegLib.mapped_memory import give_back_pages, is_mapped
-from MgImplantSegLib.model_card import ModelCard
-from MgImplantSegLib.options import record
-from MgImplantSegLib.preprocess import preprocess
-from MgImplantSegLib.remarks import remarks_of, with_remarks
-from MgImplantSegLib.slabs import slabs
-from MgImplantSegLib.typed import present
-from MgImplantSegLib.volume import Geometry, LabelMap, Volume
+from MgImplantSegLib.model.card import ModelCard
+from MgImplantSegLib.preprocessing.preprocess import preprocess
 
 if TYPE_CHECKING:
     from MgImplantSegLib.inference.tiled import TiledPredictor

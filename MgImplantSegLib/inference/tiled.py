@@ -8,7 +8,7 @@ import numpy as np
 
 from MgImplantSegLib.inference.device import Compute
 from MgImplantSegLib.inference.tiles import halo, tiles
-from MgImplantSegLib.model_card import ModelCard
+from MgImplantSegLib.model.card import ModelCard
 from MgImplantSegLib.networks import network_spec
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.base.errors import InputError
 from MgImplantSegLib.io.hdf5_door import opened
 
 LONGEST_HEADER = 1 << 20

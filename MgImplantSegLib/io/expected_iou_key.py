@@ -7,8 +7,8 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from MgImplantSegLib.expected_iou import KEY, ExpectedIoU
-from MgImplantSegLib.text_files import json_from
+from MgImplantSegLib.base.expected_iou import KEY, ExpectedIoU
+from MgImplantSegLib.base.text_files import json_from
 
 logger = logging.getLogger(__name__)
 HEADER_KEY = "MgImplantSeg_ExpectedIoU"

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.grids.volume import LabelMap
 from MgImplantSegLib.io.foreign_formats import how_to_convert
 from MgImplantSegLib.io.hdf5_file import read_hdf5
 from MgImplantSegLib.io.image_data import ImageData, ReadOptions
@@ -20,7 +21,6 @@ from MgImplantSegLib.io.segmentation_file import read_segmentation
 from MgImplantSegLib.io.segmentation_writing import write_segmentation
 from MgImplantSegLib.io.slice_folder import read_slice_folder
 from MgImplantSegLib.io.tiff_file import read_tiff, write_tiff
-from MgImplantSegLib.volume import LabelMap
 
 Reader = Callable[[Path, ReadOptions], ImageData]
 Writer = Callable[..., None]

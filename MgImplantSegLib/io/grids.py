@@ -11,11 +11,11 @@ from typing import TypeVar
 
 import numpy as np
 
-from MgImplantSegLib.boxes import Box, shape_of, start_of
-from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.labels import LabelScheme
-from MgImplantSegLib.typed import triple
-from MgImplantSegLib.volume import SAME_PLACE_VOXELS, Geometry, LabelMap, Volume
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.base.typed import triple
+from MgImplantSegLib.grids.boxes import Box, shape_of, start_of
+from MgImplantSegLib.grids.labels import LabelScheme
+from MgImplantSegLib.grids.volume import SAME_PLACE_VOXELS, Geometry, LabelMap, Volume
 
 USUAL_IGNORE_VALUE = 255
 Item = TypeVar("Item", Volume, LabelMap)

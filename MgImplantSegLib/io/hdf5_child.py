@@ -93,7 +93,7 @@ def light_package() -> None:
 def main(path: str) -> int:
     """Look through one file and those that it refers to; writes which they were."""
     light_package()
-    from MgImplantSegLib.child_process import limit_memory
+    from MgImplantSegLib.base.child_process import limit_memory
     from MgImplantSegLib.io import hdf5_door
 
     limit_memory(MEMORY_BYTES)

@@ -16,8 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from MgImplantSegLib.child_process import is_crash, python_command, run_child
-from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.base.child_process import is_crash, python_command, run_child
+from MgImplantSegLib.base.errors import InputError
 
 logger = logging.getLogger(__name__)
 SIGNATURE = b"\x89HDF\r\n\x1a\n"

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from MgImplantSegLib.errors import DependencyError
+from MgImplantSegLib.base.errors import DependencyError
 from MgImplantSegLib.io.image_data import ImageData, ReadOptions, require_three_axes
 from MgImplantSegLib.io.library_errors import damaged, damaged_as_input_error
 from MgImplantSegLib.io.raw_data import RawData, allocate

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from MgImplantSegLib.typed import triple
-from MgImplantSegLib.units import mm_of_unit
+from MgImplantSegLib.base.typed import triple
+from MgImplantSegLib.base.units import mm_of_unit
 
 SIZE_ATTRIBUTES = ("element_size_um", "voxel_size_um", "pixel_size_um", "spacing_um")
 SIZE_ATTRIBUTES_WITH_UNIT = ("voxel_size", "element_size", "pixel_size", "spacing", "resolution")

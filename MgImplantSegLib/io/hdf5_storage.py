@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.base.errors import InputError
 from MgImplantSegLib.io.hdf5_door import has_signature, opened
 
 logger = logging.getLogger(__name__)

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.events import Events
-from MgImplantSegLib.labels import LabelScheme
-from MgImplantSegLib.typed import triple
-from MgImplantSegLib.volume import IDENTITY_DIRECTION, Geometry
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.base.events import Events
+from MgImplantSegLib.base.typed import triple
+from MgImplantSegLib.grids.labels import LabelScheme
+from MgImplantSegLib.grids.volume import IDENTITY_DIRECTION, Geometry
 
 LPS_FROM_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 

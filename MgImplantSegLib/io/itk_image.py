@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 
-from MgImplantSegLib.errors import InputError, OutputError, readable
+from MgImplantSegLib.base.errors import InputError, OutputError, readable
+from MgImplantSegLib.grids.volume import Geometry
 from MgImplantSegLib.io.image_data import frame_from_affine, require_three_axes
-from MgImplantSegLib.volume import Geometry
 
 ITK_GZIP_LEVEL = 1
 STANDARD_ERROR = 2

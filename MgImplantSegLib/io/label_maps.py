@@ -7,9 +7,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.events import Events
-from MgImplantSegLib.files import atomic_output
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.base.events import Events
+from MgImplantSegLib.base.files import atomic_output
+from MgImplantSegLib.base.remarks import remarks_of_reading, with_remarks
+from MgImplantSegLib.grids.labels import BACKGROUND, CLASS_OF_ROLE, DEFAULT_SCHEME, Label, LabelScheme, Role
+from MgImplantSegLib.grids.volume import LabelMap
 from MgImplantSegLib.io.expected_iou_key import keys_of_provenance
 from MgImplantSegLib.io.image_data import ImageData, ReadOptions, Segment
 from MgImplantSegLib.io.label_scheme_key import keys_of_remarks, keys_of_scheme
@@ -17,9 +20,6 @@ from MgImplantSegLib.io.label_values import values_in, whole_numbers
 from MgImplantSegLib.io.terminology import contradiction, is_ignored, role_of_segment
 from MgImplantSegLib.io.volumes import read_image, writable_array, writable_format, write_image
 from MgImplantSegLib.io.voxel_size import warn_of_voxel_size
-from MgImplantSegLib.labels import BACKGROUND, CLASS_OF_ROLE, DEFAULT_SCHEME, Label, LabelScheme, Role
-from MgImplantSegLib.remarks import remarks_of_reading, with_remarks
-from MgImplantSegLib.volume import LabelMap
 
 logger = logging.getLogger(__name__)
 USUAL_ROLES = "1=bone,2=degradation_layer,3=residual_material,255=ignore"

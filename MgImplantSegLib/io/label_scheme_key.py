@@ -6,10 +6,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.labels import LabelScheme
-from MgImplantSegLib.remarks import remarks_of
-from MgImplantSegLib.text_files import json_from
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.base.remarks import remarks_of
+from MgImplantSegLib.base.text_files import json_from
+from MgImplantSegLib.grids.labels import LabelScheme
 
 SCHEME_KEY = "MgImplantSeg_LabelScheme"
 WARNINGS_KEY = "MgImplantSeg_Warnings"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.slabs import slabs
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.grids.slabs import slabs
 
 MOST_COUNTED_VALUES = 16
 

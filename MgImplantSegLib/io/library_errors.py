@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
 
-from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.base.errors import InputError
 
 OWN_PACKAGE = __name__.partition(".")[0]
 

@@ -14,7 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.base.units import mm_of_unit
+from MgImplantSegLib.grids.labels import LabelScheme
 from MgImplantSegLib.io.expected_iou_key import notes_of_keys
 from MgImplantSegLib.io.image_data import ImageData, ReadOptions
 from MgImplantSegLib.io.itk_image import Information, read_information
@@ -22,8 +24,6 @@ from MgImplantSegLib.io.label_scheme_key import remarks_of_keys, scheme_of_keys
 from MgImplantSegLib.io.metaimage_writer import DTYPE_OF_TYPE
 from MgImplantSegLib.io.numbered_files import numbered_names
 from MgImplantSegLib.io.raw_data import RawData, load_joined, voxel_file
-from MgImplantSegLib.labels import LabelScheme
-from MgImplantSegLib.units import mm_of_unit
 
 LONGEST_HEADER_BYTES = 1 << 24
 LONGEST_VALUE = 1 << 15

@@ -9,10 +9,10 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.files import output_errors
-from MgImplantSegLib.slabs import slabs
-from MgImplantSegLib.volume import Geometry
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.base.files import output_errors
+from MgImplantSegLib.grids.slabs import slabs
+from MgImplantSegLib.grids.volume import Geometry
 
 CHUNK_BYTES = 1 << 25
 ZLIB_LEVEL = 1

@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.base.typed import triple
+from MgImplantSegLib.grids.volume import Geometry
 from MgImplantSegLib.io.image_data import ImageData, ReadOptions
 from MgImplantSegLib.io.itk_image import Information, read_information, write_with_itk
 from MgImplantSegLib.io.raw_data import RawData, allocate
-from MgImplantSegLib.typed import triple
-from MgImplantSegLib.volume import Geometry
 
 PIXDIM_OF_HEADER_BYTES = {348: ("f4", 76), 540: ("f8", 104)}
 DTYPE_OF_CODE = {

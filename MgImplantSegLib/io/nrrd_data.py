@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.base.errors import InputError
 from MgImplantSegLib.io.numbered_files import axes_of_one_file, numbered_names
 from MgImplantSegLib.io.raw_data import TEXT_ENCODINGS, RawData, voxel_file
 

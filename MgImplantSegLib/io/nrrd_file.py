@@ -9,14 +9,14 @@ from typing import BinaryIO
 
 import numpy as np
 
-from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.files import output_errors
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.base.files import output_errors
+from MgImplantSegLib.grids.slabs import slabs
+from MgImplantSegLib.grids.volume import Geometry
 from MgImplantSegLib.io.expected_iou_key import notes_of_keys
 from MgImplantSegLib.io.image_data import ImageData, require_three_axes
 from MgImplantSegLib.io.label_scheme_key import remarks_of_keys, scheme_of_keys
 from MgImplantSegLib.io.nrrd_header import NrrdHeader
-from MgImplantSegLib.slabs import slabs
-from MgImplantSegLib.volume import Geometry
 
 GZIP_LEVEL = 1
 GZIP_WBITS = 31

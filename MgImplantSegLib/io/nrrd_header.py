@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from MgImplantSegLib.errors import DependencyError, InputError
+from MgImplantSegLib.base.errors import DependencyError, InputError
+from MgImplantSegLib.base.units import mm_of_unit
 from MgImplantSegLib.io.image_data import frame_from_affine
 from MgImplantSegLib.io.nrrd_data import nrrd_parts
 from MgImplantSegLib.io.nrrd_lines import as_pynrrd_wants_them, damaged, header_lines, sizes_of
 from MgImplantSegLib.io.raw_data import RawData, load_joined
-from MgImplantSegLib.units import mm_of_unit
 
 LPS_SIGNS_OF_SPACE = {
     "left-posterior-superior": (1, 1, 1),

@@ -6,7 +6,7 @@ import os
 import re
 from pathlib import Path
 
-from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.base.errors import InputError
 
 LONGEST_HEADER_BYTES = 1 << 24
 LIST_FIELD = re.compile(r"data ?file\s*:\s*LIST(\s+\d+)?\s*$", re.IGNORECASE)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.base.errors import InputError
 from MgImplantSegLib.io.image_data import require_three_axes
 from MgImplantSegLib.io.itk_image import read_with_itk
 

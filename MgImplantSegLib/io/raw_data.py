@@ -17,10 +17,10 @@ from pathlib import Path, PureWindowsPath
 
 import numpy as np
 
-from MgImplantSegLib.errors import InputError, ResourceError
+from MgImplantSegLib.base.errors import InputError, ResourceError
+from MgImplantSegLib.base.machine import total_memory_bytes
+from MgImplantSegLib.grids.slabs import VOXELS_PER_SLAB, slabs
 from MgImplantSegLib.io.decoders import CHUNK_BYTES, DECODERS, bytes_behind, fill_from, skip
-from MgImplantSegLib.machine import total_memory_bytes
-from MgImplantSegLib.slabs import VOXELS_PER_SLAB, slabs
 
 logger = logging.getLogger(__name__)
 LARGEST_RATIO = {"gzip": 1032, "zlib": 1032, "text": 0.5, "hex": 0.5}  # bytes of voxels for one byte of the file

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from MgImplantSegLib.units import mm_of_unit
+from MgImplantSegLib.base.units import mm_of_unit
 
 logger = logging.getLogger(__name__)
 LOG_NAME = "reco.log"

@@ -13,14 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.base.typed import triple
 from MgImplantSegLib.io.expected_iou_key import notes_of_keys
 from MgImplantSegLib.io.image_data import ImageData, Segment, require_three_axes
 from MgImplantSegLib.io.label_scheme_key import remarks_of_keys
 from MgImplantSegLib.io.nrrd_header import NrrdHeader
 from MgImplantSegLib.io.segmentation_reference import on_reference_grid
 from MgImplantSegLib.io.terminology import terminology_entry
-from MgImplantSegLib.typed import triple
 
 logger = logging.getLogger(__name__)
 SOURCE_KEY = "Segmentation_MasterRepresentation"

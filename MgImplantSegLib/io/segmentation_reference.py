@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.base.typed import triple
+from MgImplantSegLib.grids.volume import Geometry
 from MgImplantSegLib.io.grids import placement
 from MgImplantSegLib.io.image_data import LPS_FROM_RAS, ImageData
 from MgImplantSegLib.io.nrrd_header import NrrdHeader
 from MgImplantSegLib.io.raw_data import allocate
-from MgImplantSegLib.typed import triple
-from MgImplantSegLib.volume import Geometry
 
 REFERENCE_GEOMETRY = "Reference image geometry"
 LARGEST_WITHOUT_QUESTION = 1 << 30  # voxels

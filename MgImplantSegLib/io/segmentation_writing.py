@@ -11,16 +11,16 @@ from pathlib import Path
 
 import numpy as np
 
-from MgImplantSegLib.boxes import bounding_box
-from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.grids.boxes import bounding_box
+from MgImplantSegLib.grids.labels import BACKGROUND, Label, LabelScheme, Role
+from MgImplantSegLib.grids.volume import Geometry, LabelMap
 from MgImplantSegLib.io.expected_iou_key import keys_of_provenance
 from MgImplantSegLib.io.label_scheme_key import keys_of_remarks
 from MgImplantSegLib.io.label_values import values_in
 from MgImplantSegLib.io.nrrd_file import write_nrrd
 from MgImplantSegLib.io.segmentation_reference import REFERENCE_GEOMETRY, geometry_text
 from MgImplantSegLib.io.terminology import IGNORE_ID, name_that_tells, terminology_tag
-from MgImplantSegLib.labels import BACKGROUND, Label, LabelScheme, Role
-from MgImplantSegLib.volume import Geometry, LabelMap
 
 SOURCE_KEY = "Segmentation_MasterRepresentation"
 

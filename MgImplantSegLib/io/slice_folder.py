@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.base.errors import InputError
 from MgImplantSegLib.io.image_data import ImageData, ReadOptions
 from MgImplantSegLib.io.picture_file import PICTURE_SUFFIXES, read_picture
 from MgImplantSegLib.io.raw_data import allocate

@@ -11,7 +11,7 @@ from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
 
-from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.base.errors import InputError
 
 logger = logging.getLogger(__name__)
 NUMBER = re.compile(r"\d+(?:[.,]\d+)*(?:[eE][-+]?\d+)?(?!\d)")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from MgImplantSegLib.grids.labels import CLASS_OF_ROLE, CLASSES, Code, Label, Role
 from MgImplantSegLib.io.image_data import Segment
-from MgImplantSegLib.labels import CLASS_OF_ROLE, CLASSES, Code, Label, Role
 
 CONTEXT_NAME = "MgImplantSeg explant"
 ANATOMIC_CONTEXT_NAME = "Anatomic codes - DICOM master list"

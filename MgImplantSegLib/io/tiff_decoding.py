@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from MgImplantSegLib.errors import DependencyError, InputError
+from MgImplantSegLib.base.errors import DependencyError, InputError
 from MgImplantSegLib.io.itk_image import read_with_itk
 
 CCITT = (2, 3, 4)

@@ -17,14 +17,14 @@ from typing import Any
 
 import numpy as np
 
-from MgImplantSegLib.errors import DependencyError, InputError
+from MgImplantSegLib.base.errors import DependencyError, InputError
+from MgImplantSegLib.grids.volume import Geometry
 from MgImplantSegLib.io.image_data import ImageData, ReadOptions, require_three_axes
 from MgImplantSegLib.io.library_errors import damaged, damaged_as_input_error
 from MgImplantSegLib.io.raw_data import RawData, allocate
 from MgImplantSegLib.io.tiff_decoding import page_voxels
 from MgImplantSegLib.io.tiff_directories import require_finite_directories
 from MgImplantSegLib.io.tiff_spacing import tiff_spacing_zyx_mm
-from MgImplantSegLib.volume import Geometry
 
 LARGEST_CLASSIC_TIFF_BYTES = 4 * 10**9
 IMAGEJ_DTYPES = ("uint8", "uint16", "float32")

@@ -9,8 +9,8 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from MgImplantSegLib.typed import triple
-from MgImplantSegLib.units import mm_of_unit
+from MgImplantSegLib.base.typed import triple
+from MgImplantSegLib.base.units import mm_of_unit
 
 logger = logging.getLogger(__name__)
 INCH, CENTIMETRE = 2, 3

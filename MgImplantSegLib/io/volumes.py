@@ -9,15 +9,15 @@ from pathlib import Path
 
 import numpy as np
 
-from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.events import Events
-from MgImplantSegLib.files import atomic_output
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.base.events import Events
+from MgImplantSegLib.base.files import atomic_output
+from MgImplantSegLib.base.remarks import remarks_of_reading, with_remarks
+from MgImplantSegLib.base.typed import present, triple
+from MgImplantSegLib.grids.volume import IDENTITY_DIRECTION, Geometry, Volume
 from MgImplantSegLib.io.formats import FileFormat, format_of, known_suffixes
 from MgImplantSegLib.io.image_data import ImageData, ReadOptions, require_three_axes
 from MgImplantSegLib.io.voxel_size import warn_of_voxel_size
-from MgImplantSegLib.remarks import remarks_of_reading, with_remarks
-from MgImplantSegLib.typed import present, triple
-from MgImplantSegLib.volume import IDENTITY_DIRECTION, Geometry, Volume
 
 logger = logging.getLogger(__name__)
 

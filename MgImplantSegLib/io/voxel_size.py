@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 
-from MgImplantSegLib.remarks import remarks_of
-from MgImplantSegLib.volume import Geometry, LabelMap
+from MgImplantSegLib.base.remarks import remarks_of
+from MgImplantSegLib.grids.volume import Geometry, LabelMap
 
 logger = logging.getLogger(__name__)
 FINEST_UM, COARSEST_UM = 0.1, 500.0

@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from MgImplantSegLib.events import Events
+from MgImplantSegLib.base.events import Events
 from MgImplantSegLib.jobs.agent.description import JobDescription
 from MgImplantSegLib.jobs.agent.job_folder import State
 from MgImplantSegLib.jobs.agent.scheduler import QueueDown

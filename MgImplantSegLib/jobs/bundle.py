@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.events import Events, Task
-from MgImplantSegLib.file_digests import FileDigests, states_digest
-from MgImplantSegLib.files import output_errors
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.base.events import Events, Task
+from MgImplantSegLib.base.file_digests import FileDigests, states_digest
+from MgImplantSegLib.base.files import output_errors
 from MgImplantSegLib.io.companions import files_behind
 from MgImplantSegLib.jobs.environment_file import configuration_folder
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NoReturn, Protocol
 
-from MgImplantSegLib.errors import DependencyError, InputError, MgImplantSegError, OutputError, ResourceError
+from MgImplantSegLib.base.errors import DependencyError, InputError, MgImplantSegError, OutputError, ResourceError
 from MgImplantSegLib.jobs.agent.records import DamagedRecord, OtherVersion
 from MgImplantSegLib.jobs.agent.scheduler import QueueDown
 from MgImplantSegLib.jobs.agent.settings import AgentSettings

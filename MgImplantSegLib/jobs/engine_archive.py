@@ -10,7 +10,7 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-from MgImplantSegLib.resources import FOLDERS, PACKAGE
+from MgImplantSegLib.base.resources import FOLDERS, PACKAGE
 
 RESOURCES_NEEDED = ("Models", "Configurations", "Terminologies")
 FIXED_TIME = (1980, 1, 1, 0, 0, 0)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from types import MappingProxyType
 from typing import Any
 
-from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.base.errors import InputError
 from MgImplantSegLib.jobs.environment import Environment, Kind
 
 ANYWHERE, HOST, QUEUE = "anywhere", "host", "queue"

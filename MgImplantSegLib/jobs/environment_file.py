@@ -11,12 +11,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.files import atomic_output, output_errors
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.base.files import atomic_output, output_errors
+from MgImplantSegLib.base.text_files import decoded
+from MgImplantSegLib.base.toml_writer import toml_text
 from MgImplantSegLib.jobs.environment import THIS_COMPUTER, Environment
 from MgImplantSegLib.jobs.file_lock import locked
-from MgImplantSegLib.text_files import decoded
-from MgImplantSegLib.toml_writer import toml_text
 
 FILE_NAME = "environments.toml"
 TABLE = "environments"

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from MgImplantSegLib.errors import OutputError
-from MgImplantSegLib.files import output_errors
+from MgImplantSegLib.base.errors import OutputError
+from MgImplantSegLib.base.files import output_errors
 
 NO_LOCKS_HERE = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
 SECONDS_OF_PATIENCE, SECONDS_BETWEEN_TRIES = 30.0, 0.02

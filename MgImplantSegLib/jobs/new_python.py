@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from MgImplantSegLib.errors import InputError, MgImplantSegError
-from MgImplantSegLib.events import Events
+from MgImplantSegLib.base.errors import InputError, MgImplantSegError
+from MgImplantSegLib.base.events import Events
 from MgImplantSegLib.jobs.agent.job_folder import State
 from MgImplantSegLib.jobs.backend import Backend
 from MgImplantSegLib.jobs.environment import Environment, Kind

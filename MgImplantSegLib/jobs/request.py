@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.base.errors import InputError
 
 SLUG = re.compile(r"[^A-Za-z0-9]+")
 OWN_OPTIONS = ("--events",)

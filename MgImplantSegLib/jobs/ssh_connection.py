@@ -6,7 +6,7 @@ import logging
 import time
 from typing import Any
 
-from MgImplantSegLib.errors import MgImplantSegError
+from MgImplantSegLib.base.errors import MgImplantSegError
 from MgImplantSegLib.jobs.connection import raise_error
 from MgImplantSegLib.jobs.environment import Environment
 from MgImplantSegLib.jobs.ssh_errors import explain_failure

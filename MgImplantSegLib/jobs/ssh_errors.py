@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from MgImplantSegLib.errors import MgImplantSegError
+from MgImplantSegLib.base.errors import MgImplantSegError
 from MgImplantSegLib.jobs.environment import Environment
 from MgImplantSegLib.jobs.greeting import shown
 

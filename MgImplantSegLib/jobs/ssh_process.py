@@ -18,14 +18,14 @@ from contextlib import suppress
 from io import BufferedReader
 from typing import IO, Any, cast
 
-from MgImplantSegLib.errors import DependencyError
+from MgImplantSegLib.base.errors import DependencyError
+from MgImplantSegLib.base.resources import PACKAGE
 from MgImplantSegLib.jobs.agent.frames import read_frame, write_frame
 from MgImplantSegLib.jobs.agent.programs import clean_variables
 from MgImplantSegLib.jobs.connection import agent_settings
 from MgImplantSegLib.jobs.environment import Environment
 from MgImplantSegLib.jobs.greeting import PYTHON_MARK, SHELL_MARK, Greeting
 from MgImplantSegLib.jobs.ssh_errors import Ending
-from MgImplantSegLib.resources import PACKAGE
 
 REMOTE_COMMAND = (
     "exec sh -c 'IFS= read -r p; case $p in python:*) p=${p#python:};; *) exit 122;; esac; IFS= read -r q; "
@@ -34,8 +34,9 @@ REMOTE_COMMAND = (
 )
 FIRST_PROGRAM = PACKAGE / "jobs" / "agent" / "far_start.py"
 MODULES = (
-    *("__init__.py", "errors.py", "files.py", "leftovers.py", "machine.py", "protected_files.py"),
+    "__init__.py",
     "jobs/__init__.py",
+    *(f"base/{name}.py" for name in ("__init__", "errors", "files", "leftovers", "machine", "protected_files")),
 )  # all that the agent imports, and what these import
 OLDEST_PYTHON = (3, 11)
 SECONDS_FOR_A_PERSON = 300.0

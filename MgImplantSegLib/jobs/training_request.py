@@ -38,8 +38,8 @@ def training_request(
     InputError
         If the configuration cannot be used, a pattern matches nothing or a file of a sample is missing.
     """
-    from MgImplantSegLib.training.configuration import TrainingConfig
-    from MgImplantSegLib.training.sample_files import expanded_samples
+    from MgImplantSegLib.training.data.sample_files import expanded_samples
+    from MgImplantSegLib.training.settings.configuration import TrainingConfig
 
     config = TrainingConfig.read(configuration)
     found = expanded_samples(config.data.samples)

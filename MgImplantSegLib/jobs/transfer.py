@@ -7,9 +7,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.events import Events, Task
-from MgImplantSegLib.files import atomic_output, output_errors, require_writable_folder
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.base.events import Events, Task
+from MgImplantSegLib.base.files import atomic_output, output_errors, require_writable_folder
 from MgImplantSegLib.jobs.agent.store import CHUNK_BYTES, DamagedCopy
 from MgImplantSegLib.jobs.bundle import Bundle, make_bundle, state_of_files
 from MgImplantSegLib.jobs.connection import Connection

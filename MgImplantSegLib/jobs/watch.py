@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from MgImplantSegLib.errors import Cancelled, MgImplantSegError
-from MgImplantSegLib.events import Events
+from MgImplantSegLib.base.errors import Cancelled, MgImplantSegError
+from MgImplantSegLib.base.events import Events
 from MgImplantSegLib.jobs.agent.job_folder import State
 from MgImplantSegLib.jobs.backend import Backend, JobStatus
 from MgImplantSegLib.jobs.environment import Environment

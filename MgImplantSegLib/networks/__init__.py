@@ -12,11 +12,11 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from MgImplantSegLib.choices import Registry, find_object
-from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.base.choices import Registry, find_object
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.base.settings import settings_from_dict
 from MgImplantSegLib.networks.spec import UNetSpec
 from MgImplantSegLib.networks.unet25d import UNet25dSpec
-from MgImplantSegLib.settings import settings_from_dict
 
 if TYPE_CHECKING:
     from torch import nn

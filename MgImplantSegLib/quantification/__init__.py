@@ -1,10 +1,10 @@
 """Measures of an explant: degradation, contact, bone volume, surface, with method, definition and counts."""
 
-from MgImplantSegLib.quantification.initial import InitialScrew
-from MgImplantSegLib.quantification.measures import MEASURES, quantify
+from MgImplantSegLib.quantification.measures.all_measures import MEASURES, quantify
 from MgImplantSegLib.quantification.options import QuantifyOptions
 from MgImplantSegLib.quantification.results import Measure, QuantificationReport, Series
-from MgImplantSegLib.quantification.surface import SURFACE_METHODS, surface_area_mm2
+from MgImplantSegLib.quantification.screw.initial import InitialScrew
+from MgImplantSegLib.quantification.surfaces.surface import SURFACE_METHODS, surface_area_mm2
 
 __all__ = [
     "MEASURES",

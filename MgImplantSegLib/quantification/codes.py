@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.labels import Role
-from MgImplantSegLib.slabs import slabs
-from MgImplantSegLib.volume import LabelMap
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.grids.labels import Role
+from MgImplantSegLib.grids.slabs import slabs
+from MgImplantSegLib.grids.volume import LabelMap
 
 BACKGROUND, BONE, LAYER, METAL, UNKNOWN = range(5)
 IMPLANT = (LAYER, METAL)

@@ -8,16 +8,16 @@ from typing import Protocol
 
 import numpy as np
 
-from MgImplantSegLib.boxes import Box, intersection, relative_to, shape_of, start_of, whole
-from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.quantification.axis import ScrewAxis, screw_axis
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.base.typed import present, triple
+from MgImplantSegLib.grids.boxes import Box, intersection, relative_to, shape_of, start_of, whole
+from MgImplantSegLib.grids.volume import Geometry
 from MgImplantSegLib.quantification.codes import METAL, UNKNOWN, implant_in
-from MgImplantSegLib.quantification.common_lengths import CommonLength
-from MgImplantSegLib.quantification.cut_ends import box_without_cut_ends
+from MgImplantSegLib.quantification.measures.common_lengths import CommonLength
 from MgImplantSegLib.quantification.options import QuantifyOptions
-from MgImplantSegLib.quantification.screw_size import require_plausible_size
-from MgImplantSegLib.typed import present, triple
-from MgImplantSegLib.volume import Geometry
+from MgImplantSegLib.quantification.screw.axis import ScrewAxis, screw_axis
+from MgImplantSegLib.quantification.screw.cut_ends import box_without_cut_ends
+from MgImplantSegLib.quantification.screw.screw_size import require_plausible_size
 
 MARGIN_VOXELS = 6
 LENGTH_TOLERANCE = 0.05

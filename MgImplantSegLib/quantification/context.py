@@ -6,20 +6,20 @@ from functools import cached_property
 
 import numpy as np
 
-from MgImplantSegLib.boxes import Box, bounding_box, grown, relative_to, whole
-from MgImplantSegLib.events import Events
-from MgImplantSegLib.quantification.axis import ScrewAxis, screw_axis
+from MgImplantSegLib.base.events import Events
+from MgImplantSegLib.base.typed import present, triple
+from MgImplantSegLib.grids.boxes import Box, bounding_box, grown, relative_to, whole
+from MgImplantSegLib.grids.volume import Geometry, LabelMap
 from MgImplantSegLib.quantification.codes import IMPLANT, count_codes, implant_in, role_codes
 from MgImplantSegLib.quantification.common_part import CommonPart, common_part
-from MgImplantSegLib.quantification.distance import distance_to_mm
 from MgImplantSegLib.quantification.envelope import with_closed_cracks
+from MgImplantSegLib.quantification.measures.distance import distance_to_mm
+from MgImplantSegLib.quantification.measures.shell_counts import ShellCounts, shell_counts
 from MgImplantSegLib.quantification.options import QuantifyOptions
 from MgImplantSegLib.quantification.region_masks import Region, roi_region, union
-from MgImplantSegLib.quantification.screw_shape import LabelMapShape, MeshShape
-from MgImplantSegLib.quantification.shell_counts import ShellCounts, shell_counts
-from MgImplantSegLib.quantification.voxel_faces import Faces, boundary_faces
-from MgImplantSegLib.typed import present, triple
-from MgImplantSegLib.volume import Geometry, LabelMap
+from MgImplantSegLib.quantification.screw.axis import ScrewAxis, screw_axis
+from MgImplantSegLib.quantification.screw.screw_shape import LabelMapShape, MeshShape
+from MgImplantSegLib.quantification.surfaces.voxel_faces import Faces, boundary_faces
 
 DISTANCE_TOLERANCE_VOXELS = 1e-3
 

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import ndimage
 
 from MgImplantSegLib.quantification.codes import LAYER, UNKNOWN, implant_in
-from MgImplantSegLib.quantification.distance import distance_to_mm
+from MgImplantSegLib.quantification.measures.distance import distance_to_mm
 
 ROUNDING_VOXELS = 1e-3
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from MgImplantSegLib.volume import Volume
+from MgImplantSegLib.grids.volume import Volume
 
 LEAST_OUTSIDE = 0.02
 DISC_TOLERANCE = 0.95

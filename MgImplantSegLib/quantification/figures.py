@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from MgImplantSegLib.errors import DependencyError, InputError
-from MgImplantSegLib.files import atomic_output
+from MgImplantSegLib.base.errors import DependencyError, InputError
+from MgImplantSegLib.base.files import atomic_output
 from MgImplantSegLib.quantification.results import Series
 
 DPI = 150

@@ -7,16 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.option_kinds import Number, OneOf, SomeOf
-from MgImplantSegLib.options import option, require_valid
-from MgImplantSegLib.quantification.common_lengths import COMMON_LENGTHS, CommonLength
-from MgImplantSegLib.quantification.contact_methods import CONTACT_METHODS
-from MgImplantSegLib.quantification.initial import InitialScrew
-from MgImplantSegLib.quantification.rate_forms import RATE_FORMS
-from MgImplantSegLib.quantification.surface import DEFAULT_SURFACE_METHOD, SURFACE_METHODS
-from MgImplantSegLib.regions import OrientedBox
-from MgImplantSegLib.volume import Volume
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.base.option_kinds import Number, OneOf, SomeOf
+from MgImplantSegLib.base.options import option, require_valid
+from MgImplantSegLib.grids.regions import OrientedBox
+from MgImplantSegLib.grids.volume import Volume
+from MgImplantSegLib.quantification.measures.common_lengths import COMMON_LENGTHS, CommonLength
+from MgImplantSegLib.quantification.measures.contact_methods import CONTACT_METHODS
+from MgImplantSegLib.quantification.measures.rate_forms import RATE_FORMS
+from MgImplantSegLib.quantification.screw.initial import InitialScrew
+from MgImplantSegLib.quantification.surfaces.surface import DEFAULT_SURFACE_METHOD, SURFACE_METHODS
 
 
 class Days(Number):
@@ -66,7 +66,7 @@ class QuantifyOptions:
     rois: tuple[OrientedBox, ...] = ()
     measures: tuple[str, ...] | None = option(
         "what is measured",
-        SomeOf("MgImplantSegLib.quantification.measures:MEASURES"),
+        SomeOf("MgImplantSegLib.quantification.measures.all_measures:MEASURES"),
         None,
         default_help="all but those on request",
     )

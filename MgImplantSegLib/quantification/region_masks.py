@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from MgImplantSegLib.boxes import Box, hull, intersection, shape_of, start_of
+from MgImplantSegLib.grids.boxes import Box, hull, intersection, shape_of, start_of
+from MgImplantSegLib.grids.regions import OrientedBox
+from MgImplantSegLib.grids.slabs import slabs
+from MgImplantSegLib.grids.volume import Geometry
 from MgImplantSegLib.quantification.codes import UNKNOWN
-from MgImplantSegLib.regions import OrientedBox
-from MgImplantSegLib.slabs import slabs
-from MgImplantSegLib.volume import Geometry
 
 
 @dataclass(frozen=True)

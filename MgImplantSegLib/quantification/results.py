@@ -10,11 +10,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.events import json_ready, json_text
-from MgImplantSegLib.expected_iou import expected_of
-from MgImplantSegLib.files import atomic_output
-from MgImplantSegLib.plain_text import CsvWriter
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.base.events import json_ready, json_text
+from MgImplantSegLib.base.expected_iou import expected_of
+from MgImplantSegLib.base.files import atomic_output
+from MgImplantSegLib.base.plain_text import CsvWriter
 
 CSV_COLUMNS = ("symbol", "name", "region", "value", "unit", "low", "high", "method", "definition", "note", "counts")
 INPUT_COLUMNS = ("segmentation", "voxel_size_um", "model", "software_version", "expected_iou")

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from MgImplantSegLib.errors import DependencyError
-from MgImplantSegLib.files import atomic_output
+from MgImplantSegLib.base.errors import DependencyError
+from MgImplantSegLib.base.files import atomic_output
 from MgImplantSegLib.scene.viewpoint import Viewpoint
 
 PEELS = 6

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from MgImplantSegLib.errors import InputError, ResourceError
-from MgImplantSegLib.events import Events
+from MgImplantSegLib.base.errors import InputError, ResourceError
+from MgImplantSegLib.base.events import Events
 from MgImplantSegLib.scene.meshes import facing_outward
 from MgImplantSegLib.scene.segments import CLOSED_SURFACE, binary_image, has_voxels, is_made_of_surfaces, segment_ids
 

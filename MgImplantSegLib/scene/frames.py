@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.volume import Geometry
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.grids.volume import Geometry
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 

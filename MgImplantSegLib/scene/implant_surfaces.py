@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from MgImplantSegLib.boxes import bounding_box
-from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.grids.boxes import bounding_box
+from MgImplantSegLib.grids.volume import Geometry, LabelMap
 from MgImplantSegLib.quantification.codes import BONE, LAYER, METAL, UNKNOWN, role_codes
 from MgImplantSegLib.scene.frames import ijk_to_ras
 from MgImplantSegLib.scene.meshes import facing_outward, smoothed, transformed, with_normals
 from MgImplantSegLib.scene.volumes import image_data
-from MgImplantSegLib.volume import Geometry, LabelMap
 
 CONTACT = "Contact"
 DEPTH = "Degradation depth"

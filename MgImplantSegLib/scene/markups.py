@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.regions import OrientedBox, rows
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.grids.regions import OrientedBox, rows
+from MgImplantSegLib.grids.volume import Geometry, LabelMap
 from MgImplantSegLib.scene.frames import LPS_TO_RAS, local_to_world_ras, numpy_matrix, vtk_matrix
-from MgImplantSegLib.volume import Geometry, LabelMap
 
 LONG_ENOUGH = 1.5
 COLOR_RGB = (0.0, 0.45, 0.35)

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from MgImplantSegLib.boxes import bounding_box, start_of
-from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.files import atomic_output
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.base.files import atomic_output
+from MgImplantSegLib.grids.boxes import bounding_box, start_of
+from MgImplantSegLib.grids.volume import Geometry
 from MgImplantSegLib.scene.closed_surfaces import SurfaceMethod, SurfaceSettings
 from MgImplantSegLib.scene.frames import ijk_to_ras
 from MgImplantSegLib.scene.meshes import facing_outward, smoothed, transformed, with_normals
 from MgImplantSegLib.scene.volumes import image_data
-from MgImplantSegLib.volume import Geometry
 
 
 def surface_of_mask(mask: np.ndarray, geometry: Geometry, settings: SurfaceSettings | None = None) -> Any:

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.base.typed import triple
 from MgImplantSegLib.io.label_values import values_in
 from MgImplantSegLib.scene.annotations import add_color_bar, add_legend, add_scale_bar
 from MgImplantSegLib.scene.canvas import OffscreenCanvas, write_png
 from MgImplantSegLib.scene.frames import local_to_world_ras
 from MgImplantSegLib.scene.meshes import transformed
 from MgImplantSegLib.scene.viewpoint import Viewpoint, viewpoint_of_points
-from MgImplantSegLib.typed import triple
 
 MOST_NAMED_COLORS = 12
 

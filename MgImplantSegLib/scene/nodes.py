@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from MgImplantSegLib.events import json_ready
+from MgImplantSegLib.base.events import json_ready
 from MgImplantSegLib.scene.standalone import require_slicer
 
 PROVENANCE_ATTRIBUTE = "MgImplantSeg.Provenance"

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from MgImplantSegLib.errors import DependencyError, InputError
-from MgImplantSegLib.labels import Role
+from MgImplantSegLib.base.errors import DependencyError, InputError
+from MgImplantSegLib.grids.labels import Role
 from MgImplantSegLib.scene.annotations import add_legend, add_scale_bar
 from MgImplantSegLib.scene.canvas import OffscreenCanvas, write_png
 from MgImplantSegLib.scene.frames import local_to_world_ras

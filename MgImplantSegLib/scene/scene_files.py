@@ -8,8 +8,8 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from MgImplantSegLib.errors import InputError, OutputError
-from MgImplantSegLib.files import atomic_output
+from MgImplantSegLib.base.errors import InputError, OutputError
+from MgImplantSegLib.base.files import atomic_output
 
 SUFFIX = ".mrb"
 

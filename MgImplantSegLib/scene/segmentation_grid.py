@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.base.typed import triple
+from MgImplantSegLib.grids.volume import SAME_PLACE_VOXELS, Geometry
 from MgImplantSegLib.io.grids import coincidence
 from MgImplantSegLib.scene.frames import (
     geometry_from_ijk_to_ras,
@@ -20,8 +22,6 @@ from MgImplantSegLib.scene.frames import (
 from MgImplantSegLib.scene.segments import binary_image, segment_ids
 from MgImplantSegLib.scene.standalone import require_slicer
 from MgImplantSegLib.scene.volumes import geometry_of_node
-from MgImplantSegLib.typed import triple
-from MgImplantSegLib.volume import SAME_PLACE_VOXELS, Geometry
 
 logger = logging.getLogger(__name__)
 REFERENCE_GEOMETRY = "Reference image geometry"

@@ -14,10 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.grids.labels import BACKGROUND, CLASS_OF_ROLE, Label, LabelScheme, Role
+from MgImplantSegLib.grids.slabs import slabs
+from MgImplantSegLib.grids.volume import Geometry, LabelMap
 from MgImplantSegLib.io.label_values import values_in
 from MgImplantSegLib.io.terminology import contradiction, is_ignored
-from MgImplantSegLib.labels import BACKGROUND, CLASS_OF_ROLE, Label, LabelScheme, Role
 from MgImplantSegLib.scene.frames import geometry_from_ijk_to_ras, local_to_world_ras
 from MgImplantSegLib.scene.nodes import provenance_of_node
 from MgImplantSegLib.scene.segmentation_grid import (
@@ -30,8 +32,6 @@ from MgImplantSegLib.scene.segmentation_grid import (
 )
 from MgImplantSegLib.scene.segments import BINARY, binary_image, description, role_of_segment, segment_ids
 from MgImplantSegLib.scene.volumes import array_of_image
-from MgImplantSegLib.slabs import slabs
-from MgImplantSegLib.volume import Geometry, LabelMap
 
 logger = logging.getLogger(__name__)
 VOXELS_PER_SLAB = 1 << 25

@@ -13,16 +13,16 @@ from typing import Any
 
 import numpy as np
 
-from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.grids.labels import Label, Role
+from MgImplantSegLib.grids.volume import LabelMap
 from MgImplantSegLib.io.label_values import values_in
 from MgImplantSegLib.io.terminology import IGNORE_ID, terminology_entry, terminology_tag
-from MgImplantSegLib.labels import Label, Role
 from MgImplantSegLib.scene.frames import ijk_to_ras, local_to_world_ras, vtk_matrix
 from MgImplantSegLib.scene.nodes import place_beside, set_provenance
 from MgImplantSegLib.scene.segments import BINARY, segment_ids
 from MgImplantSegLib.scene.standalone import require_slicer
 from MgImplantSegLib.scene.volumes import image_data
-from MgImplantSegLib.volume import LabelMap
 
 OPACITY_3D = MappingProxyType(
     {Role.BONE: 0.18, Role.DEGRADATION_LAYER: 0.4, Role.RESIDUAL_MATERIAL: 1.0, Role.BACKGROUND: 0.0}

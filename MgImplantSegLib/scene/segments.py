@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from MgImplantSegLib.grids.labels import Role
 from MgImplantSegLib.io import terminology
 from MgImplantSegLib.io.image_data import Segment
-from MgImplantSegLib.labels import Role
 from MgImplantSegLib.scene.volumes import array_of_image
 
 BINARY = "Binary labelmap"

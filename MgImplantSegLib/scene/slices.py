@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from MgImplantSegLib.errors import DependencyError, InputError
-from MgImplantSegLib.files import atomic_output
-from MgImplantSegLib.labels import Label
+from MgImplantSegLib.base.errors import DependencyError, InputError
+from MgImplantSegLib.base.files import atomic_output
+from MgImplantSegLib.base.typed import triple
+from MgImplantSegLib.grids.labels import Label
+from MgImplantSegLib.grids.volume import Geometry, LabelMap, Volume
 from MgImplantSegLib.scene.annotations import length_text, nice_length_mm
-from MgImplantSegLib.typed import triple
-from MgImplantSegLib.volume import Geometry, LabelMap, Volume
 
 FILL_OPACITY = 0.30
 GREY_PERCENTILES = (0.5, 99.5)

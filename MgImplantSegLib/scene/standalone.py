@@ -9,7 +9,7 @@ import tempfile
 from types import MappingProxyType, TracebackType
 from typing import Any
 
-from MgImplantSegLib.errors import DependencyError
+from MgImplantSegLib.base.errors import DependencyError
 
 MODULE_LOGICS = MappingProxyType(
     {

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from MgImplantSegLib.labels import BONE
+from MgImplantSegLib.grids.labels import BONE
+from MgImplantSegLib.grids.volume import LabelMap
 from MgImplantSegLib.scene.color_legends import add_color_legend
 from MgImplantSegLib.scene.color_tables import add_named_colors, add_sequential_colors
 from MgImplantSegLib.scene.implant_surfaces import CONTACT, DEPTH, contact_surface, depth_surface
 from MgImplantSegLib.scene.nodes import set_provenance
-from MgImplantSegLib.volume import LabelMap
 
 CONTACT_COLORS = (
     ("no bone", (0.62, 0.66, 0.70)),

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import MgImplantSegLib
-from MgImplantSegLib.files import atomic_output
-from MgImplantSegLib.plain_text import CsvWriter
+from MgImplantSegLib.base.files import atomic_output
+from MgImplantSegLib.base.plain_text import CsvWriter
 from MgImplantSegLib.quantification.results import Measure, QuantificationReport
 from MgImplantSegLib.scene.nodes import set_provenance
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.grids.volume import Geometry, LabelMap, Volume
 from MgImplantSegLib.scene.frames import geometry_from_ijk_to_ras, ijk_to_ras, local_to_world_ras, vtk_matrix
-from MgImplantSegLib.volume import Geometry, LabelMap, Volume
 
 GREY_COLORS = "vtkMRMLColorTableNodeGrey"
 

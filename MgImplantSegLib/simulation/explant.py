@@ -7,16 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from MgImplantSegLib.events import Events
-from MgImplantSegLib.labels import LabelScheme, Role
+from MgImplantSegLib.base.events import Events
+from MgImplantSegLib.base.typed import triple
+from MgImplantSegLib.grids.labels import LabelScheme, Role
+from MgImplantSegLib.grids.volume import Geometry, LabelMap, Volume
 from MgImplantSegLib.simulation.bone import bone_level_set
 from MgImplantSegLib.simulation.drawing import draw_parameters
 from MgImplantSegLib.simulation.imaging import compose, render
 from MgImplantSegLib.simulation.implant import CorrodedImplant, Frame, corrode, initial_level_set, uncorroded
 from MgImplantSegLib.simulation.settings import ExplantParameters, ImplantKind, SimulationSettings
 from MgImplantSegLib.simulation.truth import exact_measures
-from MgImplantSegLib.typed import triple
-from MgImplantSegLib.volume import Geometry, LabelMap, Volume
 
 INITIAL_SCHEME = LabelScheme.from_roles({0: Role.BACKGROUND, 3: Role.RESIDUAL_MATERIAL})
 

@@ -7,8 +7,8 @@ from functools import cache
 import numpy as np
 from scipy import ndimage
 
+from MgImplantSegLib.base.resources import resource
 from MgImplantSegLib.io import read_volume
-from MgImplantSegLib.resources import resource
 from MgImplantSegLib.simulation.fields import smooth_field
 
 FILE = "shrew_trabecular_mask_4p1um.nrrd"

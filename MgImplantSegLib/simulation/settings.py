@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.base.errors import InputError
 
 
 class ImplantKind(str, Enum):

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from MgImplantSegLib.plain_text import one_line
+from MgImplantSegLib.base.plain_text import one_line
 from MgImplantSegLib.quantification.figures import new_figure, save_figure
 from MgImplantSegLib.study.analysis import CONTACT, RATE, correlation_points, time_text
 from MgImplantSegLib.study.numbers import deviation, mean

@@ -9,9 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.base.text_files import read_json
 from MgImplantSegLib.study.samples import DONE, Study, StudySample
-from MgImplantSegLib.text_files import read_json
 
 BATCH, MEASURES, RECORD, FACTS = "batch.json", "measures.json", "sample.json", "demo.json"
 KEYS = ("symbol", "name", "value", "unit", "region")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from MgImplantSegLib.plain_text import CsvWriter
+from MgImplantSegLib.base.plain_text import CsvWriter
 from MgImplantSegLib.study.analysis import Comparison, GroupSummary, MeasuredCorrelation
 from MgImplantSegLib.study.samples import ANIMAL, GROUP, TIME_POINT, Study, StudySample
 

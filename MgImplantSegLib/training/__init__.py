@@ -1,1 +1,1 @@
-"""Training: configuration, data, augmentation, losses, the loop; `train` is in `MgImplantSegLib.training.run`."""
+"""Training: configuration, data, augmentation, losses, the loop; `train` is in `MgImplantSegLib.training.loop.run`."""

@@ -6,14 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.file_digests import FileDigests
-from MgImplantSegLib.files import atomic_output
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.base.file_digests import FileDigests
+from MgImplantSegLib.base.files import atomic_output
+from MgImplantSegLib.base.text_files import read_json
 from MgImplantSegLib.io.companions import files_behind
-from MgImplantSegLib.text_files import read_json
-from MgImplantSegLib.training.cache import DIGESTS
-from MgImplantSegLib.training.configuration import TrainingConfig
-from MgImplantSegLib.training.data_settings import SampleSettings
+from MgImplantSegLib.training.data.cache import DIGESTS
+from MgImplantSegLib.training.settings.configuration import TrainingConfig
+from MgImplantSegLib.training.settings.data_settings import SampleSettings
 
 SAMPLES_FILE = "samples.json"
 MOST_NAMED = 4

@@ -25,13 +25,13 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from MgImplantSegLib.errors import MgImplantSegError
+from MgImplantSegLib.base.errors import MgImplantSegError
+from MgImplantSegLib.base.resources import find_model
 from MgImplantSegLib.inference.backends import load_network
 from MgImplantSegLib.inference.device import keep_freed_memory
 from MgImplantSegLib.inference.openvino_entries import has_openvino
 from MgImplantSegLib.inference.openvino_export import add_openvino
 from MgImplantSegLib.networks import network_spec
-from MgImplantSegLib.resources import find_model
 
 VARIANTS = (("torch", "fp32"), ("torch", "bf16"), ("openvino", "fp32"), ("openvino", "bf16"))
 Predict = Callable[[np.ndarray], np.ndarray]

@@ -17,10 +17,10 @@ from pathlib import Path
 
 import numpy as np
 
+from MgImplantSegLib.base.text_files import read_json
 from MgImplantSegLib.cli import main as run_command
+from MgImplantSegLib.grids.volume import Geometry, Volume
 from MgImplantSegLib.io import write_volume
-from MgImplantSegLib.text_files import read_json
-from MgImplantSegLib.volume import Geometry, Volume
 
 sys.path.append(str(Path(__file__).parents[1] / "Engine"))
 from threshold_model import save_threshold_model

@@ -1,10 +1,10 @@
 """Calibrate what a model says of itself: ``python Testing/Benchmarks/calibrate_expected_iou.py FOLDER --write MODEL``.
 
 Segments explants of `calibration_explants` and of the project's own simulation with seeds that no training uses, along
-three planes and along one, and fits the regressions of `MgImplantSegLib.expected_iou` to the IoU that came out. Each
-family is then told by regressions that have not seen it; the errors of the card are those. FOLDER keeps scans and rows,
-so that the command goes on after an interruption. ``--write`` puts the calibration into the card of the model, whose
-network for OpenVINO, if it has one, is to be added again.
+three planes and along one, and fits the regressions of `MgImplantSegLib.base.expected_iou` to the IoU that came out.
+Each family is then told by regressions that have not seen it; the errors of the card are those. FOLDER keeps scans and
+rows, so that the command goes on after an interruption. ``--write`` puts the calibration into the card of the model,
+whose network for OpenVINO, if it has one, is to be added again.
 
 Nothing of `unseen_explants` is used here: `expected_iou.py` tests the calibration on these.
 """
@@ -30,16 +30,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from calibration_explants import FAMILIES
 
+from MgImplantSegLib.base.expected_iou import FEATURES, FEATURES_OF_MEAN, MEAN, NAMES
+from MgImplantSegLib.base.files import atomic_output
+from MgImplantSegLib.base.resources import find_model
+from MgImplantSegLib.base.typed import present
 from MgImplantSegLib.evaluation import evaluate
-from MgImplantSegLib.expected_iou import FEATURES, FEATURES_OF_MEAN, MEAN, NAMES
-from MgImplantSegLib.files import atomic_output
+from MgImplantSegLib.grids.volume import Geometry, LabelMap, Volume
 from MgImplantSegLib.inference.run_statistics import RunStatistics, features_of
 from MgImplantSegLib.inference.segmenter import SegmentOptions, segment_volume
-from MgImplantSegLib.model_file import load_model, save_model
-from MgImplantSegLib.resources import find_model
+from MgImplantSegLib.model.file import load_model, save_model
 from MgImplantSegLib.simulation import Look, SimulationSettings, simulate_explant
-from MgImplantSegLib.typed import present
-from MgImplantSegLib.volume import Geometry, LabelMap, Volume
 
 FIRST_SEED, FIRST_OWN_SEED = 15_000, 915_000
 PLANES = ("3", "1")

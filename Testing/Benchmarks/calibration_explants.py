@@ -13,7 +13,7 @@ import numpy as np
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from MgImplantSegLib.volume import Geometry, LabelMap, Volume
+from MgImplantSegLib.grids.volume import Geometry, LabelMap, Volume
 
 Rng = np.random.Generator
 Family = Callable[[int, int, float], tuple[Volume, LabelMap]]

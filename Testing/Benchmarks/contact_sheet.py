@@ -16,8 +16,8 @@ import tifffile
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from MgImplantSegLib.base.resources import resource
 from MgImplantSegLib.io import read_volume
-from MgImplantSegLib.resources import resource
 from MgImplantSegLib.simulation import ImplantKind, Look, SimulationSettings, simulate_explant
 
 TILE, COLUMNS, ROWS = 152, 6, 3

@@ -21,16 +21,16 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from MgImplantSegLib.base.events import json_ready
+from MgImplantSegLib.base.files import atomic_output
+from MgImplantSegLib.base.resources import find_model
 from MgImplantSegLib.evaluation import evaluate
-from MgImplantSegLib.events import json_ready
-from MgImplantSegLib.files import atomic_output
+from MgImplantSegLib.grids.volume import LabelMap, Volume
 from MgImplantSegLib.inference.segmenter import SegmentOptions, segment_volume
-from MgImplantSegLib.model_file import load_model, save_model
+from MgImplantSegLib.model.file import load_model, save_model
 from MgImplantSegLib.quantification import InitialScrew, QuantifyOptions, quantify
 from MgImplantSegLib.quantification.field_of_view import field_of_view_of
-from MgImplantSegLib.resources import find_model
 from MgImplantSegLib.simulation import Look, SimulationSettings, simulate_explant
-from MgImplantSegLib.volume import LabelMap, Volume
 
 FIRST_UNSEEN_SEED = 950_000
 ROLES = ("background", "bone", "degradation_layer", "residual_material")

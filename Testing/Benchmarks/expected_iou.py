@@ -25,16 +25,16 @@ import calibrate_expected_iou as calibrate
 from unseen_explants import FAMILIES
 from unseen_families import FIRST_SEED, SIZE_OF_SPACING_UM, explants
 
-from MgImplantSegLib.expected_iou import KEY, MEAN, Calibration
-from MgImplantSegLib.files import atomic_output
+from MgImplantSegLib.base.expected_iou import KEY, MEAN, Calibration
+from MgImplantSegLib.base.files import atomic_output
+from MgImplantSegLib.base.resources import find_model, resource
+from MgImplantSegLib.grids.volume import Geometry, LabelMap, Volume
 from MgImplantSegLib.inference.run_statistics import features_of
 from MgImplantSegLib.inference.segmenter import SegmentOptions, segment_volume
 from MgImplantSegLib.io import read_volume
-from MgImplantSegLib.model_card import ModelCard
-from MgImplantSegLib.model_file import read_card
-from MgImplantSegLib.resources import find_model, resource
+from MgImplantSegLib.model.card import ModelCard
+from MgImplantSegLib.model.file import read_card
 from MgImplantSegLib.simulation import Look, SimulationSettings, simulate_explant
-from MgImplantSegLib.volume import Geometry, LabelMap, Volume
 
 FIRST_OWN_SEED, OWN_SIZE = 970_000, 96
 LOW, HIGH = 0.80, 0.88

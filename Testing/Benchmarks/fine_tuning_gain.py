@@ -19,13 +19,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import numpy as np
 from scipy import ndimage
 
+from MgImplantSegLib.base.files import atomic_folder, atomic_output
+from MgImplantSegLib.base.resources import find_model, resource
 from MgImplantSegLib.evaluation import evaluate
-from MgImplantSegLib.files import atomic_folder, atomic_output
+from MgImplantSegLib.grids.volume import Volume
 from MgImplantSegLib.inference.segmenter import SegmentOptions, segment_volume
 from MgImplantSegLib.io import read_label_map, read_volume, write_label_map, write_volume
-from MgImplantSegLib.resources import find_model, resource
 from MgImplantSegLib.simulation import ImplantKind, SimulationSettings, simulate_explant
-from MgImplantSegLib.volume import Volume
 
 FIRST_SEED, IMAGING_SEED, TEST = 970_000, 960_001, 4
 SIZE = 144

@@ -27,9 +27,9 @@ from scipy import ndimage
 from MgImplantSegLib.inference.device import choose_compute, keep_freed_memory
 from MgImplantSegLib.inference.fused import FusedPlan, predict_fused
 from MgImplantSegLib.inference.predictor import NetworkPredictor
-from MgImplantSegLib.model_card import ModelCard
+from MgImplantSegLib.model.card import ModelCard
 from MgImplantSegLib.networks import build_network
-from MgImplantSegLib.preprocess import Preprocessing
+from MgImplantSegLib.preprocessing.preprocess import Preprocessing
 
 PIXELS_PER_BATCH = 1 << 16
 

@@ -94,8 +94,8 @@ class Session:
         """A new volume in the scene, chosen by the panel."""
         import slicer
 
+        from MgImplantSegLib.grids.volume import Geometry, Volume
         from MgImplantSegLib.scene.volumes import add_volume_node
-        from MgImplantSegLib.volume import Geometry, Volume
 
         grey = np.empty((self.size,) * 3, np.uint16)
         grey[:] = slice_of_rod(self.size).astype(np.uint16) * 9000 + 500
@@ -211,7 +211,7 @@ def main(size: int, steps: tuple[str, ...], results: Path | None) -> None:
     from harness import install, person
     from PySide6 import QtCore
 
-    from MgImplantSegLib.files import atomic_output
+    from MgImplantSegLib.base.files import atomic_output
     from MgImplantSegLib.scene.standalone import StandaloneScene
 
     install.install_qt()
@@ -246,8 +246,8 @@ def main(size: int, steps: tuple[str, ...], results: Path | None) -> None:
 
 def opened_panel() -> Any:
     """The module's widget, with a stand-in for the engine."""
-    from MgImplantSegSections import pythons
-    from MgImplantSegSections.engineRun import EnginePython
+    from MgImplantSegSections.engine import pythons
+    from MgImplantSegSections.engine.engineRun import EnginePython
 
     import MgImplantSeg
 

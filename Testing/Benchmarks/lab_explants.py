@@ -11,7 +11,7 @@ import numpy as np
 from parallel_beam import project, reconstruct
 from scipy import ndimage
 
-from MgImplantSegLib.volume import Geometry, LabelMap, Volume
+from MgImplantSegLib.grids.volume import Geometry, LabelMap, Volume
 
 # Absorption in 1/mm at three energies of a tube: tissue, bone, layer, metal; the share of the photons of each energy.
 ENERGIES = np.array([[0.057, 0.557, 0.654, 0.556], [0.038, 0.288, 0.346, 0.293], [0.024, 0.105, 0.129, 0.108]])

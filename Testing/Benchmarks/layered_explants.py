@@ -10,7 +10,7 @@ import numpy as np
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from MgImplantSegLib.volume import Geometry, LabelMap, Volume
+from MgImplantSegLib.grids.volume import Geometry, LabelMap, Volume
 
 
 def explant(seed: int, size: int = 128, spacing_um: float = 20.0) -> tuple[Volume, LabelMap]:

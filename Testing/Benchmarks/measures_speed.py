@@ -24,11 +24,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import numpy as np
 from scipy import ndimage
 
+from MgImplantSegLib.grids.regions import OrientedBox
+from MgImplantSegLib.grids.volume import Geometry, LabelMap
 from MgImplantSegLib.quantification import MEASURES, InitialScrew, QuantificationReport, QuantifyOptions, quantify
-from MgImplantSegLib.quantification.distance import distance_to_mm
-from MgImplantSegLib.quantification.measures import DEFAULT_MEASURES
-from MgImplantSegLib.regions import OrientedBox
-from MgImplantSegLib.volume import Geometry, LabelMap
+from MgImplantSegLib.quantification.measures.all_measures import DEFAULT_MEASURES
+from MgImplantSegLib.quantification.measures.distance import distance_to_mm
 
 SPACING_MM = 0.005
 CHILD = "--child"

@@ -19,18 +19,18 @@ from torch import nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from MgImplantSegLib.events import Events
-from MgImplantSegLib.model_file import load_model, save_model
+from MgImplantSegLib.base.events import Events
+from MgImplantSegLib.base.resources import find_model
+from MgImplantSegLib.model.file import load_model, save_model
 from MgImplantSegLib.networks import build_network
-from MgImplantSegLib.planes import axis_planes
-from MgImplantSegLib.resources import find_model
-from MgImplantSegLib.training.cache import CachedSample, cache_samples
-from MgImplantSegLib.training.configuration import TrainingConfig
-from MgImplantSegLib.training.distributed import World
-from MgImplantSegLib.training.losses import build_loss
-from MgImplantSegLib.training.patches import PatchBatches, PatchSettings
-from MgImplantSegLib.training.run import _augmentation
-from MgImplantSegLib.training.validation import ValidationSlices, validate
+from MgImplantSegLib.planes.plane_sets import axis_planes
+from MgImplantSegLib.training.data.cache import CachedSample, cache_samples
+from MgImplantSegLib.training.data.patches import PatchBatches, PatchSettings
+from MgImplantSegLib.training.loop.distributed import World
+from MgImplantSegLib.training.loop.losses import build_loss
+from MgImplantSegLib.training.loop.run import _augmentation
+from MgImplantSegLib.training.loop.validation import ValidationSlices, validate
+from MgImplantSegLib.training.settings.configuration import TrainingConfig
 
 SEED, BATCHES = 77, 40
 

@@ -12,9 +12,9 @@ from parallel_beam import project, reconstruct
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
+from MgImplantSegLib.base.resources import resource
+from MgImplantSegLib.grids.volume import Geometry, LabelMap, Volume
 from MgImplantSegLib.io import read_volume
-from MgImplantSegLib.resources import resource
-from MgImplantSegLib.volume import Geometry, LabelMap, Volume
 
 LARGEST, LHDL_UM = 144, 19.5
 ABSORPTION_PER_MM = 0.29

@@ -31,16 +31,16 @@ import h5py
 import numpy as np
 
 from MgImplantSegLib import __version__
-from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.base.files import atomic_folder, atomic_output
+from MgImplantSegLib.base.settings import read_toml
+from MgImplantSegLib.base.toml_writer import toml_text
 from MgImplantSegLib.evaluation import evaluate
-from MgImplantSegLib.files import atomic_folder, atomic_output
+from MgImplantSegLib.grids.volume import LabelMap
 from MgImplantSegLib.io import read_label_map, read_volume, write_label_map, write_volume
-from MgImplantSegLib.model_file import read_card
-from MgImplantSegLib.settings import read_toml
+from MgImplantSegLib.model.file import read_card
 from MgImplantSegLib.simulation import ImplantKind, SimulationSettings, simulate_explant
-from MgImplantSegLib.toml_writer import toml_text
-from MgImplantSegLib.training.tables import Estimate
-from MgImplantSegLib.volume import LabelMap
+from MgImplantSegLib.training.studies.tables import Estimate
 
 CONFIGURATION = Path(__file__).with_suffix(".toml")
 PEER_DRIVER = Path(__file__).with_name("peer_volume_segmantics.py")
@@ -159,7 +159,7 @@ def facts_of_ours(run: Path) -> dict[str, Any]:
     import torch
 
     from MgImplantSegLib.networks import build_network
-    from MgImplantSegLib.training.checkpoint import load_checkpoint
+    from MgImplantSegLib.training.loop.checkpoint import load_checkpoint
 
     progress = load_checkpoint(run / "last.pt")["progress"]
     network = build_network(read_card(run / f"{run.name}.mgmodel").network)

@@ -12,7 +12,7 @@ from parallel_beam import project, reconstruct
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from MgImplantSegLib.volume import Geometry, LabelMap, Volume
+from MgImplantSegLib.grids.volume import Geometry, LabelMap, Volume
 
 # Linear absorption in 1/cm by energy in keV: metal, layer at 2.2 g/cm³, bone at 1.95 g/cm³, water (xraylib).
 ABSORPTION = {

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from workflow_labels_study import TEST, TRAINING, keep_results, write_explant
 
-from MgImplantSegLib.training.configuration import TrainingConfig
-from MgImplantSegLib.training.scaling import TEST_SCHEME, grid_configs
+from MgImplantSegLib.training.settings.configuration import TrainingConfig
+from MgImplantSegLib.training.studies.scaling import TEST_SCHEME, grid_configs
 
 CONFIGURATION = Path(__file__).with_suffix(".toml")
 

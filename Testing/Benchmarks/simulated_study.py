@@ -16,11 +16,11 @@ from pathlib import Path
 
 import numpy as np
 
+from MgImplantSegLib.grids.volume import Volume
 from MgImplantSegLib.io import write_label_map, write_volume
 from MgImplantSegLib.simulation import SimulatedExplant, SimulationSettings, simulate_explant
 from MgImplantSegLib.simulation.drawing import draw_parameters
 from MgImplantSegLib.simulation.settings import ImplantKind
-from MgImplantSegLib.volume import Volume
 
 GROUPS, TIMES_DAYS, SIDES = ("Mg-5Gd", "Mg-10Gd"), (28, 84), ("left", "right")
 RATE_MM_PER_YEAR, OF_ANIMALS, OF_IMPLANTS = 0.4, 0.06, 0.04

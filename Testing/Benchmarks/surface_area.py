@@ -22,7 +22,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from MgImplantSegLib.quantification import SURFACE_METHODS, surface_area_mm2
-from MgImplantSegLib.quantification.local_thickness import local_thickness_mm
+from MgImplantSegLib.quantification.measures.local_thickness import local_thickness_mm
 
 SPACINGS = {"1:1:1": (1.0, 1.0, 1.0), "2:1:1": (2.0, 1.0, 1.0), "1:1:3": (1.0, 1.0, 3.0)}
 OFFSET = np.array([0.123, 0.234, 0.345])

@@ -32,17 +32,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import numpy as np
 
+from MgImplantSegLib.base.events import Events
+from MgImplantSegLib.base.files import atomic_folder, atomic_output
+from MgImplantSegLib.base.resources import find_model
 from MgImplantSegLib.evaluation import evaluate
-from MgImplantSegLib.events import Events
-from MgImplantSegLib.files import atomic_folder, atomic_output
+from MgImplantSegLib.grids.volume import LabelMap, Volume
 from MgImplantSegLib.inference.segmenter import SegmentOptions, segment_volume
 from MgImplantSegLib.io import read_label_map, read_volume, write_label_map, write_volume
-from MgImplantSegLib.resources import find_model
 from MgImplantSegLib.simulation import ImplantKind, SimulationSettings, simulate_explant
 from MgImplantSegLib.training.teach.settings import AUGMENTATION, Pair, TeachSettings
 from MgImplantSegLib.training.teach.slices import slices_text
 from MgImplantSegLib.training.teach.suggestion import suggest_slices
-from MgImplantSegLib.volume import LabelMap, Volume
 
 ROLES = ("background", "bone", "degradation_layer", "residual_material", "mean")
 SPACING_UM = 20.0

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from MgImplantSegLib.volume import Geometry, LabelMap, Volume
+from MgImplantSegLib.grids.volume import Geometry, LabelMap, Volume
 
 SPACING_MM = 0.02
 

@@ -26,10 +26,10 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from MgImplantSegLib.files import atomic_folder
+from MgImplantSegLib.base.files import atomic_folder
+from MgImplantSegLib.base.resources import find_model, resource
 from MgImplantSegLib.io import write_label_map, write_volume
-from MgImplantSegLib.model_file import load_model, save_model
-from MgImplantSegLib.resources import find_model, resource
+from MgImplantSegLib.model.file import load_model, save_model
 from MgImplantSegLib.simulation import ImplantKind, Look, SimulationSettings, simulate_explant
 from MgImplantSegLib.simulation.drawing import draw_parameters
 

@@ -18,11 +18,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import numpy as np
 
+from MgImplantSegLib.base.resources import find_model
 from MgImplantSegLib.inference.segmenter import SegmentOptions, segment_volume
 from MgImplantSegLib.quantification import InitialScrew, QuantifyOptions, quantify
 from MgImplantSegLib.quantification.field_of_view import field_of_view_of
-from MgImplantSegLib.quantification.uncertainty import SYMBOLS
-from MgImplantSegLib.resources import find_model
+from MgImplantSegLib.quantification.measures.uncertainty import SYMBOLS
 from MgImplantSegLib.simulation import SimulationSettings, simulate_explant
 
 FIRST_UNSEEN_SEED = 980_000

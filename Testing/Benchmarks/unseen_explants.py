@@ -13,7 +13,7 @@ import layered_explants
 import other_explants
 import projected_explants
 
-from MgImplantSegLib.volume import LabelMap, Volume
+from MgImplantSegLib.grids.volume import LabelMap, Volume
 
 Family = Callable[[int, int, float], tuple[Volume, LabelMap]]
 

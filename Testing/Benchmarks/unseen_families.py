@@ -26,13 +26,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from unseen_explants import FAMILIES
 
+from MgImplantSegLib.base.events import json_ready
+from MgImplantSegLib.base.files import atomic_output
+from MgImplantSegLib.base.resources import find_model, resource
 from MgImplantSegLib.evaluation import evaluate
-from MgImplantSegLib.events import json_ready
-from MgImplantSegLib.files import atomic_output
+from MgImplantSegLib.grids.volume import Geometry, LabelMap, Volume
 from MgImplantSegLib.inference.segmenter import SegmentOptions, segment_volume
 from MgImplantSegLib.io import read_volume
-from MgImplantSegLib.resources import find_model, resource
-from MgImplantSegLib.volume import Geometry, LabelMap, Volume
 
 FIRST_SEED = 0
 SIZE_OF_SPACING_UM = {10.0: 144, 20.0: 112, 30.0: 96}

@@ -24,12 +24,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import numpy as np
 from scipy import ndimage
 
+from MgImplantSegLib.base.files import atomic_folder, atomic_output
 from MgImplantSegLib.evaluation import evaluate
-from MgImplantSegLib.files import atomic_folder, atomic_output
+from MgImplantSegLib.grids.volume import LabelMap
 from MgImplantSegLib.io import read_label_map, write_label_map, write_volume
 from MgImplantSegLib.simulation import ImplantKind, SimulationSettings, simulate_explant
-from MgImplantSegLib.training.tables import Estimate
-from MgImplantSegLib.volume import LabelMap
+from MgImplantSegLib.training.studies.tables import Estimate
 
 CONFIGURATION = Path(__file__).with_suffix(".toml")
 NAME = "workflow-labels"

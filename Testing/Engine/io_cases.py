@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from MgImplantSegLib.volume import Geometry
+from MgImplantSegLib.grids.volume import Geometry
 
 # columns: perpendicular unit vectors of the axes x, y, z; determinant -1
 TURNED_LEFT_HANDED = (0.8, 0.0, -0.6, 0.36, 0.8, 0.48, -0.48, 0.6, -0.64)

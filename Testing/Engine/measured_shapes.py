@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from MgImplantSegLib.volume import Geometry, LabelMap
+from MgImplantSegLib.grids.volume import Geometry, LabelMap
 
 # columns: perpendicular unit vectors of the axes x, y, z; determinant -1
 TURNED_LEFT_HANDED = (0.8, 0.0, -0.6, 0.36, 0.8, 0.48, -0.48, 0.6, -0.64)

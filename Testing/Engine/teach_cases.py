@@ -8,16 +8,16 @@ import numpy as np
 import torch
 from training_cases import labelled_scan
 
+from MgImplantSegLib.grids.labels import LabelScheme
+from MgImplantSegLib.grids.volume import Geometry, LabelMap, Volume
 from MgImplantSegLib.io import write_label_map, write_volume
-from MgImplantSegLib.labels import LabelScheme
-from MgImplantSegLib.model_file import ModelCard, save_model
+from MgImplantSegLib.model.file import ModelCard, save_model
 from MgImplantSegLib.networks import build_network
-from MgImplantSegLib.preprocess import Preprocessing
-from MgImplantSegLib.training.augmentation_settings import AugmentationSettings
+from MgImplantSegLib.preprocessing.preprocess import Preprocessing
+from MgImplantSegLib.training.settings.augmentation_settings import AugmentationSettings
 from MgImplantSegLib.training.teach.scan import LabelledScan
 from MgImplantSegLib.training.teach.settings import TeachSettings
 from MgImplantSegLib.training.teach.slices import SliceName, parse_slices
-from MgImplantSegLib.volume import Geometry, LabelMap, Volume
 
 SPACING_MM = 0.02
 SMALL = TeachSettings(

@@ -9,18 +9,18 @@ import pytest
 from scipy import ndimage
 from training_cases import small_config, small_data, write_samples
 
-from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.events import Events
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.base.events import Events
+from MgImplantSegLib.grids.volume import Geometry, LabelMap, Volume
 from MgImplantSegLib.inference.options import SegmentOptions
 from MgImplantSegLib.inference.predictor import NetworkPredictor
 from MgImplantSegLib.inference.segmenter import segment_volume
 from MgImplantSegLib.io import read_volume, write_label_map, write_volume
 from MgImplantSegLib.jobs.training_request import training_request
-from MgImplantSegLib.model_file import read_card
+from MgImplantSegLib.model.file import read_card
 from MgImplantSegLib.networks import NETWORKS, NetworkType
-from MgImplantSegLib.training.configuration import TrainingConfig
-from MgImplantSegLib.training.run import train
-from MgImplantSegLib.volume import Geometry, LabelMap, Volume
+from MgImplantSegLib.training.loop.run import train
+from MgImplantSegLib.training.settings.configuration import TrainingConfig
 
 CONTEXT_NETWORK = {"name": "unet25d", "depth": 1, "width": 4, "in_channels": 3}
 ADDED_FILE = '''

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from MgImplantSegLib.base.errors import InputError, MgImplantSegError, OutputError, ResourceError
 from MgImplantSegLib.cli import application, main
 from MgImplantSegLib.cli.registry import COMMANDS, Command, command
 from MgImplantSegLib.cli.user_errors import as_user_error
-from MgImplantSegLib.errors import InputError, MgImplantSegError, OutputError, ResourceError
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 

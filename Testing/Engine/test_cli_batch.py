@@ -15,11 +15,11 @@ import pytest
 import SimpleITK as sitk
 from threshold_model import save_threshold_model
 
+from MgImplantSegLib.base.errors import InputError
 from MgImplantSegLib.cli import batch, main
 from MgImplantSegLib.cli.batch_samples import samples_of
-from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.grids.volume import Geometry, LabelMap, Volume
 from MgImplantSegLib.io import read_label_map, write_label_map, write_volume
-from MgImplantSegLib.volume import Geometry, LabelMap, Volume
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 GREY_OF_CLASS = np.array([0, 100, 170, 255], np.uint8)
@@ -307,7 +307,7 @@ def test_a_sample_with_a_file_missing_or_damaged_is_not_taken_for_done(scans, da
 KILLED = """
 import os, sys
 from MgImplantSegLib.cli import batch, main
-from MgImplantSegLib.files import atomic_output
+from MgImplantSegLib.base.files import atomic_output
 def die(*_):
     with atomic_output("out/half.nrrd") as path:
         path.write_bytes(bytes(10))

@@ -17,8 +17,8 @@ from threshold_model import save_threshold_model
 
 from MgImplantSegLib.cli import main
 from MgImplantSegLib.cli.batch_board import batch_lock
+from MgImplantSegLib.grids.volume import Geometry, Volume
 from MgImplantSegLib.io import write_volume
-from MgImplantSegLib.volume import Geometry, Volume
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 MODEL = ("--model", "thresholds.mgmodel", "--planes", "1")

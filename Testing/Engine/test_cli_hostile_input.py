@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from MgImplantSegLib.cli import main
+from MgImplantSegLib.grids.volume import Geometry, LabelMap, Volume
 from MgImplantSegLib.io import write_label_map, write_volume
-from MgImplantSegLib.volume import Geometry, LabelMap, Volume
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 SHAPE = (24, 22, 20)
@@ -28,10 +28,10 @@ def tiny_model(tmp_path_factory):
     """A model file with random weights for voxels of 20 µm."""
     import torch
 
-    from MgImplantSegLib.model_card import ModelCard
-    from MgImplantSegLib.model_file import save_model
+    from MgImplantSegLib.model.card import ModelCard
+    from MgImplantSegLib.model.file import save_model
     from MgImplantSegLib.networks import build_network
-    from MgImplantSegLib.preprocess import Preprocessing
+    from MgImplantSegLib.preprocessing.preprocess import Preprocessing
 
     torch.manual_seed(0)
     network = {"name": "unet", "depth": 1, "width": 4, "classes": 4, "in_channels": 1}

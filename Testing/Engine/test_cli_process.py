@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from MgImplantSegLib.grids.volume import Geometry, Volume
 from MgImplantSegLib.io import write_volume
-from MgImplantSegLib.volume import Geometry, Volume
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 INTERRUPTED_AT_IMPORT = """

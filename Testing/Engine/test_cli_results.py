@@ -18,16 +18,16 @@ import numpy as np
 import pytest
 from threshold_model import save_threshold_model
 
+from MgImplantSegLib.base.errors import OutputError
+from MgImplantSegLib.base.option_kinds import ResultFolderPath, ResultPath
 from MgImplantSegLib.cli import main, result_paths
 from MgImplantSegLib.cli.demo_case import middle_box
 from MgImplantSegLib.cli.parser import Parser
 from MgImplantSegLib.cli.registry import COMMANDS, command
-from MgImplantSegLib.errors import OutputError
+from MgImplantSegLib.grids.labels import Role
+from MgImplantSegLib.grids.regions import OrientedBox, read_roi_markups, write_roi_markups
+from MgImplantSegLib.grids.volume import Geometry, LabelMap, Volume
 from MgImplantSegLib.io import read_label_map, read_volume, write_label_map, write_volume
-from MgImplantSegLib.labels import Role
-from MgImplantSegLib.option_kinds import ResultFolderPath, ResultPath
-from MgImplantSegLib.regions import OrientedBox, read_roi_markups, write_roi_markups
-from MgImplantSegLib.volume import Geometry, LabelMap, Volume
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 # columns are the axes x, y, z of a turned, left-handed frame

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from MgImplantSegLib.cli import main
+from MgImplantSegLib.grids.labels import DEFAULT_SCHEME
+from MgImplantSegLib.grids.volume import Geometry, LabelMap, Volume
 from MgImplantSegLib.io import write_label_map, write_volume
-from MgImplantSegLib.labels import DEFAULT_SCHEME
 from MgImplantSegLib.scene.mask_surfaces import read_mesh
 from MgImplantSegLib.scene.meshes import enclosed_volume_mm3
-from MgImplantSegLib.volume import Geometry, LabelMap, Volume
 
 
 @pytest.fixture

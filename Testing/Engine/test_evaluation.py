@@ -10,10 +10,10 @@ import pytest
 import SimpleITK as sitk
 from measured_shapes import BONE, IGNORED, LAYER, METAL, ball, cylinder, labelled, plain_grid, reordered, turned_grid
 
-from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.base.errors import InputError
 from MgImplantSegLib.evaluation import evaluate
-from MgImplantSegLib.labels import LabelScheme, Role
-from MgImplantSegLib.volume import LabelMap
+from MgImplantSegLib.grids.labels import LabelScheme, Role
+from MgImplantSegLib.grids.volume import LabelMap
 
 
 def pair(one, other):

@@ -9,11 +9,11 @@ import math
 import numpy as np
 import pytest
 
+from MgImplantSegLib.base.errors import InputError
 from MgImplantSegLib.cli import main
-from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.evaluation import bland_altman, intraclass_correlation
+from MgImplantSegLib.grids.volume import Geometry, LabelMap
 from MgImplantSegLib.io import write_label_map
-from MgImplantSegLib.volume import Geometry, LabelMap
 
 # Shrout & Fleiss, Psychol. Bull. 86:420 (1979), Table 2: six targets, four judges
 JUDGES = [[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]]

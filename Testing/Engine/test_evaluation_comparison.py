@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from measured_shapes import BONE, LAYER, METAL, plain_grid
 
-from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.base.errors import InputError
 from MgImplantSegLib.evaluation import Comparison, compare, read_comparisons, summarise, write_summary_csv
 from MgImplantSegLib.evaluation.comparison import ComparedValue
 from MgImplantSegLib.evaluation.figure import write_deviation_figure
+from MgImplantSegLib.grids.volume import LabelMap
 from MgImplantSegLib.quantification import InitialScrew, QuantifyOptions
-from MgImplantSegLib.volume import LabelMap
 
 GRID = plain_grid(6, 6, 24, spacing_zyx_mm=(0.1, 0.1, 0.1))
 OPTIONS = QuantifyOptions(InitialScrew.from_values(1.0, 5.0), 365.25, distance_mm=0.8)

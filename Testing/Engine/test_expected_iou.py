@@ -13,22 +13,22 @@ import pytest
 from scipy import ndimage, special
 from threshold_model import save_threshold_model
 
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.base.events import Events
+from MgImplantSegLib.base.expected_iou import KEY, Calibration, Expected, ExpectedIoU
 from MgImplantSegLib.cli import main
-from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.events import Events
-from MgImplantSegLib.expected_iou import KEY, Calibration, Expected, ExpectedIoU
+from MgImplantSegLib.grids.labels import LabelScheme
+from MgImplantSegLib.grids.volume import Geometry, LabelMap, Volume
 from MgImplantSegLib.inference.fused import FusedPlan, predict_fused
 from MgImplantSegLib.inference.run_statistics import features_of, run_statistics
 from MgImplantSegLib.inference.segmenter import SegmentOptions, segment_volume
 from MgImplantSegLib.io import read_label_map, write_label_map, write_volume
-from MgImplantSegLib.labels import LabelScheme
-from MgImplantSegLib.model_card import ModelCard
-from MgImplantSegLib.planes import plane_set
-from MgImplantSegLib.preprocess import Preprocessing
+from MgImplantSegLib.model.card import ModelCard
+from MgImplantSegLib.planes.plane_sets import plane_set
+from MgImplantSegLib.preprocessing.preprocess import Preprocessing
 from MgImplantSegLib.quantification import InitialScrew, QuantifyOptions, quantify
 from MgImplantSegLib.training.teach.card import Round, taught_card
 from MgImplantSegLib.training.teach.settings import TeachSettings
-from MgImplantSegLib.volume import Geometry, LabelMap, Volume
 
 MM = 0.02
 ROLES = ("background", "bone", "degradation_layer", "residual_material")

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from MgImplantSegLib import file_digests
-from MgImplantSegLib.file_digests import FileDigests, file_state, states_digest
+from MgImplantSegLib.base import file_digests
+from MgImplantSegLib.base.file_digests import FileDigests, file_state, states_digest
 from MgImplantSegLib.io.companions import COMPANIONS, companions, files_behind
 
 CHANGED_LONG_AGO_NS = 3_000_000_000
@@ -200,7 +200,7 @@ def test_states_differ_by_name_size_time_and_file(tmp_path):
 
 
 def test_a_job_takes_all_files_behind_an_input_along_and_knows_when_one_has_changed(tmp_path, monkeypatch):
-    from MgImplantSegLib.events import Events
+    from MgImplantSegLib.base.events import Events
     from MgImplantSegLib.jobs.bundle import make_bundle, state_of_files
 
     monkeypatch.setenv("MGIMPLANTSEG_CONFIG", str(tmp_path / "configuration"))

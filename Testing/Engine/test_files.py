@@ -8,11 +8,11 @@ import sys
 
 import pytest
 
-from MgImplantSegLib.errors import InputError, OutputError
-from MgImplantSegLib.files import atomic_folder, atomic_output, require_folder_place, require_writable_folder
-from MgImplantSegLib.leftovers import TEMPORARY_PREFIX, temporary_name
-from MgImplantSegLib.machine import is_running
-from MgImplantSegLib.protected_files import protected_files
+from MgImplantSegLib.base.errors import InputError, OutputError
+from MgImplantSegLib.base.files import atomic_folder, atomic_output, require_folder_place, require_writable_folder
+from MgImplantSegLib.base.leftovers import TEMPORARY_PREFIX, temporary_name
+from MgImplantSegLib.base.machine import is_running
+from MgImplantSegLib.base.protected_files import protected_files
 
 
 def test_a_finished_file_has_its_name_and_no_temporary_file_is_left(tmp_path):
@@ -127,7 +127,7 @@ def test_a_read_only_folder_is_refused(tmp_path):
 
 
 def test_what_a_killed_process_left_is_removed_and_what_a_running_one_makes_is_not(tmp_path):
-    code = "import sys; from MgImplantSegLib.leftovers import temporary_name; print(temporary_name('.nrrd'))"
+    code = "import sys; from MgImplantSegLib.base.leftovers import temporary_name; print(temporary_name('.nrrd'))"
     killed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
     computer, parent = killed.split("-")[1], os.getppid()
     others = f"{TEMPORARY_PREFIX}{computer}-{parent}-00000000"

@@ -15,17 +15,11 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 LIBRARY = CHECKOUT / "MgImplantSegLib"
 
 LAYERS = (
-    ("child_process", "errors", "machine", "mapped_memory", "slabs", "plain_text", "text_files", "typed", "units"),
-    ("boxes", "choices", "expected_iou", "leftovers", "protected_files", "remarks"),
-    ("option_kinds",),
-    ("events", "files", "options", "resources", "settings", "toml_writer"),
-    ("labels", "file_digests"),
-    ("volume", "regions"),
-    ("io", "percentiles", "resample", "diagonal_plane", "doubtful_values", "networks"),
-    ("planes",),
-    ("preprocess",),
-    ("model_card",),
-    ("model_file",),
+    ("base",),
+    ("grids",),
+    ("io", "networks", "planes"),
+    ("preprocessing",),
+    ("model",),
     ("inference", "quantification", "evaluation", "simulation"),
     ("training", "study"),
     ("jobs", "scene"),
@@ -33,7 +27,7 @@ LAYERS = (
     ("__main__",),
 )
 RANK = {part: rank for rank, parts in enumerate(LAYERS) for part in parts}
-INSIDE_A_LAYER = {("regions", "volume"), ("evaluation", "quantification")}
+INSIDE_A_LAYER = {("evaluation", "quantification")}
 # kept until the connection over SSH no longer knows the other kinds
 LIBRARY_FILES = sorted(path for path in LIBRARY.rglob("*.py"))
 MODULE_FILES = sorted((CHECKOUT / "MgImplantSeg").rglob("*.py"))
@@ -197,9 +191,23 @@ def modules_loaded_after(statement: str) -> set[str]:
     "statement",
     [
         "import MgImplantSegLib",
-        "import MgImplantSegLib.volume, MgImplantSegLib.labels, MgImplantSegLib.events, MgImplantSegLib.regions",
+        "import MgImplantSegLib.grids.volume, MgImplantSegLib.grids.regions, MgImplantSegLib.base.events",
         "import MgImplantSegLib.cli.application, MgImplantSegLib.cli.registry as r; [r.command(n) for n in r.COMMANDS]",
     ],
 )
 def test_a_fresh_interpreter_loads_no_heavy_package_for(statement):
     assert not modules_loaded_after(statement) & {"torch", "vtk", "vtkmodules", "slicer", "matplotlib"}
+
+
+def test_the_module_s_sections_stand_on_its_work_and_that_on_the_engine_s_doors():
+    sections = CHECKOUT / "MgImplantSeg" / "MgImplantSegSections"
+
+    def upward(above: tuple[str, ...]) -> Callable[[Path], Iterable[str]]:
+        return lambda path: {
+            name
+            for name in imports_of(path)
+            if name.startswith(tuple(f"MgImplantSegSections.{part}" for part in above))
+        }
+
+    assert offenders((sections / "work").glob("*.py"), upward(("sections",))) == {}
+    assert offenders((sections / "engine").glob("*.py"), upward(("sections", "work"))) == {}

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.events import Cancelled, Events
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.base.events import Cancelled, Events
 from MgImplantSegLib.inference.accumulator import bytes_per_voxel
 from MgImplantSegLib.inference.fused import FusedPlan, predict_fused
 from MgImplantSegLib.inference.fusion import FUSIONS
-from MgImplantSegLib.planes import PLANE_SETS
+from MgImplantSegLib.planes.plane_sets import PLANE_SETS
 
 SHAPE = (22, 27, 25)
 

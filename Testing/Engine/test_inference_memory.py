@@ -7,15 +7,15 @@ import sys
 import numpy as np
 import pytest
 
-from MgImplantSegLib.errors import InputError, ResourceError
+from MgImplantSegLib.base.errors import InputError, ResourceError
+from MgImplantSegLib.grids.regions import OrientedBox
+from MgImplantSegLib.grids.volume import Geometry
 from MgImplantSegLib.inference import memory
 from MgImplantSegLib.inference.estimate import FIXED_BYTES, WORKING_BYTES, estimate, tile_edge_for
 from MgImplantSegLib.inference.memory import plan_memory, zeros_on_disk
-from MgImplantSegLib.model_card import ModelCard
-from MgImplantSegLib.planes import PLANE_SETS
-from MgImplantSegLib.preprocess import Preprocessing
-from MgImplantSegLib.regions import OrientedBox
-from MgImplantSegLib.volume import Geometry
+from MgImplantSegLib.model.card import ModelCard
+from MgImplantSegLib.planes.plane_sets import PLANE_SETS
+from MgImplantSegLib.preprocessing.preprocess import Preprocessing
 
 PAPERS_BEST = ModelCard("d5/c64", {"name": "unet", "depth": 5, "width": 64}, Preprocessing(5.0))
 SMALL = ModelCard("d2/c4", {"name": "unet", "depth": 2, "width": 4}, Preprocessing(5.0))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from MgImplantSegLib.errors import InputError, ResourceError
+from MgImplantSegLib.base.errors import InputError, ResourceError
 from MgImplantSegLib.inference.device import (
     PRECISIONS,
     allocator_environment,
@@ -18,9 +18,9 @@ from MgImplantSegLib.inference.device import (
 )
 from MgImplantSegLib.inference.predictor import NetworkPredictor
 from MgImplantSegLib.inference.tiles import halo, tiles
-from MgImplantSegLib.model_file import ModelCard, save_model
+from MgImplantSegLib.model.file import ModelCard, save_model
 from MgImplantSegLib.networks import build_network
-from MgImplantSegLib.preprocess import Preprocessing
+from MgImplantSegLib.preprocessing.preprocess import Preprocessing
 
 FP32 = choose_compute("cpu", "fp32")
 

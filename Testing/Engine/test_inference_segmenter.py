@@ -8,20 +8,20 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 from threshold_model import save_threshold_model
 
-from MgImplantSegLib.errors import InputError, ResourceError
-from MgImplantSegLib.events import Cancelled, Events
+from MgImplantSegLib.base.errors import InputError, ResourceError
+from MgImplantSegLib.base.events import Cancelled, Events
+from MgImplantSegLib.grids.labels import parse_roles
+from MgImplantSegLib.grids.regions import OrientedBox
+from MgImplantSegLib.grids.slabs import slabs
+from MgImplantSegLib.grids.volume import Geometry, Volume
 from MgImplantSegLib.inference import accumulator, postprocess, segmenter
 from MgImplantSegLib.inference.estimate import FIXED_BYTES
 from MgImplantSegLib.inference.fused import FusedPlan, predict_fused
 from MgImplantSegLib.inference.memory import MemoryPlan
 from MgImplantSegLib.inference.output_grid import classes_on_grid
 from MgImplantSegLib.inference.segmenter import SegmentOptions, segment_volume
-from MgImplantSegLib.labels import parse_roles
-from MgImplantSegLib.planes import PLANE_SETS
+from MgImplantSegLib.planes.plane_sets import PLANE_SETS
 from MgImplantSegLib.quantification.field_of_view import field_of_view_of
-from MgImplantSegLib.regions import OrientedBox
-from MgImplantSegLib.slabs import slabs
-from MgImplantSegLib.volume import Geometry, Volume
 
 OBLIQUE = Rotation.from_euler("xyz", [20, -35, 50], degrees=True).as_matrix() * [1, -1, 1]
 THRESHOLDS = 100 + 800 * np.array([0.25, 0.5, 0.75])

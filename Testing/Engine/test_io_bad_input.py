@@ -9,10 +9,10 @@ import pytest
 import SimpleITK as sitk
 from io_cases import LEFT_HANDED, grey_values, label_values
 
+from MgImplantSegLib.base.errors import InputError, ResourceError
 from MgImplantSegLib.cli.parser import flag_of
-from MgImplantSegLib.errors import InputError, ResourceError
+from MgImplantSegLib.grids.volume import LabelMap, Volume
 from MgImplantSegLib.io import known_suffixes, read_label_map, read_volume, write_label_map, write_volume
-from MgImplantSegLib.volume import LabelMap, Volume
 
 SUFFIXES = known_suffixes()
 RANDOM = np.random.default_rng(3).bytes(5000)

@@ -10,9 +10,9 @@ import pytest
 import SimpleITK as sitk
 from io_cases import LEFT_HANDED, ORIGIN_LPS_MM, SPACING_ZYX_MM, grey_values
 
-from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.grids.volume import Volume
 from MgImplantSegLib.io import read_volume, write_volume
-from MgImplantSegLib.volume import Volume
 
 COLUMNS_LPS = LEFT_HANDED.index_xyz_to_lps_mm[:3, :3].T
 TO_RAS, TO_LAS = np.array([-1, -1, 1]), np.array([1, -1, 1])

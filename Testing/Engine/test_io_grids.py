@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from io_cases import LEFT_HANDED, RIGHT_HANDED, label_values
 
-from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.grids.labels import DEFAULT_SCHEME, parse_roles
+from MgImplantSegLib.grids.volume import Geometry, LabelMap
 from MgImplantSegLib.io import on_grid_of
 from MgImplantSegLib.io.grids import along_axes_of, on_common_grid, placement
-from MgImplantSegLib.labels import DEFAULT_SCHEME, parse_roles
-from MgImplantSegLib.volume import Geometry, LabelMap
 
 
 def part_of(labels, geometry, start, stop, scheme=DEFAULT_SCHEME):

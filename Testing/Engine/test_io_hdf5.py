@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from io_cases import SPACING_ZYX_MM, grey_values, is_mapped_from_disk
 
-from MgImplantSegLib.errors import DependencyError, InputError
+from MgImplantSegLib.base.errors import DependencyError, InputError
 from MgImplantSegLib.io import read_label_map, read_volume
 
 

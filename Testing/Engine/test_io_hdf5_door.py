@@ -12,15 +12,15 @@ import h5py
 import numpy as np
 import pytest
 
-from MgImplantSegLib.child_process import is_crash
-from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.base.child_process import is_crash
+from MgImplantSegLib.base.errors import InputError
 from MgImplantSegLib.io import hdf5_door, read_volume
 from MgImplantSegLib.io.companions import files_behind
 
 VOXELS = np.arange(120, dtype=np.uint16).reshape(4, 5, 6)
 READ = """
 import sys
-from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.base.errors import InputError
 from MgImplantSegLib.io import read_volume
 from MgImplantSegLib.io.companions import files_behind
 print(len(files_behind(sys.argv[1])))
@@ -131,7 +131,7 @@ def test_other_files_have_no_mark(tmp_path):
 
 
 def test_a_transform_in_hdf5_comes_through_the_same_door(tmp_path):
-    from MgImplantSegLib.quantification.rigid_transform import read_rigid_transform, write_rigid_transform
+    from MgImplantSegLib.quantification.screw.rigid_transform import read_rigid_transform, write_rigid_transform
 
     matrix = np.eye(4)
     matrix[:3, 3] = 1.0, -2.0, 3.0

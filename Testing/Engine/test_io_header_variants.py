@@ -10,7 +10,7 @@ import pytest
 import SimpleITK as sitk
 from io_cases import SHAPE_ZYX, SPACING_ZYX_MM, grey_values, is_mapped_from_disk
 
-from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.base.errors import InputError
 from MgImplantSegLib.io import known_suffixes, read_volume
 from MgImplantSegLib.io.formats import without_suffix
 

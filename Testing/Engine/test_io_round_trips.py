@@ -7,10 +7,10 @@ import pytest
 import SimpleITK as sitk
 from io_cases import LEFT_HANDED, RIGHT_HANDED, SPACING_ZYX_MM, grey_values, is_mapped_from_disk, label_values
 
-from MgImplantSegLib.errors import InputError, OutputError
+from MgImplantSegLib.base.errors import InputError, OutputError
+from MgImplantSegLib.grids.labels import DEFAULT_SCHEME, parse_roles
+from MgImplantSegLib.grids.volume import Geometry, LabelMap, Volume
 from MgImplantSegLib.io import FORMATS, read_label_map, read_volume, write_label_map, write_volume
-from MgImplantSegLib.labels import DEFAULT_SCHEME, parse_roles
-from MgImplantSegLib.volume import Geometry, LabelMap, Volume
 
 ORIENTED = [s for entry in FORMATS.values() if entry.keeps_orientation and entry.write for s in entry.write_suffixes]
 UNORIENTED = [s for entry in FORMATS.values() if not entry.keeps_orientation for s in entry.write_suffixes]

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from io_cases import LEFT_HANDED, ORIGIN_LPS_MM, label_values
 
+from MgImplantSegLib.base.errors import InputError
 from MgImplantSegLib.cli.parser import flag_of
-from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.grids.labels import CLASSES, DEFAULT_SCHEME, LabelScheme, Role, parse_roles
+from MgImplantSegLib.grids.volume import LabelMap
 from MgImplantSegLib.io import read_label_map, read_volume, write_label_map
-from MgImplantSegLib.labels import CLASSES, DEFAULT_SCHEME, LabelScheme, Role, parse_roles
-from MgImplantSegLib.volume import LabelMap
 
 COLUMNS_LPS = LEFT_HANDED.index_xyz_to_lps_mm[:3, :3].T
 BONE_TERMS = (

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.base.errors import InputError
 from MgImplantSegLib.io.slice_names import in_order
 
 FOLDER = Path("slices")

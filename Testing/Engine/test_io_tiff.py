@@ -11,8 +11,8 @@ import SimpleITK as sitk
 import tifffile
 from io_cases import SPACING_ZYX_MM, grey_values
 
-from MgImplantSegLib.errors import Cancelled, DependencyError, InputError
-from MgImplantSegLib.events import Events
+from MgImplantSegLib.base.errors import Cancelled, DependencyError, InputError
+from MgImplantSegLib.base.events import Events
 from MgImplantSegLib.io import read_label_map, read_volume
 
 STACK = grey_values()

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from MgImplantSegLib.cli.application import main
+from MgImplantSegLib.grids.volume import Geometry, LabelMap, Volume
 from MgImplantSegLib.io import write_label_map, write_volume
 from MgImplantSegLib.io.voxel_size import voxel_size_doubt
 from MgImplantSegLib.quantification import QuantifyOptions, quantify
-from MgImplantSegLib.volume import Geometry, LabelMap, Volume
 
 UM = 1e-3
 

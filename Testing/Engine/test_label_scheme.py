@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.grids.labels import LabelScheme
+from MgImplantSegLib.grids.volume import Geometry, LabelMap
 from MgImplantSegLib.io import read_label_map, write_label_map
-from MgImplantSegLib.labels import LabelScheme
-from MgImplantSegLib.volume import Geometry, LabelMap
 
 
 @pytest.mark.parametrize("value", [1.5, "255", True, [255], {}, float("nan"), float("inf")])

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from MgImplantSegLib import machine, resources
-from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.base import machine, resources
+from MgImplantSegLib.base.errors import InputError
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads Linux's files")

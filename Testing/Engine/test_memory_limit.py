@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from threshold_model import save_threshold_model
 
+from MgImplantSegLib.base.mapped_memory import give_back_pages, is_mapped
+from MgImplantSegLib.grids.volume import Geometry, Volume
 from MgImplantSegLib.io import write_volume
-from MgImplantSegLib.mapped_memory import give_back_pages, is_mapped
-from MgImplantSegLib.volume import Geometry, Volume
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 SEGMENT = """

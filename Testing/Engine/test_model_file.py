@@ -11,11 +11,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from MgImplantSegLib.errors import InputError, OutputError
-from MgImplantSegLib.labels import LabelScheme, parse_roles
-from MgImplantSegLib.model_file import ModelCard, load_model, read_card, save_model
+from MgImplantSegLib.base.errors import InputError, OutputError
+from MgImplantSegLib.grids.labels import LabelScheme, parse_roles
+from MgImplantSegLib.model.file import ModelCard, load_model, read_card, save_model
 from MgImplantSegLib.networks import build_network
-from MgImplantSegLib.preprocess import Preprocessing
+from MgImplantSegLib.preprocessing.preprocess import Preprocessing
 
 NETWORK = {"name": "unet", "depth": 1, "width": 2, "classes": 4, "in_channels": 1}
 CARD = ModelCard(
@@ -96,7 +96,7 @@ def test_a_view_of_a_large_tensor_is_saved_alone(tmp_path, weights, model_path):
 
 
 def test_card_is_read_without_torch(model_path):
-    code = f"import sys; from MgImplantSegLib.model_file import read_card; card = read_card({str(model_path)!r}); "
+    code = f"import sys; from MgImplantSegLib.model.file import read_card; card = read_card({str(model_path)!r}); "
     code += "sys.exit('torch' in sys.modules or card.name != 'tiny')"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 

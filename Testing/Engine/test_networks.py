@@ -5,7 +5,7 @@ import sys
 import pytest
 import torch
 
-from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.base.errors import InputError
 from MgImplantSegLib.networks import NETWORKS, build_network, network_options, network_spec
 from MgImplantSegLib.networks.spec import UNetSpec
 from MgImplantSegLib.networks.unet import UNet

@@ -15,7 +15,9 @@ import numpy as np
 import pytest
 import torch
 
-from MgImplantSegLib.errors import DependencyError, InputError
+from MgImplantSegLib.base.errors import DependencyError, InputError
+from MgImplantSegLib.base.resources import find_model
+from MgImplantSegLib.grids.volume import Geometry, Volume
 from MgImplantSegLib.inference import backends, openvino_predictor
 from MgImplantSegLib.inference.backends import load_network
 from MgImplantSegLib.inference.openvino_entries import has_openvino, read_openvino, write_openvino
@@ -24,13 +26,11 @@ from MgImplantSegLib.inference.openvino_predictor import openvino_problem, versi
 from MgImplantSegLib.inference.options import SegmentOptions
 from MgImplantSegLib.inference.segmenter import segment_volume
 from MgImplantSegLib.io import write_volume
-from MgImplantSegLib.model_card import ModelCard
-from MgImplantSegLib.model_file import load_model, read_card, save_model
+from MgImplantSegLib.model.card import ModelCard
+from MgImplantSegLib.model.file import load_model, read_card, save_model
 from MgImplantSegLib.networks import build_network
-from MgImplantSegLib.preprocess import Preprocessing
-from MgImplantSegLib.resources import find_model
+from MgImplantSegLib.preprocessing.preprocess import Preprocessing
 from MgImplantSegLib.simulation import SimulationSettings, simulate_explant
-from MgImplantSegLib.volume import Geometry, Volume
 
 PLAIN = {"name": "unet", "depth": 2, "width": 4, "classes": 4}
 WITH_NEIGHBOURS = {"name": "unet25d", "depth": 1, "width": 4, "in_channels": 5, "classes": 4}

@@ -9,16 +9,10 @@ import numpy as np
 import pytest
 from threshold_model import save_threshold_model
 
-from MgImplantSegLib.choices import Choice, Registry
-from MgImplantSegLib.cli.elsewhere import given, word
-from MgImplantSegLib.cli.parser import Parser
-from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.inference.device import Device
-from MgImplantSegLib.inference.options import SegmentOptions
-from MgImplantSegLib.inference.segmenter import segment_volume
-from MgImplantSegLib.jobs.request import InputPath
-from MgImplantSegLib.option_kinds import File, Number, OneOf, ResultFile, SomeOf, Yes
-from MgImplantSegLib.options import (
+from MgImplantSegLib.base.choices import Choice, Registry
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.base.option_kinds import File, Number, OneOf, ResultFile, SomeOf, Yes
+from MgImplantSegLib.base.options import (
     add_options,
     option,
     options_of,
@@ -27,8 +21,14 @@ from MgImplantSegLib.options import (
     values_of,
     words,
 )
+from MgImplantSegLib.cli.elsewhere import given, word
+from MgImplantSegLib.cli.parser import Parser
+from MgImplantSegLib.grids.volume import Geometry, LabelMap, Volume
+from MgImplantSegLib.inference.device import Device
+from MgImplantSegLib.inference.options import SegmentOptions
+from MgImplantSegLib.inference.segmenter import segment_volume
+from MgImplantSegLib.jobs.request import InputPath
 from MgImplantSegLib.quantification import MEASURES, QuantifyOptions, quantify
-from MgImplantSegLib.volume import Geometry, LabelMap, Volume
 
 SEGMENT, QUANTIFY = SegmentOptions("m.mgmodel"), QuantifyOptions()
 DECLARED = [(options, entry) for options in (SEGMENT, QUANTIFY) for entry in options_of(type(options))]

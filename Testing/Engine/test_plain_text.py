@@ -9,12 +9,12 @@ import logging
 
 import pytest
 
+from MgImplantSegLib.base.events import Events, JsonLinesSink, json_text
+from MgImplantSegLib.base.plain_text import CsvWriter, csv_cell, html_text, one_line, terminal_text
 from MgImplantSegLib.cli.console import Console
 from MgImplantSegLib.cli.log import log_to_user
 from MgImplantSegLib.cli.tables import text_table
 from MgImplantSegLib.cli.web_page import Heading, Lines, Links, Paragraph, Picture, Pictures, Table, WebPage
-from MgImplantSegLib.events import Events, JsonLinesSink, json_text
-from MgImplantSegLib.plain_text import CsvWriter, csv_cell, html_text, one_line, terminal_text
 
 CLEARS_THE_SCREEN = "scan\x1b[2J.nrrd"
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from MgImplantSegLib.planes import PLANE_SETS, AxisPlane, DiagonalPlane
+from MgImplantSegLib.planes.plane_sets import PLANE_SETS, AxisPlane, DiagonalPlane
 
 PLANES = {plane.name: plane for plane in PLANE_SETS["9"]}
 DIAGONALS = {name: plane for name, plane in PLANES.items() if isinstance(plane, DiagonalPlane)}

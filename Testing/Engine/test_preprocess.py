@@ -8,12 +8,12 @@ import pytest
 import SimpleITK as sitk
 from scipy.spatial.transform import Rotation
 
-from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.events import Cancelled, Events
-from MgImplantSegLib.percentiles import percentiles
-from MgImplantSegLib.preprocess import Preprocessing, model_grid, preprocess, spacing_warnings
-from MgImplantSegLib.resample import interpolation_matrices, resampled_slices, triangle_matrix
-from MgImplantSegLib.volume import Geometry, Volume
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.base.events import Cancelled, Events
+from MgImplantSegLib.grids.resample import interpolation_matrices, resampled_slices, triangle_matrix
+from MgImplantSegLib.grids.volume import Geometry, Volume
+from MgImplantSegLib.preprocessing.percentiles import percentiles
+from MgImplantSegLib.preprocessing.preprocess import Preprocessing, model_grid, preprocess, spacing_warnings
 
 OBLIQUE = Rotation.from_euler("xyz", [20, -35, 50], degrees=True).as_matrix()
 LEFT_HANDED = OBLIQUE * [1, -1, 1]

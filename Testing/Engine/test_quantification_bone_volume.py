@@ -20,16 +20,16 @@ from measured_shapes import (
 )
 from scipy import ndimage
 
-from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.events import Events
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.base.events import Events
+from MgImplantSegLib.grids.labels import LabelScheme
+from MgImplantSegLib.grids.regions import OrientedBox
+from MgImplantSegLib.grids.volume import Geometry, LabelMap
 from MgImplantSegLib.io import read_volume
-from MgImplantSegLib.labels import LabelScheme
 from MgImplantSegLib.quantification import QuantifyOptions, quantify
-from MgImplantSegLib.quantification.distance import distance_to_mm
-from MgImplantSegLib.quantification.distance_map import implant_distance_map
+from MgImplantSegLib.quantification.measures.distance import distance_to_mm
+from MgImplantSegLib.quantification.measures.distance_map import implant_distance_map
 from MgImplantSegLib.quantification.results import Missing
-from MgImplantSegLib.regions import OrientedBox
-from MgImplantSegLib.volume import Geometry, LabelMap
 
 SAMPLES = Path(__file__).resolve().parents[2] / "Resources" / "SampleData"
 GROUPS = ("bone-volume", "bone-profile")

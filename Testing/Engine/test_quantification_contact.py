@@ -18,14 +18,14 @@ from measured_shapes import (
     turned_grid,
 )
 
-from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.labels import LabelScheme, Role
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.grids.labels import LabelScheme, Role
+from MgImplantSegLib.grids.regions import OrientedBox
+from MgImplantSegLib.grids.volume import LabelMap
 from MgImplantSegLib.quantification import QuantifyOptions, quantify
 from MgImplantSegLib.quantification.codes import BONE as BONE_CODE
 from MgImplantSegLib.quantification.codes import METAL as METAL_CODE
-from MgImplantSegLib.quantification.contact_methods import CONTACT_METHODS
-from MgImplantSegLib.regions import OrientedBox
-from MgImplantSegLib.volume import LabelMap
+from MgImplantSegLib.quantification.measures.contact_methods import CONTACT_METHODS
 
 AREA_METHODS = ("crofton", "mesh")
 WITH_IGNORED = LabelScheme(ignore_value=IGNORED)

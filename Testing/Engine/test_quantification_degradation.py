@@ -22,14 +22,14 @@ from measured_shapes import (
     turned_grid,
 )
 
-from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.events import Events
-from MgImplantSegLib.labels import LabelScheme, Role
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.base.events import Events
+from MgImplantSegLib.grids.labels import LabelScheme, Role
+from MgImplantSegLib.grids.volume import LabelMap
 from MgImplantSegLib.quantification import InitialScrew, QuantifyOptions, quantify
 from MgImplantSegLib.quantification.field_of_view import field_of_view_of
 from MgImplantSegLib.quantification.results import Missing
 from MgImplantSegLib.simulation import SimulationSettings, simulate_explant
-from MgImplantSegLib.volume import LabelMap
 
 GROUPS = ("volumes", "degradation")
 AXIS = (0.48, 0.6, 0.64)

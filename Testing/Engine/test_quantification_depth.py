@@ -21,11 +21,11 @@ from measured_shapes import (
     turned_grid,
 )
 
-from MgImplantSegLib.labels import DEFAULT_SCHEME
+from MgImplantSegLib.grids.labels import DEFAULT_SCHEME
+from MgImplantSegLib.grids.regions import OrientedBox
+from MgImplantSegLib.grids.volume import LabelMap
 from MgImplantSegLib.quantification import InitialScrew, QuantifyOptions, quantify
-from MgImplantSegLib.quantification.local_thickness import local_thickness_mm
-from MgImplantSegLib.regions import OrientedBox
-from MgImplantSegLib.volume import LabelMap
+from MgImplantSegLib.quantification.measures.local_thickness import local_thickness_mm
 
 DEPTHS = ("depth_mean", "depth_P95", "depth_max", "PF")
 LAYERS = ("DL_mean", "DL_SD", "DL_max")

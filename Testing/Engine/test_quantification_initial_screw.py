@@ -25,18 +25,22 @@ from measured_shapes import (
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
+from MgImplantSegLib.base.errors import InputError, OutputError
 from MgImplantSegLib.cli.initial_screw import read_initial_screw
-from MgImplantSegLib.errors import InputError, OutputError
+from MgImplantSegLib.grids.volume import Geometry, LabelMap, Volume
 from MgImplantSegLib.io import read_label_map
 from MgImplantSegLib.quantification import InitialScrew, QuantifyOptions, quantify
-from MgImplantSegLib.quantification.axis import screw_axis
-from MgImplantSegLib.quantification.registration import register_screw
-from MgImplantSegLib.quantification.registration_steps import refined_on_greys
-from MgImplantSegLib.quantification.rigid_transform import read_rigid_transform, rotation_between, write_rigid_transform
-from MgImplantSegLib.quantification.screw_body import ScrewBody
-from MgImplantSegLib.quantification.triangle_mesh import MESH_SUFFIXES
-from MgImplantSegLib.quantification.upright import turned, upright_matrix
-from MgImplantSegLib.volume import Geometry, LabelMap, Volume
+from MgImplantSegLib.quantification.screw.axis import screw_axis
+from MgImplantSegLib.quantification.screw.registration import register_screw
+from MgImplantSegLib.quantification.screw.registration_steps import refined_on_greys
+from MgImplantSegLib.quantification.screw.rigid_transform import (
+    read_rigid_transform,
+    rotation_between,
+    write_rigid_transform,
+)
+from MgImplantSegLib.quantification.screw.screw_body import ScrewBody
+from MgImplantSegLib.quantification.screw.upright import turned, upright_matrix
+from MgImplantSegLib.quantification.surfaces.triangle_mesh import MESH_SUFFIXES
 
 AXIS = (0.48, 0.6, 0.64)
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from measured_shapes import BONE, LAYER, METAL, plain_grid
 
+from MgImplantSegLib.grids.regions import OrientedBox
+from MgImplantSegLib.grids.volume import Geometry, LabelMap
 from MgImplantSegLib.quantification import InitialScrew, QuantificationReport, QuantifyOptions, quantify
-from MgImplantSegLib.quantification.measures import MEASURES
-from MgImplantSegLib.regions import OrientedBox
-from MgImplantSegLib.volume import Geometry, LabelMap
+from MgImplantSegLib.quantification.measures.all_measures import MEASURES
 
 SPACING_MM = (0.03, 0.02, 0.025)
 SHAPE = (58, 52, 48)

@@ -10,11 +10,11 @@ import sys
 import numpy as np
 import pytest
 
-from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.quantification.mesh_measures import mesh_area_mm2, mesh_mask, mesh_volume_mm3
-from MgImplantSegLib.quantification.mesh_solid import Solid, solid_of
-from MgImplantSegLib.quantification.triangle_mesh import MESH_SUFFIXES, read_mesh
-from MgImplantSegLib.volume import Geometry
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.grids.volume import Geometry
+from MgImplantSegLib.quantification.surfaces.mesh_measures import mesh_area_mm2, mesh_mask, mesh_volume_mm3
+from MgImplantSegLib.quantification.surfaces.mesh_solid import Solid, solid_of
+from MgImplantSegLib.quantification.surfaces.triangle_mesh import MESH_SUFFIXES, read_mesh
 
 Mesh = tuple[np.ndarray, np.ndarray]
 TETRAHEDRON = (

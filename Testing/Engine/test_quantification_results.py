@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 from measured_shapes import BONE, METAL, ball, labelled, plain_grid, positions_mm, turned_grid
 
-from MgImplantSegLib.errors import Cancelled, InputError, OutputError
-from MgImplantSegLib.events import Events
+from MgImplantSegLib.base.errors import Cancelled, InputError, OutputError
+from MgImplantSegLib.base.events import Events
+from MgImplantSegLib.grids.regions import OrientedBox
+from MgImplantSegLib.grids.volume import Volume
 from MgImplantSegLib.quantification import (
     MEASURES,
     InitialScrew,
@@ -25,10 +27,8 @@ from MgImplantSegLib.quantification import (
 )
 from MgImplantSegLib.quantification.field_of_view import field_of_view_of
 from MgImplantSegLib.quantification.figures import write_series_figure
-from MgImplantSegLib.quantification.measures import DEFAULT_MEASURES
-from MgImplantSegLib.regions import OrientedBox
+from MgImplantSegLib.quantification.measures.all_measures import DEFAULT_MEASURES
 from MgImplantSegLib.simulation import SimulationSettings, simulate_explant
-from MgImplantSegLib.volume import Volume
 
 
 def explant():
@@ -141,7 +141,7 @@ def test_measuring_reports_progress_and_can_be_cancelled():
 
 
 def test_a_new_measure_is_a_function_and_an_entry(monkeypatch):
-    from MgImplantSegLib.quantification import measures
+    from MgImplantSegLib.quantification.measures import all_measures as measures
 
     def porosity(context):
         bone = int(context.voxels_of_code[1])

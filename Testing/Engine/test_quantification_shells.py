@@ -9,16 +9,16 @@ import pytest
 from measured_shapes import BONE, IGNORED, LAYER, METAL
 from scipy import ndimage
 
-from MgImplantSegLib.errors import Cancelled
-from MgImplantSegLib.events import Events
-from MgImplantSegLib.labels import DEFAULT_SCHEME, LabelScheme, Role
+from MgImplantSegLib.base.errors import Cancelled
+from MgImplantSegLib.base.events import Events
+from MgImplantSegLib.grids.labels import DEFAULT_SCHEME, LabelScheme, Role
+from MgImplantSegLib.grids.regions import OrientedBox
+from MgImplantSegLib.grids.volume import Geometry, LabelMap
 from MgImplantSegLib.quantification import QuantifyOptions, quantify
 from MgImplantSegLib.quantification.codes import UNKNOWN, count_codes, implant_in, role_codes
 from MgImplantSegLib.quantification.context import MeasureContext
-from MgImplantSegLib.quantification.layered_distance import LAYERS_PER_CHUNK, SquareUnit, map_layers
-from MgImplantSegLib.quantification.voxel_faces import implant_pairs
-from MgImplantSegLib.regions import OrientedBox
-from MgImplantSegLib.volume import Geometry, LabelMap
+from MgImplantSegLib.quantification.measures.layered_distance import LAYERS_PER_CHUNK, SquareUnit, map_layers
+from MgImplantSegLib.quantification.surfaces.voxel_faces import implant_pairs
 
 ISOTROPIC, ANISOTROPIC = (0.01,) * 3, (0.025, 0.01, 0.0137)
 SHAPE = (2 * LAYERS_PER_CHUNK + 5, 31, 26)

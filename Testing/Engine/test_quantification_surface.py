@@ -9,9 +9,9 @@ import pytest
 import SimpleITK as sitk
 from measured_shapes import ball, cylinder, plain_grid, turned_grid
 
-from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.base.errors import InputError
 from MgImplantSegLib.quantification import SURFACE_METHODS, surface_area_mm2
-from MgImplantSegLib.quantification import mesh as mesh_module
+from MgImplantSegLib.quantification.surfaces import mesh as mesh_module
 
 ISOTROPIC = (0.05, 0.05, 0.05)
 ANISOTROPIC = [(0.1, 0.05, 0.05), (0.05, 0.1, 0.05), (0.05, 0.05, 0.1), (0.05, 0.1, 0.15)]

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from measured_shapes import BONE, LAYER, METAL, labelled, plain_grid
 
+from MgImplantSegLib.grids.volume import Geometry, LabelMap, Volume
 from MgImplantSegLib.quantification import InitialScrew, QuantifyOptions, quantify
 from MgImplantSegLib.quantification.codes import METAL as METAL_CODE
-from MgImplantSegLib.quantification.uncertainty import exchanged, uncertain_voxels
-from MgImplantSegLib.volume import Geometry, LabelMap, Volume
+from MgImplantSegLib.quantification.measures.uncertainty import exchanged, uncertain_voxels
 
 GRID = plain_grid(6, 6, 20, spacing_zyx_mm=(0.1, 0.1, 0.1))
 RANGED = ("V_r", "VL", "DR", "BIC", "BV/TV")

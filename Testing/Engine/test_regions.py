@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from measured_shapes import plain_grid, turned_grid
 
-from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.regions import OrientedBox, read_roi_markups, write_roi_markups
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.grids.regions import OrientedBox, read_roi_markups, write_roi_markups
 
 TURNED = ((0.8, 0.0, -0.6), (0.36, 0.8, 0.48), (0.48, -0.6, 0.64))
 

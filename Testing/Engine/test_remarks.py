@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from threshold_model import save_threshold_model
 
+from MgImplantSegLib.base.errors import InputError
 from MgImplantSegLib.cli import main
-from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.grids.volume import Geometry, LabelMap, Volume
 from MgImplantSegLib.io import read_label_map, read_volume, write_label_map, write_volume
 from MgImplantSegLib.quantification import InitialScrew, QuantifyOptions, quantify
-from MgImplantSegLib.volume import Geometry, LabelMap, Volume
 
 MM = 0.02
 GREY_OF_CLASS = np.array([0, 100, 170, 255], np.float32)

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from MgImplantSegLib.errors import Cancelled, InputError
-from MgImplantSegLib.events import Events
+from MgImplantSegLib.base.errors import Cancelled, InputError
+from MgImplantSegLib.base.events import Events
 from MgImplantSegLib.simulation import ImplantKind, SimulationSettings, simulate_explant
 from MgImplantSegLib.simulation.drawing import draw_parameters
 from MgImplantSegLib.simulation.fields import band_field, filled_part, signed_distance, smooth_field

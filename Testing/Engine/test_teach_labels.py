@@ -10,19 +10,19 @@ import pytest
 from teach_cases import painted_on
 from training_cases import labelled_scan
 
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.base.events import Events
 from MgImplantSegLib.cli.parser import flag_of
-from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.events import Events
+from MgImplantSegLib.grids.labels import LabelScheme
+from MgImplantSegLib.grids.regions import OrientedBox, write_roi_markups
+from MgImplantSegLib.grids.volume import Geometry, LabelMap
 from MgImplantSegLib.io.image_data import Segment
 from MgImplantSegLib.io.terminology import is_ignored
-from MgImplantSegLib.labels import LabelScheme
-from MgImplantSegLib.regions import OrientedBox, write_roi_markups
-from MgImplantSegLib.training.losses import IGNORE
+from MgImplantSegLib.training.loop.losses import IGNORE
 from MgImplantSegLib.training.teach.grid import labelled_on_grid
 from MgImplantSegLib.training.teach.labelled import labelled_part
 from MgImplantSegLib.training.teach.settings import Pair, read_pairs
 from MgImplantSegLib.training.teach.slices import SliceName, painted_slices, parse_slices
-from MgImplantSegLib.volume import Geometry, LabelMap
 
 LABELS = labelled_scan(0)[1]
 GRID = Geometry(LABELS.shape, (0.02,) * 3)

@@ -11,18 +11,19 @@ import torch
 from teach_cases import SMALL, painted_on, scan_of, write_model, write_pair
 from training_cases import labelled_scan
 
-from MgImplantSegLib import files
+from MgImplantSegLib.base import files
+from MgImplantSegLib.base.errors import Cancelled, InputError
+from MgImplantSegLib.base.events import Events
 from MgImplantSegLib.cli import main
-from MgImplantSegLib.errors import Cancelled, InputError
-from MgImplantSegLib.events import Events
+from MgImplantSegLib.grids.labels import LabelScheme
+from MgImplantSegLib.grids.volume import Geometry, LabelMap, Volume
 from MgImplantSegLib.io import write_label_map, write_volume
-from MgImplantSegLib.labels import LabelScheme
-from MgImplantSegLib.model_file import load_model, read_card
-from MgImplantSegLib.planes import PLANE_SETS
-from MgImplantSegLib.preprocess import Preprocessing
-from MgImplantSegLib.training.losses import IGNORE
-from MgImplantSegLib.training.patches import PatchSettings
-from MgImplantSegLib.training.precision import Arithmetic
+from MgImplantSegLib.model.file import load_model, read_card
+from MgImplantSegLib.planes.plane_sets import PLANE_SETS
+from MgImplantSegLib.preprocessing.preprocess import Preprocessing
+from MgImplantSegLib.training.data.patches import PatchSettings
+from MgImplantSegLib.training.loop.losses import IGNORE
+from MgImplantSegLib.training.loop.precision import Arithmetic
 from MgImplantSegLib.training.teach.batch_statistics import renew_statistics
 from MgImplantSegLib.training.teach.course import Course
 from MgImplantSegLib.training.teach.held_out import HeldOut, choose_held_out, measure
@@ -32,7 +33,6 @@ from MgImplantSegLib.training.teach.run import teach
 from MgImplantSegLib.training.teach.scan import read_scan
 from MgImplantSegLib.training.teach.settings import Pair, TeachSettings
 from MgImplantSegLib.training.teach.slices import SliceName, parse_slices
-from MgImplantSegLib.volume import Geometry, LabelMap, Volume
 
 LABELS = labelled_scan(0)[1]
 SLICES = "z:4,z:13,z:20,y:12"

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from threshold_model import save_threshold_model
 
+from MgImplantSegLib.base.errors import InputError
 from MgImplantSegLib.cli import main
-from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.grids.volume import Geometry, LabelMap, Volume
 from MgImplantSegLib.io import write_label_map, write_volume
 from MgImplantSegLib.training.teach.slices import SliceName
 from MgImplantSegLib.training.teach.suggestion import suggest_slices
-from MgImplantSegLib.volume import Geometry, LabelMap, Volume
 
 SHAPE = (60, 40, 40)
 GRID = Geometry(SHAPE, (0.02,) * 3)

@@ -9,14 +9,14 @@ import tomllib
 
 import pytest
 
-from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.base.settings import read_toml
+from MgImplantSegLib.base.text_files import json_from, read_json, toml_from
+from MgImplantSegLib.base.toml_writer import toml_text
 from MgImplantSegLib.evaluation.comparison import COLUMNS
 from MgImplantSegLib.evaluation.samples import read_comparisons
-from MgImplantSegLib.labels import LabelScheme
-from MgImplantSegLib.regions import read_roi_markups
-from MgImplantSegLib.settings import read_toml
-from MgImplantSegLib.text_files import json_from, read_json, toml_from
-from MgImplantSegLib.toml_writer import toml_text
+from MgImplantSegLib.grids.labels import LabelScheme
+from MgImplantSegLib.grids.regions import read_roi_markups
 
 DEEP = 200_000
 ODD = 'quote " back \\ slash \t tab \x7f del \x01 control # hash [x] = é 漢 🦴 \u2028 line \u0085 nel \r return\n'

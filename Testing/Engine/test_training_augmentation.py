@@ -7,11 +7,11 @@ import pytest
 import torch
 from scipy import ndimage
 
-from MgImplantSegLib.training import grey_augmentation as grey
-from MgImplantSegLib.training.augmentation import Augmentation
-from MgImplantSegLib.training.augmentation_settings import AugmentationSettings
-from MgImplantSegLib.training.geometry_augmentation import RawBatch, sample_patches
-from MgImplantSegLib.training.losses import IGNORE
+from MgImplantSegLib.training.data import grey_augmentation as grey
+from MgImplantSegLib.training.data.augmentation import Augmentation
+from MgImplantSegLib.training.data.geometry_augmentation import RawBatch, sample_patches
+from MgImplantSegLib.training.loop.losses import IGNORE
+from MgImplantSegLib.training.settings.augmentation_settings import AugmentationSettings
 
 PLAIN = AugmentationSettings(elastic_probability=0, brightness=0, contrast=0)
 

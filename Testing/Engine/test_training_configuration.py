@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from training_cases import small_config, small_data
 
-from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.training.augmentation_settings import AugmentationSettings
-from MgImplantSegLib.training.configuration import TrainingConfig
-from MgImplantSegLib.training.loop_settings import LoopSettings
-from MgImplantSegLib.training.schedule import Progress, learning_rate
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.training.loop.schedule import Progress, learning_rate
+from MgImplantSegLib.training.settings.augmentation_settings import AugmentationSettings
+from MgImplantSegLib.training.settings.configuration import TrainingConfig
+from MgImplantSegLib.training.settings.loop_settings import LoopSettings
 
 CONFIGURATIONS = Path(__file__).resolve().parents[2] / "Resources" / "Configurations"
 

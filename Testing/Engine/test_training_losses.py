@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch import nn
 
-from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.labels import BACKGROUND, BONE, DEGRADATION_LAYER, RESIDUAL_MATERIAL, LabelScheme
-from MgImplantSegLib.training.average import AveragedNetwork
-from MgImplantSegLib.training.distributed import GlobalBatchNorm2d
-from MgImplantSegLib.training.fast_mish import FastMish, with_fast_mish
-from MgImplantSegLib.training.loss_functions import (
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.grids.labels import BACKGROUND, BONE, DEGRADATION_LAYER, RESIDUAL_MATERIAL, LabelScheme
+from MgImplantSegLib.training.loop.average import AveragedNetwork
+from MgImplantSegLib.training.loop.distributed import GlobalBatchNorm2d
+from MgImplantSegLib.training.loop.fast_mish import FastMish, with_fast_mish
+from MgImplantSegLib.training.loop.loss_functions import (
     boundary_length,
     cross_entropy,
     cross_entropy_smooth,
@@ -21,8 +21,8 @@ from MgImplantSegLib.training.loss_functions import (
     dice,
     near_implant_surface,
 )
-from MgImplantSegLib.training.losses import IGNORE, LOSSES, build_loss
-from MgImplantSegLib.training.score import confusion_matrix, iou_per_class, mean_defined
+from MgImplantSegLib.training.loop.losses import IGNORE, LOSSES, build_loss
+from MgImplantSegLib.training.loop.score import confusion_matrix, iou_per_class, mean_defined
 
 
 def logits_of(probabilities: list) -> torch.Tensor:

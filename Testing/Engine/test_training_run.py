@@ -20,18 +20,18 @@ import pytest
 import torch
 from training_cases import SMALL, read_history, small_config, write_sample, write_samples
 
-from MgImplantSegLib import files
+from MgImplantSegLib.base import files
+from MgImplantSegLib.base.errors import InputError, OutputError
+from MgImplantSegLib.base.events import Events
 from MgImplantSegLib.cli import main
-from MgImplantSegLib.errors import InputError, OutputError
-from MgImplantSegLib.events import Events
-from MgImplantSegLib.model_file import load_model, read_card
-from MgImplantSegLib.training import run
-from MgImplantSegLib.training.augmentation import Augmentation
-from MgImplantSegLib.training.checkpoint import load_checkpoint, save_checkpoint
-from MgImplantSegLib.training.configuration import TrainingConfig
-from MgImplantSegLib.training.learner import Learner
-from MgImplantSegLib.training.precision import choose_arithmetic
-from MgImplantSegLib.training.run import train
+from MgImplantSegLib.model.file import load_model, read_card
+from MgImplantSegLib.training.data.augmentation import Augmentation
+from MgImplantSegLib.training.loop import run
+from MgImplantSegLib.training.loop.checkpoint import load_checkpoint, save_checkpoint
+from MgImplantSegLib.training.loop.learner import Learner
+from MgImplantSegLib.training.loop.precision import choose_arithmetic
+from MgImplantSegLib.training.loop.run import train
+from MgImplantSegLib.training.settings.configuration import TrainingConfig
 
 PATIENCE_S = 900.0  # for child processes on a busy machine
 

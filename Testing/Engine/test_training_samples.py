@@ -11,22 +11,22 @@ import numpy as np
 import pytest
 from training_cases import OBLIQUE, labelled_scan, small_config, write_sample, write_samples
 
-from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.events import Events
-from MgImplantSegLib.file_digests import FileDigests
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.base.events import Events
+from MgImplantSegLib.base.file_digests import FileDigests
+from MgImplantSegLib.grids.regions import OrientedBox, write_roi_markups
+from MgImplantSegLib.grids.volume import Geometry, LabelMap, Volume
 from MgImplantSegLib.io import write_label_map, write_volume
-from MgImplantSegLib.planes import axis_planes
-from MgImplantSegLib.regions import OrientedBox, write_roi_markups
-from MgImplantSegLib.training import cache
-from MgImplantSegLib.training.cache import cache_samples
-from MgImplantSegLib.training.data_settings import SampleSettings
-from MgImplantSegLib.training.distributed import World
-from MgImplantSegLib.training.losses import IGNORE
-from MgImplantSegLib.training.patches import PatchBatches, PatchSettings
-from MgImplantSegLib.training.sample_files import expanded_samples
-from MgImplantSegLib.training.samples import nearest_on_grid, read_sample
-from MgImplantSegLib.training.split import with_validation_samples
-from MgImplantSegLib.volume import Geometry, LabelMap, Volume
+from MgImplantSegLib.planes.plane_sets import axis_planes
+from MgImplantSegLib.training.data import cache
+from MgImplantSegLib.training.data.cache import cache_samples
+from MgImplantSegLib.training.data.patches import PatchBatches, PatchSettings
+from MgImplantSegLib.training.data.sample_files import expanded_samples
+from MgImplantSegLib.training.data.samples import nearest_on_grid, read_sample
+from MgImplantSegLib.training.data.split import with_validation_samples
+from MgImplantSegLib.training.loop.distributed import World
+from MgImplantSegLib.training.loop.losses import IGNORE
+from MgImplantSegLib.training.settings.data_settings import SampleSettings
 
 ALONE = World()
 

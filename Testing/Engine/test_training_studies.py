@@ -13,21 +13,21 @@ import pytest
 import torch
 from training_cases import small_config, small_data, write_samples
 
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.base.events import Events
 from MgImplantSegLib.cli import main
-from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.events import Events
 from MgImplantSegLib.inference.fused import FusedPlan, predict_fused
 from MgImplantSegLib.io import read_label_map, write_label_map
 from MgImplantSegLib.networks.spec import UNetSpec
-from MgImplantSegLib.training.configuration import TrainingConfig
-from MgImplantSegLib.training.crossvalidation import crossvalidate, fold_configs, table_of
-from MgImplantSegLib.training.losses import IGNORE
-from MgImplantSegLib.training.plane_comparison import PAPER_SCHEMES, PlaneScheme, compare_planes
-from MgImplantSegLib.training.run import train
-from MgImplantSegLib.training.scaling import flops_of, grid_configs, scale
-from MgImplantSegLib.training.score import confusion_matrix
-from MgImplantSegLib.training.study import finished_model
-from MgImplantSegLib.training.tables import Estimate, markdown
+from MgImplantSegLib.training.loop.losses import IGNORE
+from MgImplantSegLib.training.loop.run import train
+from MgImplantSegLib.training.loop.score import confusion_matrix
+from MgImplantSegLib.training.settings.configuration import TrainingConfig
+from MgImplantSegLib.training.studies.crossvalidation import crossvalidate, fold_configs, table_of
+from MgImplantSegLib.training.studies.plane_comparison import PAPER_SCHEMES, PlaneScheme, compare_planes
+from MgImplantSegLib.training.studies.scaling import flops_of, grid_configs, scale
+from MgImplantSegLib.training.studies.study import finished_model
+from MgImplantSegLib.training.studies.tables import Estimate, markdown
 
 SAMPLES = [
     {"image": "samples/*/image.nrrd", "labels": "samples/*/labels.nrrd"},

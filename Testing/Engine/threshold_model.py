@@ -4,10 +4,10 @@ from pathlib import Path
 
 import torch
 
-from MgImplantSegLib.labels import LabelScheme
-from MgImplantSegLib.model_file import ModelCard, save_model
+from MgImplantSegLib.grids.labels import LabelScheme
+from MgImplantSegLib.model.file import ModelCard, save_model
 from MgImplantSegLib.networks import build_network
-from MgImplantSegLib.preprocess import Preprocessing
+from MgImplantSegLib.preprocessing.preprocess import Preprocessing
 
 NETWORK = {"name": "unet", "depth": 1, "width": 1, "classes": 4, "in_channels": 1}
 

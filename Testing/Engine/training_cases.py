@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from MgImplantSegLib.grids.volume import Geometry, LabelMap, Volume
 from MgImplantSegLib.io import write_label_map, write_volume
-from MgImplantSegLib.training.configuration import TrainingConfig
-from MgImplantSegLib.volume import Geometry, LabelMap, Volume
+from MgImplantSegLib.training.settings.configuration import TrainingConfig
 
 GREY_OF_CLASS = np.array([20.0, 130.0, 180.0, 230.0])
 OBLIQUE = (0.6, 0.8, 0.0, -0.8, 0.6, 0.0, 0.0, 0.0, 1.0)

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from MgImplantSegLib.volume import Geometry, LabelMap, Volume
+from MgImplantSegLib.grids.volume import Geometry, LabelMap, Volume
 
 GEOMETRY = Geometry((6, 7, 8), (0.02, 0.021, 0.022), (1.0, -2.0, 3.0), (0.0, 1.0, 0.0, -1.0, 0.0, 0.0, 0.0, 0.0, 1.0))
 RANDOM = np.random.default_rng(7)
@@ -216,7 +216,7 @@ def _mesh(name: str, writer: str, module: str) -> Callable[[Path], Path]:
 
 
 def _roi(folder: Path) -> Path:
-    from MgImplantSegLib.regions import OrientedBox, write_roi_markups
+    from MgImplantSegLib.grids.regions import OrientedBox, write_roi_markups
 
     write_roi_markups([OrientedBox((1.0, 2.0, 3.0), size_mm=(4.0, 5.0, 6.0), name="box")], folder / "roi.mrk.json")
     return folder / "roi.mrk.json"
@@ -235,7 +235,7 @@ def _manifest(folder: Path) -> Path:
 
 
 def _transform(folder: Path) -> Path:
-    from MgImplantSegLib.quantification.rigid_transform import write_rigid_transform
+    from MgImplantSegLib.quantification.screw.rigid_transform import write_rigid_transform
 
     write_rigid_transform(np.eye(4), folder / "move.tfm")
     return folder / "move.tfm"
@@ -288,25 +288,25 @@ def _read_labels(path: Path) -> Any:
 
 
 def _read_mesh(path: Path) -> Any:
-    from MgImplantSegLib.quantification.triangle_mesh import read_mesh
+    from MgImplantSegLib.quantification.surfaces.triangle_mesh import read_mesh
 
     return read_mesh(path)
 
 
 def _read_roi(path: Path) -> Any:
-    from MgImplantSegLib.regions import read_roi_markups
+    from MgImplantSegLib.grids.regions import read_roi_markups
 
     return read_roi_markups(path)
 
 
 def _read_model(path: Path) -> Any:
-    from MgImplantSegLib.model_file import load_model
+    from MgImplantSegLib.model.file import load_model
 
     return load_model(path)
 
 
 def _read_training(path: Path) -> Any:
-    from MgImplantSegLib.training.configuration import TrainingConfig
+    from MgImplantSegLib.training.settings.configuration import TrainingConfig
 
     return TrainingConfig.read(path)
 
@@ -328,7 +328,7 @@ def _read_manifest(path: Path) -> Any:
 
 
 def _read_transform(path: Path) -> Any:
-    from MgImplantSegLib.quantification.rigid_transform import read_rigid_transform
+    from MgImplantSegLib.quantification.screw.rigid_transform import read_rigid_transform
 
     return read_rigid_transform(path)
 

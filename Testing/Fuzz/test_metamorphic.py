@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import tifffile
 
+from MgImplantSegLib.grids.labels import LabelScheme
+from MgImplantSegLib.grids.volume import Geometry, LabelMap
 from MgImplantSegLib.io import read_label_map, write_label_map
-from MgImplantSegLib.labels import LabelScheme
 from MgImplantSegLib.quantification import QuantifyOptions, quantify
-from MgImplantSegLib.quantification.measures import MEASURES
-from MgImplantSegLib.volume import Geometry, LabelMap
+from MgImplantSegLib.quantification.measures.all_measures import MEASURES
 
 SPACING_ZYX_MM = (0.02, 0.03, 0.025)
 ORIGIN_LPS_MM = (1.0, -2.0, 3.0)

@@ -66,9 +66,9 @@ def tried(target: Target, seed: int, number: int, folder: Path) -> dict[str, Any
 
 def _written_again(value: Any, out: Path) -> str:
     """Write what is an image, read it again: it has to be the same, and an error must not leave anything behind."""
-    from MgImplantSegLib.errors import MgImplantSegError
+    from MgImplantSegLib.base.errors import MgImplantSegError
+    from MgImplantSegLib.grids.volume import Volume
     from MgImplantSegLib.io import read_volume, write_volume
-    from MgImplantSegLib.volume import Volume
 
     if not isinstance(value, Volume) or value.array.size > 1 << 16:
         return OK

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from MgImplantSegLib.events import Events
+from MgImplantSegLib.base.events import Events
 from MgImplantSegLib.jobs.agent.description import JobDescription
 from MgImplantSegLib.jobs.agent.job_folder import State
 from MgImplantSegLib.jobs.agent.processes import marked

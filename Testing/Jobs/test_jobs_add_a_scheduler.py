@@ -73,7 +73,7 @@ import sys
 sys.path.insert(0, sys.argv[2])
 from job_cases import LONG, run_to_end, submit_and_wait_for_metric, worker_request
 from MgImplantSegLib.cli import main
-from MgImplantSegLib.events import Events
+from MgImplantSegLib.base.events import Events
 from MgImplantSegLib.jobs.backend import Backend
 from MgImplantSegLib.jobs.environment_file import find_environment
 add = ["jobs", "environments", "add", "new", "--kind", "queue_of_one"]

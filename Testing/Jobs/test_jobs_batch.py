@@ -16,10 +16,10 @@ import pytest
 from job_cases import wait_for
 
 from MgImplantSegLib.cli import main
+from MgImplantSegLib.grids.volume import Geometry, Volume
 from MgImplantSegLib.io import write_volume
 from MgImplantSegLib.jobs.backend import Backend
 from MgImplantSegLib.jobs.environment_file import find_environment, save_environment
-from MgImplantSegLib.volume import Geometry, Volume
 
 sys.path.append(str(Path(__file__).parents[1] / "Engine"))
 from threshold_model import save_threshold_model

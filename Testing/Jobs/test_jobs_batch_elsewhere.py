@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from MgImplantSegLib.cli import main
+from MgImplantSegLib.grids.volume import Volume
 from MgImplantSegLib.io import read_label_map, write_volume
 from MgImplantSegLib.jobs.backend import Backend
 from MgImplantSegLib.jobs.environment_file import save_environment
-from MgImplantSegLib.volume import Volume
 
 sys.path.append(str(Path(__file__).parents[1] / "Engine"))
 from threshold_model import save_threshold_model

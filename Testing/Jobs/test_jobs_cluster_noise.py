@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from job_cases import a_description
 
-from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.base.errors import InputError
 from MgImplantSegLib.jobs.agent.agent import Agent
 from MgImplantSegLib.jobs.agent.scheduler import Interruption
 from MgImplantSegLib.jobs.agent.slurm import SlurmScheduler

@@ -21,7 +21,7 @@ from job_cases import (
     worker_request,
 )
 
-from MgImplantSegLib.events import Events
+from MgImplantSegLib.base.events import Events
 from MgImplantSegLib.jobs.agent.job_folder import State
 from MgImplantSegLib.jobs.backend import Backend
 

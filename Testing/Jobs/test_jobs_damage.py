@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 from job_cases import a_description
 
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.base.events import Events
 from MgImplantSegLib.cli import main
 from MgImplantSegLib.cli.console import Console
-from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.events import Events
 from MgImplantSegLib.jobs.agent.agent import Agent
 from MgImplantSegLib.jobs.agent.description import VERSION
 from MgImplantSegLib.jobs.agent.job_folder import JobFolder, QueueRecord, RunnerRecord, State

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.base.toml_writer import toml_text
 from MgImplantSegLib.cli import main
-from MgImplantSegLib.errors import InputError
 from MgImplantSegLib.jobs.agent.slurm.commands import run_slurm
 from MgImplantSegLib.jobs.environment import Environment, Kind
 from MgImplantSegLib.jobs.environment_file import (
@@ -24,7 +25,6 @@ from MgImplantSegLib.jobs.environment_file import (
     save_environment,
 )
 from MgImplantSegLib.jobs.new_python import PACKAGES
-from MgImplantSegLib.toml_writer import toml_text
 
 ODD = 'quote " back \\ slash \t tab \x7f del \x01 control # hash [x] = é 漢 🦴 \u2028 line \u0085 nel \r return'
 

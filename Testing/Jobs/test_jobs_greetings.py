@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import pytest
 
-from MgImplantSegLib.errors import MgImplantSegError
+from MgImplantSegLib.base.errors import MgImplantSegError
 from MgImplantSegLib.jobs.agent.frames import read_frame, write_frame
 from MgImplantSegLib.jobs.backend import Backend
 from MgImplantSegLib.jobs.environment import Environment, Kind

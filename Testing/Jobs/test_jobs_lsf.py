@@ -22,8 +22,8 @@ from job_cases import (
 )
 from lsf import FOLDER, MINUTE, change, records
 
-from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.events import Events
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.base.events import Events
 from MgImplantSegLib.jobs import backend as backend_module
 from MgImplantSegLib.jobs.agent import lsf as lsf_scheduler
 from MgImplantSegLib.jobs.agent.agent import Agent

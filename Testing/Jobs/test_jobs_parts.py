@@ -19,10 +19,10 @@ from pathlib import Path
 import pytest
 from job_cases import a_description, wait_for, worker_request
 
+from MgImplantSegLib.base.errors import DependencyError, InputError
+from MgImplantSegLib.base.events import Events
 from MgImplantSegLib.cli.batch_samples import samples_of
 from MgImplantSegLib.cli.job_actions import request_of
-from MgImplantSegLib.errors import DependencyError, InputError
-from MgImplantSegLib.events import Events
 from MgImplantSegLib.jobs.agent import process_scheduler, processes, start_runner
 from MgImplantSegLib.jobs.agent.agent import Agent
 from MgImplantSegLib.jobs.agent.frames import read_frame, write_frame
@@ -357,8 +357,8 @@ def test_every_name_gives_a_harmless_folder(name):
 
 
 def test_all_that_the_agent_imports_is_sent_along_to_a_host():
+    from MgImplantSegLib.base.resources import PACKAGE
     from MgImplantSegLib.jobs.ssh_process import MODULES
-    from MgImplantSegLib.resources import PACKAGE
 
     sent = [PACKAGE / name for name in MODULES] + sorted((PACKAGE / "jobs" / "agent").rglob("*.py"))
     imported = set()

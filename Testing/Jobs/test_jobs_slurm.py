@@ -23,8 +23,8 @@ from job_cases import (
     worker_request,
 )
 
-from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.events import Events
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.base.events import Events
 from MgImplantSegLib.jobs import backend as backend_module
 from MgImplantSegLib.jobs.agent import slurm as slurm_scheduler
 from MgImplantSegLib.jobs.agent.job_folder import State

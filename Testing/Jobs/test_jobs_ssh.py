@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from job_cases import run_to_end, worker_request
 
-from MgImplantSegLib.errors import DependencyError, InputError, OutputError
-from MgImplantSegLib.events import Events
+from MgImplantSegLib.base.errors import DependencyError, InputError, OutputError
+from MgImplantSegLib.base.events import Events
 from MgImplantSegLib.jobs.agent.job_folder import State
 from MgImplantSegLib.jobs.backend import Backend
 from MgImplantSegLib.jobs.environment import Environment

@@ -11,7 +11,7 @@ from MgImplantSegLib.cli.job_pairs import with_scans_of_pairs
 from MgImplantSegLib.cli.segmentation_options import Roles, roles
 from MgImplantSegLib.jobs.environment_file import save_environment
 from MgImplantSegLib.jobs.request import InputPath, InputText, JobRequest
-from MgImplantSegLib.model_file import read_card
+from MgImplantSegLib.model.file import read_card
 
 sys.path.append(str(Path(__file__).parents[1] / "Engine"))
 from teach_cases import write_model, write_pair

@@ -13,12 +13,12 @@ import pytest
 from job_cases import attempts, metrics, still_running, wait_for, wait_until_final
 from services import SlurmCluster, own_address
 
-from MgImplantSegLib.events import Events
+from MgImplantSegLib.base.events import Events
 from MgImplantSegLib.jobs.agent.job_folder import State
 from MgImplantSegLib.jobs.backend import Backend, JobStatus
 from MgImplantSegLib.jobs.training_request import training_request
-from MgImplantSegLib.model_file import read_card
-from MgImplantSegLib.training.configuration import TrainingConfig
+from MgImplantSegLib.model.file import read_card
+from MgImplantSegLib.training.settings.configuration import TrainingConfig
 
 sys.path.append(str(Path(__file__).parents[1] / "Engine"))
 from training_cases import SMALL, write_samples

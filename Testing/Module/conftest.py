@@ -15,9 +15,9 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
 MAKE_TINY_MODEL = """
 import sys, torch
-from MgImplantSegLib.model_file import ModelCard, save_model
+from MgImplantSegLib.model.file import ModelCard, save_model
 from MgImplantSegLib.networks import build_network
-from MgImplantSegLib.preprocess import Preprocessing
+from MgImplantSegLib.preprocessing.preprocess import Preprocessing
 torch.manual_seed(0)
 spec = {"name": "unet", "depth": 1, "width": 4, "classes": 4}
 card = ModelCard("tiny", spec, Preprocessing(20.0), metrics={"mean_iou": 0.25}, licence="Apache-2.0")
@@ -176,8 +176,8 @@ def ready(widget, ui, tiny_model):
 @pytest.fixture
 def slow_engine(module, monkeypatch, tmp_path):
     """Puts a program that never ends in place of the engine; returns a function that gives its process numbers."""
-    from MgImplantSegSections import pythons
-    from MgImplantSegSections.engineRun import EnginePython
+    from MgImplantSegSections.engine import pythons
+    from MgImplantSegSections.engine.engineRun import EnginePython
     from slow_engine import SLOW_ENGINE
 
     pids = tmp_path / "pids"
@@ -194,12 +194,12 @@ def slow_engine(module, monkeypatch, tmp_path):
 @pytest.fixture
 def no_process(module, monkeypatch):
     """The engine's commands called in this process, for tests that are not about the child process."""
-    from MgImplantSegSections import compareWork, measureWork
-    from MgImplantSegSections.engineRun import withNames
+    from MgImplantSegSections.engine.engineRun import withNames
+    from MgImplantSegSections.work import compareWork, measureWork
 
+    from MgImplantSegLib.base.events import Events
     from MgImplantSegLib.cli.parser import Parser
     from MgImplantSegLib.cli.registry import command
-    from MgImplantSegLib.events import Events
 
     def run(python, words, log, token, names=None):
         chosen, parser, warnings = command(words[0]), Parser(), []

@@ -7,9 +7,9 @@ import slicer
 from harness import person
 from module_cases import ball_in_half_bone
 
-from MgImplantSegLib.events import Events
+from MgImplantSegLib.base.events import Events
+from MgImplantSegLib.grids.regions import OrientedBox
 from MgImplantSegLib.quantification import QuantifyOptions, quantify
-from MgImplantSegLib.regions import OrientedBox
 from MgImplantSegLib.scene.markups import add_roi_node
 
 
@@ -35,7 +35,7 @@ def rows_in(table):
 
 def table_node(ui):
     """The table node of the chosen segmentation; what the panel shows has to be its rows, or nothing without it."""
-    from MgImplantSegSections.measuresStore import tableOf
+    from MgImplantSegSections.work.measuresStore import tableOf
 
     node = tableOf(ui.measuredSegmentationSelector.currentNode())
     shown = [row for row in person.rows_of(ui.measuresTable) if any(row[1:]) or ", " in row[0]]

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import slicer
 
+from MgImplantSegLib.grids.volume import Geometry, LabelMap, Volume
 from MgImplantSegLib.scene.segmentations import add_segmentation_node
 from MgImplantSegLib.scene.volumes import add_volume_node
-from MgImplantSegLib.volume import Geometry, LabelMap, Volume
 
 ENGINE_WITHOUT = """
 import runpy, sys
@@ -71,8 +71,8 @@ def rename_segment(segmentation, old_id, new_id, name):
 
 def engine_without(*packages):
     """A Python for the engine in which some packages cannot be imported."""
-    from MgImplantSegSections import pythons
-    from MgImplantSegSections.engineRun import EnginePython
+    from MgImplantSegSections.engine import pythons
+    from MgImplantSegSections.engine.engineRun import EnginePython
 
     own = pythons.python()
     words = (sys.executable, "-c", ENGINE_WITHOUT.format(packages=packages))

@@ -74,7 +74,7 @@ def segment(ui, panel):
 def photograph(widget, folder: Path) -> None:
     """The work with all sections folded, and one picture a section."""
     from harness import person
-    from MgImplantSegSections.panel import FOLDED, sectionOf
+    from MgImplantSegSections.sections.panel import FOLDED, sectionOf
 
     ui = widget.panel.workbench.ui
     for old in folder.glob("panel_*.png"):

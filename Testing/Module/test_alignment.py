@@ -8,11 +8,11 @@ from measure_cases import compute
 from module_cases import left_behind
 from scipy.spatial.transform import Rotation
 
-from MgImplantSegLib.labels import Role
+from MgImplantSegLib.grids.labels import Role
+from MgImplantSegLib.grids.volume import Geometry, LabelMap
 from MgImplantSegLib.scene.frames import LPS_TO_RAS, local_to_world_ras, vtk_matrix
 from MgImplantSegLib.scene.segmentation_reading import label_map_of_node
 from MgImplantSegLib.scene.segmentations import add_segmentation_node
-from MgImplantSegLib.volume import Geometry, LabelMap
 
 SPACING_MM = 0.05
 SHAPE = (34, 30, 32)

@@ -7,11 +7,11 @@ from harness import person
 from measure_cases import table_node
 from module_cases import geometry, segmentations
 
+from MgImplantSegLib.grids.volume import Volume
 from MgImplantSegLib.io import read_label_map, write_volume
 from MgImplantSegLib.jobs.backend import Backend
 from MgImplantSegLib.scene.segmentation_reading import label_map_of_node
 from MgImplantSegLib.scene.volumes import geometry_of_node, volume_of_node
-from MgImplantSegLib.volume import Volume
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import pytest
 from harness import person
 from module_cases import geometry
 
+from MgImplantSegLib.grids.volume import Volume
 from MgImplantSegLib.io import write_volume
-from MgImplantSegLib.volume import Volume
 
 
 @pytest.fixture

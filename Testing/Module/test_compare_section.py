@@ -7,8 +7,8 @@ from module_cases import add_segmentation, ball_in_half_bone
 from test_initial_model import add_sphere
 
 from MgImplantSegLib.evaluation import evaluate
+from MgImplantSegLib.grids.volume import Geometry, LabelMap
 from MgImplantSegLib.scene.segmentations import add_segmentation_node
-from MgImplantSegLib.volume import Geometry, LabelMap
 
 
 def compare(widget, ui, *others):

@@ -24,7 +24,7 @@ def node(widget):
 @pytest.fixture
 def large(module, monkeypatch):
     """Every segmentation counts as large; returns a function that sets from how many voxels on."""
-    from MgImplantSegSections import surfaceWork
+    from MgImplantSegSections.work import surfaceWork
 
     def from_voxels(count):
         monkeypatch.setattr(surfaceWork, "SMALL_VOXELS", count)
@@ -48,7 +48,7 @@ def test_show_3d_brings_a_3d_view_back_where_the_layout_has_none(ui, node):
 
 
 def test_a_chart_keeps_a_3d_view_and_the_layout_comes_back(module, node):
-    from MgImplantSegSections import layouts
+    from MgImplantSegSections.work import layouts
 
     chart = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLPlotChartNode")
     manager = slicer.app.layoutManager()
@@ -63,7 +63,7 @@ def test_a_chart_keeps_a_3d_view_and_the_layout_comes_back(module, node):
 
 
 def test_closing_the_scene_leaves_the_layout_with_the_chart(module, node):
-    from MgImplantSegSections import layouts
+    from MgImplantSegSections.work import layouts
 
     layouts.showChart(slicer.mrmlScene.AddNewNodeByClass("vtkMRMLPlotChartNode"))
     manager = slicer.app.layoutManager()
@@ -140,7 +140,7 @@ def test_the_picture_is_what_the_3d_view_shows(ui, node, widget, tmp_path, monke
 
 
 def test_where_no_3d_view_is_shown_the_picture_is_drawn_off_screen(ui, node, widget, tmp_path, monkeypatch):
-    from MgImplantSegLib.errors import DependencyError
+    from MgImplantSegLib.base.errors import DependencyError
     from MgImplantSegLib.scene import pictures
 
     manager = slicer.app.layoutManager()
@@ -176,7 +176,7 @@ def test_surfaces_of_a_large_segmentation_are_made_beside_the_gui(ui, node, widg
 
 
 def test_surfaces_of_a_huge_segmentation_are_decimated_and_the_slider_and_the_text_say_so(ui, node, monkeypatch):
-    from MgImplantSegSections import surfaceWork
+    from MgImplantSegSections.work import surfaceWork
 
     monkeypatch.setattr(surfaceWork, "HUGE_VOXELS", 10)
     person.click(ui.show3DButton)
@@ -210,9 +210,9 @@ def test_without_a_segmentation_the_tooltips_say_what_is_missing(ui):
 
 
 def test_roles_that_the_user_has_given_count_in_3d_too(ui, node, widget, tmp_path):
-    from MgImplantSegSections.measureWork import setRole
+    from MgImplantSegSections.work.measureWork import setRole
 
-    from MgImplantSegLib.labels import Role
+    from MgImplantSegLib.grids.labels import Role
 
     rename_segment(node.GetSegmentation(), "bone", "s1", "Segment_1")
     setRole(node, "s1", Role.BONE)
@@ -229,9 +229,9 @@ def test_roles_that_the_user_has_given_count_in_3d_too(ui, node, widget, tmp_pat
 
 
 def test_a_task_whose_node_left_before_its_first_step_is_cancelled(node):
-    from MgImplantSegSections.engineRun import sceneOf
+    from MgImplantSegSections.engine.engineRun import sceneOf
 
-    from MgImplantSegLib.errors import Cancelled
+    from MgImplantSegLib.base.errors import Cancelled
 
     assert sceneOf(node) is not None
     slicer.mrmlScene.RemoveNode(node)

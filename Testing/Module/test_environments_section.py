@@ -32,7 +32,7 @@ def test_a_host_added_on_the_command_line_is_offered_when_the_user_comes_back_to
 
 
 def test_virtual_environments_are_named_by_the_project_they_stand_in(widget, tmp_path):
-    from MgImplantSegSections import pythons
+    from MgImplantSegSections.engine import pythons
 
     for project in ("screws", "plates"):
         program = tmp_path / project / ".venv" / "bin" / "python"
@@ -99,7 +99,7 @@ def test_an_environment_can_be_tested(widget, ui):
 
 
 def test_work_can_run_in_another_python_with_the_start_up_environment(widget, module, monkeypatch):
-    from MgImplantSegSections import pythons
+    from MgImplantSegSections.engine import pythons
 
     monkeypatch.setenv("PYTHONHOME", "/slicers/own")
     widget.panel.environments.add(pathlib.Path(sys.executable))
@@ -109,7 +109,7 @@ def test_work_can_run_in_another_python_with_the_start_up_environment(widget, mo
 
 
 def test_remove_downloads_asks_and_deletes_the_added_models_and_nothing_else(widget, ui, tiny_model, monkeypatch):
-    from MgImplantSegSections import models
+    from MgImplantSegSections.work import models
 
     questions = person.answers(monkeypatch, False, True)
     widget.panel.models.add(tiny_model)
@@ -144,7 +144,7 @@ def test_a_damaged_list_of_environments_leaves_slicers_python_and_is_told(module
 
 def test_an_installation_that_fails_is_told_with_what_to_do(widget, ui, monkeypatch):
     import slicer
-    from MgImplantSegSections import pythons
+    from MgImplantSegSections.engine import pythons
 
     def fail(requirements):
         raise RuntimeError(f"no network for {requirements}")
@@ -157,7 +157,7 @@ def test_an_installation_that_fails_is_told_with_what_to_do(widget, ui, monkeypa
 
 def test_an_installation_is_no_failure_because_the_new_package_cannot_be_imported_yet(widget, ui, monkeypatch):
     import slicer
-    from MgImplantSegSections import pythons
+    from MgImplantSegSections.engine import pythons
 
     installed = {"torch": "2", "pynrrd": None}
 
@@ -172,7 +172,7 @@ def test_an_installation_is_no_failure_because_the_new_package_cannot_be_importe
 
 
 def test_without_the_pytorch_extension_the_way_to_it_is_told(widget, ui, monkeypatch):
-    from MgImplantSegSections import pythons
+    from MgImplantSegSections.engine import pythons
 
     monkeypatch.setattr(pythons, "version", lambda package: None if package == "torch" else "1")
     person.click(ui.installTorchButton)

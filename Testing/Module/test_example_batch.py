@@ -43,8 +43,8 @@ def test_a_folder_that_is_not_there_is_an_error(example, results):
 def test_an_environment_that_is_not_there_ends_with_a_failure(example, tmp_path, capsys):
     from module_cases import ball_in_half_bone
 
+    from MgImplantSegLib.grids.volume import Volume
     from MgImplantSegLib.io import write_volume
-    from MgImplantSegLib.volume import Volume
 
     labels = ball_in_half_bone(size=20, radius=4)
     write_volume(Volume(labels.array * 9, labels.geometry), tmp_path / "one.nrrd")

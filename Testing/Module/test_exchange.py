@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 from module_cases import ball_in_half_bone, geometry
 
-from MgImplantSegLib.errors import Cancelled, InputError
+from MgImplantSegLib.base.errors import Cancelled, InputError
+from MgImplantSegLib.grids.labels import LabelScheme, parse_roles
+from MgImplantSegLib.grids.volume import LabelMap
 from MgImplantSegLib.io import read_label_map, read_volume, write_label_map
-from MgImplantSegLib.labels import LabelScheme, parse_roles
-from MgImplantSegLib.volume import LabelMap
 
 
 @pytest.fixture
 def parts(module):
-    from MgImplantSegSections import engineRun, exchange
+    from MgImplantSegSections.engine import engineRun, exchange
 
     return engineRun, exchange
 

@@ -6,10 +6,10 @@ import slicer
 from harness import person
 from module_cases import TURNED, add_volume, ball_in_half_bone
 
+from MgImplantSegLib.grids.volume import Geometry, LabelMap, Volume
 from MgImplantSegLib.scene.segmentation_reading import label_map_of_node
 from MgImplantSegLib.scene.segmentations import add_segmentation_node
 from MgImplantSegLib.scene.volumes import add_volume_node, geometry_of_node
-from MgImplantSegLib.volume import Geometry, LabelMap, Volume
 
 
 def test_the_first_volume_is_chosen_and_described(widget, ui):
@@ -77,7 +77,7 @@ def test_sample_data_is_loaded_once_with_the_screw_before_implantation(widget, u
 def test_sample_data_is_registered_with_its_digest_and_a_thumbnail(module):
     import pathlib
 
-    from MgImplantSegSections import sampleData
+    from MgImplantSegSections.work import sampleData
     from SampleData import SampleDataLogic
 
     SampleDataLogic.sources.clear()
@@ -106,7 +106,7 @@ def test_an_added_model_is_chosen_shown_kept_and_can_be_deleted(widget, ui, tiny
 
 
 def test_a_bundled_model_cannot_be_deleted(widget, ui):
-    from MgImplantSegLib.resources import bundled_models
+    from MgImplantSegLib.base.resources import bundled_models
 
     if not bundled_models():
         pytest.skip("no model is bundled in this checkout")
@@ -122,10 +122,10 @@ def test_a_file_that_is_no_model_is_refused_with_its_name(widget, ui, tmp_path):
 
 
 def test_a_card_shows_each_table_of_metrics_in_a_row_of_its_own(module):
-    from MgImplantSegSections import models
+    from MgImplantSegSections.work import models
 
-    from MgImplantSegLib.model_file import ModelCard
-    from MgImplantSegLib.preprocess import Preprocessing
+    from MgImplantSegLib.model.file import ModelCard
+    from MgImplantSegLib.preprocessing.preprocess import Preprocessing
 
     metrics = {
         "mean_iou": 0.87302,

@@ -9,7 +9,7 @@ from module_cases import add_segmentation
 
 @pytest.fixture
 def states(module):
-    from MgImplantSegSections.inputStates import InputStates
+    from MgImplantSegSections.work.inputStates import InputStates
 
     return InputStates()
 

@@ -7,10 +7,10 @@ from harness import person
 from measure_cases import compute, expected
 from module_cases import add_segmentation, ball_in_half_bone
 
-from MgImplantSegLib.labels import LabelScheme, Role
+from MgImplantSegLib.grids.labels import LabelScheme, Role
+from MgImplantSegLib.grids.volume import LabelMap
 from MgImplantSegLib.scene.segmentation_reading import label_map_of_node
 from MgImplantSegLib.scene.volumes import add_label_map_node, image_data
-from MgImplantSegLib.volume import LabelMap
 
 
 def add_label_map(labels=None, colors="own", name="Labels"):
@@ -28,7 +28,7 @@ def imported(widget, ui):
 
 
 def roles_of(node):
-    from MgImplantSegSections.measureWork import roleOf
+    from MgImplantSegSections.work.measureWork import roleOf
 
     segmentation = node.GetSegmentation()
     ids = [segmentation.GetNthSegmentID(index) for index in range(segmentation.GetNumberOfSegments())]

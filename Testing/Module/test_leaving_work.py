@@ -24,7 +24,7 @@ def compare(widget, ui, _monkeypatch, _tmp_path):
 
 
 def show_3d(widget, ui, monkeypatch, _tmp_path):
-    from MgImplantSegSections import surfaceWork
+    from MgImplantSegSections.work import surfaceWork
 
     monkeypatch.setattr(surfaceWork, "SMALL_VOXELS", 10)
     person.click(ui.show3DButton)

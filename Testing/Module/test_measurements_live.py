@@ -116,7 +116,7 @@ def test_a_table_that_comes_back_with_its_scene_is_current_although_it_was_edite
 
 
 def test_provenance_and_measures_survive_saving_and_loading_the_scene(measurable, widget, no_process, tmp_path):
-    from MgImplantSegSections.measuresReport import reportOfTable
+    from MgImplantSegSections.work.measuresReport import reportOfTable
 
     from MgImplantSegLib.scene.nodes import provenance_of_node, set_provenance
     from MgImplantSegLib.scene.scene_files import add_scene, save_scene

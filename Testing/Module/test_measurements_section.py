@@ -9,11 +9,11 @@ from harness import person
 from measure_cases import add_roi, box_beside, compute, expected, measures
 from module_cases import add_segmentation, ball_in_half_bone, engine_without, rename_segment
 
+from MgImplantSegLib.grids.volume import Geometry, LabelMap, Volume
 from MgImplantSegLib.quantification import QuantifyOptions, quantify
 from MgImplantSegLib.scene.markups import box_of_roi_node
 from MgImplantSegLib.scene.segmentations import add_segmentation_node
 from MgImplantSegLib.scene.volumes import add_volume_node
-from MgImplantSegLib.volume import Geometry, LabelMap, Volume
 
 
 def test_compute_in_a_child_process_gives_the_engines_measures(measurable, widget):
@@ -28,7 +28,7 @@ def test_compute_in_a_child_process_gives_the_engines_measures(measurable, widge
 
 
 def test_measures_need_no_package_that_slicer_lacks(module, monkeypatch):
-    from MgImplantSegSections import pythons
+    from MgImplantSegSections.engine import pythons
 
     engine = engine_without("torch", "nrrd", "h5py", "tifffile", "matplotlib")
     monkeypatch.setattr(pythons, "python", lambda name=None: engine)
@@ -219,9 +219,9 @@ def test_unfolding_a_section_does_not_show_what_is_hidden(measurable):
 
 
 def test_methods_are_the_engines_and_all_measures_can_be_asked_for(measurable, widget, no_process):
-    from MgImplantSegLib.quantification.contact_methods import CONTACT_METHODS
-    from MgImplantSegLib.quantification.rate_forms import RATE_FORMS
-    from MgImplantSegLib.quantification.surface import SURFACE_METHODS
+    from MgImplantSegLib.quantification.measures.contact_methods import CONTACT_METHODS
+    from MgImplantSegLib.quantification.measures.rate_forms import RATE_FORMS
+    from MgImplantSegLib.quantification.surfaces.surface import SURFACE_METHODS
 
     methods = {
         measurable.surfaceAreaSelector: SURFACE_METHODS,

@@ -68,7 +68,7 @@ def test_the_headline_has_rate_contact_and_bone_with_three_digits_and_is_grey_wh
     ("value", "text"), [(0.2233832, "0.2234"), (13.9012, "13.90"), (1234.5, "1234"), (0, "0"), (1e-9, "1e-09")]
 )
 def test_numbers_are_shown_with_four_digits(module, value, text):
-    from MgImplantSegSections.numberText import numberText
+    from MgImplantSegSections.work.numberText import numberText
 
     assert numberText(value) == text and numberText(float("nan")) == ""
 
@@ -174,8 +174,8 @@ def test_a_segmentation_that_was_measured_is_not_kept_after_its_scene_was_closed
 
 
 def test_a_range_stands_behind_its_value_in_the_headline_and_in_the_table(module):
-    from MgImplantSegSections.measuresReport import addTable
-    from MgImplantSegSections.measuresTable import headline
+    from MgImplantSegSections.sections.measuresTable import headline
+    from MgImplantSegSections.work.measuresReport import addTable
 
     from MgImplantSegLib.quantification.results import Measure, QuantificationReport
 

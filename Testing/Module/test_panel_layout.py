@@ -126,7 +126,7 @@ def test_long_lists_do_not_scroll_in_the_panel_either(dock, ui, tmp_path):
 
 
 def test_the_ways_out_without_torch_fit_too(small_dock, ready, widget, monkeypatch):
-    from MgImplantSegSections import pythons
+    from MgImplantSegSections.engine import pythons
 
     monkeypatch.setattr(pythons, "version", lambda package: None)
     person.click(ready.segmentButton)

@@ -16,15 +16,15 @@ import pytest
     ],
 )
 def test_options_and_commands_are_named_as_fields_of_the_panel(module, said, shown):
-    from MgImplantSegSections.panelWords import inPanelWords
+    from MgImplantSegSections.sections.panelWords import inPanelWords
 
     assert inPanelWords(said) == shown
 
 
 def test_the_place_of_an_option_stands_in_the_advice_of_an_error(module):
-    from MgImplantSegSections.workbench import errorText
+    from MgImplantSegSections.sections.workbench import errorText
 
-    from MgImplantSegLib.errors import InputError
+    from MgImplantSegLib.base.errors import InputError
 
     error = InputError("Expected a voxel size, got 1 mm.", "Set the voxel size in µm [[spacing_um]].")
     assert errorText(error) == "Expected a voxel size, got 1 mm. Set the voxel size in µm (Voxel size)."

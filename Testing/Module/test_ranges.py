@@ -7,9 +7,9 @@ from harness import person
 from measure_cases import add_roi, box_beside, compute, table_node
 from module_cases import add_volume, ball_in_half_bone, segmentations
 
-from MgImplantSegLib.events import Events
+from MgImplantSegLib.base.events import Events
+from MgImplantSegLib.grids.volume import Volume
 from MgImplantSegLib.quantification import QuantifyOptions, quantify
-from MgImplantSegLib.volume import Volume
 
 
 def segment(ui, widget, planes):
@@ -20,7 +20,7 @@ def segment(ui, widget, planes):
 
 
 def kept(node):
-    from MgImplantSegSections import disagreement
+    from MgImplantSegSections.work import disagreement
 
     return disagreement.nodeOf(node)
 
@@ -28,7 +28,7 @@ def kept(node):
 @pytest.fixture
 def uncertain(measurable):
     """The ball in bone with planes that disagree on one third of it, in a stripe; and what the engine says of that."""
-    from MgImplantSegSections import disagreement
+    from MgImplantSegSections.work import disagreement
 
     labels = ball_in_half_bone()
     parts = np.zeros(labels.array.shape, np.float32)

@@ -4,9 +4,9 @@ import slicer
 from harness import person
 from module_cases import add_segmentation, ball_in_half_bone
 
+from MgImplantSegLib.grids.volume import Volume
 from MgImplantSegLib.scene.segmentations import add_segmentation_node
 from MgImplantSegLib.scene.volumes import add_volume_node
-from MgImplantSegLib.volume import Volume
 
 
 def hierarchy():
@@ -21,7 +21,7 @@ def folder_of(node):
 
 
 def test_all_that_is_made_of_a_scan_stands_in_one_folder_with_it(module, no_process):
-    from MgImplantSegSections import display3D
+    from MgImplantSegSections.work import display3D
 
     labels, logic = ball_in_half_bone(), module.MgImplantSegLogic()
     for name in ("Scan A", "Scan B"):
@@ -50,7 +50,7 @@ def test_a_segmentation_of_no_scan_makes_no_folder(module):
 
 
 def test_the_sample_stands_in_a_folder_with_the_screw_before_implantation(widget, ui):
-    from MgImplantSegSections import sampleData
+    from MgImplantSegSections.work import sampleData
 
     person.click(ui.sampleDataButton)
     nodes = (ui.inputVolumeSelector.currentNode(), sampleData.initialNode())

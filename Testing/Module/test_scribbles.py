@@ -14,7 +14,7 @@ PAINTED = {"bone": 5, "residual_material": 7, "ours": 9}
 @pytest.fixture
 def scribbled(ready, widget):
     """A scan, and labels in which a few voxels of each class are painted, background among them."""
-    from MgImplantSegSections import teachWork
+    from MgImplantSegSections.work import teachWork
 
     scan = ready.inputVolumeSelector.currentNode()
     labels = teachWork.addEmptyLabels(scan)
@@ -31,7 +31,7 @@ def taught(widget, scan, labels):
     """What the engine says was labelled."""
     from dataclasses import replace
 
-    from MgImplantSegSections.engineRun import CancelToken, runToEnd
+    from MgImplantSegSections.engine.engineRun import CancelToken, runToEnd
 
     request = replace(widget.panel.teach.request(), minutes=None, iterations=1, device="cpu")
     steps = widget.logic.teachSteps(scan, labels, request, None, CancelToken())
@@ -46,7 +46,7 @@ def test_painted_voxels_alone_are_labelled_background_too(scribbled, widget, rea
 
 
 def test_done_slices_are_labelled_besides(scribbled, widget, ready):
-    from MgImplantSegSections import teachSlices
+    from MgImplantSegSections.work import teachSlices
 
     scan, labels = scribbled
     ready.teachScribblesCheckBox.checked = True

@@ -5,14 +5,14 @@ import pytest
 import slicer
 from module_cases import add_segmentation, add_volume, geometry
 
-from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.grids.volume import LabelMap
 from MgImplantSegLib.inference.options import SegmentOptions
 from MgImplantSegLib.io import write_label_map
 from MgImplantSegLib.scene.frames import vtk_matrix
 from MgImplantSegLib.scene.segmentation_reading import label_map_of_node
 from MgImplantSegLib.scene.segmentations import add_segmentation_node
 from MgImplantSegLib.scene.volumes import geometry_of_node
-from MgImplantSegLib.volume import LabelMap
 
 SHAPE_ZYX = (12, 14, 16)
 
@@ -20,7 +20,8 @@ SHAPE_ZYX = (12, 14, 16)
 @pytest.fixture
 def segment_while(module, monkeypatch):
     """Segments a volume by an engine that calls `happens(volumeNode)` before it writes labels of all classes."""
-    from MgImplantSegSections import engineRun, segmentWork
+    from MgImplantSegSections.engine import engineRun
+    from MgImplantSegSections.work import segmentWork
 
     def run(happens, rows=None):
         volume = add_volume(slicer.mrmlScene, SHAPE_ZYX)
@@ -52,7 +53,7 @@ def test_older_results_of_the_scan_hide_behind_the_newest_and_what_people_made_s
     volume, first = segment_while(lambda volume: None)
     drawn = add_segmentation(slicer.mrmlScene, "Drawn by hand")
     drawn.CreateDefaultDisplayNodes()
-    from MgImplantSegSections.segmentWork import showOnly
+    from MgImplantSegSections.work.segmentWork import showOnly
 
     second = add_segmentation_node(
         slicer.mrmlScene, label_map_of_node(first), "Second", volume, provenance={"software": "MgImplantSeg"}
@@ -86,8 +87,8 @@ def test_a_volume_of_another_size_is_told(segment_while):
 
 
 def test_an_error_of_the_engine_says_where_its_option_is_set_in_the_panel(module):
-    from MgImplantSegSections.engineRun import EngineError
-    from MgImplantSegSections.workbench import errorText
+    from MgImplantSegSections.engine.engineRun import EngineError
+    from MgImplantSegSections.sections.workbench import errorText
 
     error = EngineError(
         "Expected 20 µm, got 1 mm.", "Set the voxel size [[spacing_um]], or [[nothing]] choose a model."

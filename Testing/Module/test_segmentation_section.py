@@ -21,7 +21,7 @@ from MgImplantSegLib.scene.volumes import geometry_of_node
 
 
 def test_the_tooltip_of_segment_lists_all_that_is_missing(widget, ui):
-    from MgImplantSegLib.resources import bundled_models
+    from MgImplantSegLib.base.resources import bundled_models
 
     assert not ui.segmentButton.enabled
     assert "a volume" in ui.segmentButton.toolTip
@@ -107,7 +107,7 @@ def running_jobs(backend):
 
 
 def test_segmenting_needs_no_package_but_torch_that_slicer_lacks(module, tiny_model, monkeypatch):
-    from MgImplantSegSections import pythons
+    from MgImplantSegSections.engine import pythons
 
     engine = engine_without("nrrd", "h5py", "tifffile", "matplotlib")
     monkeypatch.setattr(pythons, "python", lambda name=None: engine)
@@ -127,7 +127,7 @@ def test_an_error_of_the_engine_says_what_happened_and_what_to_do(ready, widget,
 
 
 def test_missing_packages_are_named_with_their_size_and_two_ways_out(ready, widget, monkeypatch):
-    from MgImplantSegSections import pythons
+    from MgImplantSegSections.engine import pythons
 
     monkeypatch.setattr(pythons, "version", lambda package: None if package == "torch" else "1")
     person.click(ready.segmentButton)
@@ -138,11 +138,11 @@ def test_missing_packages_are_named_with_their_size_and_two_ways_out(ready, widg
 
 
 def test_a_chosen_output_gets_the_new_contents(ready, widget):
-    from MgImplantSegSections.display3D import showColored
-    from MgImplantSegSections.measureWork import rolesOf, setRole
+    from MgImplantSegSections.work.display3D import showColored
+    from MgImplantSegSections.work.measureWork import rolesOf, setRole
     from module_cases import add_segmentation
 
-    from MgImplantSegLib.labels import Role
+    from MgImplantSegLib.grids.labels import Role
 
     output = add_segmentation(slicer.mrmlScene, "Mine")
     setRole(output, "bone", Role.BACKGROUND)
@@ -161,14 +161,14 @@ def test_device_and_environment_are_kept_on_this_computer_not_in_the_scene(ready
     person.choose(ready.deviceSelector, "cpu")
     parameters = widget.logic.getParameterNode().parameterNode
     assert "cpu" not in [parameters.GetParameter(name) for name in parameters.GetParameterNames()]
-    from MgImplantSegSections import settings
+    from MgImplantSegSections.work import settings
 
     assert settings.read(settings.DEVICE) == "cpu"
 
 
 def test_all_options_of_the_engine_are_chosen_in_the_panel_and_reach_it(ready, widget):
+    from MgImplantSegLib.base.options import options_of
     from MgImplantSegLib.inference.options import SegmentOptions
-    from MgImplantSegLib.options import options_of
 
     ready.advancedSection.collapsed = False
     person.choose(ready.planesSelector, "1 plane")
@@ -212,12 +212,12 @@ def test_a_new_option_of_the_engine_needs_only_its_field_and_a_widget(slicer_app
     from dataclasses import dataclass
 
     import qt
-    from MgImplantSegSections.engineOptions import optionsFrom, withOptions
+    from MgImplantSegSections.engine.engineOptions import optionsFrom, withOptions
     from slicer.parameterNodeWrapper import parameterNodeWrapper
 
+    from MgImplantSegLib.base.option_kinds import Number
+    from MgImplantSegLib.base.options import option
     from MgImplantSegLib.inference.options import SegmentOptions
-    from MgImplantSegLib.option_kinds import Number
-    from MgImplantSegLib.options import option
 
     @dataclass(frozen=True)
     class More(SegmentOptions):

@@ -22,7 +22,7 @@ def test_progress_shows_stage_and_time_left_and_cancel_leaves_nothing(ready, wid
 
 
 def test_an_engine_that_does_not_listen_is_ended_with_all_it_has_started(ready, widget, slow_engine, monkeypatch):
-    from MgImplantSegSections import childProcess, engineRun
+    from MgImplantSegSections.engine import childProcess, engineRun
 
     for holder in (childProcess, engineRun):
         monkeypatch.setattr(holder, "POLITE_SECONDS", 0.3)
@@ -38,7 +38,7 @@ def test_an_engine_that_does_not_listen_is_ended_with_all_it_has_started(ready, 
 def test_the_engine_is_asked_politely_although_slicers_launcher_passes_no_signal_on(
     ready, widget, slow_engine, tmp_path, monkeypatch
 ):
-    from MgImplantSegSections import engineRun
+    from MgImplantSegSections.engine import engineRun
 
     monkeypatch.setattr(engineRun, "POLITE_SECONDS", 60)
     pids = slow_engine(launcher=(sys.executable, "-c", LAUNCHER))
@@ -53,7 +53,7 @@ def test_the_engine_is_asked_politely_although_slicers_launcher_passes_no_signal
 
 @pytest.mark.skipif(os.name == "nt", reason="the engine gets no signals there anyway")
 def test_an_engine_that_gets_no_signals_as_on_windows_stops_by_itself(ready, widget, monkeypatch):
-    from MgImplantSegSections import engineRun, pythons
+    from MgImplantSegSections.engine import engineRun, pythons
 
     own = pythons.python()
     deaf = ("sh", "-c", 'trap "" TERM; exec "$@"', "sh", *own.words)

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from MgImplantSegLib.resources import DEFAULT_MODEL, bundled_models
+from MgImplantSegLib.base.resources import DEFAULT_MODEL, bundled_models
 
 SCRIPTS = pathlib.Path(__file__).resolve().parents[1] / "SlicerSelfTests"
 

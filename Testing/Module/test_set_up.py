@@ -12,7 +12,7 @@ PROGRAM_THAT_LACKS_ALL = f'#!/bin/sh\nexec "{sys.executable}" -I -S "$@"\n'
 @pytest.fixture
 def without_torch(ready, monkeypatch):
     """A panel whose own Python lacks torch, after a click on Segment; names of what is installed by and by."""
-    from MgImplantSegSections import pythons
+    from MgImplantSegSections.engine import pythons
 
     installed = {"torch": None}
     monkeypatch.setattr(pythons, "version", lambda package: installed.get(package, "1"))
@@ -52,7 +52,7 @@ def test_another_python_is_chosen_tested_taken_and_segmenting_goes_on(
 
 
 def test_a_preview_that_was_clicked_goes_on_as_a_preview(ready, widget, monkeypatch):
-    from MgImplantSegSections import pythons
+    from MgImplantSegSections.engine import pythons
 
     installed = {"torch": None}
     monkeypatch.setattr(pythons, "version", lambda package: installed.get(package, "1"))

@@ -11,12 +11,12 @@ from harness.application import ScriptedWidgetRepresentation
 from module_cases import add_segmentation, ball_in_half_bone, geometry, left_behind, segmentations
 from slow_engine import wait_for_the_end_of
 
-from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.grids.volume import LabelMap, Volume
 from MgImplantSegLib.scene.frames import vtk_matrix
 from MgImplantSegLib.scene.segmentations import add_segmentation_node
 from MgImplantSegLib.scene.volumes import add_volume_node, array_of_image, geometry_of_node
 from MgImplantSegLib.training.teach.slices import SliceName
-from MgImplantSegLib.volume import LabelMap, Volume
 
 SIZE = 40
 TENTH_OF_A_MINUTE = 0.1
@@ -101,7 +101,7 @@ def normal_lps(node):
 
 @pytest.mark.parametrize("name", [SliceName(0, 3), SliceName(1, 30), SliceName(2, 17)], ids=str)
 def test_a_slice_of_an_oblique_scan_is_shown_by_a_view_that_lies_in_it(widget, views, name):
-    from MgImplantSegSections import teachSlices
+    from MgImplantSegSections.work import teachSlices
 
     scan, _labels = add_explant(with_labels=False)
     view = views[teachSlices.showSlice(scan, name)]
@@ -112,7 +112,7 @@ def test_a_slice_of_an_oblique_scan_is_shown_by_a_view_that_lies_in_it(widget, v
 
 
 def test_the_three_axes_have_three_views_and_turning_keeps_what_is_right_and_up(widget, views):
-    from MgImplantSegSections import teachSlices
+    from MgImplantSegSections.work import teachSlices
 
     scan, _labels = add_explant(with_labels=False)
     before = {name: teachSlices._directions(node) for name, node in views.items()}
@@ -125,7 +125,7 @@ def test_the_three_axes_have_three_views_and_turning_keeps_what_is_right_and_up(
 
 
 def test_a_slice_is_found_where_a_transform_has_moved_the_scan(widget, views):
-    from MgImplantSegSections import teachSlices
+    from MgImplantSegSections.work import teachSlices
 
     scan, _labels = add_explant(with_labels=False)
     moved = np.array([[0, -1, 0, 4], [1, 0, 0, 5], [0, 0, 1, 6], [0, 0, 0, 1.0]])
@@ -139,7 +139,7 @@ def test_a_slice_is_found_where_a_transform_has_moved_the_scan(widget, views):
 
 
 def test_a_view_across_the_voxels_names_no_slice(widget, views):
-    from MgImplantSegSections import teachSlices
+    from MgImplantSegSections.work import teachSlices
 
     scan, _labels = add_explant(with_labels=False)
     with pytest.raises(InputError, match="turned against"):
@@ -176,7 +176,7 @@ def test_without_a_main_window_it_is_said_where_to_paint(teachable):
 
 
 def test_done_slices_are_kept_on_the_segmentation_and_said_in_words(teachable, widget, views):
-    from MgImplantSegSections import teachSlices
+    from MgImplantSegSections.work import teachSlices
 
     labels = segmentations()[-1]
     for name in (SliceName(0, 2), SliceName(1, 20)):
@@ -197,7 +197,7 @@ def test_done_slices_are_kept_on_the_segmentation_and_said_in_words(teachable, w
 
 
 def test_a_done_slice_on_which_nothing_is_painted_is_not_enough(teachable, widget):
-    from MgImplantSegSections import teachSlices
+    from MgImplantSegSections.work import teachSlices
 
     teachSlices.setDone(segmentations()[-1], SliceName(0, 2))
     widget.enter()
@@ -218,7 +218,7 @@ def test_suggested_slices_are_listed_and_the_selected_one_is_shown(teachable, wi
 
 
 def test_teach_installs_and_chooses_a_model_and_segments_again(teachable, widget):
-    from MgImplantSegSections import models
+    from MgImplantSegSections.work import models
 
     labels = make_ready_to_teach(widget)
     teachable.teachMinutesSpinBox.value = TENTH_OF_A_MINUTE
@@ -240,7 +240,7 @@ def test_teach_installs_and_chooses_a_model_and_segments_again(teachable, widget
 
 def make_ready_to_teach(widget):
     """Three slices are done."""
-    from MgImplantSegSections import teachSlices
+    from MgImplantSegSections.work import teachSlices
 
     labels = segmentations()[-1]
     for name in (SliceName(0, 12), SliceName(0, 20), SliceName(1, 20)):
@@ -250,7 +250,7 @@ def make_ready_to_teach(widget):
 
 
 def test_from_a_wrong_result_to_a_taught_one_it_takes_12_clicks_at_most_besides_painting(teachable, widget, editor):
-    from MgImplantSegSections import teachSlices
+    from MgImplantSegSections.work import teachSlices
 
     for axis in range(3):  # the views stand along the voxels, as with most scans
         teachSlices.showSlice(teachable.inputVolumeSelector.currentNode(), SliceName(axis, 20))
@@ -275,7 +275,7 @@ def test_from_a_wrong_result_to_a_taught_one_it_takes_12_clicks_at_most_besides_
 
 
 def test_stop_and_keep_ends_learning_and_the_model_so_far_is_installed(teachable, widget):
-    from MgImplantSegSections import models
+    from MgImplantSegSections.work import models
 
     make_ready_to_teach(widget)
     teachable.teachMinutesSpinBox.value = 30
@@ -292,7 +292,7 @@ def test_stop_and_keep_ends_learning_and_the_model_so_far_is_installed(teachable
 
 
 def test_cancelled_teaching_leaves_nothing(teachable, widget, slow_engine):
-    from MgImplantSegSections import models
+    from MgImplantSegSections.work import models
 
     make_ready_to_teach(widget)
     pids = slow_engine()
@@ -318,7 +318,7 @@ def test_teaching_stops_when_scan_or_labels_leave_the_scene(teachable, widget, s
 
 
 def test_done_slices_and_their_segmentation_survive_the_scene_file(teachable, widget):
-    from MgImplantSegSections import teachSlices
+    from MgImplantSegSections.work import teachSlices
 
     labels = make_ready_to_teach(widget)
     widget.panel.workbench.parameters.teachSegmentation = labels
@@ -350,7 +350,7 @@ def test_without_a_name_the_new_model_is_called_after_the_scan(teachable, widget
 
 
 def test_labels_on_another_grid_count_as_painted_where_they_are(teachable, widget):
-    from MgImplantSegSections import teachSlices
+    from MgImplantSegSections.work import teachSlices
 
     coarse = ball_in_half_bone(SIZE // 2, radius=4)
     scan = slicer.mrmlScene.GetFirstNodeByName("Scan")
@@ -364,7 +364,7 @@ def test_labels_on_another_grid_count_as_painted_where_they_are(teachable, widge
 
 
 def test_what_is_painted_later_is_seen(teachable, widget):
-    from MgImplantSegSections import teachSlices
+    from MgImplantSegSections.work import teachSlices
 
     labels = segmentations()[-1]
     teachSlices.setDone(labels, SliceName(0, 2))
@@ -378,7 +378,7 @@ def test_what_is_painted_later_is_seen(teachable, widget):
 
 
 def test_slices_beyond_the_scan_are_not_counted(teachable, widget):
-    from MgImplantSegSections import teachSlices
+    from MgImplantSegSections.work import teachSlices
 
     teachSlices.setDone(segmentations()[-1], SliceName(0, SIZE))
     widget.enter()
@@ -395,7 +395,8 @@ def test_segmenting_into_the_labels_forgets_which_slices_were_done(teachable, wi
 
 
 def test_done_slices_of_another_scan_are_learned_from_too(teachable, widget, module):
-    from MgImplantSegSections import engineRun, teachSlices
+    from MgImplantSegSections.engine import engineRun
+    from MgImplantSegSections.work import teachSlices
 
     make_ready_to_teach(widget)
     scan, labels = add_explant(name="Scan 2")

@@ -9,17 +9,17 @@ import slicer
 from harness import person
 from module_cases import ball_in_half_bone, geometry
 
-from MgImplantSegLib.errors import MgImplantSegError
+from MgImplantSegLib.base.errors import MgImplantSegError
+from MgImplantSegLib.base.settings import read_toml
+from MgImplantSegLib.base.text_files import toml_from
+from MgImplantSegLib.base.toml_writer import toml_text
+from MgImplantSegLib.grids.volume import Geometry, LabelMap, Volume
 from MgImplantSegLib.io import write_label_map, write_volume
 from MgImplantSegLib.jobs.agent.job_folder import State
 from MgImplantSegLib.jobs.backend import Backend
 from MgImplantSegLib.jobs.environment import Environment, Kind
 from MgImplantSegLib.jobs.environment_file import save_environment
-from MgImplantSegLib.settings import read_toml
-from MgImplantSegLib.text_files import toml_from
-from MgImplantSegLib.toml_writer import toml_text
-from MgImplantSegLib.training.configuration import TrainingConfig
-from MgImplantSegLib.volume import Geometry, LabelMap, Volume
+from MgImplantSegLib.training.settings.configuration import TrainingConfig
 
 SMALL = """
 [network]
@@ -69,7 +69,7 @@ def test_pairs_are_listed_with_a_check_of_their_geometry(widget, ui, pair, tmp_p
 
 
 def test_nrrd_pairs_are_checked_where_pynrrd_is_missing(module, pair, monkeypatch):
-    from MgImplantSegSections import trainingPairs
+    from MgImplantSegSections.sections import trainingPairs
 
     monkeypatch.setitem(sys.modules, "nrrd", None)  # as in Slicer's Python before it is installed there
     assert trainingPairs.check(trainingPairs.Pair(*pair)) == "OK, 36×36×36 voxels"
@@ -185,7 +185,7 @@ def test_asking_does_not_stay_when_the_answer_stands_elsewhere(widget, ui, monke
 
 
 def test_a_training_in_slicers_python_without_torch_is_not_submitted(widget, ui, pair, tmp_path, monkeypatch):
-    from MgImplantSegSections import pythons
+    from MgImplantSegSections.engine import pythons
 
     widget.panel.training.data.addPair(*pair)
     widget.panel.training.data.writeConfiguration(tmp_path / "mine.toml")

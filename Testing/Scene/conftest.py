@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from MgImplantSegLib.grids.volume import Geometry, LabelMap, Volume
 from MgImplantSegLib.scene.standalone import StandaloneScene
-from MgImplantSegLib.volume import Geometry, LabelMap, Volume
 
 # x, y, z axes of a turned, left-handed frame: columns are perpendicular, the determinant is -1
 TURNED_LEFT_HANDED = (0.8, 0.0, -0.6, 0.36, 0.8, 0.48, -0.48, 0.6, -0.64)

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from MgImplantSegLib.errors import InputError, ResourceError
+from MgImplantSegLib.base.errors import InputError, ResourceError
+from MgImplantSegLib.grids.volume import Geometry, LabelMap
 from MgImplantSegLib.scene import closed_surfaces
 from MgImplantSegLib.scene.closed_surfaces import SurfaceMethod, SurfaceSettings, create_closed_surfaces
 from MgImplantSegLib.scene.meshes import enclosed_volume_mm3, points_and_triangles
 from MgImplantSegLib.scene.segmentations import add_segmentation_node
 from MgImplantSegLib.scene.segments import segment_ids
-from MgImplantSegLib.volume import Geometry, LabelMap
 
 
 @pytest.mark.parametrize("method", list(SurfaceMethod))

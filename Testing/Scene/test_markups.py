@@ -5,10 +5,10 @@ import pytest
 import vtk
 from scipy import ndimage
 
-from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.regions import OrientedBox, read_roi_markups
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.grids.regions import OrientedBox, read_roi_markups
+from MgImplantSegLib.grids.volume import Geometry, LabelMap
 from MgImplantSegLib.scene.markups import add_roi_node, box_around_implant, box_of_roi_node
-from MgImplantSegLib.volume import Geometry, LabelMap
 
 AXES = np.array(((0.8, 0.36, 0.48), (0.0, 0.8, -0.6), (-0.6, 0.48, 0.64)))  # a turn, columns are the edges
 BOX = OrientedBox((1.5, -2.0, 3.25), AXES, (0.5, 1.0, 2.0), "trabecular")

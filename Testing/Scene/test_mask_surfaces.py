@@ -5,7 +5,8 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
-from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.grids.volume import Geometry, LabelMap
 from MgImplantSegLib.scene.closed_surfaces import (
     SurfaceMethod,
     SurfaceSettings,
@@ -16,7 +17,6 @@ from MgImplantSegLib.scene.mask_surfaces import read_mesh, surface_of_mask, writ
 from MgImplantSegLib.scene.meshes import enclosed_volume_mm3
 from MgImplantSegLib.scene.segmentations import add_segmentation_node
 from MgImplantSegLib.scene.segments import segment_ids
-from MgImplantSegLib.volume import Geometry, LabelMap
 
 
 @pytest.fixture

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.grids.volume import Geometry, LabelMap
 from MgImplantSegLib.scene.closed_surfaces import create_closed_surfaces
 from MgImplantSegLib.scene.pictures import PictureSettings, render_segmentation
 from MgImplantSegLib.scene.segmentations import add_segmentation_node
 from MgImplantSegLib.scene.slices import draw_slices
-from MgImplantSegLib.volume import Geometry, LabelMap
 
 
 def test_the_3d_picture_shows_metal_layer_and_bone(scene, explant, tmp_path):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import vtk
 
-from MgImplantSegLib.errors import DependencyError
-from MgImplantSegLib.regions import OrientedBox
+from MgImplantSegLib.base.errors import DependencyError
+from MgImplantSegLib.grids.regions import OrientedBox
 from MgImplantSegLib.scene import canvas
 from MgImplantSegLib.scene.closed_surfaces import create_closed_surfaces
 from MgImplantSegLib.scene.markups import add_roi_node

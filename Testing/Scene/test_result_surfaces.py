@@ -5,9 +5,10 @@ import pytest
 from PIL import Image
 from vtk.util.numpy_support import vtk_to_numpy
 
-from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.events import Events
-from MgImplantSegLib.labels import LabelScheme
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.base.events import Events
+from MgImplantSegLib.grids.labels import LabelScheme
+from MgImplantSegLib.grids.volume import Geometry, LabelMap
 from MgImplantSegLib.quantification import QuantifyOptions, quantify
 from MgImplantSegLib.scene.implant_surfaces import (
     BONE_CONTACT,
@@ -22,7 +23,6 @@ from MgImplantSegLib.scene.meshes import enclosed_volume_mm3
 from MgImplantSegLib.scene.model_pictures import render_model
 from MgImplantSegLib.scene.nodes import provenance_of_node
 from MgImplantSegLib.scene.surface_models import add_contact_model, add_depth_model, readable_limit
-from MgImplantSegLib.volume import Geometry, LabelMap
 
 
 def cells(mesh, kind):

@@ -5,9 +5,10 @@ import math
 import numpy as np
 import pytest
 
-from MgImplantSegLib.errors import InputError, OutputError
+from MgImplantSegLib.base.errors import InputError, OutputError
+from MgImplantSegLib.grids.regions import OrientedBox
+from MgImplantSegLib.grids.volume import Geometry, LabelMap, Volume
 from MgImplantSegLib.quantification.results import Measure, QuantificationReport, Series
-from MgImplantSegLib.regions import OrientedBox
 from MgImplantSegLib.scene.closed_surfaces import create_closed_surfaces
 from MgImplantSegLib.scene.implant_surfaces import CONTACT
 from MgImplantSegLib.scene.markups import add_roi_node, box_of_roi_node
@@ -20,7 +21,6 @@ from MgImplantSegLib.scene.standalone import StandaloneScene
 from MgImplantSegLib.scene.surface_models import add_contact_model
 from MgImplantSegLib.scene.tables import add_measures_table
 from MgImplantSegLib.scene.volumes import add_volume_node, volume_of_node
-from MgImplantSegLib.volume import Geometry, LabelMap, Volume
 
 BOX = OrientedBox((0.1, 0.2, 0.3), ((0.8, 0.36, 0.48), (0.0, 0.8, -0.6), (-0.6, 0.48, 0.64)), (0.5, 1.0, 2.0), "shaft")
 REPORT = QuantificationReport(

@@ -8,10 +8,10 @@ import slicer
 import vtk
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
+from MgImplantSegLib.grids.labels import CLASSES, LabelScheme, Role
+from MgImplantSegLib.grids.volume import LabelMap
 from MgImplantSegLib.io import read_label_map, write_label_map
 from MgImplantSegLib.io.terminology import CONTEXT_NAME, terminology_entry, terminology_tag
-from MgImplantSegLib.labels import CLASSES, LabelScheme, Role
-from MgImplantSegLib.volume import LabelMap
 
 LPS_FROM_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 

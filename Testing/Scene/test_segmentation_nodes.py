@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 
-from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.labels import DEFAULT_SCHEME, LabelScheme, Role, parse_roles
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.grids.labels import DEFAULT_SCHEME, LabelScheme, Role, parse_roles
+from MgImplantSegLib.grids.volume import Geometry, LabelMap, Volume
 from MgImplantSegLib.scene.closed_surfaces import create_closed_surfaces
 from MgImplantSegLib.scene.nodes import provenance_of_node
 from MgImplantSegLib.scene.segmentation_reading import label_map_of_node, reading_of_node
 from MgImplantSegLib.scene.segmentations import add_segmentation_node, fill_segmentation_node
 from MgImplantSegLib.scene.segments import segment_ids
 from MgImplantSegLib.scene.volumes import add_volume_node, geometry_of_node
-from MgImplantSegLib.volume import Geometry, LabelMap, Volume
 
 
 def unsymmetric(geometry, dtype=np.uint8):

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from MgImplantSegLib.errors import InputError, OutputError
+from MgImplantSegLib.base.errors import InputError, OutputError
+from MgImplantSegLib.grids.volume import Geometry, LabelMap, Volume
 from MgImplantSegLib.scene.slices import centre_zyx, draw_slices
-from MgImplantSegLib.volume import Geometry, LabelMap, Volume
 
 
 def pair(image, labels, spacing=(1.0, 1.0, 1.0)):

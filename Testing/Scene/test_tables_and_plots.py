@@ -6,7 +6,7 @@ import math
 import pytest
 
 import MgImplantSegLib
-from MgImplantSegLib.errors import InputError, OutputError
+from MgImplantSegLib.base.errors import InputError, OutputError
 from MgImplantSegLib.quantification.results import Measure, QuantificationReport, Series
 from MgImplantSegLib.scene.nodes import provenance_of_node
 from MgImplantSegLib.scene.plots import add_chart

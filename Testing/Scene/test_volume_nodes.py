@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import SimpleITK
 
-from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.grids.volume import LabelMap, Volume
 from MgImplantSegLib.scene.volumes import add_label_map_node, add_volume_node, geometry_of_node, volume_of_node
-from MgImplantSegLib.volume import LabelMap, Volume
 
 
 def numbered(geometry, dtype):

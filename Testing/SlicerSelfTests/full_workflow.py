@@ -51,7 +51,7 @@ def steps():
 
 def choose_environment(ui, panel):
     """Another Python if the variable names one; else Slicer's own must have what is needed."""
-    from MgImplantSegSections import pythons
+    from MgImplantSegSections.engine import pythons
 
     program = os.environ.get(PYTHON_VARIABLE)
     forget_environment()
@@ -66,7 +66,7 @@ def choose_environment(ui, panel):
 
 def forget_environment():
     """Take the Python of this test out of the user's list."""
-    from MgImplantSegSections import pythons
+    from MgImplantSegSections.engine import pythons
 
     from MgImplantSegLib.jobs.environment_file import remove_environment
 
@@ -130,7 +130,7 @@ def segment_into(ui, panel, node):
 
 def batch_twice(ui, panel):
     """A finished scan of a batch is not done again."""
-    from MgImplantSegSections import sampleData
+    from MgImplantSegSections.work import sampleData
 
     folder = os.path.join(slicer.app.temporaryPath, "MgImplantSegBatch")
     scans, results = os.path.join(folder, "scans"), os.path.join(folder, "results")
@@ -149,7 +149,7 @@ def batch_twice(ui, panel):
 
 def show(ui, panel, node):
     """Surfaces of all classes: made in Slicer, then beside it, as those of a large segmentation are."""
-    from MgImplantSegSections import surfaceWork
+    from MgImplantSegSections.work import surfaceWork
 
     ui.show3DButton.click()
     check("surfaces" in ui.segmentStatusLabel.text, ui.segmentStatusLabel.text)
@@ -186,8 +186,8 @@ def measure(ui, panel, node):
     ui.computeButton.click()
     wait(lambda: not panel.measurements.isRunning(), "computed")
     say(ui.measuresStateLabel.text)
-    from MgImplantSegSections.measuresReport import reportOfTable
-    from MgImplantSegSections.measuresStore import tableOf
+    from MgImplantSegSections.work.measuresReport import reportOfTable
+    from MgImplantSegSections.work.measuresStore import tableOf
 
     report = reportOfTable(tableOf(node))
     check(abs(report.value("V_i") / 3.425 - 1) < 0.05, f"V_i {report.value('V_i'):.3f} mm3, exact 3.425")

@@ -48,7 +48,7 @@ class Bench:
 
     def measure(self, node):
         """Choose a segmentation, click Compute, wait; returns its table node."""
-        from MgImplantSegSections.measuresStore import tableOf
+        from MgImplantSegSections.work.measuresStore import tableOf
 
         self.chosen.measuredSegmentation = node
         self.ui.computeButton.click()
@@ -64,8 +64,8 @@ class Bench:
 
 def explant(name, scan=None, radius=RADIUS, spacing_mm=SPACING_MM):
     """A ball of residual material in a layer, half in bone, as a segmentation node."""
+    from MgImplantSegLib.grids.volume import LabelMap
     from MgImplantSegLib.scene.segmentations import add_segmentation_node
-    from MgImplantSegLib.volume import LabelMap
 
     z, y, x = np.ogrid[:SIZE, :SIZE, :SIZE]
     squared = sum((axis - (SIZE - 1) / 2) ** 2 for axis in (z, y, x))
@@ -78,15 +78,15 @@ def explant(name, scan=None, radius=RADIUS, spacing_mm=SPACING_MM):
 
 def grid(spacing_mm=SPACING_MM):
     """The grid of the ball."""
-    from MgImplantSegLib.volume import Geometry
+    from MgImplantSegLib.grids.volume import Geometry
 
     return Geometry((SIZE,) * 3, (spacing_mm,) * 3)
 
 
 def scan_node(name, spacing_mm=SPACING_MM):
     """A scan on the grid of the ball."""
+    from MgImplantSegLib.grids.volume import Volume
     from MgImplantSegLib.scene.volumes import add_volume_node
-    from MgImplantSegLib.volume import Volume
 
     grey = np.random.default_rng(0).integers(1, 200, (SIZE,) * 3).astype(np.uint8)
     return add_volume_node(slicer.mrmlScene, Volume(grey, grid(spacing_mm)), name)
@@ -183,9 +183,9 @@ def a3_measures_of_a_second_segmentation_leave_those_of_the_first(bench):
 
 
 def a4_an_installed_model_is_deleted_after_a_question_only(bench):
-    from MgImplantSegSections import models
+    from MgImplantSegSections.work import models
 
-    from MgImplantSegLib.resources import bundled_models
+    from MgImplantSegLib.base.resources import bundled_models
 
     if not bundled_models():
         raise Left("no bundled model")
@@ -328,7 +328,7 @@ def a18_the_screw_before_implantation_is_not_chosen_as_the_result(bench):
 
 
 def a20_the_scan_behind_the_surfaces_is_a_veil(bench):
-    from MgImplantSegSections import display3D
+    from MgImplantSegSections.work import display3D
 
     need_views()
     scan = scan_node("Scan")
@@ -362,7 +362,7 @@ def a21_the_picture_is_what_the_view_shows(bench):
 
 
 def a22_contact_and_depth_have_a_colour_legend(bench):
-    from MgImplantSegSections import display3D
+    from MgImplantSegSections.work import display3D
 
     from MgImplantSegLib.scene.color_legends import color_legend_of
 
@@ -373,9 +373,9 @@ def a22_contact_and_depth_have_a_colour_legend(bench):
 
 
 def a25_no_words_of_the_command_line(bench):
-    from MgImplantSegSections.workbench import errorText
+    from MgImplantSegSections.sections.workbench import errorText
 
-    from MgImplantSegLib.errors import InputError
+    from MgImplantSegLib.base.errors import InputError
 
     error = InputError("Expected 3 voxels (z, y, x), got 2.", "Give it with --spacing-um. See: jobs log this/a")
     check(not any(word in errorText(error) for word in ("--", "(z, y", "jobs ")), errorText(error))

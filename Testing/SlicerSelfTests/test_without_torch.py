@@ -66,7 +66,7 @@ def check_measures(logic, initial):
 
 def check_surfaces_beside_the_gui(ui, panel, node):
     """Surfaces of a large segmentation come from a child process; the screw counts as large here."""
-    from MgImplantSegSections import surfaceWork
+    from MgImplantSegSections.work import surfaceWork
 
     limit, surfaceWork.SMALL_VOXELS = surfaceWork.SMALL_VOXELS, 10
     try:

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import MgImplantSegLib
-from MgImplantSegLib.errors import InputError, MgImplantSegError
-from MgImplantSegLib.files import output_errors
+from MgImplantSegLib.base.errors import InputError, MgImplantSegError
+from MgImplantSegLib.base.files import output_errors
 from MgImplantSegLib.jobs.agent import processes, results
 from MgImplantSegLib.jobs.agent.arrays import look_all, make_array
 from MgImplantSegLib.jobs.agent.description import JobDescription

@@ -10,8 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from MgImplantSegLib.errors import MgImplantSegError
-from MgImplantSegLib.files import output_errors
+from MgImplantSegLib.base.errors import MgImplantSegError
+from MgImplantSegLib.base.files import output_errors
 from MgImplantSegLib.jobs.agent.description import JobDescription
 from MgImplantSegLib.jobs.agent.job_folder import JobFolder, State, require_valid_id
 from MgImplantSegLib.jobs.agent.results import read_part

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.base.errors import InputError
 from MgImplantSegLib.jobs.agent.records import LARGEST, LIMITS, OtherVersion, WrongValues, from_values, to_values
 
 VERSION = 1

@@ -24,8 +24,8 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from MgImplantSegLib.errors import InputError, OutputError
-from MgImplantSegLib.files import atomic_output, output_errors
+from MgImplantSegLib.base.errors import InputError, OutputError
+from MgImplantSegLib.base.files import atomic_output, output_errors
 from MgImplantSegLib.jobs.agent.description import JobDescription, require_known_version
 from MgImplantSegLib.jobs.agent.records import Record, WrongValues, damaged, read_record, to_values
 

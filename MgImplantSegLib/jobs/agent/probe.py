@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import MgImplantSegLib
+from MgImplantSegLib.base.machine import available_memory_bytes
 from MgImplantSegLib.jobs.agent.programs import clean_variables
 from MgImplantSegLib.jobs.agent.scheduler import Scheduler, check
 from MgImplantSegLib.jobs.agent.settings import AgentSettings
-from MgImplantSegLib.machine import available_memory_bytes
 
 PACKAGE_OF_MODULE = {
     **{name: name for name in ("numpy", "scipy", "SimpleITK", "tifffile", "h5py", "vtk")},

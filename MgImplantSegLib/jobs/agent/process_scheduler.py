@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from MgImplantSegLib.errors import DependencyError
+from MgImplantSegLib.base.errors import DependencyError
 from MgImplantSegLib.jobs.agent import processes
 from MgImplantSegLib.jobs.agent.job_folder import JobFolder, RunnerRecord, State
 from MgImplantSegLib.jobs.agent.outcome import STOPPED, Outcome

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Sequence
 
-from MgImplantSegLib.errors import DependencyError
+from MgImplantSegLib.base.errors import DependencyError
 from MgImplantSegLib.jobs.agent.programs import run_program
 from MgImplantSegLib.jobs.agent.scheduler import QueueDown
 

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from contextlib import suppress
 from pathlib import Path
 
-from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.base.errors import InputError
 from MgImplantSegLib.jobs.agent.job_folder import JobFolder, QueueRecord, State
 from MgImplantSegLib.jobs.agent.outcome import STOPPED, Outcome
 from MgImplantSegLib.jobs.agent.records import DamagedRecord

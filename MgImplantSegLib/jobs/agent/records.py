@@ -14,7 +14,7 @@ from dataclasses import MISSING, Field, asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.base.errors import InputError
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

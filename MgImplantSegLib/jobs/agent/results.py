@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.base.errors import InputError
 from MgImplantSegLib.jobs.agent.store import file_digest
 
 TEMPORARY = ".partial-"

@@ -11,7 +11,7 @@ import time
 from contextlib import suppress
 from enum import Enum
 
-from MgImplantSegLib.errors import MgImplantSegError
+from MgImplantSegLib.base.errors import MgImplantSegError
 from MgImplantSegLib.jobs.agent import processes
 from MgImplantSegLib.jobs.agent.job_folder import JobFolder, RunnerRecord, State
 from MgImplantSegLib.jobs.agent.launch import can_resume, command_environment, command_line

@@ -7,7 +7,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Protocol
 
-from MgImplantSegLib.errors import ResourceError
+from MgImplantSegLib.base.errors import ResourceError
 from MgImplantSegLib.jobs.agent.job_folder import JobFolder, QueueRecord
 from MgImplantSegLib.jobs.agent.outcome import Outcome
 from MgImplantSegLib.jobs.agent.settings import AgentSettings

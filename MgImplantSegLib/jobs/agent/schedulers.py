@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.base.errors import InputError
 from MgImplantSegLib.jobs.agent.scheduler import Scheduler
 from MgImplantSegLib.jobs.agent.settings import AgentSettings
 

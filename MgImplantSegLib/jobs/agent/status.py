@@ -6,7 +6,7 @@ import time
 from contextlib import suppress
 from typing import Any
 
-from MgImplantSegLib.errors import MgImplantSegError
+from MgImplantSegLib.base.errors import MgImplantSegError
 from MgImplantSegLib.jobs.agent.job_folder import JobFolder, State
 from MgImplantSegLib.jobs.agent.programs import CONTROL
 from MgImplantSegLib.jobs.agent.records import END_OF_TIME, DamagedRecord

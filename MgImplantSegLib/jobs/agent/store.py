@@ -16,8 +16,8 @@ import zipfile
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from MgImplantSegLib.errors import InputError, MgImplantSegError
-from MgImplantSegLib.files import atomic_folder, output_errors
+from MgImplantSegLib.base.errors import InputError, MgImplantSegError
+from MgImplantSegLib.base.files import atomic_folder, output_errors
 
 DIGEST = re.compile(r"[0-9a-f]{64}")
 CHUNK_BYTES = 4 << 20

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from MgImplantSegLib.planes import AxisPlane
-from MgImplantSegLib.training.precision import Arithmetic
+from MgImplantSegLib.planes.plane_sets import AxisPlane
+from MgImplantSegLib.training.loop.precision import Arithmetic
 from MgImplantSegLib.training.teach.scan import GREY_LEVELS, LabelledScan
 
 

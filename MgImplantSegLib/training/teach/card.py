@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from MgImplantSegLib import __version__
-from MgImplantSegLib.model_card import ModelCard
-from MgImplantSegLib.settings import settings_to_dict
+from MgImplantSegLib.base.settings import settings_to_dict
+from MgImplantSegLib.model.card import ModelCard
 from MgImplantSegLib.training.teach.scan import LabelledScan
 from MgImplantSegLib.training.teach.settings import TeachSettings
 from MgImplantSegLib.training.teach.slices import AXES, SliceName, parse_slices, slices_text

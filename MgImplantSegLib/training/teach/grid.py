@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from MgImplantSegLib.training.losses import IGNORE
-from MgImplantSegLib.training.samples import nearest_on_grid
-from MgImplantSegLib.volume import Geometry
+from MgImplantSegLib.grids.volume import Geometry
+from MgImplantSegLib.training.data.samples import nearest_on_grid
+from MgImplantSegLib.training.loop.losses import IGNORE
 
 SAME = 1e-6
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from MgImplantSegLib.training.losses import IGNORE
-from MgImplantSegLib.training.score import confusion_matrix, iou_per_class, mean_defined
+from MgImplantSegLib.training.loop.losses import IGNORE
+from MgImplantSegLib.training.loop.score import confusion_matrix, iou_per_class, mean_defined
 from MgImplantSegLib.training.teach.scan import GREY_LEVELS, LabelledScan
 from MgImplantSegLib.training.teach.slices import SliceName
 

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.events import Events
-from MgImplantSegLib.labels import Role
-from MgImplantSegLib.regions import read_roi_markups
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.base.events import Events
+from MgImplantSegLib.grids.labels import Role
+from MgImplantSegLib.grids.regions import read_roi_markups
+from MgImplantSegLib.grids.volume import LabelMap
 from MgImplantSegLib.training.teach.settings import Pair
 from MgImplantSegLib.training.teach.slices import SliceName, painted_slices, parse_slices, require_inside
-from MgImplantSegLib.volume import LabelMap
 
 ONE_CLASS_SHARE = 0.98
 STRAY_SHARE = 1e-3  # of a slice: fewer painted voxels look like a slip of the brush

@@ -12,13 +12,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from MgImplantSegLib.events import Events, Task
-from MgImplantSegLib.labels import LabelScheme, Role
-from MgImplantSegLib.planes import axis_planes
-from MgImplantSegLib.preprocess import Preprocessing
-from MgImplantSegLib.training.augmentation import Augmentation
-from MgImplantSegLib.training.learner import Learner
-from MgImplantSegLib.training.patches import PatchSettings
+from MgImplantSegLib.base.events import Events, Task
+from MgImplantSegLib.grids.labels import LabelScheme, Role
+from MgImplantSegLib.planes.plane_sets import axis_planes
+from MgImplantSegLib.preprocessing.preprocess import Preprocessing
+from MgImplantSegLib.training.data.augmentation import Augmentation
+from MgImplantSegLib.training.data.patches import PatchSettings
+from MgImplantSegLib.training.loop.learner import Learner
 from MgImplantSegLib.training.teach.batch_statistics import renew_statistics
 from MgImplantSegLib.training.teach.course import Course
 from MgImplantSegLib.training.teach.held_out import HeldOut, measure, named

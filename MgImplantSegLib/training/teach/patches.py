@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from MgImplantSegLib.planes import AxisPlane
-from MgImplantSegLib.training.losses import IGNORE
-from MgImplantSegLib.training.patches import PatchBatches, PatchSettings
+from MgImplantSegLib.planes.plane_sets import AxisPlane
+from MgImplantSegLib.training.data.patches import PatchBatches, PatchSettings
+from MgImplantSegLib.training.loop.losses import IGNORE
 from MgImplantSegLib.training.teach.scan import LabelledScan
 
 WHOLE_SHARE = 0.5

@@ -6,12 +6,12 @@ import math
 
 import numpy as np
 
-from MgImplantSegLib.events import Events
-from MgImplantSegLib.labels import LabelScheme
-from MgImplantSegLib.preprocess import Preprocessing, preprocess
+from MgImplantSegLib.base.events import Events
+from MgImplantSegLib.grids.labels import LabelScheme
+from MgImplantSegLib.preprocessing.preprocess import Preprocessing, preprocess
 from MgImplantSegLib.simulation import ImplantKind, SimulationSettings, simulate_explant
-from MgImplantSegLib.training.losses import IGNORE
-from MgImplantSegLib.training.process import silent
+from MgImplantSegLib.training.loop.losses import IGNORE
+from MgImplantSegLib.training.loop.process import silent
 from MgImplantSegLib.training.teach.scan import GREY_LEVELS, LabelledScan
 
 SIZE, LARGEST_SIZE = 96, 160

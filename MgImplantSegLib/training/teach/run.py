@@ -10,20 +10,20 @@ from typing import Any
 
 import torch
 
-from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.events import Events
-from MgImplantSegLib.files import require_writable_folder
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.base.events import Events
+from MgImplantSegLib.base.files import require_writable_folder
+from MgImplantSegLib.grids.labels import LabelScheme
 from MgImplantSegLib.inference.device import keep_freed_memory
 from MgImplantSegLib.inference.openvino_export import add_openvino_where_possible
-from MgImplantSegLib.labels import LabelScheme
-from MgImplantSegLib.model_card import ModelCard
-from MgImplantSegLib.model_file import load_model, save_model
+from MgImplantSegLib.model.card import ModelCard
+from MgImplantSegLib.model.file import load_model, save_model
 from MgImplantSegLib.networks import build_network, network_spec
-from MgImplantSegLib.training.distributed import World
-from MgImplantSegLib.training.export import command_line
-from MgImplantSegLib.training.learner import Learner
-from MgImplantSegLib.training.loop_settings import LoopSettings
-from MgImplantSegLib.training.precision import choose_arithmetic
+from MgImplantSegLib.training.loop.distributed import World
+from MgImplantSegLib.training.loop.export import command_line
+from MgImplantSegLib.training.loop.learner import Learner
+from MgImplantSegLib.training.loop.precision import choose_arithmetic
+from MgImplantSegLib.training.settings.loop_settings import LoopSettings
 from MgImplantSegLib.training.teach.card import Round, labelled_facts, learned_before, rounds_of, taught_card
 from MgImplantSegLib.training.teach.course import Course
 from MgImplantSegLib.training.teach.held_out import HeldOut, choose_held_out

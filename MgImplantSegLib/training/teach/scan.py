@@ -10,18 +10,18 @@ from pathlib import Path
 
 import numpy as np
 
-from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.events import Events
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.base.events import Events
+from MgImplantSegLib.grids.labels import LabelScheme
+from MgImplantSegLib.grids.volume import Geometry, LabelMap, Volume
 from MgImplantSegLib.io import on_grid_of, read_label_map, read_volume
-from MgImplantSegLib.labels import LabelScheme
-from MgImplantSegLib.preprocess import Preprocessing, preprocess
-from MgImplantSegLib.training.losses import IGNORE
-from MgImplantSegLib.training.process import warnings_only
+from MgImplantSegLib.preprocessing.preprocess import Preprocessing, preprocess
+from MgImplantSegLib.training.loop.losses import IGNORE
+from MgImplantSegLib.training.loop.process import warnings_only
 from MgImplantSegLib.training.teach.grid import labelled_on_grid
 from MgImplantSegLib.training.teach.labelled import labelled_part
 from MgImplantSegLib.training.teach.settings import Pair
 from MgImplantSegLib.training.teach.slices import SliceName
-from MgImplantSegLib.volume import Geometry, LabelMap, Volume
 
 POINTS_PER_CLASS = 4096
 GREY_LEVELS = 255

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
-from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.settings import read_toml, require, require_choice, settings_from_dict
-from MgImplantSegLib.training.augmentation_settings import AugmentationSettings
-from MgImplantSegLib.training.data_settings import SampleSettings
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.base.settings import read_toml, require, require_choice, settings_from_dict
+from MgImplantSegLib.training.settings.augmentation_settings import AugmentationSettings
+from MgImplantSegLib.training.settings.data_settings import SampleSettings
 from MgImplantSegLib.training.teach.slices import parse_slices
 
 LABELLED = ("auto", "slices", "painted", "all")
@@ -117,7 +117,7 @@ class TeachSettings:
         A slice with n labelled pixels is chosen as often as n to this power: 1 treats voxels alike, more prefers
         slices with much to see.
     loss : str
-        A name of `MgImplantSegLib.training.losses.LOSSES`.
+        A name of `MgImplantSegLib.training.loop.losses.LOSSES`.
     ema_decay : float
         Of the averaged weights.
     statistics_slices : int

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from MgImplantSegLib.errors import InputError
+from MgImplantSegLib.base.errors import InputError
 
 AXES = "zyx"
 NOTATION = re.compile(r"([zyx]):(\d+)")

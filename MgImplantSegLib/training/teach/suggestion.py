@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from scipy.ndimage import convolve1d
 
-from MgImplantSegLib.errors import InputError
-from MgImplantSegLib.labels import Role
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.base.typed import triple
+from MgImplantSegLib.grids.labels import Role
+from MgImplantSegLib.grids.volume import Geometry, LabelMap, Volume
 from MgImplantSegLib.training.teach.slices import AXES, SliceName, require_inside
-from MgImplantSegLib.typed import triple
-from MgImplantSegLib.volume import Geometry, LabelMap, Volume
 
 MARGIN_SHARE = 0.2  # of a part, at each of its ends: neighbours of two parts would show much the same
 NEIGHBOURS = (0.25, 0.5, 0.25)  # weights of a slice and the two beside it

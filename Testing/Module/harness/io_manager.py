@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from MgImplantSegLib.errors import OutputError
+from MgImplantSegLib.base.errors import OutputError
 from MgImplantSegLib.scene.scene_files import add_scene, save_scene
 
 from . import api

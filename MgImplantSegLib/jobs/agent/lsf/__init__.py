@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from MgImplantSegLib.errors import InputError, MgImplantSegError
+from MgImplantSegLib.base.errors import InputError, MgImplantSegError
 from MgImplantSegLib.jobs.agent.job_folder import JobFolder, QueueRecord, State
 from MgImplantSegLib.jobs.agent.lsf.commands import REQUEUE_CODE, TITLE, LsfAllocation, run_lsf
 from MgImplantSegLib.jobs.agent.outcome import Outcome

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from MgImplantSegLib.errors import InputError, MgImplantSegError
+from MgImplantSegLib.base.errors import InputError, MgImplantSegError
 from MgImplantSegLib.jobs.agent.job_folder import QueueRecord, State
 from MgImplantSegLib.jobs.agent.outcome import Outcome
 from MgImplantSegLib.jobs.agent.programs import tail

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from MgImplantSegLib.errors import InputError, MgImplantSegError
+from MgImplantSegLib.base.errors import InputError, MgImplantSegError
 from MgImplantSegLib.jobs.agent.job_folder import JobFolder, QueueRecord, State
 from MgImplantSegLib.jobs.agent.outcome import Outcome
 from MgImplantSegLib.jobs.agent.programs import output, tail

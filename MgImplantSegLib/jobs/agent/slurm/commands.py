@@ -8,7 +8,7 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 
-from MgImplantSegLib.errors import InputError, MgImplantSegError
+from MgImplantSegLib.base.errors import InputError, MgImplantSegError
 from MgImplantSegLib.jobs.agent.job_folder import QueueRecord
 from MgImplantSegLib.jobs.agent.programs import tail
 from MgImplantSegLib.jobs.agent.queue_programs import SECONDS_TO_ANSWER, queue_down, run_queue_program

@@ -1,0 +1,1 @@
+"""The engine in a child process, and what is exchanged with it."""

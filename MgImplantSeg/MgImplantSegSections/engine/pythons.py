@@ -1,0 +1,180 @@
+"""Which Pythons can run the engine: Slicer's own, and the environments that the user has added.
+
+The environments are those of the engine's launcher, in one file for the panel and the command line.
+"""
+
+import importlib.metadata
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import slicer
+from slicer.i18n import tr as _
+
+import MgImplantSegLib
+from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.base.toml_writer import toml_text
+from MgImplantSegLib.jobs.environment import THIS_COMPUTER, Environment, Kind
+from MgImplantSegLib.jobs.environment_file import FILE_NAME, find_environment, known_environments, save_environment
+from MgImplantSegSections.engine.engineRun import EnginePython, runEngine
+from MgImplantSegSections.engine.exchange import taskFolder
+
+OWN = THIS_COMPUTER
+ENGINE_FOLDER = Path(MgImplantSegLib.__file__).resolve().parent.parent
+PACKAGES = ("torch", "numpy", "scipy", "SimpleITK")
+PACKAGES_FOR_FILES = (*PACKAGES, "pynrrd")  # where the engine reads the user's own files, as in a batch
+DOWNLOAD_MB = {"torch": 250, "pynrrd": 1, "scipy": 40, "SimpleITK": 50, "numpy": 20}
+# big activations are mapped and unmapped again and again without these; a network runs up to twice as fast with them
+ALLOCATOR = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "2147483647", "MALLOC_TOP_PAD_": "268435456"}
+VIRTUAL_ENVIRONMENTS = ("venv", "env", "virtualenv")
+SCRIPTS_OF_WINDOWS = (".bat", ".cmd")
+STARTS_OF_PROGRAMS = (
+    b"\x7fELF",
+    b"MZ",
+    b"#!",
+    b"\xcf\xfa\xed\xfe",  # macOS
+    b"\xce\xfa\xed\xfe",
+    b"\xca\xfe\xba\xbe",
+)
+SLICER_ONLY = ("PYTHONHOME", "PYTHONPATH")
+
+
+def environments():
+    """All environments by name, Slicer's own Python first; those that can be read."""
+    return known_environments()[0]
+
+
+def problem():
+    """What is wrong with the file of the environments, or None; an `InputError`."""
+    return next(iter(known_environments()[1]), None)
+
+
+def names():
+    """Names of the environments, Slicer's own Python first."""
+    return list(environments())
+
+
+def isHere(name):
+    """Whether an environment can run a command as a child process of Slicer; others are asked over the launcher."""
+    entry = environments().get(name or OWN)
+    return entry is None or entry.kind in (Kind.THIS, Kind.LOCAL)  # one that is gone is told when it is to run
+
+
+def text(name):
+    """What people read for a name."""
+    return _("Slicer's Python") if name == OWN else name
+
+
+def python(name=None):
+    """The `EnginePython` of a name; Slicer's own without one.
+
+    Hosts and clusters are asked by the launcher, which Slicer's own Python runs.
+
+    :raises InputError: if there is no such environment.
+    """
+    environment = Environment.this_computer() if (name or OWN) == OWN else find_environment(name)
+    if environment.kind is not Kind.LOCAL:
+        return EnginePython((sys.executable, "-m", "MgImplantSegLib"), {**os.environ, **ALLOCATOR}, ENGINE_FOLDER)
+    startUp = {key: value for key, value in slicer.util.startupEnvironment().items() if key not in SLICER_ONLY}
+    variables = {**startUp, **ALLOCATOR, **environment.variables}
+    program = os.path.expanduser(environment.python)
+    return EnginePython((program, "-m", "MgImplantSegLib"), variables, ENGINE_FOLDER)
+
+
+def nameFor(program):
+    """A free name for a Python: that of its folder; of a virtual environment that of the project it stands in."""
+    folder = program.parent.parent if program.parent.name in ("bin", "Scripts") else program.parent
+    if folder.name.lstrip(".") in VIRTUAL_ENVIRONMENTS and folder.parent.name:
+        folder = folder.parent
+    return _free(folder.name or program.name)
+
+
+def nameOfProgram(program):
+    """The name under which a Python on this computer is known already, or None."""
+    known = {entry.python: name for name, entry in environments().items() if entry.kind is Kind.LOCAL}
+    return known.get(str(program))
+
+
+def nameForPlace(host, program):
+    """A free name for an environment on a host or, without one, in a folder; empty if neither is known."""
+    if host:
+        return _free(host.rpartition("@")[2])
+    return nameFor(Path(program)) if program else ""
+
+
+def _free(wanted):
+    """The name, with a number behind it if it is taken."""
+    taken, name, number = names(), wanted, 2
+    while name in taken:
+        name, number = f"{wanted} {number}", number + 1
+    return name
+
+
+def add(name, program):
+    """Remember another Python on this computer under a name.
+
+    :raises InputError: if there is no such program or the name is taken.
+    """
+    requireProgram(program)
+    if name in names():
+        raise InputError(_("Expected a new name, got {name!r}, which is taken.").format(name=name))
+    save_environment(Environment(name, Kind.LOCAL, str(program)))
+
+
+def requireProgram(path):
+    """Raise `InputError` unless a path is that of a program on this computer, to which a text file does not belong."""
+    if not _isProgram(Path(os.path.expanduser(path))):
+        raise InputError(
+            _("Expected the program of a Python, got {path}.").format(path=path),
+            _("Choose the file named python or python.exe in the environment's folder."),
+        )
+
+
+def _isProgram(path):
+    if not (path.is_file() and os.access(path, os.X_OK)):
+        return False
+    if os.name == "nt" and path.suffix.lower() in SCRIPTS_OF_WINDOWS:
+        return True
+    try:
+        with open(path, "rb") as file:
+            start = file.read(4)
+    except OSError:
+        return True  # it may be run all the same
+    return start.startswith(STARTS_OF_PROGRAMS)
+
+
+def testSteps(environment, temporaryFolder, token):
+    """The checks of an environment that need not be saved, as a generator; returns the fields of the result."""
+    with taskFolder(temporaryFolder) as folder:
+        table = {"environments": {environment.name: environment.to_dict()}}
+        (folder / FILE_NAME).write_text(toml_text(table), "utf-8")
+        own = python()
+        alone = replace(own, environment={**own.environment, "MGIMPLANTSEG_CONFIG": str(folder)})
+        words = ["jobs", "environments", "test", environment.name]
+        return (yield from runEngine(alone, words, folder / "log.txt", token))
+
+
+def isPython(checks):
+    """Whether checks of an environment have found a Python, with or without what is needed."""
+    return any(check["name"] == "packages" for check in checks)
+
+
+def downloadMb(packages):
+    """How much is downloaded to install packages, about, in MB."""
+    return sum(DOWNLOAD_MB[package] for package in packages)
+
+
+def version(package):
+    """Version of an installed package of Slicer's Python; None if it is missing. Nothing is imported."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def missingPackages(name=None, packages=PACKAGES):
+    """Packages that Slicer's own Python lacks for the engine; nothing is known of other Pythons before their test."""
+    if name not in (None, "", OWN):
+        return []  # hosts and clusters have their own torch; the launcher needs the standard library only
+    return [package for package in packages if version(package) is None]

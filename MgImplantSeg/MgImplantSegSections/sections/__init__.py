@@ -1,0 +1,1 @@
+"""What one sees: the sections of the panel and their parts."""

@@ -1,0 +1,52 @@
+"""What can be done with a training at the moment, and the model that it has brought."""
+
+import shutil
+from pathlib import Path
+
+from slicer.i18n import tr as _
+
+from MgImplantSegLib.base.errors import MgImplantSegError
+from MgImplantSegSections.sections.workbench import errorText, setEnabled
+from MgImplantSegSections.work import models
+
+
+def showButtons(ui, job, isBusy, watching, hasRows):
+    """States and tooltips of all buttons of the section.
+
+    :param job: the chosen training; empty if there is none.
+    :param isBusy: whether a short command runs.
+    :param watching: whether the training is being watched.
+    :param hasRows: whether there are numbers to plot.
+    """
+    busy = [_("the end of the command that runs now")] if isBusy else []
+    missingJob = [] if job else [_("a training that was started")]
+    configuration = [] if Path(ui.configurationEdit.currentPath or "-").is_file() else [_("a configuration file")]
+    ui.trainingJobSelector.enabled = not watching
+    ui.detachTrainingButton.text = _("Detach") if watching or not job else _("Attach")
+    setEnabled(ui.testTrainingEnvironmentButton, busy, _("See whether the environment has what training needs."))
+    running = [_("the end of the training that is watched, or Detach")] if watching else []
+    setEnabled(ui.startTrainingButton, busy + running + configuration, _("Start the training there."))
+    setEnabled(ui.stopTrainingButton, busy + missingJob, _("Stop after the current step; a checkpoint is kept."))
+    setEnabled(
+        ui.resumeTrainingButton,
+        busy + missingJob + ([_("the end of the training")] if watching else []),
+        _("Go on from the last checkpoint."),
+    )
+    setEnabled(ui.detachTrainingButton, missingJob, _("Leave the training to itself, or watch it again."))
+    setEnabled(
+        ui.showCurvesButton,
+        [] if hasRows else [_("metrics of a training")],
+        _("Plot losses and scores while the training runs."),
+    )
+    setEnabled(ui.installTrainedModelButton, busy + missingJob, _("Copy the trained model to the installed models."))
+
+
+def installTrained(result):
+    """Copy the model among fetched results to the installed ones and forget the rest; returns how it went."""
+    found = [path for path in result["files"] if path.endswith(".mgmodel")]
+    try:
+        return _("Installed: {name}").format(name=models.add(found[-1]).stem) if found else _("No model yet.")
+    except MgImplantSegError as error:
+        return errorText(error)
+    finally:
+        shutil.rmtree(result["folder"], ignore_errors=True)

@@ -1,0 +1,1 @@
+"""What the sections do: the work on nodes, tables and views."""

@@ -1,0 +1,1 @@
+"""What every part stands on: errors, events, files, options and choices, the machine."""

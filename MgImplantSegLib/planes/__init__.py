@@ -1,0 +1,1 @@
+"""Slicing planes: which slices there are, how one is read and how its result is added back."""

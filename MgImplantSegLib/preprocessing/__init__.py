@@ -1,0 +1,1 @@
+"""From the grey values of a scan to what the network sees."""

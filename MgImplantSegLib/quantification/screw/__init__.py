@@ -1,0 +1,1 @@
+"""The screw before implantation: its axis, its shape, its pose, its ends."""

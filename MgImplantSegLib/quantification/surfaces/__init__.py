@@ -1,0 +1,1 @@
+"""Surfaces of segments and of meshes, and what is measured on them."""

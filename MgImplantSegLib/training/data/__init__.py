@@ -1,0 +1,1 @@
+"""Samples, patches and augmentation."""

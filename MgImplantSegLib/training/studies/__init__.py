@@ -1,0 +1,1 @@
+"""Cross-validation, the scaling study and their tables and figures."""
