@@ -49,7 +49,7 @@ def test_uncertain_layers_of_metal_are_taken_and_given():
     rate = report.find("DR")
     assert rate.low == pytest.approx((10 - 7 * layer_mm3) / 20)
     assert rate.high == pytest.approx((10 - 5 * layer_mm3) / 20)
-    assert "third of the planes" in rate.note
+    assert "third of the planes" in rate.method and "planes" not in rate.note
 
 
 def test_uncertain_layers_of_bone_are_taken_and_given():

@@ -137,6 +137,27 @@ def test_missing_packages_are_named_with_their_size_and_two_ways_out(ready, widg
     assert ready.chooseEnvironmentButton.text == "Use another Python…"
 
 
+@pytest.mark.parametrize(
+    ("has_gpu", "openvino", "asked"), [(False, None, "openvino (59"), (True, None, "torch (250"), (True, "1", "")]
+)
+def test_openvino_is_enough_to_segment_where_torch_has_no_gpu_or_openvino_is_there(
+    ready, widget, monkeypatch, has_gpu, openvino, asked
+):
+    from MgImplantSegSections.engine import pythons
+
+    installed = {"torch": None, "openvino": openvino}
+    monkeypatch.setattr(pythons, "version", lambda package: installed.get(package, "1"))
+    monkeypatch.setattr(pythons.shutil, "which", lambda program: "/usr/bin/nvidia-smi" if has_gpu else None)
+    monkeypatch.setattr(pythons, "has_openvino", lambda model: model.stem == "tiny")
+    model = widget.panel.models.path()
+    missing = pythons.missingPackages(packages=pythons.toSegment(model))
+    assert ", ".join(f"{name} ({pythons.downloadMb([name])}" for name in missing) == asked
+    assert pythons.missingPackages() == ["torch"]  # to teach and train
+    if asked:
+        person.click(ready.segmentButton)
+        assert f"lacks {missing[0]}. Install into Slicer (about" in ready.missingLabel.text
+
+
 def test_a_chosen_output_gets_the_new_contents(ready, widget):
     from MgImplantSegSections.work.display3D import showColored
     from MgImplantSegSections.work.measureWork import rolesOf, setRole

@@ -5,6 +5,7 @@ The environments are those of the engine's launcher, in one file for the panel a
 
 import importlib.metadata
 import os
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from slicer.i18n import tr as _
 import MgImplantSegLib
 from MgImplantSegLib.base.errors import InputError
 from MgImplantSegLib.base.toml_writer import toml_text
+from MgImplantSegLib.inference.openvino_entries import has_openvino
 from MgImplantSegLib.jobs.environment import THIS_COMPUTER, Environment, Kind
 from MgImplantSegLib.jobs.environment_file import FILE_NAME, find_environment, known_environments, save_environment
 from MgImplantSegSections.engine.engineRun import EnginePython, runEngine
@@ -24,9 +26,10 @@ OWN = THIS_COMPUTER
 ENGINE_FOLDER = Path(MgImplantSegLib.__file__).resolve().parent.parent
 PACKAGES = ("torch", "numpy", "scipy", "SimpleITK")
 PACKAGES_FOR_FILES = (*PACKAGES, "pynrrd")  # where the engine reads the user's own files, as in a batch
-DOWNLOAD_MB = {"torch": 250, "pynrrd": 1, "scipy": 40, "SimpleITK": 50, "numpy": 20}
+DOWNLOAD_MB = {"torch": 250, "openvino": 59, "pynrrd": 1, "scipy": 40, "SimpleITK": 50, "numpy": 20}
 # big activations are mapped and unmapped again and again without these; a network runs up to twice as fast with them
 ALLOCATOR = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "2147483647", "MALLOC_TOP_PAD_": "268435456"}
+PROGRAM_OF_GPUS = "nvidia-smi"
 VIRTUAL_ENVIRONMENTS = ("venv", "env", "virtualenv")
 SCRIPTS_OF_WINDOWS = (".bat", ".cmd")
 STARTS_OF_PROGRAMS = (
@@ -171,6 +174,17 @@ def version(package):
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return None
+
+
+def toSegment(model, packages=PACKAGES):
+    """The packages with OpenVINO in place of torch where that is enough and not there yet: a third to download.
+
+    It is enough for a model file that holds a network for it, on a computer without a GPU that torch could use.
+    """
+    isEnough = version("openvino") is not None or shutil.which(PROGRAM_OF_GPUS) is None
+    if version("torch") is not None or not isEnough or model is None or not has_openvino(model):
+        return packages
+    return tuple("openvino" if package == "torch" else package for package in packages)
 
 
 def missingPackages(name=None, packages=PACKAGES):

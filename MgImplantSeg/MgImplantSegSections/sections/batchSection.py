@@ -102,7 +102,8 @@ class BatchSection:
         if self.isRunning():
             self._task.cancel()
             return
-        missing = pythons.missingPackages(self._segmentation.runIn(), pythons.PACKAGES_FOR_FILES)
+        wanted = pythons.toSegment(self._models.path(), pythons.PACKAGES_FOR_FILES)
+        missing = pythons.missingPackages(self._segmentation.runIn(), wanted)
         if missing:
             text = _(
                 "Slicer's Python lacks {packages}: install them under Environments, or choose another environment in "

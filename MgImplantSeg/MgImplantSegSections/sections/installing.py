@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import slicer
@@ -15,12 +16,12 @@ if TYPE_CHECKING:
     from MgImplantSegSections.sections.workbench import Workbench
 
 
-def installMissing(workbench: Workbench, button: Any, label: Any):
-    """Install all that Slicer's own Python lacks; the button rests meanwhile, the label says what happens.
+def installMissing(workbench: Workbench, button: Any, label: Any, wanted: Sequence[str] = pythons.PACKAGES_FOR_FILES):
+    """Install all of these that Slicer's own Python lacks; the button rests meanwhile, the label says what happens.
 
     :returns: whether nothing is missing any more.
     """
-    missing = pythons.missingPackages(packages=pythons.PACKAGES_FOR_FILES)
+    missing = pythons.missingPackages(packages=wanted)
     if not missing:
         label.text = _("Slicer's Python has all that is needed.")
         return True
@@ -29,12 +30,12 @@ def installMissing(workbench: Workbench, button: Any, label: Any):
     slicer.app.processEvents()
     try:
         workbench.logic.installPackages(missing)
-        label.text = _outcome(pythons.missingPackages(packages=pythons.PACKAGES_FOR_FILES))
+        label.text = _outcome(pythons.missingPackages(packages=wanted))
     except MgImplantSegError as error:
         label.text = errorText(error)
     finally:
         button.enabled = True
-    return not pythons.missingPackages()
+    return not pythons.missingPackages(packages=wanted)
 
 
 def _outcome(missing):

@@ -144,8 +144,8 @@ class SegmentationSection:
 
     def _start(self, volume, request, onDone):
         self._setUp.hide()
-        if pythons.missingPackages(self.runIn()):
-            self._setUp.offer(pythons.missingPackages(self.runIn(), pythons.PACKAGES_FOR_FILES))
+        if pythons.missingPackages(self.runIn(), pythons.toSegment(request.options.model)):
+            self._setUp.offer(pythons.toSegment(request.options.model, pythons.PACKAGES_FOR_FILES))
             return
         self._lastLog = []
         self.log.setPlainText("")

@@ -27,6 +27,7 @@ class SetUp:
     def __init__(self, workbench: Workbench, addPython: Callable[..., Any], onReady: Callable[[], Any]):
         self._workbench, self.ui = workbench, workbench.ui
         self._addPython, self._onReady = addPython, onReady
+        self._wanted: tuple[str, ...] = pythons.PACKAGES_FOR_FILES
         self.ui.chooseEnvironmentButton.text = _("Use another Python…")
         self.ui.chooseEnvironmentButton.toolTip = _(
             "Choose the program of a Python that has the packages; it is tested, and segmenting goes on there."
@@ -35,12 +36,13 @@ class SetUp:
         self.ui.chooseEnvironmentButton.connect("clicked(bool)", self.onUseAnother)
         self.hide()
 
-    def offer(self, packages: Sequence[str]):
-        """Say what is missing, and offer both ways."""
-        size = pythons.downloadMb(packages)
+    def offer(self, wanted: Sequence[str]):
+        """Say which of the packages are missing, and offer both ways."""
+        self._wanted = tuple(wanted)
+        packages = pythons.missingPackages(packages=wanted)
+        size = sizeText(packages)
         self.ui.missingLabel.text = _(
-            "Slicer's Python lacks {packages}. Install into Slicer (about {size} MB to download, more with a GPU), or "
-            "use another Python that has them."
+            "Slicer's Python lacks {packages}. Install into Slicer ({size}), or use another Python that has them."
         ).format(packages=", ".join(packages), size=size)
         self._show(True)
 
@@ -54,7 +56,7 @@ class SetUp:
 
     def onInstall(self):
         """Install what is missing into Slicer's own Python; the size was said."""
-        if installMissing(self._workbench, self.ui.installPackagesButton, self.ui.segmentStatusLabel):
+        if installMissing(self._workbench, self.ui.installPackagesButton, self.ui.segmentStatusLabel, self._wanted):
             self._goOn()
 
     def onUseAnother(self):
@@ -79,3 +81,9 @@ class SetUp:
     def _goOn(self):
         self.hide()
         self._onReady()
+
+
+def sizeText(packages: Sequence[str]):
+    """How much is downloaded to install packages."""
+    text = _("about {size} MB to download").format(size=pythons.downloadMb(packages))
+    return _("{size}, more with a GPU").format(size=text) if "torch" in packages else text

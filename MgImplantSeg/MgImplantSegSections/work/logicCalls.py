@@ -56,8 +56,8 @@ class LogicCalls:
         :param further: other fields of the engine's `SegmentOptions`: ``precision``, ``postprocessing``, ``memory_gb``.
         :raises InputError, EngineError: with what was expected, what came and what to do.
         """
-        self.requirePackages(environment)
         options = SegmentOptions(find_model(modelPath), planes, fusion, device, **further)
+        self.requirePackages(environment, pythons.toSegment(options.model))
         request = SegmentRequest(options, roiNode, keepDisagreement=keepDisagreement)
         return _wait(self.segmentSteps(volumeNode, request, environment, CancelToken()))
 
@@ -100,7 +100,7 @@ class LogicCalls:
 
     def suggestSteps(self, volumeNode, segmentationNode, count, options, environment, token):
         """Slices that are worth painting, as a generator of events."""
-        self.requirePackages(environment)
+        self.requirePackages(environment, pythons.toSegment(options.model))
         far = "" if pythons.isHere(environment) else environment
         python, folder = pythons.python(environment), slicer.app.temporaryPath
         steps = suggestSteps(volumeNode, segmentationNode, count, options, far, python, folder, token)
@@ -116,7 +116,7 @@ class LogicCalls:
 
     def segmentAgainSteps(self, volumeNode, oldNode, request, environment, token):
         """Segment into a new node, hide the old one; returns the new one and the IoU of both by role."""
-        self.requirePackages(environment)
+        self.requirePackages(environment, pythons.toSegment(request.options.model))
         node = yield from self.segmentSteps(volumeNode, request, environment, token)
         hideInViews(oldNode)
         return node, (yield from overlapSteps(volumeNode, oldNode, node, token))
@@ -209,9 +209,9 @@ class LogicCalls:
         """The bundled simulated explant as a volume node."""
         return sampleData.load()
 
-    def requirePackages(self, environment: str | None = None):
+    def requirePackages(self, environment: str | None = None, packages: Sequence[str] = pythons.PACKAGES):
         """Raise `InputError` that says what Slicer's Python lacks, if that is what will run."""
-        missing = pythons.missingPackages(environment)
+        missing = pythons.missingPackages(environment, packages)
         if missing:
             raise InputError(
                 _("Expected {packages} in Slicer's Python, got none.").format(packages=", ".join(missing)),

@@ -29,8 +29,8 @@ from MgImplantSegLib.quantification.results import Measure
 LEAST_DISAGREEMENT = 1 / 3
 REACH_VOXELS = 8
 SYMBOLS = ("V_r", "DR", "VL", "BIC", "BV/TV")
-METHOD_NOTE = (
-    "Range: uncertain voxels, on which at least a third of the planes disagree, all given to and all taken from the {}."
+METHOD_OF_RANGE = (
+    "range: uncertain voxels, on which at least a third of the planes disagree, all given to and all taken from the {}"
 )
 
 # What a class is exchanged with, its name, and the measures that depend on it.
@@ -94,5 +94,5 @@ def _with_range(measure: Measure, found: list[dict[tuple[str, str], float]], nam
     values = [measure.value, *(extreme[_key(measure)] for extreme in found)]
     if not np.isfinite(values).all():
         return measure
-    note = f"{measure.note} {METHOD_NOTE.format(name)}".strip()
-    return replace(measure, low=min(values), high=max(values), note=note)
+    method = f"{measure.method}; {METHOD_OF_RANGE.format(name)}"
+    return replace(measure, low=min(values), high=max(values), method=method)
