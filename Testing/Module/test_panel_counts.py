@@ -70,7 +70,7 @@ def test_from_an_empty_scene_to_3d_in_4_clicks_and_to_the_rate_in_6_more_with_un
     user.click(ui.openMeasurementsButton)
     user.click(ui.computeButton)
     person.wait_until(lambda: not widget.panel.measurements.isRunning())
-    assert re.match(r"DR\s-?[\d.]+\smm/year", ui.measuresHeadlineLabel.text), ui.measuresStateLabel.text
+    assert re.match(r"DR\s-?[\d.]+\smm/\u2060year", ui.measuresHeadlineLabel.text), ui.measuresStateLabel.text
     assert user.clicks - until_3d <= CLICKS_TO_RATE
     assert len(words(dock)) - len(words_of(ui.measuresStateLabel)) <= MOST_WORDS, words(dock)
 

@@ -20,7 +20,7 @@ from MgImplantSegSections.work.numberText import numberText
 REGION_COLUMN = "Region"
 COPIED_COLUMNS = ("Symbol", "Measure", "Value", "Unit", REGION_COLUMN, STATE_COLUMN)
 HEADLINE_SYMBOLS = ("DR", "BIC", "BV/TV")
-WARNING_SIGN, NO_BREAK = "⚠", "\u00a0"  # lines break between the numbers
+WARNING_SIGN, NO_BREAK, JOINER = "⚠", "\u00a0", "\u2060"  # lines break between the numbers
 MEASURE, RESULT, UNIT = range(3)
 
 
@@ -125,8 +125,12 @@ def headline(tableNode):
     for measure in report.measures if report else ():
         found.setdefault(measure.symbol, measure)
     measures = [found[symbol] for symbol in HEADLINE_SYMBOLS if symbol in found]
-    texts = [_inOneLine(measure).replace(" ", NO_BREAK) for measure in measures if math.isfinite(measure.value)]
+    texts = [_unbroken(_inOneLine(measure)) for measure in measures if math.isfinite(measure.value)]
     return " · ".join(texts)
+
+
+def _unbroken(text):
+    return text.replace(" ", NO_BREAK).replace("/", f"/{JOINER}").replace("–", f"{JOINER}–{JOINER}")
 
 
 def headlineTooltip(tableNode):
