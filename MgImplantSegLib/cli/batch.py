@@ -52,6 +52,8 @@ from MgImplantSegLib.cli.segment_options import (
     segment_options,
 )
 from MgImplantSegLib.cli.user_errors import as_user_error
+from MgImplantSegLib.jobs.environment import Environment
+from MgImplantSegLib.jobs.environment_file import find_environment
 
 if TYPE_CHECKING:
     from MgImplantSegLib.quantification import QuantificationReport
@@ -126,6 +128,7 @@ def run(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
         return _result(status_rows(rows, arguments.outdir), arguments)
     segment_options(arguments)
     require_measure_files(arguments)
+    environment = find_environment(arguments.environment) if arguments.environment else None
     require_separate(
         [arguments.source, *(file for sample in samples for file in inputs_of(sample, sample.arguments(arguments)))],
         [*((name, arguments.outdir / name) for name in (TABLE, OVERVIEW)), *_written_besides(arguments)],
@@ -136,15 +139,22 @@ def run(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
             return _run_some(samples, arguments, rows, events)
         with batch_lock(arguments.outdir) as lock:
             board = Board(rows, arguments.outdir, command_line(arguments), events)
-            _run_all(samples, arguments, board, lock, events)
+            _run_all(samples, arguments, environment, board, lock, events)
     require_all_done(board.rows, arguments.outdir / TABLE)
     return _result(board.rows, arguments)
 
 
-def _run_all(samples: list[Sample], arguments: argparse.Namespace, board: Board, lock: int, events: Events) -> None:
+def _run_all(
+    samples: list[Sample],
+    arguments: argparse.Namespace,
+    environment: Environment | None,
+    board: Board,
+    lock: int,
+    events: Events,
+) -> None:
     """All samples of a batch, by whatever way was chosen."""
-    if arguments.environment:
-        ClusterBatch(samples, arguments, board, events).run()
+    if environment is not None:
+        ClusterBatch(samples, arguments, environment, board, events).run()
         return
     if (arguments.at_once or 1) > 1:
         run_workers(

@@ -35,7 +35,7 @@ from MgImplantSegLib.cli.segment_options import segment_declarations
 from MgImplantSegLib.cli.user_errors import as_user_error
 from MgImplantSegLib.jobs.agent.job_folder import State
 from MgImplantSegLib.jobs.backend import Backend
-from MgImplantSegLib.jobs.environment_file import find_environment
+from MgImplantSegLib.jobs.environment import Environment
 from MgImplantSegLib.jobs.request import InputText, JobRequest, Word
 
 COMMAND, OUT_THERE, CANCEL = "batch", "out", "cancel"
@@ -60,16 +60,25 @@ class ClusterBatch:
         All of the batch.
     arguments : Namespace
         Of the command line.
+    environment : Environment
+        Where the jobs run.
     board : Board
         Where their rows go.
     events : Events
         Progress, warnings, cancellation.
     """
 
-    def __init__(self, samples: list[Sample], arguments: argparse.Namespace, board: Board, events: Events) -> None:
+    def __init__(
+        self,
+        samples: list[Sample],
+        arguments: argparse.Namespace,
+        environment: Environment,
+        board: Board,
+        events: Events,
+    ) -> None:
         self._samples = {sample.name: sample for sample in samples}
         self._arguments, self._board, self._events = arguments, board, events
-        self._environment = find_environment(arguments.environment)
+        self._environment = environment
         self._keys: dict[str, str] = {}
         self._digests: dict[str, FileDigests] = {}
         self._open: dict[str, OpenJob] = {}

@@ -185,3 +185,8 @@ def test_a_task_that_is_killed_is_told_and_costs_its_own_samples(make_environmen
         "failed",
     ]
     assert f"test slurm/{array['name']}-1" in rows["b é"]["problem"]
+
+
+def test_an_environment_that_nobody_knows_is_told_before_anything_is_written(place, capsys):
+    assert main(["batch", "scans", "out", *WORDS, "--environment", "nowhere"]) == 2
+    assert "'nowhere'" in capsys.readouterr().err and not Path("out").exists()

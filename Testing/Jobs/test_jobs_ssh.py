@@ -181,10 +181,10 @@ def test_a_shared_folder_is_not_copied(environment, tmp_path):
 
 @pytest.fixture
 def small_disk(tmp_path) -> Path:
-    """A file system of 24 MB; the engine with its model takes about half of it."""
+    """A file system of 48 MB; the engine with its model takes about half of it."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(disk)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", str(disk)]
     if subprocess.run(mount, capture_output=True, check=False).returncode:
         pytest.skip("no right to mount a small disk here")
     yield disk
@@ -193,7 +193,7 @@ def small_disk(tmp_path) -> Path:
 
 def test_a_full_disk_there_is_said_and_nothing_runs(environment, small_disk, tmp_path):
     path = tmp_path / "scan.raw"
-    path.write_bytes(bytes(24 << 20))
+    path.write_bytes(bytes(48 << 20))
     with Backend(replace(environment, root=str(small_disk))) as backend:
         with pytest.raises(OutputError, match=r"No space left.*Free disk space"):
             backend.submit(replace(worker_request("count", "1"), words=("count", "1", InputPath(path))), Events())
@@ -202,7 +202,7 @@ def test_a_full_disk_there_is_said_and_nothing_runs(environment, small_disk, tmp
 
 def test_a_job_that_fills_the_disk_has_failed(environment, small_disk):
     with Backend(replace(environment, root=str(small_disk))) as backend:
-        status = run_to_end(backend, worker_request("fill", "16"))
+        status = run_to_end(backend, worker_request("fill", "32"))
         assert status.state is State.FAILED
         assert "No space left" in backend.read_log(status.job).decode()
 
@@ -210,7 +210,7 @@ def test_a_job_that_fills_the_disk_has_failed(environment, small_disk):
 def test_results_are_not_fetched_to_a_full_disk(environment, small_disk):
     with Backend(environment) as backend:
         status = run_to_end(backend, worker_request("count", "1"))
-        (small_disk / "full").write_bytes(bytes(23 << 20))
+        (small_disk / "full").write_bytes(bytes(47 << 20))
         with pytest.raises(OutputError, match="free disk space"):
             backend.fetch(status.job, small_disk / "results", Events())
 

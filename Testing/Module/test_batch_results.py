@@ -132,7 +132,7 @@ def test_a_batch_runs_in_the_chosen_environment_and_its_results_come_back(enviro
     assert (batch / "results" / "batch.csv").is_file()
     if environment.host:
         with Backend(environment) as backend:
-            assert any(status.job.startswith("batch-results") for status in backend.list())
+            assert any(status.job.startswith("batch-") for status in backend.list())
     select(ui, 0)
     person.click(ui.openBatchButton)
     assert ui.measuredSegmentationSelector.currentNode().GetName() == "a segmentation"
