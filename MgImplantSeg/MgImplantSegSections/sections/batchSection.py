@@ -29,7 +29,7 @@ class BatchSection:
         self.workbench, self.ui = workbench, workbench.ui
         self._models, self._segmentation, self._measurements = models, segmentation, measurements
         self._progress = ProgressView(workbench, self.ui.batchProgressBar, self.ui.batchStatusLabel)
-        self._task, self._samples = None, []
+        self._task, self._samples, self._ended = None, [], set()
         table = self.ui.batchTable
         table.setColumnCount(COLUMNS)
         table.setHorizontalHeaderLabels([_("Sample"), _("State"), _("Time"), _("Result")])
@@ -115,6 +115,7 @@ class BatchSection:
             edit.addCurrentPathToHistory()
         for row, name in enumerate(self._names()):
             self._showRow(row, name, WAITING if row else RUNNING)
+        self._ended.clear()
         self._progress.begin(_("Starting…"))
         words, environment = self.arguments(), self._segmentation.runIn()
         self._task = self.workbench.start(
@@ -134,7 +135,8 @@ class BatchSection:
             row = names.index(event["sample"]) if event["sample"] in names else event["index"] - 1
             text = event.get("problem") or ", ".join(_shown(event["measures"]))
             self._showRow(row, event["sample"], event["state"], event.get("seconds"), text)
-            if row + 1 < len(names):
+            self._ended.add(event["sample"])
+            if row + 1 < len(names) and names[row + 1] not in self._ended:  # elsewhere they end in any order
                 self._showRow(row + 1, names[row + 1], RUNNING)
 
     def onDoubleClick(self, row, column):
