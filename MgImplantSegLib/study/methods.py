@@ -39,6 +39,12 @@ def distinct(samples: Iterable[StudySample], read: Callable[[StudySample], Any])
     return list(dict.fromkeys(str(value) for sample in samples if (value := read(sample)) not in (None, "")))
 
 
+def _planes_text(key: str) -> str:
+    if not key.isdigit():
+        return f"the slicing plane {key}"
+    return f"{key} slicing plane{'' if key == '1' else 's'}"
+
+
 def _segmentation(samples: Sequence[StudySample]) -> str:
     models = distinct(samples, lambda sample: sample.segmentation.get("model"))
     if not models:
@@ -52,7 +58,7 @@ def _segmentation(samples: Sequence[StudySample]) -> str:
     )
     parts = [first]
     if planes := distinct(samples, lambda sample: sample.segmentation.get("planes")):
-        parts.append(f"applied along the slicing planes '{_or(planes)}'")
+        parts.append(f"applied along {_or([_planes_text(key) for key in planes])}")
     if fusion := distinct(samples, lambda sample: sample.segmentation.get("fusion")):
         parts.append(f"fused by {_or(fusion)} voting")
     if spacing := distinct(samples, lambda sample: _number(sample.segmentation.get("spacing_um"))):
