@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -211,3 +212,26 @@ def test_the_module_s_sections_stand_on_its_work_and_that_on_the_engine_s_doors(
 
     assert offenders((sections / "work").glob("*.py"), upward(("sections",))) == {}
     assert offenders((sections / "engine").glob("*.py"), upward(("sections", "work"))) == {}
+
+
+@pytest.mark.parametrize(
+    ("former", "now"),
+    [
+        ("volume", "grids.volume"),
+        ("regions", "grids.regions"),
+        ("labels", "grids.labels"),
+        ("errors", "base.errors"),
+        ("preprocess", "preprocessing.preprocess"),
+        ("model_card", "model.card"),
+        ("model_file", "model.file"),
+    ],
+)
+def test_scripts_may_import_files_by_their_former_places(former, now):
+    modules = [importlib.import_module(f"MgImplantSegLib.{name}") for name in (former, now)]
+    names = [name for name in vars(modules[1]) if not name.startswith("__")]
+    assert names and all(getattr(modules[0], name) is getattr(modules[1], name) for name in names)
+
+
+def test_what_never_stood_anywhere_is_not_found():
+    with pytest.raises(ModuleNotFoundError, match="volumes"):
+        importlib.import_module("MgImplantSegLib.volumes")
