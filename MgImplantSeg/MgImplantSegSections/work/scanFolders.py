@@ -11,15 +11,7 @@ from MgImplantSegLib.scene.nodes import place_beside
 
 def gather(volumeNode: Any):
     """Give a scan a folder of its name, unless it stands in a folder or study already."""
-    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(volumeNode.GetScene())
-    if hierarchy is None:
-        return
-    item = hierarchy.GetItemByDataNode(volumeNode)
-    if item == hierarchy.GetInvalidItemID():
-        item = hierarchy.CreateItem(hierarchy.GetSceneItemID(), volumeNode)
-    if hierarchy.GetItemParent(item) == hierarchy.GetSceneItemID():
-        folder = hierarchy.CreateFolderItem(hierarchy.GetSceneItemID(), volumeNode.GetName())
-        hierarchy.SetItemParent(item, folder)
+    place_beside(volumeNode.GetScene(), volumeNode, volumeNode)
 
 
 def placeWith(node: Any, referenceNode: Any):
