@@ -36,7 +36,11 @@ def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
 
     Where several processes share the tests, those of one file stay together, and all that run jobs do: these wait more
     than they compute, and they share their servers.
+
+    In continuous integration a test that is slow or uses a server has a second try: a busy machine can make any process
+    late. The summary names those that needed it.
     """
+    second_try = pytest.mark.flaky(reruns=1) if os.environ.get("CI") == "true" else None
     for item in items:
         values = getattr(getattr(item, "callspec", None), "params", {}).values()
         kinds = [value for value in values if isinstance(value, str) and value in KINDS]
@@ -44,6 +48,8 @@ def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
             item.add_marker(pytest.mark.services)
         runs_jobs = item.path.parent.name == "Jobs" or item.get_closest_marker("services") is not None
         item.add_marker(pytest.mark.xdist_group("jobs" if runs_jobs else str(item.path)))
+        if second_try and (runs_jobs or item.get_closest_marker("slow")):
+            item.add_marker(second_try)
 
 
 @pytest.fixture(scope="session")

@@ -71,6 +71,22 @@ def workers(folder: Path) -> list[int]:
     return found
 
 
+def held_with_two_running(batch: subprocess.Popen, folder: Path) -> bool:
+    """Hold the batch and its processes, which would go on meanwhile, and ask beside it what they do.
+
+    They go on where fewer than two have a sample that is a scan: a process takes its first when it has been started,
+    and its next when the last one is written.
+    """
+    os.killpg(batch.pid, signal.SIGSTOP)
+    assert main(["batch", "scans", "out", *MODEL, "--status", "--json", "s.json"]) == 0
+    rows = json.loads((folder / "s.json").read_text())["samples"]
+    if len({row["sample"] for row in rows if row["state"] == "running"} - {"c"}) == 2:
+        return True
+    assert batch.poll() is None and {row["state"] for row in rows} & {"waiting", "running"}, rows
+    os.killpg(batch.pid, signal.SIGCONT)
+    return False
+
+
 @pytest.mark.slow
 def test_two_processes_do_all_samples_and_one_that_fails_stops_no_other(scans, capsys):
     assert main(["batch", "scans", "out", *MODEL, "--at-once", "2", "--json", "r.json"]) == 2
@@ -87,8 +103,9 @@ def test_two_processes_do_all_samples_and_one_that_fails_stops_no_other(scans, c
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs /proc")
 def test_a_killed_process_costs_its_sample_alone_and_a_killed_batch_nothing(scans):
     batch = start("--at-once", "2")
-    wait_for(lambda: len(workers(scans)) == 2)
+    wait_for(lambda: held_with_two_running(batch, scans))
     os.kill(workers(scans)[0], signal.SIGKILL)
+    os.killpg(batch.pid, signal.SIGCONT)
     _, error = batch.communicate()
     assert batch.returncode == 2 and "ended with signal 9 (SIGKILL)" in error
     assert sorted(states(scans).values()).count("done") == 3
@@ -107,12 +124,8 @@ def test_a_killed_process_costs_its_sample_alone_and_a_killed_batch_nothing(scan
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs /proc")
 def test_a_second_batch_looks_on_and_ctrl_c_ends_all_processes(scans, capsys):
     batch = start("--at-once", "2")
-    wait_for(lambda: len(workers(scans)) == 2 and (scans / "out" / "batch.json").exists())
-    batch.send_signal(signal.SIGSTOP)  # it holds the folder meanwhile
-    assert main(["batch", "scans", "out", *MODEL, "--status", "--json", "s.json"]) == 0
-    seen = {row["sample"]: row["state"] for row in json.loads((scans / "s.json").read_text())["samples"]}
-    assert list(seen.values()).count("running") == 2
-    batch.send_signal(signal.SIGCONT)
+    wait_for(lambda: held_with_two_running(batch, scans))
+    os.killpg(batch.pid, signal.SIGCONT)
     batch.send_signal(signal.SIGINT)
     _, error = batch.communicate()
     assert batch.returncode == 130 and "cancelled" in error
