@@ -46,7 +46,7 @@ class GreyWindow:
     @classmethod
     def of_type(cls, dtype: np.dtype) -> GreyWindow | None:
         """The window that keeps every value of a type as it is; None if it has too many."""
-        if dtype == bool or (dtype.kind == "u" and dtype.itemsize <= 2):
+        if dtype.kind in "bu" and dtype.itemsize <= 2:
             return cls()
         return cls(1.0, -32768.0) if dtype.kind == "i" and dtype.itemsize <= 2 else None
 
