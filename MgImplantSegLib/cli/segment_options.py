@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +14,10 @@ from MgImplantSegLib.base.option_kinds import Kind, Number
 from MgImplantSegLib.base.options import add_options, option, values_of
 from MgImplantSegLib.base.resources import find_model
 
+MOST_BYTES_AT_ONCE = 1 << 28
+
 if TYPE_CHECKING:
+    from MgImplantSegLib.base.events import Events
     from MgImplantSegLib.grids.regions import OrientedBox
     from MgImplantSegLib.grids.volume import Volume
     from MgImplantSegLib.inference.options import SegmentOptions
@@ -93,6 +98,21 @@ def read_scan(path: Path, arguments: argparse.Namespace) -> Volume:
     volume = read_volume(path, dataset=arguments.dataset, spacing_um=arguments.spacing_um)
     require_voxel_size(volume, path)
     return volume
+
+
+@contextmanager
+def open_scan(path: Path, arguments: argparse.Namespace, events: Events) -> Iterator[Volume]:
+    """As `read_scan`, within the block; a scan larger than `MOST_BYTES_AT_ONCE` is read slice by slice when used."""
+    from MgImplantSegLib.io import open_volume
+    from MgImplantSegLib.io.slices_on_disk import SlicesOnDisk
+
+    with open_volume(path, dataset=arguments.dataset, spacing_um=arguments.spacing_um, events=events) as volume:
+        require_voxel_size(volume, path)
+        array: object = volume.array
+        if isinstance(array, SlicesOnDisk) and array.nbytes <= MOST_BYTES_AT_ONCE:
+            with events.task("reading slices", len(array)) as task:
+                volume = replace(volume, array=array.whole(task.advance))
+        yield volume
 
 
 def require_voxel_size(volume: Volume, path: Path) -> None:

@@ -12,6 +12,7 @@ from MgImplantSegLib.grids.volume import Geometry
 from MgImplantSegLib.inference.accumulator import MAPPED_BYTES, bytes_per_voxel
 from MgImplantSegLib.inference.fused import SLICES_PER_BLOCK
 from MgImplantSegLib.inference.fusion import FUSIONS
+from MgImplantSegLib.inference.grids import INPUT, MODEL
 from MgImplantSegLib.inference.tiles import halo
 from MgImplantSegLib.model.card import ModelCard
 from MgImplantSegLib.networks import network_spec
@@ -81,8 +82,9 @@ def estimate(
     *,
     roi: OrientedBox | None = None,
     with_votes: bool = False,
+    on_grid: str = INPUT,
 ) -> Estimate:
-    """Memory and network evaluations for a volume of that geometry.
+    """Memory and network evaluations for a volume of that geometry, with the label map on a grid of `GRIDS`.
 
     Raises
     ------
@@ -102,7 +104,8 @@ def estimate(
         * math.prod(largest)
         * (BLOCK_BYTES_PER_CLASS_AND_PIXEL * spec.classes + 4 * (spec.in_channels - 1))
     )
-    finishing_bytes = math.prod(shape) * (1 + TIDYING_BYTES_PER_VOXEL) + math.prod(geometry.shape_zyx)
+    output = grid if on_grid == MODEL else geometry
+    finishing_bytes = math.prod(shape) * (1 + TIDYING_BYTES_PER_VOXEL) + math.prod(output.shape_zyx)
     return Estimate(
         grid.shape_zyx,
         shape,

@@ -56,14 +56,21 @@ class SlicesOnDisk:
     def __getitem__(self, index: int | slice) -> np.ndarray:
         """The slice (y, x) of a number, or the slices (z, y, x) of a range."""
         if isinstance(index, slice):
-            numbers = range(*index.indices(len(self)))
-            result = np.empty((len(numbers), *self.shape[1:]), self.dtype)
-            for target, z in zip(result, numbers, strict=True):
-                target[...] = self._read(z)
-            return result
+            return self._several(range(*index.indices(len(self))))
         if not -len(self) <= index < len(self):
             raise IndexError(f"slice {index} of {len(self)}")
         return self._read(index % len(self))
+
+    def whole(self, done: Callable[[], None] = lambda: None) -> np.ndarray:
+        """All voxels as an array; `done` is called after each slice."""
+        return self._several(range(len(self)), done)
+
+    def _several(self, numbers: range, done: Callable[[], None] = lambda: None) -> np.ndarray:
+        result = np.empty((len(numbers), *self.shape[1:]), self.dtype)
+        for target, z in zip(result, numbers, strict=True):
+            target[...] = self._read(z)
+            done()
+        return result
 
     def as_array(self) -> np.ndarray:
         """This object where the type of an array is declared; only what this class has may be used of it."""
