@@ -26,6 +26,7 @@ FIXED_BYTES = 470_000_000  # a process that has loaded torch and a model, and `W
 WORKING_BYTES = 75_000_000  # what torch makes for itself when it computes, besides the slices
 TIDYING_BYTES_PER_VOXEL = 6
 BLOCK_BYTES_PER_CLASS_AND_PIXEL = 14
+READING_BYTES_PER_PIXEL = 16  # a slice in float32, resampled along y, and turned
 
 
 @dataclass(frozen=True)
@@ -120,6 +121,14 @@ def estimate(
         finishing_bytes,
         min(accumulator_bytes, 2 * MAPPED_BYTES),
     )
+
+
+def reading_bytes(scan: Geometry, held_bytes: int | None = None) -> int:
+    """What a scan that is read slice by slice takes besides: what its file holds (else two slices of float32), and the
+    slice on its way to the model's grid.
+    """
+    pixels = math.prod(scan.shape_zyx[1:])
+    return (8 * pixels if held_bytes is None else held_bytes) + READING_BYTES_PER_PIXEL * pixels
 
 
 def roi_box(roi: OrientedBox, grid: Geometry) -> tuple[slice, slice, slice]:

@@ -33,6 +33,7 @@ from MgImplantSegLib.inference.estimate import (
     Estimate,
     box_shape,
     estimate,
+    reading_bytes,
     roi_box,
 )
 from MgImplantSegLib.inference.fused import FusedPlan, FusedPrediction, predict_fused
@@ -48,7 +49,6 @@ from MgImplantSegLib.preprocessing.preprocess import model_grid, preprocess
 if TYPE_CHECKING:
     from MgImplantSegLib.inference.tiled import TiledPredictor
 
-READING_BYTES_PER_PIXEL = 16  # a slice in float32, resampled along y, and turned
 PIXELS_PER_BATCH = {"cpu": 1 << 16, "cuda": 1 << 21}
 
 
@@ -190,7 +190,7 @@ def _sizes(
 def _reading_bytes(volume: Volume) -> int:
     """What a scan that is read slice by slice has in memory, with the slice as the preprocessing sees it."""
     held = getattr(volume.array, "held_bytes", None)
-    return 0 if held is None else int(held) + READING_BYTES_PER_PIXEL * math.prod(volume.geometry.shape_zyx[1:])
+    return 0 if held is None else reading_bytes(volume.geometry, int(held))
 
 
 def _further_bytes(sizes: Estimate, card: ModelCard, options: SegmentOptions) -> int:

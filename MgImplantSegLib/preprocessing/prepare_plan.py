@@ -15,6 +15,7 @@ from MgImplantSegLib.base.typed import triple
 from MgImplantSegLib.grids.boxes import Box, grown, shape_of, start_of, whole
 from MgImplantSegLib.grids.resample import corner_aligned
 from MgImplantSegLib.grids.volume import Geometry, Volume
+from MgImplantSegLib.io.slices_on_disk import SlicesOnDisk
 from MgImplantSegLib.preprocessing.coarse_look import MOST_PIXELS, MOST_SLICES, VALUES_ACROSS, CoarseLook, coarse_look
 from MgImplantSegLib.preprocessing.prepare_options import PrepareOptions
 from MgImplantSegLib.preprocessing.sample_box import sample_box
@@ -100,6 +101,16 @@ def plan(scan: Volume, options: PrepareOptions, events: Events, *, with_look: bo
     _require_memory(memory, options)
     seconds = None if look is None else _seconds(scan, box, look)
     return PreparePlan(box, grid, window, memory, BYTES_PER_VOXEL * math.prod(grid.shape_zyx), seconds, look)
+
+
+def memory_of_type(scan: Geometry, dtype: np.dtype, target_um: float | None) -> int:
+    """What preparing a whole scan of that size and type takes, read slice by slice."""
+
+    def none_read(z: int) -> np.ndarray:
+        raise ValueError("only the size counts")
+
+    array = SlicesOnDisk(scan.shape_zyx, dtype, none_read).as_array()
+    return _memory_bytes(Volume(array, scan), whole(scan.shape_zyx), target_grid(scan, target_um))
 
 
 def block_bytes(memory_gb: float) -> int:

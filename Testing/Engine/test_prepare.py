@@ -14,14 +14,14 @@ from io_cases import TURNED_LEFT_HANDED
 from MgImplantSegLib.base.errors import Cancelled, InputError, ResourceError
 from MgImplantSegLib.base.events import Events
 from MgImplantSegLib.base.grey_window import KEY, GreyWindow
-from MgImplantSegLib.cli import main
+from MgImplantSegLib.cli import doctor, main
 from MgImplantSegLib.grids.regions import OrientedBox, write_roi_markups
 from MgImplantSegLib.grids.volume import Geometry, Volume
 from MgImplantSegLib.io import open_volume, read_volume, write_volume
 from MgImplantSegLib.io.nrrd_stream import write_nrrd_slices
 from MgImplantSegLib.preprocessing.prepare import prepare
 from MgImplantSegLib.preprocessing.prepare_options import GivenBox, PrepareOptions
-from MgImplantSegLib.preprocessing.prepare_plan import plan, target_grid
+from MgImplantSegLib.preprocessing.prepare_plan import memory_of_type, plan, target_grid
 
 MM = 0.01
 TURNED = Geometry((12, 10, 8), (0.01, 0.02, 0.03), (1.0, -2.0, 3.0), TURNED_LEFT_HANDED)
@@ -403,3 +403,16 @@ def test_a_damaged_window_in_a_header_is_told_and_left_out(tmp_path, caplog):
     (tmp_path / "out.nrrd").write_bytes(content)
     assert KEY not in read_volume(tmp_path / "out.nrrd").provenance
     assert "grey-value window" in caplog.text
+
+
+def test_doctor_says_what_a_raw_scan_takes():
+    checks = {check["name"]: check for check in doctor.run(None, Events())["checks"]}
+    found = checks["large scans"]["found"]
+    assert "2510 × 2510 × 2130 float32 (54 GB)" in found and "prepare to 5 µm takes 0." in found
+    assert "segment --grid model takes" in found
+
+
+def test_what_is_said_of_the_memory_grows_with_the_slice_and_the_type_not_with_the_number_of_slices():
+    of = lambda shape, dtype: memory_of_type(Geometry(shape, (0.0024,) * 3), np.dtype(dtype), 10.0)  # noqa: E731
+    assert of((500, 2000, 2000), "uint16") == of((5000, 2000, 2000), "uint16")
+    assert of((500, 2000, 2000), "uint16") < of((500, 2000, 2000), "float32") < of((500, 3000, 3000), "float32")
