@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 NAME = "prepare"
 HELP = "crop, resample and convert a scan that is too large for Slicer to a 16-bit volume"
-SUFFIX = ".nrrd"
+SUFFIX, PICTURE_SUFFIX = ".nrrd", ".png"
 PERCENTILES = "grey values at these percentiles become 0 and 65535 (default: values of 8 and 16 bits stay as they are, "
 
 
@@ -37,7 +37,9 @@ class PrepareFiles:
     )
     out: Path = option("prepared scan to write, .nrrd", ResultFile("OUT.nrrd"), is_positional=True)
     roi: Path | None = option("crop to the box around Slicer's markups ROI", File("R.mrk.json"), None)
-    preview: Path | None = option("write a small copy of the whole scan for a first look", ResultFile("FILE"), None)
+    preview: Path | None = option(
+        "write a picture of three slices with the box that is kept, .png", ResultFile("FILE.png"), None
+    )
     estimate: bool = option("only say what it gives and takes; OUT is not written", Yes(), False)
 
 
@@ -58,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
     """Prepare the scan, or say what that takes; the result appears whole or not at all."""
-    from MgImplantSegLib.io import open_volume, write_volume
+    from MgImplantSegLib.io import open_volume
     from MgImplantSegLib.preprocessing.prepare import prepare, summary
     from MgImplantSegLib.preprocessing.prepare_plan import block_bytes, plan, without_look
 
@@ -74,7 +76,7 @@ def run(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
         require_writable_folder(arguments.out.absolute().parent, planned.output_bytes)
         numbers = planned.to_dict(scan)
         events.emit("estimate", text=f"{summary(scan, planned)}{_time_text(planned)}.", **numbers)
-        files = _write_preview(planned, arguments, write_volume)
+        files = _write_preview(planned, scan, arguments.preview)
         if out is None:
             return {"files": files, **numbers, "written": False}
         counts = prepare(scan, without_look(planned), out, events)
@@ -111,25 +113,23 @@ def _options(arguments: argparse.Namespace) -> PrepareOptions:
 
 
 def _require_outputs(arguments: argparse.Namespace) -> None:
-    for path in filter(None, (arguments.out, arguments.preview)):
-        name = path.name.lower()
-        if not name.endswith(SUFFIX) or name.endswith(".seg" + SUFFIX):
-            raise InputError(
-                f"Expected an output with the suffix {SUFFIX}, got {path}.", "It is read from the disk bit by bit."
-            )
+    name, preview = arguments.out.name.lower(), arguments.preview
+    if not name.endswith(SUFFIX) or name.endswith(".seg" + SUFFIX):
+        raise InputError(
+            f"Expected an output with the suffix {SUFFIX}, got {arguments.out}.", "It is read from the disk bit by bit."
+        )
+    if preview is not None and preview.suffix.lower() != PICTURE_SUFFIX:
+        raise InputError(f"Expected a picture with the suffix {PICTURE_SUFFIX}, got {preview}.")
 
 
-def _write_preview(planned: PreparePlan, arguments: argparse.Namespace, write: Any) -> list[str]:
-    """Write the small copy, with what was not scanned as its lowest value."""
-    import numpy as np
+def _write_preview(planned: PreparePlan, scan: Volume, path: Path | None) -> list[str]:
+    from MgImplantSegLib.io.picture_file import write_picture
+    from MgImplantSegLib.preprocessing.preview_picture import preview_picture
 
-    if arguments.preview is None or planned.look is None:
+    if path is None or planned.look is None:
         return []
-    seen: Volume = planned.look.volume
-    finite = np.isfinite(seen.array)
-    lowest = seen.array[finite].min() if finite.any() else 0
-    write(type(seen)(np.where(finite, seen.array, lowest).astype(np.float32), seen.geometry), arguments.preview)
-    return [str(arguments.preview)]
+    write_picture(path, preview_picture(planned.look, planned.box, scan.geometry))
+    return [str(path)]
 
 
 def _time_text(planned: PreparePlan) -> str:

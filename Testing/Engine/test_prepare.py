@@ -19,9 +19,11 @@ from MgImplantSegLib.grids.regions import OrientedBox, write_roi_markups
 from MgImplantSegLib.grids.volume import Geometry, Volume
 from MgImplantSegLib.io import open_volume, read_volume, write_volume
 from MgImplantSegLib.io.nrrd_stream import write_nrrd_slices
+from MgImplantSegLib.preprocessing.coarse_look import coarse_look
 from MgImplantSegLib.preprocessing.prepare import prepare
 from MgImplantSegLib.preprocessing.prepare_options import GivenBox, PrepareOptions
 from MgImplantSegLib.preprocessing.prepare_plan import memory_of_type, plan, target_grid
+from MgImplantSegLib.preprocessing.preview_picture import preview_picture
 
 MM = 0.01
 TURNED = Geometry((12, 10, 8), (0.01, 0.02, 0.03), (1.0, -2.0, 3.0), TURNED_LEFT_HANDED)
@@ -328,10 +330,10 @@ def test_the_command_says_what_it_takes_beforehand_and_what_it_made(tmp_path, ca
         "--json",
         str(tmp_path / "r"),
     ]
-    assert main(["prepare", *words, "--estimate", "--preview", str(tmp_path / "p.nrrd")]) == 0
+    assert main(["prepare", *words, "--estimate", "--preview", str(tmp_path / "p.png")]) == 0
     said = json.loads((tmp_path / "r").read_text())
     assert not (tmp_path / "o.nrrd").exists() and said["written"] is False and said["seconds"] >= 0
-    assert read_volume(tmp_path / "p.nrrd").array.shape == (60, 70, 80)
+    assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")
     assert main(["prepare", *words]) == 0
     done = json.loads((tmp_path / "r").read_text())
     assert (
@@ -416,3 +418,19 @@ def test_what_is_said_of_the_memory_grows_with_the_slice_and_the_type_not_with_t
     of = lambda shape, dtype: memory_of_type(Geometry(shape, (0.0024,) * 3), np.dtype(dtype), 10.0)  # noqa: E731
     assert of((500, 2000, 2000), "uint16") == of((5000, 2000, 2000), "uint16")
     assert of((500, 2000, 2000), "uint16") < of((500, 2000, 2000), "float32") < of((500, 3000, 3000), "float32")
+
+
+def test_the_preview_shows_three_slices_to_one_scale_with_the_box_around_what_is_kept():
+    values = np.zeros((40, 80, 80), np.float32)
+    values[10:30, 20:40, 40:80] = 1
+    scan = scan_of(values, Geometry((40, 80, 80), (0.02, 0.01, 0.01)))
+    look = coarse_look(scan, Events())
+    box = (slice(10, 30), slice(20, 40), slice(40, 80))
+    picture = preview_picture(look, box, scan.geometry)
+    assert picture.shape == (220, 3 * 220 + 12, 3)
+    is_box = (picture == (255, 170, 0)).all(axis=-1)
+    across_z = np.argwhere(is_box[:, :220])
+    np.testing.assert_array_equal(across_z.min(axis=0), [55, 110])
+    np.testing.assert_array_equal(across_z.max(axis=0), [110, 219])
+    white = np.argwhere((picture[:, :220] == 255).all(axis=-1))
+    np.testing.assert_array_equal([white.min(axis=0), white.max(axis=0)], [[56, 111], [109, 218]])
