@@ -32,6 +32,8 @@ class Console:
             self._progress(record)
         elif record["event"] == "warning":
             self.line(f"warning: {record['message']}")
+        elif record["event"] == "estimate":
+            self.line(record["text"])
 
     def line(self, text: str) -> None:
         """One whole line, whatever the text holds; a bar on the way is removed first."""

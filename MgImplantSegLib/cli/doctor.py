@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.metadata
+import math
 import platform
 import shutil
 import sys
@@ -11,19 +12,28 @@ from ctypes.util import find_library
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import MgImplantSegLib
 from MgImplantSegLib.base.errors import MgImplantSegError
 from MgImplantSegLib.base.events import Events
 from MgImplantSegLib.base.machine import available_memory_bytes, core_count, total_memory_bytes
 from MgImplantSegLib.base.resources import DEFAULT_MODEL, bundled_models, find_model
+from MgImplantSegLib.cli.console import duration_text
+from MgImplantSegLib.grids.volume import Geometry
+from MgImplantSegLib.inference.estimate import estimate, reading_bytes
+from MgImplantSegLib.inference.grids import MODEL
 from MgImplantSegLib.inference.openvino_predictor import (
     INSTALL,
     LEAST_VERSION,
     computes_with_bf16,
     openvino_problem,
 )
+from MgImplantSegLib.model.file import read_card
+from MgImplantSegLib.preprocessing.prepare_plan import SECONDS_PER_VOXEL, memory_of_type, voxels_text
 
 NAME = "doctor"
+RAW_SCAN_ZYX, RAW_SCAN_UM, RESULT_UM = (2130, 2510, 2510), 2.4, 5.0
 HELP = "what is installed, devices, memory; says what to do where something is missing"
 
 ENGINE, SCENE, FIGURES = "the engine", "the scene and 3D views", "figures"
@@ -48,6 +58,7 @@ def run(_arguments: argparse.Namespace, _events: Events) -> dict[str, Any]:
     """Look at this computer and this Python; every check is a name, whether it is well, what is there, a remedy."""
     checks = [_check_python(), _check_memory(), _check_disk(), *(_check_package(name) for name in PACKAGES)]
     checks += [_check_torch(), _check_openvino(), _check_devices(), _check_drawing(), _check_model()]
+    checks += [_check_large_scans()]
     return {
         "ok": all(check["ok"] for check in checks),
         "version": MgImplantSegLib.__version__,
@@ -148,6 +159,28 @@ def _check_drawing() -> dict[str, Any]:
     found = find_library("EGL") if sys.platform == "linux" else platform.system()
     remedy = "On Debian and Ubuntu: apt-get install libegl1 libegl-mesa0 libgl1 libgl1-mesa-dri"
     return _check("3D views", bool(found), f"drawn off-screen with {found}" if found else "no libEGL", remedy)
+
+
+def _check_large_scans() -> dict[str, Any]:
+    """What a raw scan of a synchrotron takes, by the same estimates as before the work."""
+    scan = Geometry(RAW_SCAN_ZYX, (RAW_SCAN_UM / 1000,) * 3)
+    voxels = math.prod(RAW_SCAN_ZYX)
+    prepared = memory_of_type(scan, np.dtype(np.float32), RESULT_UM)
+    found = (
+        f"{voxels_text(RAW_SCAN_ZYX)} float32 ({4e-9 * voxels:.0f} GB): prepare to {RESULT_UM:g} µm takes "
+        f"{_gigabytes(prepared)} memory and, besides reading, about {duration_text(SECONDS_PER_VOXEL * voxels)}"
+    )
+    needed = prepared
+    try:
+        segmented = estimate(scan, read_card(find_model()), on_grid=MODEL).memory_bytes + reading_bytes(scan)
+        found += f"; segment --grid model takes {_gigabytes(segmented)} memory"
+        needed = max(needed, segmented)
+    except MgImplantSegError:
+        pass  # told by the check of the bundled model
+    total = total_memory_bytes()
+    return _check(
+        "large scans", total is None or total >= needed, found, "Prepare them on a computer with more memory."
+    )
 
 
 def _check_model() -> dict[str, Any]:

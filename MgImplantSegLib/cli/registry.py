@@ -14,6 +14,7 @@ from MgImplantSegLib.cli.parser import nearest
 
 COMMANDS = (
     "demo",
+    "prepare",
     "segment",
     "quantify",
     "evaluate",

@@ -5,26 +5,28 @@ from __future__ import annotations
 import argparse
 import re
 import time
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.base.errors import InputError, ResourceError
 from MgImplantSegLib.base.events import Events
 from MgImplantSegLib.base.expected_iou import KEY, ExpectedIoU, expected_of
 from MgImplantSegLib.base.files import atomic_output, require_file_place, require_writable_folder
-from MgImplantSegLib.base.option_kinds import File, ResultFile
+from MgImplantSegLib.base.option_kinds import File, OneOf, ResultFile
 from MgImplantSegLib.base.options import add_options, option
 from MgImplantSegLib.base.resources import find_model
 from MgImplantSegLib.cli.elsewhere import add_environment_option, run_elsewhere
 from MgImplantSegLib.cli.result_paths import require_separate
 from MgImplantSegLib.cli.segment_options import (
     add_segment_arguments,
-    read_scan,
+    open_scan,
     segment_options,
 )
 from MgImplantSegLib.cli.tables import text_table, value_text
+from MgImplantSegLib.inference.grids import GRIDS, INPUT, MODEL
 
 if TYPE_CHECKING:
     from MgImplantSegLib.grids.volume import LabelMap
@@ -48,6 +50,7 @@ class SegmentFiles:
     disagreement: Path | None = option(
         "write the fraction of the planes that disagree, 0 to 1", ResultFile("FILE"), None
     )
+    grid: str = option("whose voxels the segmentation has", OneOf(GRIDS), INPUT)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -71,7 +74,8 @@ def run(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
         want_probabilities=arguments.probabilities is not None,
         want_disagreement=arguments.disagreement is not None,
     )
-    result = segment_volume(read_scan(arguments.image, arguments), options, events)
+    with open_scan(arguments.image, arguments, events) as scan, _grid_advised(arguments):
+        result = segment_volume(scan, replace(options, grid=arguments.grid), events)
     events.check_cancelled()
     return {
         "files": [str(path) for path in _write(result, arguments)],
@@ -80,6 +84,19 @@ def run(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
         "provenance": dict(result.provenance),
         "seconds": round(time.monotonic() - start, 1),
     }
+
+
+@contextmanager
+def _grid_advised(arguments: argparse.Namespace) -> Iterator[None]:
+    """Where memory does not suffice for labels on the scan's grid, say that there is another."""
+    try:
+        yield
+    except ResourceError as error:
+        if arguments.grid == MODEL or "memory" not in error.message:
+            raise
+        raise ResourceError(
+            error.message, f"Write on the model's coarser grid [[grid]] for scans finer than it. {error.template}"
+        ) from error
 
 
 def _write(result: SegmentationResult, arguments: argparse.Namespace) -> list[Path]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +14,11 @@ from MgImplantSegLib.base.option_kinds import Kind, Number
 from MgImplantSegLib.base.options import add_options, option, values_of
 from MgImplantSegLib.base.resources import find_model
 
+MOST_BYTES_AT_ONCE = 1 << 28
+
 if TYPE_CHECKING:
+    from MgImplantSegLib.base.events import Events
+    from MgImplantSegLib.grids.regions import OrientedBox
     from MgImplantSegLib.grids.volume import Volume
     from MgImplantSegLib.inference.options import SegmentOptions
 
@@ -58,12 +64,19 @@ def segment_options(arguments: argparse.Namespace, roi: Path | None = None, **wa
     from MgImplantSegLib.model.file import read_card
 
     chosen = {entry.name: value for entry, value in values_of(arguments, SegmentOptions)}
-    chosen |= {"model": find_model(arguments.model), "roi": _single_roi(roi) if roi else None, **wanted}
+    chosen |= {"model": find_model(arguments.model), "roi": single_roi(roi) if roi else None, **wanted}
     read_card(chosen["model"])
     return SegmentOptions(**chosen)
 
 
-def _single_roi(path: Path):
+def single_roi(path: Path) -> OrientedBox:
+    """The one region of a Slicer's markups file.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, or holds several.
+    """
     from MgImplantSegLib.grids.regions import read_roi_markups
 
     rois = read_roi_markups(path)
@@ -83,9 +96,29 @@ def read_scan(path: Path, arguments: argparse.Namespace) -> Volume:
     from MgImplantSegLib.io import read_volume
 
     volume = read_volume(path, dataset=arguments.dataset, spacing_um=arguments.spacing_um)
+    require_voxel_size(volume, path)
+    return volume
+
+
+@contextmanager
+def open_scan(path: Path, arguments: argparse.Namespace, events: Events) -> Iterator[Volume]:
+    """As `read_scan`, within the block; a scan larger than `MOST_BYTES_AT_ONCE` is read slice by slice when used."""
+    from MgImplantSegLib.io import open_volume
+    from MgImplantSegLib.io.slices_on_disk import SlicesOnDisk
+
+    with open_volume(path, dataset=arguments.dataset, spacing_um=arguments.spacing_um, events=events) as volume:
+        require_voxel_size(volume, path)
+        array: object = volume.array
+        if isinstance(array, SlicesOnDisk) and array.nbytes <= MOST_BYTES_AT_ONCE:
+            with events.task("reading slices", len(array)) as task:
+                volume = replace(volume, array=array.whole(task.advance))
+        yield volume
+
+
+def require_voxel_size(volume: Volume, path: Path) -> None:
+    """Raise InputError if the voxel size of a scan is unset."""
     if not volume.spacing_is_known:
         raise InputError(
             f"Expected a scan with its voxel size, got {path} with 1 mm or none.",
             "Set the voxel size in µm [[spacing_um]]; it is 1000 if the voxels really are 1 mm.",
         )
-    return volume

@@ -13,15 +13,19 @@ import numpy as np
 from scipy import sparse
 
 from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.base.typed import triple
 from MgImplantSegLib.grids.volume import Geometry
 
 SNAP_VOXELS = 1e-6
+InPlane = Callable[[np.ndarray, sparse.csr_array, sparse.csr_array], np.ndarray]
 
 
-def interpolation_matrices(source: Geometry, target: Geometry) -> tuple[sparse.csr_array, ...]:
+def interpolation_matrices(
+    source: Geometry, target: Geometry, *, keep_ramps: bool = False
+) -> tuple[sparse.csr_array, ...]:
     """For z, y and x the matrix, (target size, source size), that turns values on `source` into values on `target`.
 
-    Beyond the outermost voxel centres of `source` the outermost values go on.
+    Beyond the outermost voxel centres of `source` the outermost values go on. For `keep_ramps` see `triangle_matrix`.
 
     Raises
     ------
@@ -36,12 +40,34 @@ def interpolation_matrices(source: Geometry, target: Geometry) -> tuple[sparse.c
     starts = source.index_zyx_from_lps(target.lps_from_index_zyx(np.zeros(3)))
     axes = zip(starts, source.spacing_zyx_mm, target.spacing_zyx_mm, source.shape_zyx, target.shape_zyx, strict=True)
     return tuple(
-        triangle_matrix(start + np.arange(target_size) * target_mm / source_mm, target_mm / source_mm, source_size)
+        triangle_matrix(
+            start + np.arange(target_size) * target_mm / source_mm,
+            target_mm / source_mm,
+            source_size,
+            keep_ramps=keep_ramps,
+        )
         for start, source_mm, target_mm, source_size, target_size in axes
     )
 
 
-def triangle_matrix(positions: np.ndarray, step: float, source_size: int) -> sparse.csr_array:
+def corner_aligned(
+    geometry: Geometry, spacing_zyx_mm: tuple[float, float, float], shape_zyx: tuple[int, int, int] | None = None
+) -> Geometry:
+    """A grid of another spacing whose first corner is that of `geometry`.
+
+    Without a shape it is as long as `geometry` to half a voxel.
+    """
+    shape = shape_zyx or triple(
+        max(1, round(edge / size)) for edge, size in zip(geometry.extent_zyx_mm, spacing_zyx_mm, strict=True)
+    )
+    corner_lps = geometry.lps_from_index_zyx(np.full(3, -0.5))
+    origin = corner_lps + geometry.direction_matrix @ np.array(spacing_zyx_mm[::-1]) / 2
+    return Geometry(shape, spacing_zyx_mm, triple(origin), geometry.direction_lps)
+
+
+def triangle_matrix(
+    positions: np.ndarray, step: float, source_size: int, *, keep_ramps: bool = False
+) -> sparse.csr_array:
     """Weights of the source voxels for every target voxel; rows sum to 1.
 
     Parameters
@@ -52,6 +78,9 @@ def triangle_matrix(positions: np.ndarray, step: float, source_size: int) -> spa
         Distance of the target voxels in source voxels.
     source_size : int
         Number of source voxels.
+    keep_ramps : bool
+        Weigh so that the centre of the weights is the place of the target voxel. Where `step` is no whole number it is
+        else up to some hundredths of a voxel beside it, and more at the ends.
     """
     positions = np.where(abs(positions - np.round(positions)) < SNAP_VOXELS, np.round(positions), positions)
     positions = np.clip(positions, 0, source_size - 1)
@@ -61,13 +90,32 @@ def triangle_matrix(positions: np.ndarray, step: float, source_size: int) -> spa
     weights = np.maximum(0, 1 - abs(columns - positions[:, None]) / half_width)
     weights[(columns < 0) | (columns >= source_size)] = 0
     weights /= weights.sum(axis=1, keepdims=True)
+    if keep_ramps:
+        weights = _centred(weights, columns - positions[:, None])
     rows = np.repeat(np.arange(len(positions)), columns.shape[1])
     used = weights.ravel() > 0
     entries = (weights.ravel()[used].astype(np.float32), (rows[used], columns.ravel()[used]))
     return sparse.csr_array(entries, shape=(len(positions), source_size))
 
 
-def resampled_slices(read: Callable[[int], np.ndarray], matrices: tuple[sparse.csr_array, ...]) -> Iterator[np.ndarray]:
+def _centred(weights: np.ndarray, distances: np.ndarray) -> np.ndarray:
+    """Weights, rows with the sum 1, times a straight line in the distance that moves their centre to distance 0.
+
+    Rows in which a weight would become negative, at the ends of the source, stay as they are.
+    """
+    first = (weights * distances).sum(axis=1, keepdims=True)
+    spread = (weights * distances**2).sum(axis=1, keepdims=True) - first**2
+    usable = spread > SNAP_VOXELS
+    slope = np.where(usable, -first / np.where(usable, spread, 1), 0)
+    moved = weights * (1 + slope * (distances - first))
+    return np.where((moved < 0).any(axis=1, keepdims=True), weights, moved)
+
+
+def resampled_slices(
+    read: Callable[[int], np.ndarray],
+    matrices: tuple[sparse.csr_array, ...],
+    in_plane: InPlane | None = None,
+) -> Iterator[np.ndarray]:
     """The slices of the target grid along z, in order; every source slice is read once, in order, and kept shortly.
 
     Parameters
@@ -76,15 +124,18 @@ def resampled_slices(read: Callable[[int], np.ndarray], matrices: tuple[sparse.c
         Source slice z as float32, (..., y, x).
     matrices : tuple
         See `interpolation_matrices`.
+    in_plane : callable, optional
+        ``in_plane(values, along_y, along_x)`` in place of `resampled_in_plane`; may give several channels of one slice.
     """
     along_z, along_y, along_x = matrices
+    in_plane = in_plane or resampled_in_plane
     kept: dict[int, np.ndarray] = {}
     for row in range(along_z.shape[0]):
         entries = slice(along_z.indptr[row], along_z.indptr[row + 1])
         needed = dict(zip(along_z.indices[entries].tolist(), along_z.data[entries], strict=True))
         kept = {z: values for z, values in kept.items() if z in needed}
         for z in sorted(needed.keys() - kept.keys()):
-            kept[z] = _in_plane(read(z), along_y, along_x)
+            kept[z] = in_plane(read(z), along_y, along_x)
         yield _weighted_sum(kept, needed)
 
 
@@ -97,7 +148,7 @@ def _weighted_sum(slices: dict[int, np.ndarray], weights: dict[int, np.float32])
     return result
 
 
-def _in_plane(values: np.ndarray, along_y: sparse.csr_array, along_x: sparse.csr_array) -> np.ndarray:
+def resampled_in_plane(values: np.ndarray, along_y: sparse.csr_array, along_x: sparse.csr_array) -> np.ndarray:
     """Values (..., y, x) resampled along y and x."""
     planes = values.reshape(-1, *values.shape[-2:])
     resampled = [_times_transposed(along_x, _times(along_y, plane)) for plane in planes]

@@ -12,6 +12,7 @@ from MgImplantSegLib.grids.volume import Geometry
 from MgImplantSegLib.inference.accumulator import MAPPED_BYTES, bytes_per_voxel
 from MgImplantSegLib.inference.fused import SLICES_PER_BLOCK
 from MgImplantSegLib.inference.fusion import FUSIONS
+from MgImplantSegLib.inference.grids import INPUT, MODEL
 from MgImplantSegLib.inference.tiles import halo
 from MgImplantSegLib.model.card import ModelCard
 from MgImplantSegLib.networks import network_spec
@@ -25,6 +26,7 @@ FIXED_BYTES = 470_000_000  # a process that has loaded torch and a model, and `W
 WORKING_BYTES = 75_000_000  # what torch makes for itself when it computes, besides the slices
 TIDYING_BYTES_PER_VOXEL = 6
 BLOCK_BYTES_PER_CLASS_AND_PIXEL = 14
+READING_BYTES_PER_PIXEL = 16  # a slice in float32, resampled along y, and turned
 
 
 @dataclass(frozen=True)
@@ -81,8 +83,9 @@ def estimate(
     *,
     roi: OrientedBox | None = None,
     with_votes: bool = False,
+    on_grid: str = INPUT,
 ) -> Estimate:
-    """Memory and network evaluations for a volume of that geometry.
+    """Memory and network evaluations for a volume of that geometry, with the label map on a grid of `GRIDS`.
 
     Raises
     ------
@@ -102,7 +105,8 @@ def estimate(
         * math.prod(largest)
         * (BLOCK_BYTES_PER_CLASS_AND_PIXEL * spec.classes + 4 * (spec.in_channels - 1))
     )
-    finishing_bytes = math.prod(shape) * (1 + TIDYING_BYTES_PER_VOXEL) + math.prod(geometry.shape_zyx)
+    output = grid if on_grid == MODEL else geometry
+    finishing_bytes = math.prod(shape) * (1 + TIDYING_BYTES_PER_VOXEL) + math.prod(output.shape_zyx)
     return Estimate(
         grid.shape_zyx,
         shape,
@@ -117,6 +121,14 @@ def estimate(
         finishing_bytes,
         min(accumulator_bytes, 2 * MAPPED_BYTES),
     )
+
+
+def reading_bytes(scan: Geometry, held_bytes: int | None = None) -> int:
+    """What a scan that is read slice by slice takes besides: what its file holds (else two slices of float32), and the
+    slice on its way to the model's grid.
+    """
+    pixels = math.prod(scan.shape_zyx[1:])
+    return (8 * pixels if held_bytes is None else held_bytes) + READING_BYTES_PER_PIXEL * pixels
 
 
 def roi_box(roi: OrientedBox, grid: Geometry) -> tuple[slice, slice, slice]:

@@ -12,6 +12,7 @@ from MgImplantSegLib.grids.regions import OrientedBox
 from MgImplantSegLib.inference.backends import BACKENDS
 from MgImplantSegLib.inference.device import PRECISIONS, Device
 from MgImplantSegLib.inference.fusion import FUSIONS
+from MgImplantSegLib.inference.grids import GRIDS, INPUT
 from MgImplantSegLib.inference.postprocess import POSTPROCESSING
 from MgImplantSegLib.model.card import ModelCard
 from MgImplantSegLib.planes.plane_sets import PLANE_SETS
@@ -26,8 +27,10 @@ class SegmentOptions:
     Parameters
     ----------
     roi : OrientedBox or None
-        Only this region is segmented. The label map still has the input's grid; outside the region it has the
+        Only this region is segmented. The label map still has the whole grid; outside the region it has the
         scheme's ignore value, because nothing is known there.
+    grid : str
+        A key of `GRIDS`: on which grid the label map lies.
     want_probabilities, want_disagreement, want_statistics : bool
         Whether the result has them.
 
@@ -56,12 +59,14 @@ class SegmentOptions:
         default_help="free memory",
         changes_result=False,
     )
+    grid: str = INPUT
     want_probabilities: bool = False
     want_disagreement: bool = False
     want_statistics: bool = False
 
     def __post_init__(self) -> None:
         require_valid(self)
+        GRIDS.find(self.grid)
 
     def with_defaults_of(self, card: ModelCard) -> SegmentOptions:
         """The same options with the card's choices where there is none."""

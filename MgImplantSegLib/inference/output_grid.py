@@ -1,4 +1,4 @@
-"""From the model's grid back onto the grid of the input: scores interpolated linearly, then the largest wins.
+"""From the model's grid onto the grid of the input: scores interpolated linearly, then the largest wins.
 
 Interpolating scores instead of labels gives boundaries that are smooth on a finer grid. Work goes slice by slice, so
 besides the accumulator and the labels there are a few slices only. On the same grid the labels are taken as they are.
@@ -17,7 +17,7 @@ from MgImplantSegLib.base.events import Events
 from MgImplantSegLib.grids.labels import LabelScheme
 from MgImplantSegLib.grids.regions import OrientedBox
 from MgImplantSegLib.grids.resample import interpolation_matrices, resampled_slices
-from MgImplantSegLib.grids.volume import Geometry
+from MgImplantSegLib.grids.volume import Geometry, Volume
 from MgImplantSegLib.inference.accumulator import largest_class
 from MgImplantSegLib.inference.fused import FusedPrediction
 
@@ -61,12 +61,25 @@ def labels_on_grid(
     return result, scheme
 
 
-def ignoring_nan(values: np.ndarray, image: np.ndarray, scheme: LabelScheme) -> LabelScheme:
-    """Set labels (z, y, x) to the ignore value where the image is NaN, in place; the scheme that has such a value."""
+def ignoring_nan(values: np.ndarray, grid: Geometry, image: Volume, scheme: LabelScheme) -> LabelScheme:
+    """Set labels (z, y, x) to the ignore value where the image is NaN, in place; the scheme that has such a value.
+
+    On another grid than the image's the nearest voxel of the image counts.
+    """
     scheme = replace(scheme, ignore_value=_ignore_value(scheme))
-    for labels, grey in zip(values, image, strict=True):
-        labels[np.isnan(grey)] = scheme.ignore_value
+    along_z, along_y, along_x = _nearest(image.geometry, grid)
+    for labels, z in zip(values, along_z, strict=True):
+        labels[np.isnan(image.array[z])[along_y][:, along_x]] = scheme.ignore_value
     return scheme
+
+
+def _nearest(source: Geometry, target: Geometry) -> Iterator[np.ndarray]:
+    """For z, y and x the index of the voxel of `source` nearest to each of `target`; their axes run alike."""
+    starts = source.index_zyx_from_lps(target.lps_from_index_zyx(np.zeros(3)))
+    steps = np.array(target.spacing_zyx_mm) / np.array(source.spacing_zyx_mm)
+    for start, step, count, size in zip(starts, steps, target.shape_zyx, source.shape_zyx, strict=True):
+        places = np.round(start + step * np.arange(count), 6)
+        yield np.clip(np.floor(places + 0.5), 0, size - 1).astype(np.int64)
 
 
 def classes_on_grid(

@@ -77,9 +77,14 @@ class NetworkPredictor(TiledPredictor):
 
     def _probabilities(self, slices: np.ndarray) -> np.ndarray:
         with torch.inference_mode(), self.compute.autocast():
-            batch = torch.from_numpy(slices).to(self.compute.device, memory_format=torch.channels_last)
-            probabilities = self._network(batch).float().softmax(dim=1)
-            return probabilities.contiguous().cpu().numpy()
+            batch = torch.from_numpy(slices).to(self.compute.device)
+            return self.probabilities_on_device(batch).contiguous().cpu().numpy()
+
+    def probabilities_on_device(self, slices: torch.Tensor) -> torch.Tensor:
+        """Probabilities of slices that lie on the device, as they are; they stay there, float32."""
+        with torch.inference_mode(), self.compute.autocast():
+            batch = slices.to(memory_format=torch.channels_last)
+            return self._network(batch).float().softmax(dim=1)
 
     def _ask_for_less(self, slices: np.ndarray, reason: str) -> None:
         in_use = min(self._most_slices, len(slices))

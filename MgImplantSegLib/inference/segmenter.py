@@ -33,16 +33,18 @@ from MgImplantSegLib.inference.estimate import (
     Estimate,
     box_shape,
     estimate,
+    reading_bytes,
     roi_box,
 )
 from MgImplantSegLib.inference.fused import FusedPlan, FusedPrediction, predict_fused
+from MgImplantSegLib.inference.grids import MODEL
 from MgImplantSegLib.inference.memory import MemoryPlan, plan_memory
 from MgImplantSegLib.inference.options import SegmentOptions
 from MgImplantSegLib.inference.output_grid import ignoring_nan, labels_on_grid
 from MgImplantSegLib.inference.postprocess import POSTPROCESSING
 from MgImplantSegLib.inference.run_statistics import RunStatistics, features_of, run_statistics
 from MgImplantSegLib.model.card import ModelCard
-from MgImplantSegLib.preprocessing.preprocess import preprocess
+from MgImplantSegLib.preprocessing.preprocess import model_grid, preprocess
 
 if TYPE_CHECKING:
     from MgImplantSegLib.inference.tiled import TiledPredictor
@@ -57,7 +59,7 @@ class SegmentationResult:
     Parameters
     ----------
     label_map : LabelMap
-        uint8, on the input's grid, with the label scheme of the model's card.
+        uint8, on the input's grid or the model's, with the label scheme of the model's card.
     probabilities : mapping of str to Volume, or None
         Mean probability of the planes for every segment ID, float32 on the model's grid (of the region and its
         margin, if there is one).
@@ -82,7 +84,7 @@ def segment_volume(volume: Volume, options: SegmentOptions, events: Events | Non
     Parameters
     ----------
     volume : Volume
-        Grey values.
+        Grey values; the array may be `SlicesOnDisk`.
     options : SegmentOptions
         Model and choices.
     events : Events
@@ -104,9 +106,10 @@ def segment_volume(volume: Volume, options: SegmentOptions, events: Events | Non
     classes = prediction.labels()
     POSTPROCESSING.find(present(options.postprocessing)).tidy(classes, prediction, card.label_scheme)
     expected = None if statistics is None else _expected(card, statistics, classes)
-    values, scheme = labels_on_grid(prediction, classes, grid, volume.geometry, card.label_scheme, options.roi, events)
+    target = model_grid(volume.geometry, card.preprocessing) if options.grid == MODEL else volume.geometry
+    values, scheme = labels_on_grid(prediction, classes, grid, target, card.label_scheme, options.roi, events)
     if prepared["voxels_outside"]:
-        scheme = ignoring_nan(values, volume.array, scheme)
+        scheme = ignoring_nan(values, target, volume, scheme)
     provenance = _provenance(card, options, compute) | {
         "clipped_to": list(prepared["clipped_to"]),
         "evaluations": evaluations,
@@ -114,13 +117,13 @@ def segment_volume(volume: Volume, options: SegmentOptions, events: Events | Non
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     if expected is not None:
-        voxels = LabelMap(values, volume.geometry, scheme).voxels_of_roles()
+        voxels = LabelMap(values, target, scheme).voxels_of_roles()
         provenance[KEY] = replace(expected, voxels=voxels).to_dict()
     if expected is not None and expected.is_low:
         events.warning(expected.warning(), kind=KEY)
     provenance = with_remarks(provenance, remarks_of(prepared))
     return SegmentationResult(
-        LabelMap(values, volume.geometry, scheme, provenance),
+        LabelMap(values, target, scheme, provenance),
         _probabilities(prediction, grid, card.label_scheme) if options.want_probabilities else None,
         Volume(prediction.disagreement(), grid) if options.want_disagreement else None,
         MappingProxyType(provenance),
@@ -167,6 +170,7 @@ def _sizes(
         present(options.fusion),
         roi=options.roi,
         with_votes=options.want_disagreement,
+        on_grid=options.grid,
     )
     sizes = replace(sizes, finishing_bytes=sizes.finishing_bytes + _further_bytes(sizes, card, options))
     memory = plan_memory(
@@ -175,12 +179,18 @@ def _sizes(
         options.memory_gb,
         network_on_gpu=network.compute.device != "cpu",
         network_factor=network.memory_factor,
-        resident=(resident_bytes() or FIXED_BYTES - WORKING_BYTES) + network.working_bytes,
+        resident=(resident_bytes() or FIXED_BYTES - WORKING_BYTES) + network.working_bytes + _reading_bytes(volume),
         input_bytes=volume.array.nbytes if is_mapped(volume.array) else 0,
     )
     if memory.accumulator_on_disk:
         events.warning("Memory is short: the accumulator is kept on disk, which is slower.", kind="memory")
     return sizes, memory
+
+
+def _reading_bytes(volume: Volume) -> int:
+    """What a scan that is read slice by slice has in memory, with the slice as the preprocessing sees it."""
+    held = getattr(volume.array, "held_bytes", None)
+    return 0 if held is None else reading_bytes(volume.geometry, int(held))
 
 
 def _further_bytes(sizes: Estimate, card: ModelCard, options: SegmentOptions) -> int:
@@ -237,6 +247,7 @@ def _provenance(card: ModelCard, options: SegmentOptions, compute: Compute) -> d
         "postprocessing": POSTPROCESSING.find(present(options.postprocessing)).name,
         "spacing_um": card.preprocessing.spacing_um,
         "roi": None if options.roi is None else options.roi.name,
+        "grid": options.grid,
         "backend": compute.backend,
         "device": compute.device,
         "precision": compute.precision,

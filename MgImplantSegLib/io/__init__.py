@@ -27,7 +27,7 @@ from MgImplantSegLib.io.formats import FORMATS, FileFormat, format_of, known_suf
 from MgImplantSegLib.io.grids import on_grid_of
 from MgImplantSegLib.io.label_maps import read_label_map, write_label_map
 from MgImplantSegLib.io.slice_folder import holds_slices
-from MgImplantSegLib.io.volumes import read_volume, write_volume
+from MgImplantSegLib.io.volumes import open_volume, read_volume, write_volume
 
 __all__ = [
     "FORMATS",
@@ -36,6 +36,7 @@ __all__ = [
     "holds_slices",
     "known_suffixes",
     "on_grid_of",
+    "open_volume",
     "read_label_map",
     "read_volume",
     "write_label_map",

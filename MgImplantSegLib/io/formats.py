@@ -85,7 +85,7 @@ class FileFormat:
 
 def _read_nrrd(path: Path, options: ReadOptions) -> ImageData:
     header = NrrdHeader.read(path)
-    return read_segmentation(header) if header.is_segmentation else read_nrrd_image(header)
+    return read_segmentation(header) if header.is_segmentation else read_nrrd_image(header, options.by_slices)
 
 
 def _nrrd_frame(path: Path) -> tuple[tuple[int, ...], dict[str, Any]]:

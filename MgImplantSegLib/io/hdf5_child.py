@@ -40,11 +40,11 @@ class Looker:
                 self._try(found, path)
 
     def _try(self, found: Any, path: Path) -> None:
-        from MgImplantSegLib.io.hdf5_file import filters_missing_for, lies_as
         from MgImplantSegLib.io.hdf5_projections import why_projections
         from MgImplantSegLib.io.hdf5_search import is_real
         from MgImplantSegLib.io.hdf5_spacing import hdf5_spacing_zyx_mm
         from MgImplantSegLib.io.hdf5_storage import require_whole
+        from MgImplantSegLib.io.hdf5_voxels import filters_missing_for, lies_as
 
         dataset = found.dataset
         _without_errors(str, found)

@@ -6,35 +6,19 @@ Datasets that lie uncompressed in one piece are mapped from disk.
 
 from __future__ import annotations
 
-import os
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from MgImplantSegLib.base.errors import DependencyError
+from MgImplantSegLib.base.typed import triple
+from MgImplantSegLib.io.hdf5_slices import hdf5_slices
+from MgImplantSegLib.io.hdf5_voxels import HDF5_ERRORS, WHAT, filters_told, in_one_piece, voxel_type
 from MgImplantSegLib.io.image_data import ImageData, ReadOptions, require_three_axes
-from MgImplantSegLib.io.library_errors import damaged, damaged_as_input_error
-from MgImplantSegLib.io.raw_data import RawData, allocate
-
-HDF5_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError)
-FILTERS = {
-    305: "LZO",
-    307: "bzip2",
-    32000: "LZF",
-    32001: "blosc",
-    32004: "LZ4",
-    32008: "bitshuffle",
-    32013: "ZFP",
-    32015: "zstd",
-    32017: "SZ",
-    32018: "FCIDECOMP",
-    32019: "JPEG",
-    32024: "SZ3",
-    32026: "blosc2",
-    32028: "SPERR",
-}
+from MgImplantSegLib.io.library_errors import damaged_as_input_error
+from MgImplantSegLib.io.raw_data import allocate
 
 
 def read_hdf5(path: Path, options: ReadOptions) -> ImageData:
@@ -54,13 +38,17 @@ def read_hdf5(path: Path, options: ReadOptions) -> ImageData:
     from MgImplantSegLib.io.hdf5_spacing import hdf5_spacing_zyx_mm
     from MgImplantSegLib.io.hdf5_storage import require_whole, warn_of_blank_end
 
-    with damaged_as_input_error(path, "an intact HDF5 file", "h5py", HDF5_ERRORS), opened(path) as file:
+    with ExitStack() as until_read, damaged_as_input_error(path, WHAT, "h5py", HDF5_ERRORS):
+        file = (options.open_files or until_read).enter_context(opened(path))
         found = named(file, options.dataset, path) if options.dataset else default(file, path)
         dataset = found.dataset
         shape = tuple(n for n in dataset.shape if n != 1) if dataset.ndim > 3 else dataset.shape
         require_three_axes(shape, f"{path}, dataset {found.name}")
         require_whole(dataset, found.name, path)
-        array = _voxels(dataset, path).reshape(shape)
+        if options.by_slices:
+            array = hdf5_slices(dataset, triple(shape), path, options.block_bytes)
+        else:
+            array = _voxels(dataset, path).reshape(shape)
         if not dataset.is_virtual:
             warn_of_blank_end(array, dataset.fillvalue, found.name, path)
         spacing, source = hdf5_spacing_zyx_mm(dataset, found.groups)
@@ -78,44 +66,11 @@ def _require_h5py() -> None:
 
 def _voxels(dataset: Any, path: Path) -> np.ndarray:
     """The whole dataset in native byte order: mapped where it lies in one piece, else read into one array."""
-    dtype = np.dtype(np.uint8) if dataset.dtype == bool else np.dtype(dataset.dtype.str)
-    offset = dataset.id.get_offset()
-    in_one_piece = offset is not None and not dataset.external and not dataset.is_virtual and dataset.size
-    if in_one_piece and lies_as(dataset, dtype):
-        return RawData(Path(os.fsdecode(dataset.file.filename)), offset, dtype, dataset.shape).load()
-    array = allocate(dataset.shape, dtype.newbyteorder("="), path)
+    raw = in_one_piece(dataset)
+    if raw is not None:
+        return raw.load()
+    array = allocate(dataset.shape, voxel_type(dataset).newbyteorder("="), path)
     if dataset.size:
-        try:
+        with filters_told(dataset, path):
             dataset.read_direct(array)
-        except OSError as error:
-            missing = filters_missing_for(dataset)
-            raise (
-                _filter_missing(missing, path) if missing else damaged(path, "an intact HDF5 file", str(error))
-            ) from error
     return array
-
-
-def lies_as(dataset: Any, dtype: np.dtype) -> bool:
-    """Whether the bytes on disk are those of `dtype`: no unused bits, no shifted ones, no unusual float."""
-    import h5py
-
-    stored = dataset.id.get_type()
-    if stored.get_class() == h5py.h5t.ENUM:
-        stored, dtype = stored.get_super(), np.dtype(np.int8) if dataset.dtype == bool else dtype
-    return stored.equal(h5py.h5t.py_create(dtype))
-
-
-def filters_missing_for(dataset: Any) -> list[str]:
-    """The filters that the dataset, or what a virtual one is made of, was written with and that HDF5 lacks here."""
-    import h5py
-
-    properties = dataset.id.get_create_plist()
-    codes = [properties.get_filter(index)[0] for index in range(properties.get_nfilters())]
-    return [f"{FILTERS.get(code, 'number')} ({code})" for code in codes if not h5py.h5z.filter_avail(code)]
-
-
-def _filter_missing(missing: list[str], path: Path) -> DependencyError:
-    return DependencyError(
-        f"Expected a filter that HDF5 has here, got {path}, compressed with the filter {', '.join(missing)}.",
-        "pip install hdf5plugin, or save the dataset again with gzip or without compression.",
-    )

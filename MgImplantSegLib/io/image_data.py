@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,15 +16,36 @@ from MgImplantSegLib.base.typed import triple
 from MgImplantSegLib.grids.labels import LabelScheme
 from MgImplantSegLib.grids.volume import IDENTITY_DIRECTION, Geometry
 
+BLOCK_BYTES = 1 << 29
 LPS_FROM_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """How a file is read: the path of a dataset inside it, and where progress goes and cancelling comes from."""
+    """How a file is read.
+
+    Parameters
+    ----------
+    dataset : str or None
+        Path of a dataset inside the file.
+    events : Events
+        Where progress goes and cancelling comes from.
+    open_files : ExitStack or None
+        If given, voxels that cannot be mapped are read slice by slice when they are asked for, see `SlicesOnDisk`; what
+        stays open for that is closed with it.
+    block_bytes : int
+        About so much is read at one time where a file has no single slices.
+    """
 
     dataset: str | None = None
     events: Events = field(default_factory=Events)
+    open_files: ExitStack | None = None
+    block_bytes: int = BLOCK_BYTES
+
+    @property
+    def by_slices(self) -> bool:
+        """Whether voxels are read when they are asked for."""
+        return self.open_files is not None
 
 
 @dataclass(frozen=True)
@@ -44,7 +66,7 @@ class ImageData:
     Parameters
     ----------
     array : np.ndarray
-        Voxels, axis order (z, y, x), native byte order; may be mapped from the file.
+        Voxels, axis order (z, y, x), native byte order; may be mapped from the file, or `SlicesOnDisk`.
     spacing_zyx_mm : tuple of float or None
         Voxel size along z, y, x in mm; None when the file does not say.
     origin_lps_mm, direction_lps : tuple of float

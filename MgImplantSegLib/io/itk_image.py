@@ -133,9 +133,27 @@ def write_with_itk(path: Path, array: np.ndarray, geometry: Geometry, *, compres
     OutputError
         If SimpleITK cannot write the file.
     """
+    with _writing(path), utf8_path(path) as name:
+        sitk.WriteImage(itk_image(array, geometry), name, compress, compressionLevel=ITK_GZIP_LEVEL)
+
+
+def write_colours_with_itk(path: Path, pixels: np.ndarray) -> None:
+    """Write a picture (rows, columns, channels) in the format of the suffix.
+
+    Raises
+    ------
+    OutputError
+        If SimpleITK cannot write the file.
+    """
+    with _writing(path), utf8_path(path) as name:
+        sitk.WriteImage(sitk.GetImageFromArray(pixels, isVector=True), name)
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """SimpleITK's errors as an `OutputError`."""
     try:
-        with utf8_path(path) as name:
-            sitk.WriteImage(itk_image(array, geometry), name, compress, compressionLevel=ITK_GZIP_LEVEL)
+        yield
     except RuntimeError as error:
         raise OutputError(
             f"Expected to write {path}, got: {_last_line(error)}.", "Free disk space or choose another folder."

@@ -24,6 +24,7 @@ from MgImplantSegLib.io.label_scheme_key import remarks_of_keys, scheme_of_keys
 from MgImplantSegLib.io.metaimage_writer import DTYPE_OF_TYPE
 from MgImplantSegLib.io.numbered_files import numbered_names
 from MgImplantSegLib.io.raw_data import RawData, load_joined, voxel_file
+from MgImplantSegLib.io.raw_slices import raw_slices
 
 LONGEST_HEADER_BYTES = 1 << 24
 LONGEST_VALUE = 1 << 15
@@ -106,7 +107,8 @@ def read_metaimage(path: Path, options: ReadOptions) -> ImageData:
         If it is no MetaImage, is 2D or a colour image, or is damaged.
     """
     header = MetaImageHeader.read(path)
-    array = load_joined(header.voxels(), header.information.shape_zyx, path)
+    load = raw_slices if options.by_slices else load_joined
+    array = load(header.voxels(), header.information.shape_zyx, path)
     remarks = remarks_of_keys(header.information.keys, path)
     return ImageData(array, **header.frame(), scheme=header.scheme, notes=header.notes, remarks=remarks)
 

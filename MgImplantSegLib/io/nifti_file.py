@@ -21,6 +21,8 @@ from MgImplantSegLib.grids.volume import Geometry
 from MgImplantSegLib.io.image_data import ImageData, ReadOptions
 from MgImplantSegLib.io.itk_image import Information, read_information, write_with_itk
 from MgImplantSegLib.io.raw_data import RawData, allocate
+from MgImplantSegLib.io.raw_slices import raw_slices
+from MgImplantSegLib.io.slices_on_disk import SlicesOnDisk
 
 PIXDIM_OF_HEADER_BYTES = {348: ("f4", 76), 540: ("f8", 104)}
 DTYPE_OF_CODE = {
@@ -65,7 +67,9 @@ def read_nifti(path: Path, options: ReadOptions) -> ImageData:
             "Save one channel as a 3D image.",
         )
     raw = _raw_data(voxels, information, np.dtype(start.byte_order + DTYPE_OF_CODE[code]))
-    return ImageData(_scaled(raw.load(), information, path), **_frame(start, information))
+    array = raw_slices([raw], information.shape_zyx, path) if options.by_slices else raw.load()
+    scaled = _scaled_slices(array, information, path) if options.by_slices else _scaled(array, information, path)
+    return ImageData(scaled, **_frame(start, information))
 
 
 def nifti_frame(path: Path) -> tuple[tuple[int, int, int], dict[str, Any]]:
@@ -124,14 +128,28 @@ def _raw_data(path: Path, information: Information, dtype: np.dtype) -> RawData:
 
 def _scaled(array: np.ndarray, information: Information, path: Path) -> np.ndarray:
     """The voxels as they are, or in float32 where the header asks for slope and intercept."""
-    slope, intercept = float(information.keys["scl_slope"]), float(information.keys["scl_inter"])
-    if slope == 0 or not np.isfinite([slope, intercept]).all() or (slope, intercept) == (1.0, 0.0):
+    slope, intercept = _slope_and_intercept(information)
+    if (slope, intercept) == (1.0, 0.0):
         return array
     scaled = allocate(array.shape, np.dtype(np.float32), path)
     with np.errstate(over="ignore", invalid="ignore"):  # infinity is refused by whoever needs finite numbers
         np.multiply(array, np.float32(slope), out=scaled, casting="unsafe")
         scaled += np.float32(intercept)
     return scaled
+
+
+def _scaled_slices(array: np.ndarray, information: Information, path: Path) -> np.ndarray:
+    """As `_scaled`, of each slice when it is read."""
+    if _slope_and_intercept(information) == (1.0, 0.0):
+        return array
+    read = lambda z: _scaled(array[z], information, path)  # noqa: E731
+    return SlicesOnDisk(information.shape_zyx, np.dtype(np.float32), read).as_array()
+
+
+def _slope_and_intercept(information: Information) -> tuple[float, float]:
+    """What the header asks for; 1 and 0 where it asks for nothing that can be."""
+    slope, intercept = float(information.keys["scl_slope"]), float(information.keys["scl_inter"])
+    return (slope, intercept) if slope != 0 and np.isfinite([slope, intercept]).all() else (1.0, 0.0)
 
 
 def _frame(start: _Start, information: Information) -> dict[str, Any]:

@@ -11,12 +11,15 @@ import numpy as np
 
 from MgImplantSegLib.base.errors import InputError
 from MgImplantSegLib.base.files import output_errors
+from MgImplantSegLib.base.typed import triple
 from MgImplantSegLib.grids.slabs import slabs
 from MgImplantSegLib.grids.volume import Geometry
 from MgImplantSegLib.io.expected_iou_key import notes_of_keys
+from MgImplantSegLib.io.grey_window_key import window_of_keys
 from MgImplantSegLib.io.image_data import ImageData, require_three_axes
 from MgImplantSegLib.io.label_scheme_key import remarks_of_keys, scheme_of_keys
 from MgImplantSegLib.io.nrrd_header import NrrdHeader
+from MgImplantSegLib.io.raw_slices import raw_slices
 
 GZIP_LEVEL = 1
 GZIP_WBITS = 31
@@ -35,8 +38,8 @@ NAME_OF_DTYPE = {
 }
 
 
-def read_nrrd_image(header: NrrdHeader) -> ImageData:
-    """The image of a header: three spatial axes, others only if they have length 1.
+def read_nrrd_image(header: NrrdHeader, by_slices: bool = False) -> ImageData:
+    """The image of a header: three spatial axes, others only if they have length 1; see `ReadOptions.by_slices`.
 
     Raises
     ------
@@ -51,13 +54,16 @@ def read_nrrd_image(header: NrrdHeader) -> ImageData:
             "Save one channel and one time point as a 3D image; colour images hold no grey values.",
         )
     require_three_axes(spatial_shape, header.path)
-    array = header.load().reshape(spatial_shape)
     fields, path = header.fields, header.path
+    if by_slices:
+        array = raw_slices(header.voxels(), triple(spatial_shape), path)
+    else:
+        array = header.load().reshape(spatial_shape)
     return ImageData(
         array,
         **header.frame(),
         scheme=scheme_of_keys(fields, path),
-        notes=notes_of_keys(fields, path),
+        notes={**notes_of_keys(fields, path), **window_of_keys(fields, path)},
         remarks=remarks_of_keys(fields, path),
     )
 
@@ -79,22 +85,23 @@ def write_nrrd(path: Path, array: np.ndarray, geometry: Geometry, *, compress: b
         Key/value pairs for the header.
     """
     little = array.dtype.newbyteorder("<")
-    header = _header_text(array, geometry, compress, keys)
+    header = header_text(array.dtype, geometry, compress, keys)
     with output_errors(path), open(path, "wb") as file:
         file.write(header.encode("utf-8"))
         _write_voxels(file, array, little, compress)
 
 
-def _header_text(array: np.ndarray, geometry: Geometry, compress: bool, keys: Mapping[str, str]) -> str:
+def header_text(dtype: np.dtype, geometry: Geometry, compress: bool, keys: Mapping[str, str]) -> str:
+    """The header of an array of that type and geometry, with the empty line behind it."""
     columns = geometry.index_xyz_to_lps_mm[:3, :3].T
     lines = [
         "NRRD0004",
         "# Complete NRRD file format specification at:",
         "# http://teem.sourceforge.net/nrrd/format.html",
-        f"type: {NAME_OF_DTYPE[array.dtype.name]}",
+        f"type: {NAME_OF_DTYPE[dtype.name]}",
         "dimension: 3",
         "space: left-posterior-superior",
-        "sizes: " + " ".join(str(n) for n in array.shape[::-1]),
+        "sizes: " + " ".join(str(n) for n in geometry.shape_zyx[::-1]),
         "space directions: " + " ".join(_vector_text(column) for column in columns),
         "kinds: domain domain domain",
         "endian: little",

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.base.files import atomic_output
 from MgImplantSegLib.io.image_data import require_three_axes
-from MgImplantSegLib.io.itk_image import read_with_itk
+from MgImplantSegLib.io.itk_image import read_with_itk, write_colours_with_itk
 
 PICTURE_SUFFIXES = (".bmp", ".png")
 BMP_HEADER = struct.Struct("<2sIHHIIiiHHII")
@@ -40,6 +41,18 @@ def read_picture(path: Path) -> np.ndarray:
         )
     require_three_axes((2, *values.shape), path)
     return values
+
+
+def write_picture(path: Path, pixels: np.ndarray) -> None:
+    """Write pixels (rows, columns, red green blue), uint8, in the format of the suffix, whole or not at all.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written.
+    """
+    with atomic_output(path) as temporary:
+        write_colours_with_itk(temporary, pixels)
 
 
 def _require_enough_bytes(path: Path) -> None:

@@ -73,7 +73,7 @@ class RawData:
         if self.encoding in TEXT_ENCODINGS:
             array = self._parse()
         else:
-            array = self._map() if self.encoding == "raw" else self._decode()
+            array = self.mapped() if self.encoding == "raw" else self._decode()
         return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
     def require_enough(self) -> None:
@@ -82,11 +82,11 @@ class RawData:
         stored_bytes = file_bytes - max(0, self.offset)
         if self.encoding == "raw":
             if stored_bytes < self.size_bytes:
-                raise _too_short(self.path, self.size_bytes, max(0, stored_bytes))
+                raise too_short(self.path, self.size_bytes, max(0, stored_bytes))
         elif self.encoding == "bzip2":
             self._require_bytes_of_bzip2(stored_bytes)
         elif self._fewest_stored_bytes > stored_bytes:
-            raise _too_short(self.path, self.size_bytes, max(0, stored_bytes), f"{self.encoding} ")
+            raise too_short(self.path, self.size_bytes, max(0, stored_bytes), f"{self.encoding} ")
 
     def warn_of_more(self) -> None:
         """Log a warning if whole slices follow the voxels, in files that hold nothing else: is the header right?"""
@@ -117,16 +117,17 @@ class RawData:
         if self.size_bytes <= max(CHUNK_BYTES, 100 * stored_bytes):
             return
         scratch = memoryview(bytearray(CHUNK_BYTES))
-        with open(self.path, "rb") as file, _intact(self.path):
+        with open(self.path, "rb") as file, intact(self.path):
             file.seek(self.offset)
             stream, filled = bz2.BZ2File(file), 0
             while filled < self.size_bytes + self.skip:
                 count = stream.readinto(scratch)
                 if not count:
-                    raise _too_short(self.path, self.size_bytes, max(0, filled - self.skip))
+                    raise too_short(self.path, self.size_bytes, max(0, filled - self.skip))
                 filled += count
 
-    def _map(self) -> np.ndarray:
+    def mapped(self) -> np.ndarray:
+        """Raw voxels mapped copy-on-write, in the byte order of the file."""
         file_bytes = os.path.getsize(self.path)
         offset = file_bytes - self.size_bytes if self.offset == -1 else self.offset
         return np.asarray(np.memmap(self.path, dtype=self.dtype, mode="c", offset=offset, shape=self.shape))
@@ -147,7 +148,7 @@ class RawData:
         """
         self.require_enough()
         filled = 0
-        with open(self.path, "rb") as file, _intact(self.path):
+        with open(self.path, "rb") as file, intact(self.path):
             file.seek(max(0, os.path.getsize(self.path) - self.size_bytes) if self.offset == -1 else self.offset)
             stream = DECODERS[self.encoding](file)
             skip(stream, self.skip)
@@ -156,7 +157,7 @@ class RawData:
                 count = fill_from(stream, target)
                 filled += count
                 if count < len(target):
-                    raise _too_short(self.path, self.size_bytes, filled)
+                    raise too_short(self.path, self.size_bytes, filled)
                 yield part
             if self.encoding != "raw":
                 self._warn_of(bytes_behind(stream, self._slice_bytes))
@@ -184,7 +185,7 @@ class RawData:
 
 
 @contextmanager
-def _intact(path: Path) -> Iterator[None]:
+def intact(path: Path) -> Iterator[None]:
     """Errors of a decoder in words."""
     try:
         yield
@@ -271,7 +272,7 @@ def allocate(shape: tuple[int, ...], dtype: np.dtype, path: object) -> np.ndarra
         raise ResourceError(f"Expected {size_bytes / 1e9:.1f} GB of free memory for {path}.", remedy) from error
 
 
-def _too_short(path: Path, expected_bytes: int, got_bytes: int, what: str = "") -> InputError:
+def too_short(path: Path, expected_bytes: int, got_bytes: int, what: str = "") -> InputError:
     return InputError(
         f"Expected {expected_bytes} bytes of voxels after the header of {path}, got {got_bytes} {what}bytes.",
         "The file is truncated or its header is wrong: copy or export it again.",

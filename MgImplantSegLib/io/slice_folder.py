@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 
 from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.base.events import Events
 from MgImplantSegLib.io.image_data import ImageData, ReadOptions
 from MgImplantSegLib.io.picture_file import PICTURE_SUFFIXES, read_picture
 from MgImplantSegLib.io.raw_data import allocate
 from MgImplantSegLib.io.scanner_logs import logged_pixel_size
 from MgImplantSegLib.io.slice_names import in_order
-from MgImplantSegLib.io.tiff_file import decoded, open_tiff, with_sign
+from MgImplantSegLib.io.slices_on_disk import SlicesOnDisk
+from MgImplantSegLib.io.tiff_file import decoded, open_tiff, require_enough, with_sign
 from MgImplantSegLib.io.tiff_spacing import tiff_spacing_zyx_mm
 
 TIFF_SUFFIXES = (".tif", ".tiff")
@@ -41,16 +43,35 @@ def read_slice_folder(path: Path, options: ReadOptions) -> ImageData:
     """
     files = slice_files(path)
     first, spacing, notes = _read_first(files[0])
-    array = allocate((len(files), *first.shape), first.dtype, path)
-    array[0] = first
-    with options.events.task("reading slices", len(files)) as task:
-        for index, file in enumerate(files[1:], start=1):
-            task.advance()
-            _read_slice(file, array[index], files[0])
+    if options.by_slices:
+        array = _slices_of_files(files, first, options.events)
+    else:
+        array = allocate((len(files), *first.shape), first.dtype, path)
+        array[0] = first
+        with options.events.task("reading slices", len(files)) as task:
+            for index, file in enumerate(files[1:], start=1):
+                task.advance()
+                _read_slice(file, array[index], files[0])
     logged = logged_pixel_size(path, [file.name for file in files])
     if logged is not None:
         spacing, notes = (logged[0] * 1e-3,) * 3, {"spacing_from": logged[1]}
     return ImageData(array, spacing, notes={**notes, "slices": len(files)})
+
+
+def _slices_of_files(files: list[Path], first: np.ndarray, events: Events) -> np.ndarray:
+    """Slices that are read when they are asked for; the headers of all are looked at now."""
+    with events.task("checking slices", len(files)) as task:
+        for file in files[1:]:
+            task.advance()
+            if file.suffix.lower() not in PICTURE_SUFFIXES:
+                _require_header(file, first, files[0])
+
+    def read(z: int) -> np.ndarray:
+        out = np.empty_like(first)
+        _read_slice(files[z], out, files[0])
+        return out
+
+    return SlicesOnDisk((len(files), *first.shape), first.dtype, read).as_array()
 
 
 def slice_files(folder: Path) -> list[Path]:
@@ -128,11 +149,25 @@ def _read_slice(file: Path, out: np.ndarray, first: Path) -> None:
         return
     with open_tiff(file) as tiff:
         series = _tiff_slice(tiff, file)
-        stored = np.dtype(np.uint8) if series.dtype == bool else series.dtype.newbyteorder("=")
-        signed = out.dtype == np.int16 and stored == np.uint16
-        _require_same(series.shape, out.dtype if signed else stored, out, file, first)
+        stored = _require_stored(series, out, file, first)
         values = with_sign(tiff, decoded(tiff, file, series, out.view(stored)))
         _require_same(values.shape, np.dtype(np.uint8) if values.dtype == bool else values.dtype, out, file, first)
+
+
+def _require_header(file: Path, out: np.ndarray, first: Path) -> None:
+    """Check what the header of a TIFF slice says, and that the file is long enough for it."""
+    with open_tiff(file) as tiff:
+        series = _tiff_slice(tiff, file)
+        _require_stored(series, out, file, first)
+        require_enough(series, file)
+
+
+def _require_stored(series: Any, out: np.ndarray, file: Path, first: Path) -> np.dtype:
+    """The type that a slice is stored in, of the size of `out` and a type that fits."""
+    stored = np.dtype(np.uint8) if series.dtype == bool else series.dtype.newbyteorder("=")
+    signed = out.dtype == np.int16 and stored == np.uint16
+    _require_same(series.shape, out.dtype if signed else stored, out, file, first)
+    return stored
 
 
 def _require_same(shape: tuple[int, ...], dtype: np.dtype, out: np.ndarray, file: Path, first: Path) -> None:

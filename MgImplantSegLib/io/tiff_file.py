@@ -22,8 +22,10 @@ from MgImplantSegLib.grids.volume import Geometry
 from MgImplantSegLib.io.image_data import ImageData, ReadOptions, require_three_axes
 from MgImplantSegLib.io.library_errors import damaged, damaged_as_input_error
 from MgImplantSegLib.io.raw_data import RawData, allocate
+from MgImplantSegLib.io.slices_on_disk import SlicesOnDisk
 from MgImplantSegLib.io.tiff_decoding import page_voxels
 from MgImplantSegLib.io.tiff_directories import require_finite_directories
+from MgImplantSegLib.io.tiff_slices import tiff_slices
 from MgImplantSegLib.io.tiff_spacing import tiff_spacing_zyx_mm
 
 LARGEST_CLASSIC_TIFF_BYTES = 4 * 10**9
@@ -55,12 +57,35 @@ def read_tiff(path: Path, options: ReadOptions) -> ImageData:
     InputError
         If it is no TIFF file, holds one slice, colours, several stacks or time points, or is damaged.
     """
+    if options.open_files is not None:
+        data = _read_by_slices(options.open_files.enter_context(open_tiff(path)), path)
+        if data is not None:
+            return data
     with open_tiff(path) as tiff:
         stack = _stack(tiff, path)
-        shape = stack_shape(stack[0], path) if len(stack) == 1 else (len(stack), *stack[0].shape)
         spacing, notes = tiff_spacing_zyx_mm(tiff)
-        array = with_sign(tiff, _voxels(tiff, stack, path).reshape(shape))
+        array = with_sign(tiff, _voxels(tiff, stack, path).reshape(_shape_of(stack, path)))
     return ImageData(array, spacing, notes=notes)
+
+
+def _read_by_slices(tiff: Any, path: Path) -> ImageData | None:
+    """The stack in an open file whose slices are read when they are asked for; None if its pages are no slices."""
+    stack = _stack(tiff, path)
+    shape = _shape_of(stack, path)
+    for series in stack:
+        require_enough(series, path)
+    array = tiff_slices(tiff, stack, shape, path, TIFF_ERRORS)
+    if array is None:
+        return None
+    spacing, notes = tiff_spacing_zyx_mm(tiff)
+    if with_sign(tiff, np.zeros(1, array.dtype)).dtype != array.dtype:
+        stored = array
+        array = SlicesOnDisk(shape, np.dtype(np.int16), lambda z: with_sign(tiff, np.array(stored[z]))).as_array()
+    return ImageData(array, spacing, notes=notes)
+
+
+def _shape_of(stack: list[Any], path: Path) -> tuple[int, int, int]:
+    return stack_shape(stack[0], path) if len(stack) == 1 else (len(stack), *stack[0].shape)
 
 
 def write_tiff(path: Path, array: np.ndarray, geometry: Geometry, *, compress: bool, keys: Mapping[str, str]) -> None:
@@ -131,12 +156,7 @@ def decoded(tiff: Any, path: Path, series: Any, out: np.ndarray | None = None) -
     DependencyError
         If the compression is not known here.
     """
-    size_bytes, file_bytes = series.size * series.dtype.itemsize, path.stat().st_size
-    if size_bytes > file_bytes * LARGEST_RATIO:
-        raise damaged(path, WHAT, f"{size_bytes} bytes of voxels announced in a file of {file_bytes} bytes")
-    for page in filter(None, series.pages):
-        if any(start + count > file_bytes for start, count in zip(page.dataoffsets, page.databytecounts, strict=False)):
-            raise damaged(path, WHAT, "it says that voxels lie beyond its end")
+    require_enough(series, path)
     array = allocate(series.shape, series.dtype.newbyteorder("="), path) if out is None else out
     try:
         tiff.asarray(series=series, out=array.view())  # tifffile changes the shape of what it gets
@@ -145,6 +165,16 @@ def decoded(tiff: Any, path: Path, series: Any, out: np.ndarray | None = None) -
             raise
         _decode_pages(tiff, series, array, path)
     return array
+
+
+def require_enough(series: Any, path: Path) -> None:
+    """Raise `InputError` if the file is too small for the voxels of `series`."""
+    size_bytes, file_bytes = series.size * series.dtype.itemsize, path.stat().st_size
+    if size_bytes > file_bytes * LARGEST_RATIO:
+        raise damaged(path, WHAT, f"{size_bytes} bytes of voxels announced in a file of {file_bytes} bytes")
+    for page in filter(None, series.pages):
+        if any(start + count > file_bytes for start, count in zip(page.dataoffsets, page.databytecounts, strict=False)):
+            raise damaged(path, WHAT, "it says that voxels lie beyond its end")
 
 
 def _decode_pages(tiff: Any, series: Any, array: np.ndarray, path: Path) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from MgImplantSegLib.base.remarks import remarks_of_reading, with_remarks
 from MgImplantSegLib.base.typed import present, triple
 from MgImplantSegLib.grids.volume import IDENTITY_DIRECTION, Geometry, Volume
 from MgImplantSegLib.io.formats import FileFormat, format_of, known_suffixes
-from MgImplantSegLib.io.image_data import ImageData, ReadOptions, require_three_axes
+from MgImplantSegLib.io.image_data import BLOCK_BYTES, ImageData, ReadOptions, require_three_axes
 from MgImplantSegLib.io.voxel_size import warn_of_voxel_size
 
 logger = logging.getLogger(__name__)
@@ -54,8 +55,36 @@ def read_volume(
     InputError
         If this is no 3D image with one real number per voxel.
     """
+    return _volume(path, ReadOptions(dataset, events or Events()), spacing_um)
+
+
+@contextmanager
+def open_volume(
+    path: str | Path,
+    *,
+    dataset: str | None = None,
+    spacing_um: float | Sequence[float] | None = None,
+    events: Events | None = None,
+    block_bytes: int = BLOCK_BYTES,
+) -> Iterator[Volume]:
+    """As `read_volume`, for scans that do not fit into memory: what cannot be mapped is read slice by slice when used.
+
+    The array of the volume may be `SlicesOnDisk`, which has shape, type and indices along z and nothing else of an
+    array; it can be read within the block only. Damage inside the voxels is found when they are read, that of the
+    headers of slices, their sizes and numbers at once.
+
+    Parameters
+    ----------
+    block_bytes : int
+        About so much is read at one time of HDF5 files whose chunks hold several slices.
+    """
+    with ExitStack() as open_files:
+        yield _volume(path, ReadOptions(dataset, events or Events(), open_files, block_bytes), spacing_um)
+
+
+def _volume(path: str | Path, options: ReadOptions, spacing_um: float | Sequence[float] | None) -> Volume:
     with remarks_of_reading() as remarks:
-        data, entry = read_image(path, ReadOptions(dataset, events or Events()))
+        data, entry = read_image(path, options)
         if data.segments is not None:
             raise InputError(f"Expected a grey-value image, got the segmentation {path}.", "Give the scan itself.")
         geometry = data.geometry(spacing_um)

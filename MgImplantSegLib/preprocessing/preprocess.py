@@ -230,8 +230,9 @@ class _GivenBack:
         if self._read_bytes >= BYTES_BEFORE_GIVING_BACK:
             self._give_back()
             self._read_bytes = 0
-        self._read_bytes += self._array[z].nbytes
-        return self._array[z]
+        image = self._array[z]
+        self._read_bytes += image.nbytes
+        return image
 
 
 class _NotFinite(Exception):

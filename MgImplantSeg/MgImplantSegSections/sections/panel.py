@@ -13,6 +13,7 @@ from MgImplantSegSections.sections.compareSection import CompareSection
 from MgImplantSegSections.sections.display3DSection import Display3DSection
 from MgImplantSegSections.sections.environmentsSection import EnvironmentsSection
 from MgImplantSegSections.sections.foldedSections import FoldedSections
+from MgImplantSegSections.sections.importDialog import ImportScan
 from MgImplantSegSections.sections.inputSection import InputSection
 from MgImplantSegSections.sections.labelMapImport import LabelMapImport
 from MgImplantSegSections.sections.measurementsSection import MeasurementsSection
@@ -42,6 +43,7 @@ class Panel:
         self._observations = Observations()
         self.models = ModelSection(workbench)
         self.input = InputSection(workbench, self.models)
+        self.importScan = ImportScan(workbench)
         self.segmentation = SegmentationSection(workbench, self.input, self.models, self.addPython)
         self.teach = TeachSection(workbench, self.models, self.segmentation)
         self.display3D = Display3DSection(workbench)

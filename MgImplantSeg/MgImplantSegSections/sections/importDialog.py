@@ -1,0 +1,184 @@
+"""The dialog that imports a scan that is too large for Slicer: a look at three slices, then the work beside the GUI."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from MgImplantSegLib.base.errors import MgImplantSegError
+from MgImplantSegSections.engine import pythons
+from MgImplantSegSections.sections.importForm import ImportForm
+from MgImplantSegSections.sections.workbench import ProgressView, errorText, setEnabled
+from MgImplantSegSections.work.importWork import PACKAGES, boxText, loadPrepared, lookText
+
+if TYPE_CHECKING:
+    from MgImplantSegSections.sections.workbench import Workbench
+
+WIDTH, HEIGHT, PICTURE_HEIGHT = 720, 620, 230
+
+
+class ImportScan:
+    """Opens the dialog for the button "Import large scan…"."""
+
+    def __init__(self, workbench: Workbench):
+        self._workbench = workbench
+        self.dialog: Any = None
+        workbench.ui.importScanButton.connect("clicked(bool)", self.onOpen)
+
+    def onOpen(self):
+        """Open the dialog, as it was left while work goes on."""
+        if self.dialog is None or not self.dialog.isRunning():
+            self.dialog = ImportDialog(self._workbench, self._workbench.ui.AdvancedPanel.window())
+        self.dialog.show()
+
+
+class ImportDialog:
+    """Chooses a scan and what is kept of it, shows three slices and what the work takes, and imports it.
+
+    :param parent: the window that it belongs to.
+    """
+
+    def __init__(self, workbench: Workbench, parent: Any):
+        self._workbench = workbench
+        self._task: Any = None
+        self.dialog = qt.QDialog(parent)
+        self.dialog.windowTitle = _("Import large scan")
+        self._build()
+        self._connect()
+        self._refresh()
+
+    def show(self):
+        """Open the dialog; the panel waits behind it, work goes on."""
+        self.dialog.open()
+
+    def isRunning(self):
+        """Whether a look or an import runs."""
+        return self._task is not None and self._task.isRunning
+
+    def _build(self):
+        fields = qt.QWidget()
+        self.form = ImportForm(qt.QFormLayout(fields))
+        self.pictureLabel, self.lookLabel, self.statusLabel = qt.QLabel(), qt.QLabel(), qt.QLabel()
+        self.pictureLabel.minimumHeight = PICTURE_HEIGHT
+        self.pictureLabel.alignment = qt.Qt.AlignCenter
+        self.pictureLabel.text = _("Look shows three slices and what importing takes.")
+        for label in (self.lookLabel, self.statusLabel):
+            label.wordWrap = True
+        self.progressBar = qt.QProgressBar()
+        whole = qt.QVBoxLayout(self.dialog)
+        for widget in (fields, self.pictureLabel, self.lookLabel, self.progressBar, self.statusLabel):
+            whole.addWidget(widget)
+        whole.addLayout(self._buttons())
+        self._progress = ProgressView(self._workbench, self.progressBar, self.statusLabel)
+        self.dialog.resize(WIDTH, HEIGHT)
+
+    def _buttons(self):
+        row = qt.QHBoxLayout()
+        self.lookButton, self.importButton = qt.QPushButton(_("Look")), qt.QPushButton(_("Import"))
+        self.closeButton = qt.QPushButton(_("Close"))
+        self.closeButton.toolTip = _("Close; what runs is stopped, and nothing of it is left.")
+        for button in (self.lookButton, self.importButton, self.closeButton):
+            button.autoDefault = False
+            row.addWidget(button)
+        return row
+
+    def _connect(self):
+        self.form.whenChanged(self._refresh)
+        self.lookButton.connect("clicked(bool)", self.onLook)
+        self.importButton.connect("clicked(bool)", self.onImport)
+        self.closeButton.connect("clicked(bool)", self.onClose)
+        self.dialog.connect("finished(int)", self.onFinished)
+
+    def onLook(self):
+        """Look at some slices: show three of them, the box that is kept, size and time."""
+        folder = Path(tempfile.mkdtemp(prefix="MgImplantSeg-", dir=slicer.app.temporaryPath))
+        request = self.form.request()
+
+        def steps(token):
+            try:
+                result = yield from self._workbench.logic.engineSteps(
+                    request.lookWords(folder / "slices.png"), None, token
+                )
+                return result, qt.QPixmap(str(folder / "slices.png"))
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+
+        self._start(steps, self._onLooked, _("Looking at the scan…"))
+
+    def _onLooked(self, outcome):
+        result, picture = outcome
+        self.pictureLabel.setPixmap(picture)
+        self.lookLabel.text = lookText(result)
+        self.form.offerBox(boxText(result))
+        self._end(_("Import makes the result and loads it."))
+
+    def onImport(self):
+        """Make the result and load it, or stop that."""
+        if self.isRunning():
+            self._task.cancel()
+            return
+        words = self.form.request().words()
+        self._start(
+            lambda token: self._workbench.logic.engineSteps(words, None, token), self._onImported, _("Starting…")
+        )
+
+    def _onImported(self, result):
+        try:
+            node = loadPrepared(result["files"][0])
+        except MgImplantSegError as error:
+            self._end(errorText(error))
+            return
+        self._workbench.parameters.inputVolume = node
+        slicer.util.setSliceViewerLayers(background=node, fit=True)
+        self._workbench.changed()
+        self._end(_("Imported: {name}.").format(name=node.GetName()))
+        self.dialog.accept()
+
+    def _start(self, steps, onDone, text):
+        missing = pythons.missingPackages(packages=PACKAGES)
+        if missing:
+            said = _("Slicer's Python lacks {packages}: install them under Environments.")
+            self.statusLabel.text = said.format(packages=", ".join(missing))
+            return
+        self._progress.begin(text)
+        self._task = self._workbench.start(
+            steps,
+            self._progress.show,
+            onDone,
+            lambda error: self._end(errorText(error)),
+            lambda: self._end(_("Cancelled; nothing was left.")),
+        )
+        self._refresh()
+
+    def onClose(self):
+        """Close, and stop what runs."""
+        self.dialog.reject()
+
+    def onFinished(self):
+        """Nothing runs on for a dialog that is closed."""
+        if self._task is not None:
+            self._task.abandon()
+            self._progress.end("")
+            self._refresh()
+
+    def _end(self, text):
+        self._progress.end(text)
+        self._refresh()
+
+    def _refresh(self):
+        """States of the buttons."""
+        running, missing = self.isRunning(), self.form.request().missing()
+        self.importButton.text = _("Cancel") if running else _("Import")
+        busy = [_("wait for the current task to finish")] if running else []
+        setEnabled(self.lookButton, busy or missing, _("Show three slices, the box that is kept, size and time."))
+        setEnabled(
+            self.importButton,
+            [] if running else missing,
+            _("Make the result and load it. Nothing half-written is left when it is cancelled."),
+        )

@@ -1,0 +1,240 @@
+"""Fused prediction on devices: volume, slices, probabilities, sums, votes and labels stay there as torch tensors.
+
+For GPUs whose memory holds the volume and the sums: only the volume goes up and only labels come back. Several devices
+share the planes; their sums are whole numbers, so the result does not depend on who added what. The same code runs on
+the CPU, where `fused.predict_fused` is faster; the tests compare both. It has not been run on a GPU yet, and `segment`
+does not use it: `Testing/Benchmarks/gpu.py` is the measurement that has to come first.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import takewhile
+
+import numpy as np
+import torch
+
+from MgImplantSegLib.base.errors import InputError, ResourceError
+from MgImplantSegLib.base.events import Events, Task
+from MgImplantSegLib.grids.slabs import slabs
+from MgImplantSegLib.inference.accumulator import PROBABILITY_ROUNDING, Allocate
+from MgImplantSegLib.inference.device_planes import DevicePlane
+from MgImplantSegLib.inference.fused import SLICES_PER_BLOCK, FusedPlan, FusedPrediction
+from MgImplantSegLib.inference.fusion import FUSIONS
+from MgImplantSegLib.inference.predictor import NetworkPredictor
+from MgImplantSegLib.planes.diagonal_plane import Shape
+from MgImplantSegLib.planes.plane_sets import SlicingPlane, plane_set
+
+TensorPredict = Callable[[torch.Tensor], torch.Tensor]
+SUM_BYTES = 4
+VOXELS_PER_SLAB = 1 << 24
+
+
+@dataclass(frozen=True)
+class DeviceNetwork:
+    """A network on a device: slices (batch, 1, rows, columns) to probabilities (batch, classes, rows, columns)."""
+
+    device: str
+    predict: TensorPredict
+
+    @classmethod
+    def of(cls, predictor: NetworkPredictor) -> DeviceNetwork:
+        """That of a predictor, with its precision."""
+        return cls(predictor.compute.device, predictor.probabilities_on_device)
+
+
+class DeviceAccumulator:
+    """Sums of probabilities and votes of all planes on a device, see `accumulator.Accumulator` for what they mean."""
+
+    def __init__(self, shape_zyx: Shape, plan: FusedPlan, plane_count: int, device: str) -> None:
+        if plan.sum_bits != 16:
+            raise ValueError(f"sums of {plan.sum_bits} bits")
+        self.shape_zyx, self.classes, self.plane_count, self.device = shape_zyx, plan.classes, plane_count, device
+        self.scale = (2**16 - 1) // plane_count
+        self.rounding = plane_count * (plan.classes - 1)
+        others = (plan.classes - 1, *shape_zyx)
+        needs_votes = plan.with_votes or FUSIONS.find(plan.fusion).needs_votes
+        self.sum_tensor = torch.zeros(others, dtype=torch.int32, device=device)
+        self.vote_tensor = torch.zeros(others, dtype=torch.uint8, device=device) if needs_votes else None
+        self.squares = torch.zeros(plan.classes, dtype=torch.float64, device=device)
+
+    def add(self, plane: DevicePlane, start: int, slices: Sequence[torch.Tensor]) -> None:
+        """Count what slices from `start` on say, each with the probabilities of the classes 1 and up."""
+        values, band = plane.settle(start, slices)
+        first = 1 - values.sum(dim=0)
+        everything = torch.cat([first[None], values]).flatten(1)
+        self.squares += (everything * everything).sum(dim=1, dtype=torch.float64)
+        if self.vote_tensor is not None:
+            labels = largest_class(torch.cat([(first + float(PROBABILITY_ROUNDING))[None], values]))
+            others = torch.arange(1, self.classes, device=self.device).view(-1, *[1] * labels.ndim)
+            plane.add(self.vote_tensor, start, (labels == others).to(torch.uint8), band)
+        plane.add(self.sum_tensor, start, (values * self.scale + 0.5).to(torch.int32), band)
+
+    def merge(self, other: DeviceAccumulator) -> None:
+        """Add the sums of another device."""
+        self.sum_tensor += other.sum_tensor.to(self.device)
+        self.squares += other.squares.to(self.device)
+        if self.vote_tensor is not None and other.vote_tensor is not None:
+            self.vote_tensor += other.vote_tensor.to(self.device)
+
+    def sums(self, slab: slice) -> np.ndarray:
+        """As `Accumulator.sums`, on the host."""
+        return _with_first_class(self.sum_tensor[:, slab], self.scale * self.plane_count).cpu().numpy()
+
+    def votes(self, slab: slice) -> np.ndarray:
+        """As `Accumulator.votes`, on the host."""
+        return self._votes(slab).cpu().numpy()
+
+    def labels(self, slab: slice, by_votes: bool) -> torch.Tensor:
+        """Class of every voxel in a slab of z, uint8, on the device; rules as in `fusion`."""
+        scores = _with_first_class(self.sum_tensor[:, slab], self.scale * self.plane_count)
+        scores[0] += self.rounding
+        if by_votes:
+            scores += self._votes(slab) * (2 * self.scale * self.plane_count)
+        return largest_class(scores)
+
+    def _votes(self, slab: slice) -> torch.Tensor:
+        if self.vote_tensor is None:
+            raise ValueError("votes were not counted")
+        return _with_first_class(self.vote_tensor[:, slab].to(torch.int32), self.plane_count)
+
+
+@dataclass(frozen=True)
+class DevicePrediction(FusedPrediction):
+    """As `FusedPrediction`; labels are decided on the device and come back as bytes."""
+
+    def labels(self, allocate: Allocate = np.zeros) -> np.ndarray:
+        """Class of every voxel, (z, y, x), uint8."""
+        accumulator = self.accumulator
+        if not isinstance(accumulator, DeviceAccumulator):
+            return super().labels(allocate)
+        result = allocate(accumulator.shape_zyx, np.uint8)
+        for slab in slabs(accumulator.shape_zyx, VOXELS_PER_SLAB):
+            result[slab] = accumulator.labels(slab, self.rule.needs_votes).cpu().numpy()
+        return result
+
+
+def bytes_on_device(shape_zyx: Shape, plan: FusedPlan) -> int:
+    """What volume, sums and votes take on a device, without the network."""
+    votes = plan.with_votes or FUSIONS.find(plan.fusion).needs_votes
+    return math.prod(shape_zyx) * (4 + (plan.classes - 1) * (SUM_BYTES + int(votes)))
+
+
+def predict_on_devices(
+    array_zyx: np.ndarray, networks: Sequence[DeviceNetwork], plan: FusedPlan, events: Events | None = None
+) -> DevicePrediction:
+    """As `predict_fused`, with everything on the devices of the networks, which share the planes.
+
+    Raises
+    ------
+    InputError
+        If the plan needs neighbouring slices, which are not read here.
+    ResourceError
+        If a device has too little memory for a single slice beside the sums.
+    Cancelled
+        If the user asks to stop.
+    """
+    if plan.context:
+        raise InputError("Expected a network that sees single slices, got one that sees their neighbours.")
+    planes, shape = plane_set(plan.planes), array_zyx.shape
+    total = sum(plane.slice_count(shape) for plane in planes)
+    with (events or Events()).task("slices", total) as task:
+        shares = _shares(planes, shape, len(networks))
+        workers = [_Worker(array_zyx, network, plan, len(planes)) for network in networks[: len(shares)]]
+        if len(workers) == 1:
+            workers[0].run(shares[0], task)
+        else:
+            with ThreadPoolExecutor(len(workers)) as threads:
+                list(threads.map(lambda worker, share: worker.run(share, task), workers, shares))
+    first, *others = (worker.accumulator for worker in workers)
+    for other in others:
+        first.merge(other)
+    return DevicePrediction(first, FUSIONS.find(plan.fusion), first.squares.cpu().numpy())  # type: ignore[arg-type]
+
+
+def largest_class(scores: torch.Tensor) -> torch.Tensor:
+    """Class of the largest score, the lower class of two that are the same, as uint8."""
+    largest, classes = scores[0].clone(), torch.zeros(scores.shape[1:], dtype=torch.uint8, device=scores.device)
+    for index, values in enumerate(scores[1:], start=1):
+        classes[values > largest] = index
+        largest = torch.maximum(largest, values)
+    return classes
+
+
+def _with_first_class(others: torch.Tensor, total: int) -> torch.Tensor:
+    first = (total - others.sum(dim=0, dtype=torch.int32)).clamp_(min=0)
+    return torch.cat([first[None], others])
+
+
+def _shares(planes: Sequence[SlicingPlane], shape: Shape, count: int) -> list[list[SlicingPlane]]:
+    """The planes for each device, about the same number of slices each; no more shares than planes."""
+    shares: list[list[SlicingPlane]] = [[] for _ in range(min(count, len(planes)))]
+    loads = [0] * len(shares)
+    for plane in sorted(planes, key=lambda plane: -plane.slice_count(shape)):
+        least = loads.index(min(loads))
+        shares[least].append(plane)
+        loads[least] += plane.slice_count(shape)
+    return shares
+
+
+class _Worker:
+    """One device with its volume, its network and its sums."""
+
+    def __init__(self, array_zyx: np.ndarray, network: DeviceNetwork, plan: FusedPlan, plane_count: int) -> None:
+        self._network, self._plan, self._most = network, plan, plan.batch_size
+        self._volume = torch.from_numpy(np.ascontiguousarray(array_zyx, dtype=np.float32)).to(network.device)
+        self.accumulator = DeviceAccumulator(array_zyx.shape, plan, plane_count, network.device)
+
+    def run(self, planes: Sequence[SlicingPlane], task: Task) -> None:
+        """Predict the slices of these planes."""
+        with torch.inference_mode():
+            for plane in planes:
+                on_device = DevicePlane(plane, self.accumulator.shape_zyx, self._network.device)
+                count, kept = plane.slice_count(self.accumulator.shape_zyx), list[torch.Tensor]()
+                for start in range(0, count, SLICES_PER_BLOCK):
+                    slices = on_device.read_block(self._volume, start, min(start + SLICES_PER_BLOCK, count))
+                    block = kept + self._predicted(slices, task)
+                    self.accumulator.add(on_device, start - len(kept), block)
+                    kept = block[-plane.overlap :] if plane.overlap else []
+
+    def _predicted(self, slices: list[torch.Tensor], task: Task) -> list[torch.Tensor]:
+        """Probabilities of the classes 1 and up, (classes − 1, rows, columns), of every slice."""
+        results: list[torch.Tensor] = []
+        while len(results) < len(slices):
+            batch = self._batch(slices[len(results) :])
+            try:
+                probabilities = self._network.predict(batch)
+            except torch.OutOfMemoryError as error:
+                self._ask_for_less(len(batch), str(error))
+                continue
+            for values in probabilities:
+                rows, columns = slices[len(results)].shape
+                results.append(values[1:, :rows, :columns])
+            task.advance(len(batch))
+        return results
+
+    def _batch(self, slices: list[torch.Tensor]) -> torch.Tensor:
+        """As many of the first slices as have the same padded shape, (batch, 1, rows, columns)."""
+        shape = self._padded(slices[0])
+        same = list(takewhile(lambda values: self._padded(values) == shape, slices[: self._most]))
+        batch = torch.zeros((len(same), 1, *shape), dtype=torch.float32, device=self._network.device)
+        for target, values in zip(batch, same, strict=True):
+            target[0, : values.shape[0], : values.shape[1]] = values
+        return batch
+
+    def _padded(self, values: torch.Tensor) -> tuple[int, ...]:
+        multiple = self._plan.size_multiple
+        return tuple(-(-edge // multiple) * multiple for edge in values.shape)
+
+    def _ask_for_less(self, in_use: int, reason: str) -> None:
+        if in_use == 1:
+            raise ResourceError(
+                f"Expected memory for one slice on {self._network.device}, got: {reason}.",
+                "Close other programs that use the GPU, or choose the device cpu [[device]].",
+            )
+        self._most = in_use // 2
+        if self._network.device.startswith("cuda"):
+            torch.cuda.empty_cache()
