@@ -75,7 +75,8 @@ def test_a_measure_is_a_function_and_an_entry(engine, label_map, tmp_path):
         stream.write(MEASURE)
     registry = measures / "all_measures.py"
     replace(registry, "import degradation, volumes", "import degradation, layer_share, volumes")
-    replace(registry, "MEASURES = {\n", 'MEASURES = {\n    "layer-share": MeasureGroup("DL/Im", layer_share),\n')
+    start = '    "a measure",\n    {\n'
+    replace(registry, start, start + '        "layer-share": MeasureGroup("DL/Im", layer_share),\n')
     write_label_map(label_map, tmp_path / "labels.seg.nrrd")
     table, found = tmp_path / "measures.csv", tmp_path / "measures.json"
     run(engine, "quantify", str(tmp_path / "labels.seg.nrrd"), "--csv", str(table), "--json", str(found))
@@ -94,7 +95,8 @@ def test_a_format_is_a_file_and_an_entry(engine, label_map, tmp_path):
         "from MgImplantSegLib.io.slice_folder import",
         "from MgImplantSegLib.io.npy_file import read_npy\nfrom MgImplantSegLib.io.slice_folder import",
     )
-    replace(registry, "FORMATS = {\n", 'FORMATS = {\n    "npy": FileFormat("NumPy", (".npy",), read_npy),\n')
+    start = '    "a file format",\n    {\n'
+    replace(registry, start, start + '        "npy": FileFormat("NumPy", (".npy",), read_npy),\n')
     np.save(tmp_path / "labels.npy", label_map.array)
     found = tmp_path / "measures.json"
     run(engine, "quantify", str(tmp_path / "labels.npy"), "--json", str(found))

@@ -67,7 +67,8 @@ class QueueOfOne(QueueScheduler):
     def allocation(cls, variables):
         return Allocation()
 '''
-ENTRY = '    "queue_of_one": "queue_of_one.QueueOfOne",\n'
+ENTRY = '        "queue_of_one": SchedulerType("queue of one", "starts a job at once", "queue_of_one:QueueOfOne"),\n'
+START = '    "a scheduler",\n    {\n'
 USE = """
 import sys
 sys.path.insert(0, sys.argv[2])
@@ -98,7 +99,7 @@ def test_a_scheduler_is_two_files_and_an_entry(tmp_path):
     (folder / "commands.py").write_text(COMMANDS)
     (folder / "__init__.py").write_text(SCHEDULER)
     text = registry.read_text()
-    registry.write_text(text.replace("SCHEDULERS = {\n", "SCHEDULERS = {\n" + ENTRY))
+    registry.write_text(text.replace(START, START + ENTRY))
     assert changes(tmp_path / "before", engine) == {"jobs/agent/queue_of_one", "jobs/agent/schedulers.py"}
     variables = {**os.environ, "PYTHONPATH": str(tmp_path), "MGIMPLANTSEG_CONFIG": str(tmp_path / "c")}
     words = [sys.executable, "-c", USE, str(tmp_path / "root"), str(Path(__file__).parent)]
