@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from changed_tree import replace
 
 from MgImplantSegLib.grids.labels import DEFAULT_SCHEME
 from MgImplantSegLib.grids.volume import Geometry, LabelMap
@@ -51,13 +52,6 @@ def label_map():
     values[2:6, 3:5, 3:5] = 3
     values[5, 3:5, 3:5] = 2
     return LabelMap(values, Geometry((8, 8, 8), (0.02, 0.02, 0.02)), DEFAULT_SCHEME)
-
-
-def replace(path: Path, old: str, new: str) -> None:
-    """Change a text of which there is exactly one."""
-    text = path.read_text("utf-8")
-    assert text.count(old) == 1, f"{path}: {old}"
-    path.write_text(text.replace(old, new), "utf-8")
 
 
 def run(engine: Path, *words: str) -> str:
