@@ -2,6 +2,7 @@
 
 import shlex
 from pathlib import Path
+from typing import Any
 
 import qt
 import slicer
@@ -29,7 +30,8 @@ class BatchSection:
         self.workbench, self.ui = workbench, workbench.ui
         self._models, self._segmentation, self._measurements = models, segmentation, measurements
         self._progress = ProgressView(workbench, self.ui.batchProgressBar, self.ui.batchStatusLabel)
-        self._task, self._samples, self._ended = None, [], set()
+        self._task: Any = None
+        self._samples, self._ended = [], set()
         table = self.ui.batchTable
         table.setColumnCount(COLUMNS)
         table.setHorizontalHeaderLabels([_("Sample"), _("State"), _("Time"), _("Result")])
@@ -147,7 +149,7 @@ class BatchSection:
 
     def onOpen(self):
         """Load scan, segmentation and measures of the selected rows; the last one is chosen."""
-        opened = None
+        opened: Any = None
         try:
             for sample in self._selected():
                 folder = Path(self.ui.batchOutputEdit.currentPath) / sample.name

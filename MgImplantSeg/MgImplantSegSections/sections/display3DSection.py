@@ -1,5 +1,7 @@
 """The 3D view: show, opacity a class, surface method, decimation, colour, scan behind, picture."""
 
+from typing import Any
+
 import qt
 import slicer
 from slicer.i18n import tr as _
@@ -19,7 +21,8 @@ class Display3DSection:
 
     def __init__(self, workbench):
         self.workbench, self.ui = workbench, workbench.ui
-        self._shown, self._task = None, None
+        self._shown: Any = None
+        self._task: Any = None
         self.ui.show3DButton.connect("clicked(bool)", self.onShow)
         self.ui.takePictureButton.connect("clicked(bool)", self.onTakePicture)
         self.ui.showScanCheckBox.connect("toggled(bool)", self.onShowScan)

@@ -16,7 +16,7 @@ FIRST_GUESS_PER_SECOND = {"cpu": 2e10, "cuda": 2e12}
 SHORTEST_TELLING_SECONDS = 5.0
 
 
-def rememberSpeed(place: str, multiplications: float, seconds: float):
+def rememberSpeed(place: tuple[str, str], multiplications: float, seconds: float):
     """Keep how fast the last segmentation was, for the next estimate.
 
     :param place: environment and device.
@@ -26,7 +26,7 @@ def rememberSpeed(place: str, multiplications: float, seconds: float):
         settings.writeTable(settings.SPEEDS, {**speeds, "/".join(place): multiplications / seconds})
 
 
-def estimateText(sizes: Estimate, place: str):
+def estimateText(sizes: Estimate, place: tuple[str, str]):
     """For example ``About 3 min 20 s and 2.1 GB of memory (from the last run here).``
 
     :param sizes: the engine's `Estimate`.

@@ -1,6 +1,7 @@
 """Training as a job in any environment; the panel only watches, so the job outlives it."""
 
 from pathlib import Path
+from typing import Any
 
 import slicer
 from slicer.i18n import tr as _
@@ -25,7 +26,8 @@ class TrainingSection:
         self.workbench, self.ui = workbench, workbench.ui
         self._progress = ProgressView(workbench, self.ui.trainingProgressBar, self.ui.trainingStatusLabel)
         self._curves, self.log = Curves(), TextWindow(_("Log of the training"))
-        self._watch = self._command = None
+        self._watch: Any = None
+        self._command: Any = None
         self._state, self._environments, self._isStopping = "", [], False
         self._jobs = TrainingJobs(self.ui.trainingJobSelector, self.onJob)
         self.data = TrainingData(workbench, self._progress.label, modelSection.path if modelSection else lambda: None)
