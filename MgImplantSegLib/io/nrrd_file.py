@@ -13,9 +13,9 @@ from MgImplantSegLib.base.errors import InputError
 from MgImplantSegLib.base.files import output_errors
 from MgImplantSegLib.grids.slabs import slabs
 from MgImplantSegLib.grids.volume import Geometry
-from MgImplantSegLib.io.expected_iou_key import notes_of_keys
+from MgImplantSegLib.io.header_keys import said_in_keys
 from MgImplantSegLib.io.image_data import ImageData, require_three_axes
-from MgImplantSegLib.io.label_scheme_key import remarks_of_keys, scheme_of_keys
+from MgImplantSegLib.io.label_scheme_key import scheme_of_keys
 from MgImplantSegLib.io.nrrd_header import NrrdHeader
 
 GZIP_LEVEL = 1
@@ -48,18 +48,13 @@ def read_nrrd_image(header: NrrdHeader) -> ImageData:
         raise InputError(
             f"Expected a 3D volume with one grey value per voxel, got the sizes {sizes} of kinds "
             f"{header.fields.get('kinds')} in {header.path}.",
-            "Save one channel and one time point as a 3D image; colour images hold no grey values.",
+            "Save one channel and one time point as a 3D image; colour images contain no grey values.",
         )
     require_three_axes(spatial_shape, header.path)
     array = header.load().reshape(spatial_shape)
     fields, path = header.fields, header.path
-    return ImageData(
-        array,
-        **header.frame(),
-        scheme=scheme_of_keys(fields, path),
-        notes=notes_of_keys(fields, path),
-        remarks=remarks_of_keys(fields, path),
-    )
+    scheme = scheme_of_keys(fields, path)
+    return ImageData(array, **header.frame(), scheme=scheme, **said_in_keys(fields, path))
 
 
 def write_nrrd(path: Path, array: np.ndarray, geometry: Geometry, *, compress: bool, keys: Mapping[str, str]) -> None:

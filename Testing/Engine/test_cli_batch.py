@@ -388,7 +388,7 @@ def test_links_that_lead_nowhere_are_samples_that_fail(scans):
         "lost_folder": "failed",
         "second": "done",
     }
-    assert "leads to /not/mounted/lost.nrrd" in rows["lost"]["problem"]
+    assert "points to /not/mounted/lost.nrrd" in rows["lost"]["problem"]
 
 
 def test_pictures_in_a_folder_are_no_sample_but_numbered_slices_are(scans):

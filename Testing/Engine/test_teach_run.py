@@ -329,7 +329,7 @@ def test_scans_of_different_voxel_sizes_are_taught_together(place, tmp_path):
         replace(SMALL, iterations=3),
     )
     assert [scan["slice_count"] for scan in outcome.labelled] == [4, 3]
-    assert "scans that were taught" in outcome.held_out["words"]
+    assert "on the taught scans" in outcome.held_out["words"]
 
 
 def test_a_done_slice_of_fine_voxels_is_labelled_wholly_on_the_models_grid(tmp_path):
@@ -446,7 +446,7 @@ BAD = {
     ),
     "another grid": (lambda folder: _write_labels(folder, LABELS, 0.03), [], "voxels coincide"),
     "outside": (lambda folder: _write_labels(folder, LABELS, origin=(9.0, 9.0, 9.0)), [], "within the image"),
-    "whole volume": (lambda folder: _write_labels(folder, LABELS), [], "single painted slices"),
+    "whole volume": (lambda folder: _write_labels(folder, LABELS), [], "individually painted slices"),
     "done slice outside": (lambda folder: None, ["--done-slices", "z:26"], "z:26"),
     "bad notation": (lambda folder: None, ["--done-slices", "26"], "z:40,y:12"),
     "two pairs of one name": (

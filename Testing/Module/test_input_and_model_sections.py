@@ -111,7 +111,7 @@ def test_a_bundled_model_cannot_be_deleted(widget, ui):
     if not bundled_models():
         pytest.skip("no model is bundled in this checkout")
     assert not ui.deleteModelButton.enabled
-    assert "bundled models stay" in ui.deleteModelButton.toolTip
+    assert "bundled models are kept" in ui.deleteModelButton.toolTip
 
 
 def test_a_file_that_is_no_model_is_refused_with_its_name(widget, ui, tmp_path):

@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 import slicer
 from harness import person
+from label_map_nodes import add_label_map_node
 from measure_cases import compute, expected
 from module_cases import add_segmentation, ball_in_half_bone
 
 from MgImplantSegLib.grids.labels import LabelScheme, Role
 from MgImplantSegLib.grids.volume import LabelMap
 from MgImplantSegLib.scene.segmentation_reading import label_map_of_node
-from MgImplantSegLib.scene.volumes import add_label_map_node, image_data
+from MgImplantSegLib.scene.volumes import image_data
 
 
 def add_label_map(labels=None, colors="own", name="Labels"):

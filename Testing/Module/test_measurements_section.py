@@ -23,7 +23,7 @@ def test_compute_in_a_child_process_gives_the_engines_measures(measurable, widge
         if math.isfinite(measure.value):
             assert float(row["Value"]) == pytest.approx(measure.value, rel=1e-6)
         assert row["State"] == "current" and row["Unit"] == measure.unit
-    assert "All measures are current" in measurable.measuresStateLabel.text
+    assert "All measures are up to date" in measurable.measuresStateLabel.text
     assert "DR" in measurable.measuresStateLabel.text  # not defined without the screw before, and the reason is said
 
 

@@ -260,7 +260,7 @@ def test_a_new_option_of_the_engine_needs_only_its_field_and_a_widget(slicer_app
 def test_the_estimate_grows_with_the_planes(ready):
     person.choose(ready.planesSelector, "1 plane")
     one = ready.estimateLabel.text
-    assert one.startswith("About") and "first guess" in one
+    assert one.startswith("About") and "rough estimate" in one
 
 
 def test_preview_segments_one_slice(ready, widget):

@@ -66,7 +66,9 @@ MEASURES: Registry[MeasureGroup] = Registry(
         "contact-profile": MeasureGroup("BIC per slice along the screw axis", contact_along_axis, by_default=False),
         "depth": MeasureGroup("degradation depth and pitting factor", degradation_depth, by_default=False),
         "layer": MeasureGroup("thickness of the degradation layer", layer_thickness, by_default=False),
-        "cross-section": MeasureGroup("least cross-section of the residual material", cross_section, by_default=False),
+        "cross-section": MeasureGroup(
+            "smallest cross-section of the residual material", cross_section, by_default=False
+        ),
         "morphometry": MeasureGroup("Tb.Th, Tb.Sp, Tb.N per ROI, or in the shell", morphometry, by_default=False),
     },
 )
