@@ -24,7 +24,7 @@ from MgImplantSegLib.inference.openvino_predictor import (
 )
 
 NAME = "doctor"
-HELP = "what is installed, devices, memory; says what to do where something is missing"
+HELP = "installed packages, devices and memory, and what to do about what is missing"
 
 ENGINE, SCENE, FIGURES = "the engine", "the scene and 3D views", "figures"
 PACKAGES = {
@@ -113,7 +113,7 @@ def _check_torch() -> dict[str, Any]:
     if openvino_problem():
         found = "missing; needed to segment without OpenVINO, and for training"
         return _check("torch", False, found, "Install it with: pip install torch (or, to segment: openvino)")
-    return _check("torch", True, "missing; OpenVINO segments, training needs torch")
+    return _check("torch", True, "missing; OpenVINO can segment, training needs torch")
 
 
 def _check_openvino() -> dict[str, Any]:

@@ -147,7 +147,7 @@ class SshProcess:
         if (major, minor) < OLDEST_PYTHON:
             raise DependencyError(
                 f"Expected Python 3.11 or 3.12 on {self._environment.host}, got {major}.{minor}{rest}.",
-                "Name another `python` in the environment, or make one: jobs environments create",
+                "Name another `python` in the environment, or create one: jobs environments create",
             )
 
     def _last_words(self) -> str:

@@ -125,7 +125,7 @@ class BatchSection:
             self.onEvent,
             self.onDone,
             self.onFailed,
-            lambda: self._end(_("Cancelled; finished scans stay finished.")),
+            lambda: self._end(_("Cancelled; finished scans are kept.")),
         )
         self.refresh()
 
@@ -201,7 +201,7 @@ class BatchSection:
         setEnabled(
             self.ui.batchStartButton,
             [] if self.isRunning() else missing,
-            _("Segment and measure one after the other; finished and unchanged scans are skipped."),
+            _("Segment and measure one scan after another; finished, unchanged scans are skipped."),
         )
         setEnabled(
             self.ui.openBatchButton,

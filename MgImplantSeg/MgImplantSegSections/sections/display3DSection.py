@@ -142,13 +142,13 @@ class Display3DSection:
             if self.workbench.parameters.measuredSegmentation is not None
             else [_("a segmentation (Segment makes one, Measurements chooses one)")]
         )
-        resting = [_("the end of what runs now")] if self.isRunning() else []
+        resting = [_("wait for the current task to finish")] if self.isRunning() else []
         if self.isRunning():
             self.ui.show3DButton.text = _("Cancel")
             setEnabled(self.ui.show3DButton, [], _("Stop; the 3D view stays as it is."))
         else:
             self.ui.show3DButton.text = _("Show 3D")
-            setEnabled(self.ui.show3DButton, missing, _("Make the surfaces and show them in the 3D view."))
+            setEnabled(self.ui.show3DButton, missing, _("Create the surfaces and show them in the 3D view."))
         picture = _("Write a PNG file of the surfaces with a scale bar.")
         setEnabled(self.ui.takePictureButton, missing + resting, picture)
         self._followOpacities()

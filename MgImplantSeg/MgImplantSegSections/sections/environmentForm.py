@@ -127,7 +127,7 @@ class _Pairs(_Lines):
 
     def __init__(self, expected: str, isTable: bool):
         super().__init__()
-        self.howToWrite = "\n" + _("One a line: {example}").format(example=expected)
+        self.howToWrite = "\n" + _("One per line: {example}").format(example=expected)
         self._expected, self._isTable = expected, isTable
 
     def read(self):

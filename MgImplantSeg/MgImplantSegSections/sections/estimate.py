@@ -33,7 +33,7 @@ def estimateText(sizes: Estimate, place: tuple[str, str]):
     """
     known = settings.readTable(settings.SPEEDS).get("/".join(place))
     guess = FIRST_GUESS_PER_SECOND["cuda" if place[-1].startswith("cuda") else "cpu"]
-    basis = _("from the last run here") if known else _("a first guess, better after one run")
+    basis = _("from the last run here") if known else _("a rough estimate; more precise after the first run")
     return _("About {time} and {memory} of memory ({basis}).").format(
         time=durationText(sizes.multiplications / (known or guess)), memory=sizeText(sizes.memory_bytes), basis=basis
     )

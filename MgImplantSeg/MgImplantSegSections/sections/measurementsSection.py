@@ -199,7 +199,7 @@ class MeasurementsSection:
             return
         if self.isRunning():
             self.ui.computeButton.text = _("Cancel")
-            setEnabled(self.ui.computeButton, [], _("Stop computing; the old table stays."))
+            setEnabled(self.ui.computeButton, [], _("Stop computing; the old table is kept."))
         else:
             self.ui.computeButton.text = _("Compute")
             setEnabled(self.ui.computeButton, self.missing(), _("Compute all measures."))

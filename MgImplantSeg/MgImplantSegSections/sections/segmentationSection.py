@@ -181,7 +181,7 @@ class SegmentationSection:
     def onPreviewed(self, node):
         """The preview is in the scene."""
         self._progress.end(
-            _("Preview of one slice: {name}. Its grey values were scaled by this slice alone.").format(
+            _("Preview of one slice: {name}. Its grey values were scaled using this slice only.").format(
                 name=node.GetName()
             )
         )

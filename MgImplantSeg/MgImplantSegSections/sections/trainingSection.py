@@ -164,7 +164,7 @@ class TrainingSection:
 
     def onDetached(self):
         """The panel no longer watches."""
-        self._progress.end(_("{job} goes on without the panel. Click Attach to watch it again.").format(job=self.job))
+        self._progress.end(_("{job} continues without the panel. Click Attach to watch it again.").format(job=self.job))
         self.refresh()
 
     def onFailed(self, error):
@@ -180,7 +180,7 @@ class TrainingSection:
             return
         self._isStopping, self._state = False, "cancelled"
         self._jobs.remember(self.job, self._state)
-        self._progress.end(_("Stopped. Click Resume to go on from the last checkpoint."))
+        self._progress.end(_("Stopped. Click Resume to continue from the last checkpoint."))
         self.refresh()
 
     def _askState(self):
