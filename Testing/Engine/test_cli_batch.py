@@ -170,7 +170,7 @@ def test_pictures_come_on_request(scans):
         ("image,days\nfirst.nrrd\n", "Expected a cell for each column"),
         ("image,days\nfirst.nrrd,3,4\n", "Expected a cell for each column"),
         ("image,name\nfirst.nrrd,../../etc\n", "expected a name of letters"),
-        ("image,name\nfirst.nrrd,a\nsecond.mha,A\n", "Expected names that differ"),
+        ("image,name\nfirst.nrrd,a\nsecond.mha,A\n", "Expected unique names"),
         ("image,name\n,a\n", "Expected an image"),
         ("image,roi\nfirst.nrrd,missing.mrk.json\n", "expected a file that exists"),
     ],

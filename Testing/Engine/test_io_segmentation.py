@@ -223,7 +223,7 @@ def test_overlapping_layers_are_merged_the_later_segment_on_top(tmp_path, caplog
         label_map = read_label_map(path)
     np.testing.assert_array_equal(label_map.mask(Role.RESIDUAL_MATERIAL), metal == 1)
     np.testing.assert_array_equal(label_map.mask(Role.BONE), (bone == 1) & (metal == 0))
-    assert f"{int((bone & metal).sum())} voxels lie in several segments" in caplog.text
+    assert f"{int((bone & metal).sum())} voxels belong to several segments" in caplog.text
     assert label_map.geometry.same_grid(LEFT_HANDED)
 
 

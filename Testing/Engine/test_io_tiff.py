@@ -585,7 +585,7 @@ def test_names_of_several_volumes_or_with_gaps_are_refused(tmp_path, names, mess
 @pytest.mark.parametrize(
     ("files", "remedy"),
     [
-        ({}, "folder that holds the slices"),
+        ({}, "folder that contains the slices"),
         ({"IM0.dcm": b"x"}, "3D Slicer"),
         ({"IM0": b"\0" * 128 + b"DICM"}, "3D Slicer"),
         ({"a.jpg": b"x", "b.jpg": b"x"}, "as TIFF"),

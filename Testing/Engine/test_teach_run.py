@@ -393,7 +393,7 @@ def test_a_class_that_the_model_lacks_does_not_matter_where_nothing_counts_as_la
 
 def test_the_model_that_teaching_starts_from_is_not_written_over(place):
     before = (place / "parent.mgmodel").read_bytes()
-    with pytest.raises(InputError, match="which teaching starts from"):
+    with pytest.raises(InputError, match="from which teaching starts"):
         teach([pair_of(place)], place / "parent.mgmodel", place / "parent.mgmodel", SMALL)
     assert (place / "parent.mgmodel").read_bytes() == before
 
@@ -480,7 +480,7 @@ def test_another_suffix_and_a_missing_folder_are_refused_before_the_work(place, 
     for out, expected in (
         ("out.zip", ".mgmodel"),
         ("absent/out.mgmodel", "absent"),
-        ("folder.mgmodel", "not of a folder"),
+        ("folder.mgmodel", "rather than a folder"),
     ):
         words = ["teach", str(place / "scan.nrrd"), str(place / "labels.nrrd"), str(place / out)]
         assert main([*words, "--from", str(place / "parent.mgmodel"), "--iterations", "1"]) == 2

@@ -94,7 +94,7 @@ def test_values_that_nobody_knows_are_asked_for_in_the_class_mapping(widget, ui)
     node = imported(widget, ui)
     assert roles_of(node) == {"label 40": None, "label 41": None, "label 42": None}
     assert "class mapping" in ui.labelMapLabel.text and not ui.classMappingGroup.collapsed
-    assert 'what the segment "label 40" is' in ui.computeButton.toolTip
+    assert 'a class for the segment "label 40"' in ui.computeButton.toolTip
 
 
 def test_255_is_not_labelled_where_the_others_are_the_usual_values(widget, ui):

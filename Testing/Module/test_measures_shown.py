@@ -28,7 +28,7 @@ def test_voxels_in_several_segments_are_warned_of_and_the_warning_stays_with_the
     array[implant] = value
     segmentation.GetSegment("bone").AddRepresentation("Binary labelmap", own)
     compute(widget, measurable)
-    text = f'⚠ "Explant": {implant.sum()} voxels lie in several segments'
+    text = f'⚠ "Explant": {implant.sum()} voxels belong to several segments'
     assert text in measurable.measuresStateLabel.text
     measurable.measuredSegmentationSelector.setCurrentNode(None)
     assert text not in measurable.measuresStateLabel.text

@@ -155,7 +155,7 @@ def test_openvino_is_enough_to_segment_where_torch_has_no_gpu_or_openvino_is_the
     assert pythons.missingPackages() == ["torch"]  # to teach and train
     if asked:
         person.click(ready.segmentButton)
-        assert f"lacks {missing[0]}. Install into Slicer (about" in ready.missingLabel.text
+        assert f"lacks {missing[0]}. Install them into Slicer (about" in ready.missingLabel.text
 
 
 def test_a_chosen_output_gets_the_new_contents(ready, widget):

@@ -309,5 +309,5 @@ def test_detaching_leaves_the_job_alone(widget, ui, monkeypatch):
     assert ui.detachTrainingButton.text == "Detach"
     person.click(ui.detachTrainingButton)
     person.wait_until(lambda: not training.isWatching())
-    assert "goes on without the panel" in ui.trainingStatusLabel.text
+    assert "continues without the panel" in ui.trainingStatusLabel.text
     assert ui.detachTrainingButton.text == "Attach"
