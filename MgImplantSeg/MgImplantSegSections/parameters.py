@@ -59,13 +59,13 @@ class MgImplantSegParameterNode:
     boneOpacity: Opacity = 0.25
     layerOpacity: Opacity = 0.45
     metalOpacity: Opacity = 1.0
-    surfaceMethod: SurfaceKind
+    surfaceMethod: SurfaceKind  # type: ignore[valid-type] # made when it is loaded
     decimation: Annotated[float, WithinRange(0, 0.95)] = 0.0
-    surfaceColor: SurfaceColor
+    surfaceColor: SurfaceColor  # type: ignore[valid-type] # made when it is loaded
     showScan: bool = False
 
     measuredSegmentation: vtkMRMLSegmentationNode
-    initialKind: InitialKind
+    initialKind: InitialKind  # type: ignore[valid-type] # made when it is loaded
     initialSegmentation: vtkMRMLSegmentationNode
     initialModel: vtkMRMLModelNode
     initialVolumeMm3: Annotated[float, WithinRange(0, 1e6)] = 0.0

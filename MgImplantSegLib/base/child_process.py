@@ -10,7 +10,9 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
+PACKAGE = Path(__file__).resolve().parents[1]
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 NO_WINDOW = getattr(subprocess, "CREATE_NO_WINDOW", 0)  # on Windows
 CRASH_SIGNALS = tuple(
@@ -28,8 +30,13 @@ CRASH_CODES_OF_WINDOWS = (
 
 
 def python_command(file: str, *arguments: str) -> list[str]:
-    """Command that runs a Python file with the packages that this process finds, not with what lies beside the file."""
+    """Command that runs a Python file with the packages that this process finds, not with what lies beside the file.
+
+    The engine is found also where this process has it from its working folder.
+    """
     found = [entry for entry in sys.path if entry]
+    if str(PACKAGE.parent) not in found:
+        found.insert(0, str(PACKAGE.parent))
     start = f"import sys; sys.path[:] = {found!r}; import runpy; runpy.run_path({file!r}, None, '__main__')"
     return [sys.executable, "-c", start, *arguments]
 

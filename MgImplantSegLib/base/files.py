@@ -26,9 +26,9 @@ REMEDY_OF_ERRNO = {
     errno.EACCES: "Choose a folder that you may write to, or close the program that has the file open.",
     errno.EPERM: "Choose a folder that you may write to, or close the program that has the file open.",
     errno.EROFS: "Choose a folder on a disk that can be written to.",
-    errno.ENOENT: "Make the folder first or correct the path.",
-    errno.ENOTDIR: "Correct the path: a part of it is a file, not a folder.",
-    errno.EISDIR: "Give the name of a file, not of a folder.",
+    errno.ENOENT: "Create the folder first, or correct the path.",
+    errno.ENOTDIR: "Correct the path: part of it is a file, not a folder.",
+    errno.EISDIR: "Give the name of a file rather than a folder.",
     errno.ENAMETOOLONG: "Choose a shorter name.",
 }
 
@@ -152,7 +152,7 @@ def output_errors(path: str | Path) -> Iterator[None]:
         yield
     except OSError as error:
         reason = error.strerror or str(error)
-        remedy = REMEDY_OF_ERRNO.get(error.errno or 0, "Choose another place for the output.")
+        remedy = REMEDY_OF_ERRNO.get(error.errno or 0, "Choose another location for the output.")
         raise OutputError(f"Expected to write {path}, got: {reason}.", remedy) from error
 
 
@@ -212,7 +212,7 @@ def _require_free_place(path: Path, replace: bool) -> None:
         raise OutputError(f"Expected a folder at {path}, got a file.", "Choose another output folder.")
     if path.is_dir() and not replace and any(path.iterdir()):
         raise OutputError(
-            f"Expected a new or empty folder, got {path} with something in it.",
+            f"Expected a new or empty folder, got {path}, which is not empty.",
             "Choose another output folder or remove this one.",
         )
 

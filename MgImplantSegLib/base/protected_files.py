@@ -41,12 +41,12 @@ def require_not_protected(path: str | Path) -> None:
     if kept is not None:
         also = "" if os.path.realpath(kept) == place else f" (as {kept})"
         raise InputError(
-            f"Expected a file of its own for a result, got {path}, an input{also}.", "Choose another name."
+            f"Expected a separate file for the result, got {path}, an input{also}.", "Choose another name."
         )
 
 
 def file_identity(path: str | Path) -> FileIdentity | None:
-    """The same for the same file, however it is named or linked; None where there is none."""
+    """The same for the same file, however it is named or linked; None which does not exist."""
     try:
         stat = os.stat(path)
     except (OSError, ValueError):

@@ -27,7 +27,7 @@ def resource(*parts: str) -> Path:
     wanted = "/".join(parts)
     raise InputError(
         f"Expected Resources/{wanted} in {FOLDERS[0].parent} or {FOLDERS[1].parent}, got no such file.",
-        "Install the engine again, or work in a complete checkout.",
+        "Reinstall the engine, or work in a complete checkout.",
     )
 
 

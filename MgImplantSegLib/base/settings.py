@@ -48,7 +48,7 @@ def read_toml(path: str | Path) -> dict[str, Any]:
     except OSError as error:
         raise InputError(f"Expected a configuration file, got {path}: {error.strerror or error}.") from error
     except ValueError as error:
-        raise InputError(f"Expected TOML in {path}, got: {error}.", "Correct that place in the file.") from error
+        raise InputError(f"Expected TOML in {path}, got: {error}.", "Correct this part of the file.") from error
 
 
 def settings_from_dict(kind: type[Settings], data: dict[str, Any], folder: Path, where: str = "") -> Settings:

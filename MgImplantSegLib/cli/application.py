@@ -75,11 +75,17 @@ def _parse(chosen: Command, words: list[str]) -> tuple[argparse.ArgumentParser, 
     common = parser.add_argument_group("common")
     common.add_argument("--events", metavar="-|FILE", help="write events as JSON lines to standard output or a file")
     common.add_argument("--json", metavar="-|FILE", help="write the result as JSON to standard output or a file")
-    common.add_argument("--stop-file", metavar="FILE", type=Path, help="stop as after Ctrl-C once this file exists")
-    common.add_argument("--debug", action="store_true", help="log in detail, and show where an internal error arose")
+    common.add_argument(
+        "--stop-file", metavar="FILE", type=Path, help="stop, as with Ctrl-C, as soon as this file exists"
+    )
+    common.add_argument(
+        "--debug", action="store_true", help="log in detail and show the traceback of an internal error"
+    )
     arguments = parser.parse_all(words)
     if arguments.events == arguments.json == STANDARD_OUTPUT:
-        raise InputError("Expected standard output for one of --events and --json, got both.", "Give one a file.")
+        raise InputError(
+            "Expected standard output for one of --events and --json, got both.", "Write one of them to a file."
+        )
     require_separate_files(parser, arguments)
     return parser, arguments
 
@@ -173,7 +179,11 @@ def _fail(prefix: str, error: Exception, events: Events, debug: bool) -> int:
             events.error(known)
         return BAD_INPUT
     what = " ".join(f"{type(error).__name__}: {error}".split())
-    remedy = "Please report this line with what is above." if debug else "Run it again with --debug and report it."
+    remedy = (
+        "Please report this line together with the output above."
+        if debug
+        else "Run it again with --debug and report the problem."
+    )
     sys.stderr.write(one_line(f"{prefix}: internal error: {what}. {remedy}") + "\n")
     with suppress(OSError):
         events.emit("error", kind="internal", message=what, remedy=remedy)

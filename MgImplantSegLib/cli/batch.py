@@ -61,7 +61,7 @@ if TYPE_CHECKING:
 NAME = "batch"
 PROGRAM_MODULE = "MgImplantSegLib"
 WHEN_STOPPED = {
-    "leave": Choice("leave", "they go on, and the same command collects their results"),
+    "leave": Choice("leave", "they continue, and the same command collects their results"),
     "cancel": Choice("cancel", "they are stopped"),
 }
 HELP = "segment and measure all scans of a folder or manifest; resumable"
@@ -73,20 +73,20 @@ class WorkOptions:
     """Where and how the samples are worked on; nothing of it changes a result."""
 
     at_once: int | None = option(
-        "samples at the same time: processes here; with --environment tasks of the array that may run at once",
+        "samples processed at the same time: local processes or, with --environment, tasks of the job array",
         WholeNumber(1),
         None,
-        default_help="1 here; as many as the cluster gives",
+        default_help="1 locally; as many as the cluster allows",
         changes_result=False,
     )
     scans_per_task: int = option(
-        "with --environment scans for each task of the array, where single ones are short",
+        "with --environment: scans per task of the job array, if single scans are short",
         WholeNumber(1),
         1,
         changes_result=False,
     )
     when_stopped: str = option(
-        "with --environment what becomes of its jobs after Ctrl-C",
+        "with --environment: what happens to its jobs after Ctrl-C",
         OneOf(WHEN_STOPPED),
         "leave",
         changes_result=False,
@@ -100,11 +100,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="FOLDER|MANIFEST",
         help="folder of images, or CSV with the columns image, and name, spacing_um, dataset, days, "
-        "initial, initial_volume_mm3, initial_area_mm2, roi (several with |) as needed; animal, group, "
-        "time_point_days, alloy, side and any others go into the tables and the report",
+        "initial, initial_volume_mm3, initial_area_mm2, roi (several separated by |) as needed; animal, "
+        "group, time_point_days, alloy, side and any other columns go into the tables and the report",
     )
     parser.add_argument(
-        "outdir", type=folder_path, metavar="OUTDIR", help="folder for the results, one folder a sample"
+        "outdir", type=folder_path, metavar="OUTDIR", help="folder for the results, one subfolder per sample"
     )
     add_options(parser, BatchOptions, WorkOptions)
     add_environment_option(parser)
@@ -112,9 +112,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--only",
         action="append",
         metavar="NAME",
-        help="work on this sample alone, may be repeated; the table of OUTDIR is left as it is",
+        help="process this sample only, may be repeated; the table in OUTDIR is not changed",
     )
-    parser.add_argument("--status", action="store_true", help="show how far a batch is in OUTDIR; nothing is worked on")
+    parser.add_argument(
+        "--status", action="store_true", help="show the progress of a batch in OUTDIR; nothing is processed"
+    )
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     add_segment_arguments(parser)
     add_measure_arguments(parser, of_one_scan=False)

@@ -79,8 +79,8 @@ def batch_lock(folder: Path, seconds: float = SECONDS_OF_PATIENCE) -> Iterator[i
         if "another program holds it" not in error.message:
             raise
         raise InputError(
-            f"Expected a folder in which no other batch works, got {folder}, in which one does.",
-            "Look on with --status, or wait until it has ended.",
+            f"Expected a folder that no other batch is using, got {folder}, which one is using.",
+            "Follow it with --status, or wait until it has ended.",
         ) from error
 
 
@@ -131,5 +131,5 @@ def require_all_done(rows: Sequence[Row], table: Path) -> None:
         raise InputError(
             f"Expected {len(rows)} samples to succeed, got {len(failed)} that failed{left}: "
             f"{', '.join(row.sample for row in failed)}.",
-            f"{see} again to do what is left.",
+            f"{see} again to do the remaining samples.",
         )

@@ -31,7 +31,7 @@ class BatchOptions:
     """What is made of each sample, and when a batch stops."""
 
     pictures: bool = option("draw view_3d.png and slices.png of each sample", Yes(), False)
-    ranges: bool = option("ranges beside values, from the disagreement of the planes", Yes(), False)
+    ranges: bool = option("give a range for each value, from the disagreement of the planes", Yes(), False)
     stop_at_error: bool = option("stop at the first sample that fails", Yes(), False, changes_result=False)
 
 
@@ -52,7 +52,7 @@ def require_unchanged(sample: Sample, arguments: argparse.Namespace, digests: Fi
     """Raise InputError if a file has changed since its key was made, while the work was done."""
     if work_key(sample, arguments, digests) != key:
         raise InputError(
-            f"Expected {sample.image} to stay as it is during the work, got a file that has changed.",
+            f"Expected {sample.image} to remain unchanged during processing, got a changed file.",
             "Start again when it is complete.",
         )
 

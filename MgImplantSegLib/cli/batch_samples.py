@@ -50,14 +50,14 @@ def samples_of(source: Path) -> list[Sample]:
     repeated = [name for name, count in Counter(sample.name.lower() for sample in samples).items() if count > 1]
     if repeated:
         raise InputError(
-            f"Expected names that differ, got {', '.join(repeated)} more than once.",
+            f"Expected unique names, got {', '.join(repeated)} more than once.",
             "Rename the files, or give a manifest with a column name.",
         )
     return samples
 
 
 def _samples_of_folder(folder: Path) -> list[Sample]:
-    """Every image file of the folder, and every folder in it that holds slices; links that lead nowhere are such too.
+    """Every image file of the folder, and every folder in it that holds slices; broken links are such too.
 
     They fail when they are read: a scan on a disk that is not mounted must not be left out without a word.
     """
@@ -150,7 +150,7 @@ def _sample_of_row(names: Sequence[str], row: Sequence[str], where: str, folder:
         except argparse.ArgumentTypeError as error:
             raise InputError(f"In {where}, column {name}: {error}.", "Correct the manifest.") from error
     if "image" not in values:
-        raise InputError(f"Expected an image in {where}, got an empty cell.", "Give its path or remove the row.")
+        raise InputError(f"Expected an image in {where}, got an empty cell.", "Enter its path or remove the row.")
     image = values.pop("image")
     return Sample(values.pop("name", None) or _name_of(image, known_suffixes()), image, values, study)
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 SCORES = ("mean IoU", "IoU", "Dice")
 NAME = "compare"
-HELP = "measures and IoU of several segmentations, or folders of them, beside a reference"
+HELP = "measures and IoU of several segmentations, or folders of them, compared with a reference"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,10 +41,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "those in the reference's folder",
     )
     parser.add_argument(
-        "--reference", type=Path, required=True, metavar="SEG", help="segmentation, or folder, taken for the truth"
+        "--reference",
+        type=Path,
+        required=True,
+        metavar="SEG",
+        help="segmentation, or folder, taken as the ground truth",
     )
     option(parser, "--reference-roles", roles, "V=ROLE,...", "as --roles, for the reference (default: same as --roles)")
-    option(parser, "--csv", output_path, "FILE", "write one row a segmentation and number as CSV")
+    option(parser, "--csv", output_path, "FILE", "write one row per segmentation and measure as CSV")
     option(parser, "--figure", output_path, "FILE", "draw the deviations (.png, .pdf, .svg)")
     option(parser, "--summary", output_path, "FILE", "of folders: mean ± standard error over the samples as CSV")
     option(parser, "--agreement", output_path, "FILE", "of folders: Bland-Altman limits and ICC of the raters as CSV")
@@ -60,8 +64,8 @@ def run(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
         return _run_folders(arguments, events)
     if arguments.summary or arguments.agreement:
         raise InputError(
-            "Expected folders of segmentations for --summary and --agreement, got single ones.",
-            "Give one folder a rater, or leave the options out.",
+            "Expected folders of segmentations for --summary and --agreement, got single segmentations.",
+            "Give one folder per rater, or omit these options.",
         )
     names = distinct_names(arguments.others)
     comparison = _compare("", arguments.reference, names, arguments, events)

@@ -9,7 +9,7 @@ from pathlib import Path
 from MgImplantSegLib.base.errors import InputError
 from MgImplantSegLib.base.events import Events
 
-REMEDY = "Give one folder a rater; files of the same sample have the same name in all of them."
+REMEDY = "Give one folder per rater; files of the same sample need the same name in all of them."
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,9 @@ def _segmentations(folder: Path) -> dict[str, Path]:
     for path in _files(folder):
         name = without_suffix(path)
         if name in found:
-            raise InputError(f"Expected one file a sample, got {found[name].name} and {path.name} in {folder}.", REMEDY)
+            raise InputError(
+                f"Expected one file per sample, got {found[name].name} and {path.name} in {folder}.", REMEDY
+            )
         found[name] = path
     return found
 

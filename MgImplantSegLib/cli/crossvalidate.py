@@ -16,7 +16,7 @@ HELP = "train and test one model for each fold; IoU by slicing planes and fusion
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of ``crossvalidate``."""
     parser.add_argument(
-        "config", metavar="CONFIG.toml", type=Path, help="as for train; [crossvalidation] has the folds"
+        "config", metavar="CONFIG.toml", type=Path, help="as for train; [crossvalidation] defines the folds"
     )
     parser.add_argument("--fold", metavar="N", type=whole_number(1), help="train this fold only, counted from 1")
 

@@ -43,10 +43,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--seed",
         whole_number(0),
         "S",
-        "seed of the simulated explant; below 100000 the model may know it",
+        "seed of the simulated explant; the model may have been trained on seeds below 100000",
         SEED_NEVER_TRAINED_ON,
     )
-    option(parser, "--input", Path, "IMAGE", "a scan to take instead of the simulated explant")
+    option(parser, "--input", Path, "IMAGE", "scan to use instead of the simulated explant")
     add_segment_arguments(parser)
 
 

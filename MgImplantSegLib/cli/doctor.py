@@ -34,7 +34,7 @@ from MgImplantSegLib.preprocessing.prepare_plan import SECONDS_PER_VOXEL, memory
 
 NAME = "doctor"
 RAW_SCAN_ZYX, RAW_SCAN_UM, RESULT_UM = (2130, 2510, 2510), 2.4, 5.0
-HELP = "what is installed, devices, memory; says what to do where something is missing"
+HELP = "installed packages, devices and memory, what a raw scan takes, and what to do about what is missing"
 
 ENGINE, SCENE, FIGURES = "the engine", "the scene and 3D views", "figures"
 PACKAGES = {
@@ -124,7 +124,7 @@ def _check_torch() -> dict[str, Any]:
     if openvino_problem():
         found = "missing; needed to segment without OpenVINO, and for training"
         return _check("torch", False, found, "Install it with: pip install torch (or, to segment: openvino)")
-    return _check("torch", True, "missing; OpenVINO segments, training needs torch")
+    return _check("torch", True, "missing; OpenVINO can segment, training needs torch")
 
 
 def _check_openvino() -> dict[str, Any]:

@@ -21,10 +21,12 @@ DISTANCES = {"mean_mm": "mean mm", "p95_mm": "95 % mm", "max_mm": "max mm"}
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The two segmentations and how to read them."""
     parser.add_argument("prediction", type=Path, metavar="PREDICTION", help=".seg.nrrd or a label image")
-    parser.add_argument("reference", type=Path, metavar="REFERENCE", help="the same, taken for the truth")
+    parser.add_argument("reference", type=Path, metavar="REFERENCE", help="the same formats; taken as the ground truth")
     add_reading_arguments(parser)
     option(parser, "--reference-roles", roles, "V=ROLE,...", "the same for the reference (default: same as --roles)")
-    parser.add_argument("--surface-distances", action="store_true", help="also how far the surfaces lie apart in mm")
+    parser.add_argument(
+        "--surface-distances", action="store_true", help="also measure the distances between the surfaces in mm"
+    )
 
 
 def run(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
@@ -40,7 +42,7 @@ def run(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
         parts = on_common_grid(prediction, reference)
         if parts[0].array.size < max(prediction.array.size, reference.array.size):
             shown = " × ".join(str(n) for n in parts[0].geometry.shape_zyx[::-1])
-            events.warning(f"One segmentation shows a part of the other: {shown} voxels are compared.", kind="grid")
+            events.warning(f"One segmentation covers only part of the other: {shown} voxels are compared.", kind="grid")
         return evaluate(*parts, surface_distances=arguments.surface_distances).to_dict()
 
 

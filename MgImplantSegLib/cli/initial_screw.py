@@ -33,9 +33,9 @@ class InitialOptions:
     initial_area_mm2: float | None = option(
         "surface area of the screw before implantation in mm²", Number("mm²", metavar="A"), None
     )
-    register: bool = option("first move --initial onto the implant (rotation, shift)", Yes(), False)
+    register: bool = option("first register --initial to the implant (rotation and translation)", Yes(), False)
     transform: Path | None = option(
-        "how --initial is moved onto the explant: ITK transform, as written by register", File("FILE"), None
+        "transform from --initial to the explant: ITK transform, as written by register", File("FILE"), None
     )
 
 
@@ -56,15 +56,15 @@ def initial_screw(arguments: argparse.Namespace, explant: LabelMap, events: Even
         return None if typed == (None, None) else InitialScrew.from_values(*typed)
     if typed != (None, None):
         raise InputError(
-            "Expected the initial screw once, got --initial and typed numbers.",
-            "Leave out --initial, or --initial-volume-mm3 and --initial-area-mm2.",
+            "Expected one description of the initial screw, got --initial and typed numbers.",
+            "Omit --initial, or --initial-volume-mm3 and --initial-area-mm2.",
         )
     return _placed(read_initial_screw(arguments.initial, arguments.initial_roles), arguments, explant, events)
 
 
 def _placed(screw: InitialScrew, arguments: argparse.Namespace, explant: LabelMap, events: Events) -> InitialScrew:
     if arguments.register and arguments.transform:
-        raise InputError("Expected --register or --transform, got both.", "Leave one out.")
+        raise InputError("Expected --register or --transform, got both.", "Omit one of them.")
     if arguments.transform:
         from MgImplantSegLib.quantification.screw.rigid_transform import read_rigid_transform
 
@@ -105,6 +105,6 @@ def read_initial_screw(path: Path, scheme: LabelScheme | None = None) -> Initial
     if has_no_voxel_size(label_map.geometry):
         raise InputError(
             f"Expected an initial screw with its voxel size, got {path} with 1 mm or none.",
-            "Save it with its voxel size, or type --initial-volume-mm3 and --initial-area-mm2.",
+            "Save it with its voxel size, or give --initial-volume-mm3 and --initial-area-mm2.",
         )
     return InitialScrew.from_label_map(label_map)

@@ -46,7 +46,7 @@ def request_of(words: list[str], name: str, again: str) -> JobRequest:
     if len(words) < 2 or words[1].startswith("-") or "--resume" in words:
         raise InputError(
             f"Expected {words[0]} CONFIG.toml and no --resume, got {' '.join(words)!r}.",
-            "Go on with a job by: jobs resume",
+            "To continue a job: jobs resume",
         )
     return training_request(Path(words[1]), command=words[0], words=tuple(words[2:]), name=name, again=again)
 
@@ -187,18 +187,18 @@ def _environment_with(job: str) -> Environment:
             return environment
         except MgImplantSegError:
             continue
-    raise InputError(f"Expected a job, got {job!r}, which no environment that answers has.", "See: jobs list")
+    raise InputError(f"Expected a job, got {job!r}, which is in no environment that answers.", "See: jobs list")
 
 
 def _follow(backend: Backend, status: JobStatus, events: Events) -> JobStatus:
     try:
         ended = follow(backend, status.job, events)
     except (Cancelled, KeyboardInterrupt):
-        _say(f"{status.reference} goes on; stop it with: jobs cancel {status.reference}\n")
+        _say(f"{status.reference} continues; stop it with: jobs cancel {status.reference}\n")
         raise
     if ended.state is not State.DONE:
         raise MgImplantSegError(
-            f"Expected {ended.reference} to end well, got {ended.state.value}: {ended.reason}",
+            f"Expected {ended.reference} to finish successfully, got {ended.state.value}: {ended.reason}",
             ended.remedy or f"See: jobs log {ended.reference}",
         )
     return ended
@@ -207,7 +207,7 @@ def _follow(backend: Backend, status: JobStatus, events: Events) -> JobStatus:
 def _result(status: JobStatus) -> dict[str, Any]:
     lines = [f"{status.reference}  {status.state.value}"]
     if status.is_new is False:
-        lines.append("This is the same request as before; run it once more with --again TEXT.")
+        lines.append("This is the same request as before; use --again TEXT to run it once more.")
     lines += [line for line in (status.reason, status.remedy) if line]
     return {**status.to_dict(), "text": "\n".join(lines)}
 

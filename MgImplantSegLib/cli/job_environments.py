@@ -20,7 +20,7 @@ from MgImplantSegLib.jobs.new_python import make_python, plan_python
 
 PLAIN = {"str": str, "int": int, "float": float}
 LISTS = ("setup", "queue_options", "path_map", "variables")
-HOW_TO_WRITE = {"queue_options": "--queue-option=--constraint=a100 or --queue-option='-R select[ngpus>0]'. "}
+HOW_TO_WRITE = {"queue_options": "Write it with an equals sign: --queue-option=--constraint=a100. "}
 SINGULAR = {"queue_options": ("--queue-option", "--sbatch-option"), "variables": ("--variable",)}
 
 
@@ -29,10 +29,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="environments_action", required=True, metavar="ACTION")
     texts = {
         "list": "all environments",
-        "add": "add one, or replace the one of that name",
-        "remove": "take one out",
-        "test": "check Python, torch, GPUs, memory, disk and queue there, and say what to do",
-        "create": "make a new Python with the right torch there; says the size first",
+        "add": "add an environment, or replace the one with that name",
+        "remove": "remove an environment from the list",
+        "test": "check Python, torch, GPUs, memory, disk and queue there, and suggest remedies",
+        "create": "create a Python with a suitable torch there; shows the size first",
     }
     parsers = {name: actions.add_parser(name, help=text, description=text) for name, text in texts.items()}
     for name in ("add", "remove", "test", "create"):
@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_options(parsers["add"])
     parsers["create"].add_argument("folder", metavar="FOLDER", help="new folder there: ~/mgimplantseg-python")
     parsers["create"].add_argument("--torch-index", default="", metavar="URL", help="another package index for torch")
-    parsers["create"].add_argument("--yes", action="store_true", help="make it; without this only the plan is shown")
+    parsers["create"].add_argument("--yes", action="store_true", help="create it (default: show the plan only)")
     for leaf in parsers.values():
         add_common(leaf)
 
@@ -90,7 +90,7 @@ def _add(arguments: argparse.Namespace, _events: Events) -> dict[str, Any]:
 
 def _remove(arguments: argparse.Namespace, _events: Events) -> dict[str, Any]:
     path = remove_environment(arguments.name)
-    return {"file": str(path), "text": f"Removed {arguments.name} from {path}; jobs there are not touched."}
+    return {"file": str(path), "text": f"Removed {arguments.name} from {path}; jobs there are not affected."}
 
 
 def _test(arguments: argparse.Namespace, _events: Events) -> dict[str, Any]:
@@ -107,12 +107,12 @@ def _create(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
         f"{plan.disk_gb:g} GB on disk."
     )
     if not arguments.yes:
-        return {"plan": vars(plan), "text": f"{text}\nMake it: add --yes"}
+        return {"plan": vars(plan), "text": f"{text}\nTo create it: add --yes"}
     events.warning(text, "size")
     made = make_python(environment, plan, events)
     if environment.kind is not Kind.THIS:
         save_environment(made)
-    return {"plan": vars(plan), "python": made.python, "text": f"{text}\nMade: {made.python}"}
+    return {"plan": vars(plan), "python": made.python, "text": f"{text}\nCreated: {made.python}"}
 
 
 def check_line(check: dict[str, Any]) -> str:
@@ -128,7 +128,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         type=one_of(kinds),
         required=True,
         metavar="|".join(kinds),
-        help="another Python here, a host, or a cluster",
+        help="another Python on this computer, a host, or a cluster",
     )
     for name, field in FIELDS.items():
         kind = type_of_field(name)

@@ -11,18 +11,18 @@ from MgImplantSegLib.cli.parser import folder_path, whole_number
 
 NAME = "jobs"
 HELP = "run commands on this computer, a GPU server or a cluster; environments: where they run"
-JOB_HELP = "ENVIRONMENT/JOB as submit and list show it, or JOB alone"
+JOB_HELP = "ENVIRONMENT/JOB as shown by submit and list, or JOB alone"
 ACTIONS = {
-    "submit": (job_actions.submit, "send a command and what it needs to an environment, and start it"),
-    "list": (job_actions.list_jobs, "all jobs of all environments, or of one"),
-    "status": (job_actions.status, "how a job is doing"),
+    "submit": (job_actions.submit, "send a command and its input files to an environment and start it"),
+    "list": (job_actions.list_jobs, "jobs of all environments, or of one"),
+    "status": (job_actions.status, "state and progress of a job"),
     "watch": (job_actions.watch, "show a job's progress until it ends; Ctrl-C leaves the job running"),
-    "log": (job_actions.log, "what a job's command printed"),
+    "log": (job_actions.log, "output of a job's command"),
     "cancel": (job_actions.cancel, "stop a job; a training writes a checkpoint first"),
-    "resume": (job_actions.resume, "start a job that has ended again; a training goes on from its checkpoint"),
-    "fetch": (job_actions.fetch, "copy a job's results to this computer, each checked"),
-    "remove": (job_actions.remove, "delete a job that has ended, with its results there"),
-    "clean": (job_actions.clean, "delete files in an environment that no job uses any more"),
+    "resume": (job_actions.resume, "start a job again that has ended; a training continues from its checkpoint"),
+    "fetch": (job_actions.fetch, "copy a job's results to this computer and verify each file"),
+    "remove": (job_actions.remove, "delete a job that has ended, and its results in the environment"),
+    "clean": (job_actions.clean, "delete files in an environment that no job needs any more"),
     "environments": (job_environments.run, "where jobs run: list, add, remove, test, create"),
 }
 
@@ -35,14 +35,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parsers[name].add_argument("job", metavar="JOB", help=JOB_HELP)
     _add_submit(parsers["submit"])
     parsers["list"].add_argument("environment", metavar="ENVIRONMENT", nargs="?", help="only this one")
-    parsers["clean"].add_argument("environment", metavar="ENVIRONMENT", help="where to clean")
-    parsers["log"].add_argument("--follow", action="store_true", help="go on until the job ends")
+    parsers["clean"].add_argument("environment", metavar="ENVIRONMENT", help="environment to clean up")
+    parsers["log"].add_argument("--follow", action="store_true", help="keep printing until the job ends")
     parsers["log"].add_argument(
         "--offset",
         type=whole_number(0),
         default=0,
         metavar="BYTES",
-        help="leave out what comes before this byte (default: 0)",
+        help="skip everything before this byte (default: 0)",
     )
     parsers["fetch"].add_argument(
         "--to", type=folder_path, metavar="FOLDER", help="default: a folder named like the job"
@@ -64,19 +64,20 @@ def report(result: dict[str, Any]) -> str:
 
 
 def _add_submit(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--name", default="", help="for people (default: the command and its first file)")
+    parser.add_argument("--name", default="", help="name shown in lists (default: the command and its first file)")
     parser.add_argument(
         "--again",
         default="",
         metavar="TEXT",
         help="any text; submits an identical command as a new job instead of returning the earlier one",
     )
-    parser.add_argument("--watch", action="store_true", help="then show its progress until it ends")
+    parser.add_argument("--watch", action="store_true", help="show its progress until it ends")
     parser.add_argument("environment", metavar="ENVIRONMENT", help="see: jobs environments list")
     parser.add_argument(
         "command",
         metavar="COMMAND",
         nargs=argparse.REMAINDER,
-        help="a command of this program with its arguments. Arguments that name existing files or folders go along "
-        "(or are read in place where the environment sees them); what is written to relative paths is fetched later",
+        help="a command of this program with its arguments. Existing files and folders among the arguments are sent "
+        "along "
+        "(or are read in place if the environment can see them); files written to relative paths can be fetched later",
     )

@@ -26,7 +26,7 @@ class RegionOptions:
     """Where it is measured."""
 
     roi: tuple[Path, ...] = option(
-        "Slicer's markups ROI: further regions for BV/TV and BIC", File("R.mrk.json"), (), many=True
+        "Slicer markups ROI: further regions for BV/TV and BIC", File("R.mrk.json"), (), many=True
     )
 
 
@@ -34,9 +34,9 @@ class RegionOptions:
 class OneScanOptions:
     """What belongs to a single scan."""
 
-    image: Path | None = option("the scan: what lies outside its round field of view is ignored", File("SCAN"), None)
+    image: Path | None = option("the scan; voxels outside its round field of view are ignored", File("SCAN"), None)
     disagreement: Path | None = option(
-        "disagreement of the planes, as written by segment, for ranges beside values", File("FILE"), None
+        "disagreement of the planes, as written by segment; adds a range to each value", File("FILE"), None
     )
 
 
@@ -121,7 +121,7 @@ def read_scan_of(label_map: LabelMap, arguments: argparse.Namespace) -> Volume |
         raise InputError(
             f"Expected scan and segmentation on one grid, got {shapes} voxels (z, y, x), or another place or "
             "voxel size.",
-            "Give the scan that was segmented.",
+            "Give the scan from which the segmentation was made.",
         )
     return scan
 

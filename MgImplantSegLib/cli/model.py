@@ -68,7 +68,7 @@ def _converted(arguments: argparse.Namespace) -> Path:
 def report(result: dict[str, Any]) -> str:
     """The card as indented lines, or one model a line."""
     if "models" in result:
-        return "\n".join(f"{name}  {path}" for name, path in result["models"].items()) or "No model is bundled."
+        return "\n".join(f"{name}  {path}" for name, path in result["models"].items()) or "No models are bundled."
     head = f"{result['file']} ({result['size_mb']} MB, for {' and '.join(result['backends'])})"
     return "\n".join([head, *_lines(result["card"], 1)])
 

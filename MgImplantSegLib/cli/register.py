@@ -15,17 +15,25 @@ from MgImplantSegLib.cli.segmentation_options import ROLES_HELP, add_reading_arg
 from MgImplantSegLib.cli.tables import value_text
 
 NAME = "register"
-HELP = "find how the screw before implantation lies on the explant"
+HELP = "register the screw before implantation to the explant"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The explant, the screw, the transform, and images that refine it."""
     parser.add_argument("segmentation", type=Path, metavar="SEGMENTATION", help="the explant: .seg.nrrd or label image")
     parser.add_argument("initial", type=Path, metavar="INITIAL", help="the screw: segmentation, or mesh in mm")
-    parser.add_argument("out", type=output_path, metavar="OUT.tfm", help="ITK transform to write; Slicer reads it too")
+    parser.add_argument(
+        "out", type=output_path, metavar="OUT.tfm", help="ITK transform to write; Slicer reads it as well"
+    )
     add_reading_arguments(parser)
     option(parser, "--initial-roles", roles, "V=ROLE,...", f"{ROLES_HELP}, in INITIAL")
-    option(parser, "--image", Path, "SCAN", "scan of the explant, to refine by grey values; with --initial-image")
+    option(
+        parser,
+        "--image",
+        Path,
+        "SCAN",
+        "scan of the explant, to refine the registration by grey values; with --initial-image",
+    )
     option(parser, "--initial-image", Path, "SCAN", "scan of the screw before implantation")
 
 
@@ -66,5 +74,5 @@ def _grey_values(arguments: argparse.Namespace):
     if paths == (None, None):
         return None
     if None in paths:
-        raise InputError("Expected --image and --initial-image together, got one.", "Give both or none.")
+        raise InputError("Expected --image and --initial-image together, got one.", "Give both or neither.")
     return tuple(read_volume(path) for path in paths)

@@ -24,7 +24,7 @@ from MgImplantSegLib.study.samples import Study
 from MgImplantSegLib.study.tables import study_tables, write_tables
 
 NAME = "report"
-HELP = "one HTML page of a sample or a study: groups, comparisons, figures, methods; tidy tables beside it"
+HELP = "one HTML page about a sample or a study: groups, comparisons, figures, methods; tidy tables beside it"
 DEFAULT_PAGE = ResultPath("report.html")
 SVG = "image/svg+xml"
 
@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         nargs="+",
         metavar="RESULTS",
-        help="folders of batch, of one of its samples or of demo, or measures as JSON of quantify",
+        help="result folders of batch (or of one of its samples) or of demo, or JSON files of quantify",
     )
     option(
         parser, "--out", output_path, "FILE.html", "page to write; tables and figures go to FILE_files", DEFAULT_PAGE

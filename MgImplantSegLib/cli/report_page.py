@@ -18,12 +18,12 @@ from MgImplantSegLib.study.numbers import Interval
 from MgImplantSegLib.study.samples import ANIMAL, DONE, Quantity, Study
 
 HONEST_WORDS = (
-    "The bundled model was trained on simulated explants alone. For research use only; train or fine-tune on your own "
+    "The bundled model was trained on simulated explants only. For research use only; train or fine-tune on your own "
     "scans and check against your own labels before you publish numbers."
 )
 BUNDLED = "mgimplantseg-"
 NO_ANIMALS = (
-    "No animals are named: each sample counts as an animal of its own. If several implants come from one animal, the "
+    "No animals are named: each sample counts as a separate animal. If several implants come from one animal, the "
     "intervals are too narrow and p is too small; name the animals in the manifest."
 )
 PACKAGES = ("numpy", "scipy", "torch", "SimpleITK", "vtk", "matplotlib")
@@ -76,7 +76,7 @@ def _first_words(study: Study) -> Iterator[str]:
         yield NO_ANIMALS
     elif len(named) < len(study.samples):
         names = ", ".join(sample.name for sample in study.samples if not sample.study.get(ANIMAL))
-        yield f"No animal is named for {names}: each counts as an animal of its own."
+        yield f"No animal is named for {names}: each counts as a separate animal."
 
 
 def _overview(study: Study) -> Iterator[Element]:
@@ -103,7 +103,9 @@ def _overview(study: Study) -> Iterator[Element]:
 
 def _group_tables(study: Study, summaries: Sequence[GroupSummary]) -> Iterator[Element]:
     yield Heading("Groups", "groups")
-    yield Paragraph("Mean ± standard deviation over animals. An animal with several implants counts with their mean.")
+    yield Paragraph(
+        "Mean ± standard deviation over animals. An animal with several implants counts with the mean of these."
+    )
     for quantity in _main(entry.quantity for entry in summaries if entry.animals):
         entries = [entry for entry in summaries if entry.quantity == quantity]
         rows = [
@@ -133,7 +135,7 @@ def _comparison_tables(comparisons: Sequence[Comparison]) -> Iterator[Element]:
     yield Heading("Comparisons", "comparisons")
     yield Paragraph(
         "Difference of the means over animals, second minus first, with its 95 % confidence interval, and Hedges' g* "
-        "with its own; then p of the t-test, corrected after Holm, and p of the permutation test."
+        "with its own; then p of the t-test with Holm's correction, and p of the permutation test."
     )
     for quantity in _main(entry.quantity for entry in shown):
         rows = [_comparison_row(entry) for entry in shown if entry.quantity == quantity]
@@ -181,8 +183,8 @@ def _correlation_table(correlations: Sequence[MeasuredCorrelation]) -> Iterator[
     ]
     yield Heading("Degradation and contact", "correlation")
     yield Paragraph(
-        "One point an animal and time point. Groups and time points that differ in both make a correlation by "
-        "themselves; the last row is free of that."
+        "One point per animal and time point. Differences between groups and time points alone can produce a "
+        "correlation; the last row is free of this effect."
     )
     header = ("over", "animals", "Pearson's r [95 % CI]", "Spearman's ρ", "p", "note")
     yield Table(f"{first.x.title} and {first.y.title}", header, rows)

@@ -15,7 +15,7 @@ from MgImplantSegLib.study.samples import DONE, StudySample
 CAPTIONS = {
     VIEW_3D: "segmentation in 3D",
     SLICES: "slices of the scan with the segmentation",
-    CONTACT: "where bone touches the implant",
+    CONTACT: "contact of bone with the implant",
     DEPTH: "depth of degradation",
 }
 WIDTH_OF_ONE, WIDTH_OF_MANY, QUALITY = 1200, 640, 88

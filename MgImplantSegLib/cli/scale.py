@@ -14,10 +14,12 @@ HELP = "train a grid of depths, widths and input sizes; mean IoU against FLOPs"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of ``scale``."""
-    parser.add_argument("config", metavar="CONFIG.toml", type=Path, help="as for train; [scaling] has the grid")
+    parser.add_argument("config", metavar="CONFIG.toml", type=Path, help="as for train; [scaling] defines the grid")
     choice = parser.add_mutually_exclusive_group()
-    choice.add_argument("--only", metavar="NAME", help="train this model only, such as d5-c64-i640: one job for each")
-    choice.add_argument("--list", action="store_true", help="show the names of the grid's models and do nothing")
+    choice.add_argument(
+        "--only", metavar="NAME", help="train only this model, such as d5-c64-i640, to run one job per model"
+    )
+    choice.add_argument("--list", action="store_true", help="list the names of the models in the grid and exit")
 
 
 def run(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:

@@ -43,12 +43,14 @@ class SegmentFiles:
 
     image: Path = option("scan: image file, or folder of slices (TIFF, BMP, PNG)", File("IMAGE"), is_positional=True)
     out: Path = option("segmentation to write, .seg.nrrd or label image", ResultFile("OUT"), is_positional=True)
-    roi: Path | None = option("Slicer's markups ROI: segment inside it, unknown elsewhere", File("R.mrk.json"), None)
+    roi: Path | None = option(
+        "Slicer markups ROI: segment inside it only; voxels outside stay unknown", File("R.mrk.json"), None
+    )
     probabilities: Path | None = option(
-        "write the probabilities, a file for each class: FILE_bone.nrrd, ...", ResultFile("FILE"), None
+        "write the class probabilities, one file per class: FILE_bone.nrrd, ...", ResultFile("FILE"), None
     )
     disagreement: Path | None = option(
-        "write the fraction of the planes that disagree, 0 to 1", ResultFile("FILE"), None
+        "write the fraction of planes that disagree, from 0 to 1", ResultFile("FILE"), None
     )
     grid: str = option("whose voxels the segmentation has", OneOf(GRIDS), INPUT)
 
@@ -166,7 +168,7 @@ def _require_places_of_probabilities(arguments: argparse.Namespace) -> None:
     if strange := [name for name in segment_ids if not PART_OF_A_FILE_NAME.fullmatch(name)]:
         raise InputError(
             f"Expected a model whose classes can be parts of file names for --probabilities, got {strange[0]!r}.",
-            "Leave --probabilities out.",
+            "Omit --probabilities.",
         )
     others = [("OUT", arguments.out), ("--disagreement", arguments.disagreement)]
     others += [(f"--{name}", Path(value)) for name in ("json", "events") if (value := getattr(arguments, name, None))]

@@ -81,7 +81,7 @@ def single_roi(path: Path) -> OrientedBox:
 
     rois = read_roi_markups(path)
     if len(rois) != 1:
-        raise InputError(f"Expected one ROI to segment in, got {len(rois)} in {path}.", "Save one ROI to a file alone.")
+        raise InputError(f"Expected one ROI to segment in, got {len(rois)} in {path}.", "Save a single ROI to a file.")
     return rois[0]
 
 

@@ -13,7 +13,7 @@ from MgImplantSegLib.grids.labels import LabelScheme, parse_roles
 from MgImplantSegLib.grids.volume import Geometry, LabelMap
 
 EXAMPLE = "1=bone,2=degradation_layer,3=residual_material,255=ignore"
-ROLES_HELP = f"what the label values mean, for example {EXAMPLE}"
+ROLES_HELP = f"meaning of the label values, for example {EXAMPLE}"
 
 
 class Roles(Kind):
@@ -41,7 +41,7 @@ class ReadingOptions:
     """How a segmentation is read."""
 
     roles: LabelScheme | None = option(
-        "what the label values mean", ROLES, None, default_help=f"as stored in the file, or {EXAMPLE}"
+        "meaning of the label values", ROLES, None, default_help=f"as stored in the file, or {EXAMPLE}"
     )
     spacing_um: float | None = option("voxel size in µm", Number("µm"), None, default_help="as stored in the file")
     dataset: str | None = option("dataset inside an HDF5 file", Kind("PATH"), None)

@@ -23,11 +23,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from MgImplantSegLib.simulation.settings import ImplantKind, Look, SimulationSettings
 
     kinds = [kind.value for kind in ImplantKind]
-    parser.add_argument("outdir", type=folder_path, metavar="OUTDIR", help="folder for the explants, one folder each")
+    parser.add_argument("outdir", type=folder_path, metavar="OUTDIR", help="output folder, one subfolder per explant")
     option(parser, "--size", whole_number(1), "N", "voxels along each edge of the cube", SimulationSettings.size)
     option(parser, "--spacing-um", number("µm"), "X", "voxel size in µm", SimulationSettings.spacing_um)
-    option(parser, "--seed", whole_number(0), "S", "seed of the first explant; the next ones count on", 0)
-    option(parser, "--count", whole_number(1), "N", "how many explants", 1)
+    option(
+        parser,
+        "--seed",
+        whole_number(0),
+        "S",
+        "seed of the first explant; each further explant uses the next number",
+        0,
+    )
+    option(parser, "--count", whole_number(1), "N", "number of explants", 1)
     parser.add_argument(
         "--imaging-seed",
         type=whole_number(0),
@@ -38,10 +45,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--look",
         choices=[look.value for look in Look],
         default=Look.FAST.value,
-        help="fast: painted in image space; scanner: by way of projections, with rings, clipped exports and layers as "
-        "grey as the metal, and with more kinds of implant and bone (default: fast)",
+        help="fast: drawn directly in image space; scanner: reconstructed from simulated projections, with rings, "
+        "clipped "
+        "exports and layers as grey as the metal, and with more kinds of implant and bone (default: fast)",
     )
-    choice_option(parser, "--kind", kinds, "shape of the implant; without it the seed draws one")
+    choice_option(parser, "--kind", kinds, "shape of the implant (default: chosen by the seed)")
 
 
 def run(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:

@@ -51,7 +51,7 @@ def require_columns(names: Sequence[str], known: Collection[str], where: str) ->
             raise InputError(
                 f"Expected columns of {', '.join((*known, *STUDY_COLUMNS))}, got {name!r} in {where}. "
                 f"Did you mean {near[0]}?",
-                "Rename the column; columns with names that are not like these are kept as they are.",
+                "Rename the column; columns with clearly different names are kept as they are.",
             )
     if "image" not in names:
         shown = ", ".join(filter(None, names)) or "none"
@@ -79,7 +79,9 @@ def warn_of_spellings(studies: Iterable[Mapping[str, str]]) -> None:
     for name in (ANIMAL, GROUP, ALLOY, SIDE):
         texts = sorted({study[name] for study in studies if study.get(name)})
         for first, second in _alike(texts, lambda text: re.sub(r"[\s_-]+", "", text).casefold()):
-            logger.warning("In the column %s, %r and %r count as different; is one a slip?", name, first, second)
+            logger.warning(
+                "In the column %s, %r and %r count as different; is one of them a typing error?", name, first, second
+            )
 
 
 def _alike(texts: Sequence[str], plain: Callable[[str], str]) -> list[tuple[str, str]]:

@@ -33,14 +33,15 @@ class SuggestOptions:
     """The scan, its segmentation, how many slices, and what is known already."""
 
     image: Path = option("scan: image file, or folder of slices (TIFF, BMP, PNG)", File("IMAGE"), is_positional=True)
-    segmentation: Path = option("its segmentation, with the same voxels", File("SEGMENTATION"), is_positional=True)
-    count: int = option("how many slices", WholeNumber(1), DEFAULT_COUNT)
+    segmentation: Path = option("its segmentation, on the same voxels", File("SEGMENTATION"), is_positional=True)
+    count: int = option("number of slices", WholeNumber(1), DEFAULT_COUNT)
     disagreement: Path | None = option(
-        "what segment --disagreement wrote for IMAGE", File("FILE"), None, default_help="IMAGE is segmented for it"
+        "file written by segment --disagreement for IMAGE",
+        File("FILE"),
+        None,
+        default_help="IMAGE is segmented to compute it",
     )
-    done_slices: str | None = option(
-        "slices that are labelled already: axis and index of IMAGE", Kind("z:40,y:12,..."), None
-    )
+    done_slices: str | None = option("slices already labelled: axis and index in IMAGE", Kind("z:40,y:12,..."), None)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

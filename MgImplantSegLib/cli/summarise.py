@@ -12,16 +12,22 @@ from MgImplantSegLib.cli.parser import option, output_path
 from MgImplantSegLib.cli.tables import percent_text, text_table, value_text
 
 NAME = "summarise"
-HELP = "mean ± standard error over the tables that compare wrote, one a sample"
+HELP = "mean ± standard error over the tables written by compare, one per sample"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The tables, and where their summary goes."""
     parser.add_argument(
-        "tables", type=Path, nargs="+", metavar="TABLE.csv", help="tables of compare --csv, one a sample"
+        "tables", type=Path, nargs="+", metavar="TABLE.csv", help="tables written by compare --csv, one per sample"
     )
-    option(parser, "--csv", output_path, "FILE", "write one row a segmentation and number as CSV")
-    option(parser, "--figure", output_path, "FILE", "draw the mean deviations with their errors (.png, .pdf, .svg)")
+    option(parser, "--csv", output_path, "FILE", "write one row per segmentation and measure as CSV")
+    option(
+        parser,
+        "--figure",
+        output_path,
+        "FILE",
+        "draw the mean deviations with their standard errors (.png, .pdf, .svg)",
+    )
 
 
 def run(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:

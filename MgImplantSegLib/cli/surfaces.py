@@ -22,14 +22,21 @@ METHODS = {"flying-edges": "FLYING_EDGES", "surface-nets": "SURFACE_NETS"}
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The images, where the surfaces go, and how they are made."""
     parser.add_argument(
-        "images", type=Path, nargs="+", metavar="IMAGE", help="masks (what is not 0 is inside), or segmentations"
+        "images", type=Path, nargs="+", metavar="IMAGE", help="masks (non-zero voxels are inside) or segmentations"
     )
-    parser.add_argument("--out", type=folder_path, required=True, metavar="DIR", help="folder for a .vtp file an image")
+    parser.add_argument(
+        "--out", type=folder_path, required=True, metavar="DIR", help="output folder, one .vtp file per image"
+    )
     choice_option(parser, "--kind", KINDS, "the surface of masks, or of the implant with a measure on it", "mask")
-    choice_option(parser, "--method", METHODS, "how the surface of a mask is found", "flying-edges")
-    option(parser, "--smoothing", number("parts of 1", zero=True), "S", "smoothing of masks, 0 to 1", 0.5)
+    choice_option(parser, "--method", METHODS, "method to extract the surface of a mask", "flying-edges")
+    option(parser, "--smoothing", number("a fraction from 0 to 1", zero=True), "S", "smoothing of masks, 0 to 1", 0.5)
     option(
-        parser, "--decimation", number("parts of 1", zero=True), "D", "fraction of triangles to remove, 0 ≤ D < 1", 0.0
+        parser,
+        "--decimation",
+        number("a fraction from 0 to 1", zero=True),
+        "D",
+        "fraction of triangles to remove, 0 ≤ D < 1",
+        0.0,
     )
     add_reading_arguments(parser)
     option(parser, "--initial", Path, "FILE", "screw before implantation, for the depth")
@@ -78,7 +85,9 @@ def _depth(arguments: argparse.Namespace) -> Iterator[tuple[Path, Any]]:
     from MgImplantSegLib.scene.implant_surfaces import depth_surface
 
     if arguments.initial is None:
-        raise InputError("Expected the screw before implantation for the depth, got none.", "Give it with --initial.")
+        raise InputError(
+            "Expected the screw before implantation for the depth, got none.", "Specify it with --initial."
+        )
     initial = read_segmentation(arguments.initial, arguments, arguments.initial_roles)
     for path in arguments.images:
         yield path, depth_surface(read_segmentation(path, arguments), initial)

@@ -25,15 +25,15 @@ HELP = "teach a model the look of your scans from a few labelled slices"
 DEFAULT_MINUTES = 5.0
 CONTRACT = """
 What counts as labelled:
-  - The slices named by --done-slices and what lies in --roi are labelled wholly: what is in no segment there is
-    background. All else is not labelled, whatever is painted there, such as a prediction that is being corrected.
-  - Without these options --labelled says it. auto: if the labels mark voxels as not labelled (--unlabelled V, a role
-    "ignore", a segment named "not labelled" or "ignore"), all others are labelled; else every slice on which something
-    is painted is a done slice, found in any orientation. painted: painted voxels alone (scribbles; paint background
-    as a segment of its own). slices: as auto finds them. all: every voxel.
-  - Voxels marked as not labelled never count, in done slices neither.
-With three or more done slices one in four is kept from learning for the first half of the time, and the result says
-what the model reaches on it; in a further round one that no round before has learned from.
+  - The slices given by --done-slices and the inside of --roi are completely labelled: what belongs to no segment there
+    is background. Everything else is unlabelled, whatever is painted there, such as a prediction being corrected.
+  - Without these options, --labelled decides. auto: if the labels mark voxels as not labelled (--unlabelled V, a role
+    "ignore", a segment named "not labelled" or "ignore"), all others are labelled; otherwise every slice with something
+    painted on it is a done slice, found in any orientation. painted: painted voxels only (scribbles; paint background
+    as a segment of its own). slices: as found by auto. all: every voxel.
+  - Voxels marked as not labelled never count, not even in done slices.
+With three or more done slices, one in four is held out during the first half of the time, and the result reports what
+the model achieves on it; a further round holds out one that no earlier round has learned from.
 """
 
 
@@ -45,7 +45,7 @@ class TeachOptions:
     """The scan, its labels, the model, how long, what counts as labelled."""
 
     image: Path = option("scan: image file, or folder of slices (TIFF, BMP, PNG)", File("IMAGE"), is_positional=True)
-    labels: Path = option("its label map or .seg.nrrd, with the same voxels", File("LABELS"), is_positional=True)
+    labels: Path = option("its label map or .seg.nrrd, on the same voxels", File("LABELS"), is_positional=True)
     out: Path = option("model file to write", ResultFile("OUT.mgmodel"), is_positional=True)
     parent: str = option(
         "model file, or name of a bundled model, to start from", Kind("MODEL"), DEFAULT_MODEL, argument="from"
@@ -56,27 +56,30 @@ class TeachOptions:
         None,
         default_help=f"{DEFAULT_MINUTES:g}, or no limit with --iterations",
     )
-    iterations: int | None = option(
-        "steps of learning", WholeNumber(1), None, default_help="as many as the time allows"
-    )
+    iterations: int | None = option("training steps", WholeNumber(1), None, default_help="as many as the time allows")
     done_slices: str | None = option(
-        "slices that are labelled wholly: axis and index of IMAGE, from 0 (Slicer's I, J, K are x, y, z)",
+        "completely labelled slices: axis and index in IMAGE, from 0 (Slicer's I, J, K are x, y, z)",
         Kind("z:40,y:12,..."),
         None,
     )
-    roi: Path | None = option("Slicer's markups ROI: inside it all is labelled", File("R.mrk.json"), None)
-    labelled: str = option("what counts as labelled without the two", OneOf(dict.fromkeys(LABELLED)), "auto")
-    unlabelled: int | None = option("label value that says: not labelled", WholeNumber(0, "V"), None)
+    roi: Path | None = option("Slicer markups ROI: everything inside it is labelled", File("R.mrk.json"), None)
+    labelled: str = option(
+        "what counts as labelled without --done-slices and --roi", OneOf(dict.fromkeys(LABELLED)), "auto"
+    )
+    unlabelled: int | None = option("label value of unlabelled voxels", WholeNumber(0, "V"), None)
     pairs: Path | None = option(
         "further scans with labels: tables [[pairs]] with image, labels, and the options above with _ for -",
         File("FILE.toml"),
         None,
     )
     finish_file: str | None = option(
-        "once this file exists, learning ends and the model so far is written", Kind("FILE"), None, changes_result=False
+        "as soon as this file exists, training ends and the model trained so far is written",
+        Kind("FILE"),
+        None,
+        changes_result=False,
     )
-    seed: int = option("seed of patches and their variation", WholeNumber(0, "S"), 0)
-    device: str = option("where the network learns", Kind("auto|cpu|cuda[:N]"), "auto", changes_result=False)
+    seed: int = option("seed of patches and augmentation", WholeNumber(0, "S"), 0)
+    device: str = option("device used for training", Kind("auto|cpu|cuda[:N]"), "auto", changes_result=False)
     spacing_um: float | None = option("voxel size in µm", Number("µm"), None, default_help="as stored in the file")
     dataset: str | None = option("dataset inside an HDF5 file with the scan", Kind("PATH"), None)
     labels_dataset: str | None = option("dataset inside an HDF5 file with the labels", Kind("PATH"), None)

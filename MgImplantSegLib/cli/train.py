@@ -14,8 +14,10 @@ HELP = "train a network on labelled scans and export it as a model file"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of ``train``."""
-    parser.add_argument("config", metavar="CONFIG.toml", type=Path, help="samples, network, augmentation and loop")
-    parser.add_argument("--resume", metavar="DIR", type=Path, help="go on with the interrupted run in this folder")
+    parser.add_argument(
+        "config", metavar="CONFIG.toml", type=Path, help="samples, network, augmentation and training loop"
+    )
+    parser.add_argument("--resume", metavar="DIR", type=Path, help="continue the interrupted run in this folder")
 
 
 def run(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
@@ -30,5 +32,5 @@ def report(result: dict[str, Any]) -> str:
     scores = "\n".join(f"  {name:<24}{value:.4f}" for name, value in result["validation"].items())
     ended = f"Ended after {result['iterations']} iterations: {result['reason']}."
     if not result["finished"]:
-        return f"{ended}\nGo on with: train CONFIG.toml --resume {result['run_folder']}"
+        return f"{ended}\nContinue with: train CONFIG.toml --resume {result['run_folder']}"
     return f"{ended}\nBest validation:\n{scores}\nModel file: {result['model']}"

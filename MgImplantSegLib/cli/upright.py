@@ -1,4 +1,4 @@
-"""``upright``: turn an explant so that its screw axis is vertical."""
+"""``upright``: rotate an explant so that its screw axis is vertical."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from MgImplantSegLib.cli.segmentation_options import add_reading_arguments, read
 from MgImplantSegLib.cli.staging import staged_files
 
 NAME = "upright"
-HELP = "turn a segmentation, and images with it, so that the screw axis is vertical"
+HELP = "rotate a segmentation, and images with it, so that the screw axis is vertical"
 TRANSFORM, SEGMENTATION = "upright.tfm", "segmentation.seg.nrrd"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The segmentation, the folder for the results, and images that are turned with it."""
     parser.add_argument("segmentation", type=Path, metavar="SEGMENTATION", help=".seg.nrrd or a label image")
-    parser.add_argument("outdir", type=folder_path, metavar="OUTDIR", help="folder for the turned files")
-    parser.add_argument("images", type=Path, nargs="*", metavar="IMAGE", help="scans that are turned the same way")
+    parser.add_argument("outdir", type=folder_path, metavar="OUTDIR", help="folder for the rotated files")
+    parser.add_argument("images", type=Path, nargs="*", metavar="IMAGE", help="scans to rotate in the same way")
     add_reading_arguments(parser)
 
 
@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
 
     names = [f"{path.name.split('.')[0]}.nrrd" for path in arguments.images]
     if len({*names, SEGMENTATION, TRANSFORM}) < len(names) + 2:
-        raise InputError(f"Expected images of different names, got {', '.join(names)}.", "Rename one of them.")
+        raise InputError(f"Expected images with different names, got {', '.join(names)}.", "Rename one of them.")
     files = [arguments.outdir / name for name in (SEGMENTATION, *names, TRANSFORM)]
     require_separate([arguments.segmentation, *arguments.images], [(f"OUTDIR/{path.name}", path) for path in files])
     label_map = read_segmentation(arguments.segmentation, arguments)

@@ -94,7 +94,7 @@ def evaluate(prediction: LabelMap, reference: LabelMap, *, surface_distances: bo
         raise InputError(
             f"Expected both segmentations on one grid, got {grid_text(prediction.geometry)} and "
             f"{grid_text(reference.geometry)}.",
-            "Crop both to what they have in common.",
+            "Crop both to their common part.",
         )
     predicted, referenced = role_codes(prediction), role_codes(reference)
     confusion = voxels_of_codes(referenced, predicted)

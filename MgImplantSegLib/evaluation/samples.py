@@ -33,10 +33,10 @@ def _read(path: Path) -> Comparison:
     except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
         raise InputError(
             f"Expected a table with the columns {', '.join(COLUMNS)}, could not read {path} ({error!r}).",
-            "Give tables that compare wrote [[csv]].",
+            "Give tables written by compare [[csv]].",
         ) from error
     if not values:
-        raise InputError(f"Expected a table of a comparison, {path} has no rows.", "Give tables that compare wrote.")
+        raise InputError(f"Expected a table of a comparison, {path} has no rows.", "Give tables written by compare.")
     return Comparison(values)
 
 

@@ -43,7 +43,7 @@ def surface_distance(one: np.ndarray, other: np.ndarray, geometry: Geometry, cod
     surfaces = [boundary_faces(codes[box], (code,), spacing) for codes in (one, other)]
     if min(faces.inner.size for faces in surfaces) == 0:
         nan = float("nan")
-        return SurfaceDistance(nan, nan, nan, "A surface lies only on the border of the volume.")
+        return SurfaceDistance(nan, nan, nan, "A surface lies entirely on the border of the volume.")
     points = [_centres_mm(faces, one[box].shape, start_of(box), spacing) for faces in surfaces]
     there, _ = cKDTree(points[1]).query(points[0])
     back, _ = cKDTree(points[0]).query(points[1])

@@ -75,7 +75,7 @@ class OrientedBox:
         if len(self.size_mm) != 3 or not all(math.isfinite(s) and s > 0 for s in self.size_mm):
             raise InputError(
                 f"Expected three positive edge lengths of the ROI {self.name!r}, got {self.size_mm}.",
-                "Give the ROI a size along all three axes.",
+                "Set the size of the ROI along all three axes.",
             )
         if not np.allclose(axes.T @ axes, np.eye(3), atol=1e-3):
             raise InputError(
@@ -201,7 +201,7 @@ def _markups_of(path: Path) -> list[Any]:
 def _box_of(roi: dict[str, Any], name: str, path: Path) -> OrientedBox:
     if roi.get("insideOut"):
         raise InputError(
-            f"Expected an ROI whose inside counts, got an inside-out one in {path}.", "Untick 'inside out'."
+            f"Expected an ROI that selects its inside, got an inside-out one in {path}.", "Untick 'inside out'."
         )
     try:
         to_lps = _file_to_lps(roi)

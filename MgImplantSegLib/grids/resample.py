@@ -35,7 +35,7 @@ def interpolation_matrices(
     if not np.allclose(source.direction_lps, target.direction_lps, atol=1e-4):
         raise InputError(
             f"Expected grids with parallel axes, got {source.direction_lps} and {target.direction_lps}.",
-            "Resample one of the two onto the other's grid first.",
+            "Resample one of the two to the other's grid first.",
         )
     starts = source.index_zyx_from_lps(target.lps_from_index_zyx(np.zeros(3)))
     axes = zip(starts, source.spacing_zyx_mm, target.spacing_zyx_mm, source.shape_zyx, target.shape_zyx, strict=True)

@@ -95,10 +95,6 @@ class Geometry:
         matrix[:3, 3] = self.origin_lps_mm
         return matrix
 
-    def is_isotropic(self, tolerance: float = 1e-3) -> bool:
-        """Whether the three spacings agree within a relative `tolerance`."""
-        return max(self.spacing_zyx_mm) <= min(self.spacing_zyx_mm) * (1 + tolerance)
-
     def lps_from_index_zyx(self, index_zyx: np.ndarray) -> np.ndarray:
         """Positions in LPS mm, shape (..., 3), of continuous indices (z, y, x), shape (..., 3)."""
         index_xyz = np.asarray(index_zyx, dtype=float)[..., ::-1]

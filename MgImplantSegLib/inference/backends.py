@@ -23,7 +23,7 @@ TORCH, OPENVINO = "torch", "openvino"
 BACKENDS = Registry(
     "a backend",
     {
-        "auto": Choice("automatic", "OpenVINO on a CPU where it is installed and the model has it, otherwise torch"),
+        "auto": Choice("automatic", "OpenVINO on a CPU if it is installed and the model supports it, otherwise torch"),
         TORCH: Choice("PyTorch", "GPUs and CPUs"),
         OPENVINO: Choice("OpenVINO", "CPUs only, about twice as fast there; needs no torch"),
     },

@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 PRECISIONS = Registry(
     "a precision",
     {
-        "auto": Choice(
-            "automatic", "bf16 where the device computes with it, otherwise fp16 on a GPU and fp32 on a CPU"
-        ),
+        "auto": Choice("automatic", "bf16 if the device supports it, otherwise fp16 on a GPU and fp32 on a CPU"),
         "fp32": Choice("32 bits", "32-bit floating point"),
         "bf16": Choice("16 bits (bfloat16)", "16-bit floating point with the range of 32 bits"),
         "fp16": Choice("16 bits (half)", "16-bit floating point, on a GPU only"),
@@ -31,7 +29,7 @@ PRECISIONS = Registry(
 DEVICES = Registry(
     "a device",
     {
-        "auto": Choice("automatic", "the first GPU, or the CPU where there is none"),
+        "auto": Choice("automatic", "the first GPU, or the CPU if there is none"),
         "cpu": Choice("CPU", "the processor"),
         "cuda": Choice("GPU", "the first GPU; cuda:N is GPU number N, counted from 0"),
     },
@@ -146,20 +144,11 @@ def _cpu_flags() -> set[str]:
     return set()
 
 
-def allocator_environment() -> dict[str, str]:
-    """Environment variables for a child process that computes with torch on Linux; harmless elsewhere.
-
-    By default glibc maps and unmaps every big activation anew, which costs half of the time with batches of 8.
-    """
-    return {
-        "MALLOC_MMAP_MAX_": "0",
-        "MALLOC_TRIM_THRESHOLD_": str(TRIM_BYTES),
-        "MALLOC_TOP_PAD_": str(TOP_PAD_BYTES),
-    }
-
-
 def keep_freed_memory() -> bool:
-    """The same setting as `allocator_environment` for this process; True where there was a glibc to take it."""
+    """Let glibc keep what is freed; True where there was a glibc to take the setting.
+
+    By default it maps and unmaps every big activation anew, which costs half of the time with batches of 8.
+    """
     if not sys.platform.startswith("linux"):
         return False
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)

@@ -142,7 +142,7 @@ def roi_box(roi: OrientedBox, grid: Geometry) -> tuple[slice, slice, slice]:
     bounds = roi.index_bounds(grid)
     if min(box_shape(bounds)) < 1:
         raise InputError(
-            f"Expected a region inside the volume, got {roi.name!r} outside of it.", "Move or enlarge the ROI."
+            f"Expected a region inside the volume, got {roi.name!r} outside it.", "Move or enlarge the ROI."
         )
     return triple(
         slice(max(0, part.start - ROI_MARGIN_VOXELS), min(size, part.stop + ROI_MARGIN_VOXELS))

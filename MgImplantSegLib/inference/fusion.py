@@ -48,13 +48,13 @@ FUSIONS: Registry[FusionRule] = Registry(
     {
         "soft": FusionRule(
             "soft voting",
-            "mean of the probabilities of all planes, then the most probable class; the lower value if two are equal",
+            "mean of the probabilities of all planes, then the most probable class; a tie goes to the lower value",
             False,
             _mean_probability,
         ),
         "majority": FusionRule(
             "majority voting",
-            "the label that most planes give; a tie goes to the tied class with the larger mean probability, and to "
+            "the label predicted by most planes; a tie goes to the tied class with the larger mean probability, and to "
             "the lower value if that ties too",
             True,
             _votes_then_mean_probability,

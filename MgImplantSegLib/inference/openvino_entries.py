@@ -64,7 +64,7 @@ def read_openvino(path: str | Path) -> OpenVinoNetwork:
         If there is none, it is damaged, or it was made of another network or other weights than those in the file.
     """
     if not has_openvino(path):
-        raise InputError(f"Expected a model file with a network for OpenVINO, got {path} without.", CONVERT)
+        raise InputError(f"Expected a model file with a network for OpenVINO, got {path} without one.", CONVERT)
     card = read_card(path)
     largest = 4 * network_spec(card.network).parameter_count + SPARE_WEIGHT_BYTES
     facts = _facts(path)
@@ -73,7 +73,9 @@ def read_openvino(path: str | Path) -> OpenVinoNetwork:
     stored = read_entry(path, WEIGHTS_NAME, largest)
     expected = _facts_of(stored, card.network, xml, weights, facts.get("version"))
     if wrong := [key for key in expected if facts.get(key) != expected[key]]:
-        what = "another network or other weights" if set(wrong) & {"network", "weights_sha256"} else "damaged data"
+        what = (
+            "a different network or different weights" if set(wrong) & {"network", "weights_sha256"} else "damaged data"
+        )
         raise InputError(f"Expected a network for OpenVINO made of the weights in {path}, got {what}.", CONVERT)
     return OpenVinoNetwork(xml, weights, str(facts["version"]))
 

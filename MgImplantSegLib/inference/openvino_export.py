@@ -187,5 +187,5 @@ def _require_same(path: Path, card: ModelCard, plain: nn.Module, network: OpenVi
         raise InputError(
             f"Expected the same probabilities from OpenVINO as from torch for {path}, got a mean difference of "
             f"{difference:.2g} and {100 * agreement:.2f} % equal labels.",
-            "Use this model with torch, and report it.",
+            "Use this model with torch, and report the problem.",
         )

@@ -47,7 +47,7 @@ class SegmentOptions:
     )
     device: str = option("where the network runs", Device(), "auto", changes_result=False)
     precision: str = option("numeric precision of the network", OneOf(PRECISIONS), "auto")
-    backend: str = option("what computes the network", OneOf(BACKENDS), "auto", changes_result=False)
+    backend: str = option("inference backend", OneOf(BACKENDS), "auto", changes_result=False)
     postprocessing: str | None = option(
         "post-processing of the label map", OneOf(POSTPROCESSING), None, default_help=OF_CARD
     )
@@ -69,7 +69,7 @@ class SegmentOptions:
         GRIDS.find(self.grid)
 
     def with_defaults_of(self, card: ModelCard) -> SegmentOptions:
-        """The same options with the card's choices where there is none."""
+        """The same options with the card's choices which does not exist."""
         return replace(
             self,
             planes=self.planes or card.default_planes,

@@ -97,34 +97,35 @@ POSTPROCESSING: Registry[Postprocessing] = Registry(
         "none": Postprocessing("none", "labels stay as predicted", _keep_all),
         "largest_implant": Postprocessing(
             "largest implant",
-            "of the connected parts (26 neighbours) of the implant, layer and metal together, only those with at least "
-            f"{100 * SMALLEST_PART_OF_LARGEST:g} % of the largest one's voxels stay",
+            "keeps only those connected components (26 neighbours) of the implant (layer and metal together) that have "
+            f"at least {100 * SMALLEST_PART_OF_LARGEST:g} % of the voxels of the largest one",
             _keep_largest_implant,
         ),
         "solid_implant": Postprocessing(
             "solid implant",
-            "as largest_implant, and connected parts of the implant into which no ball with a radius of "
-            f"{LEAST_BALL_RADIUS_VOXELS} voxels of the model's grid fits go too: a scan of bone alone has no implant",
+            "as largest_implant, and also removes components of the implant that cannot contain a ball with a radius "
+            f"of {LEAST_BALL_RADIUS_VOXELS} voxels of the model's grid: a scan of bone alone then has no implant",
             _keep_solid_implant,
         ),
         "no_bone_skin": Postprocessing(
             "no skin of bone",
-            f"as solid_implant, and bone within {SKIN_VOXELS:g} voxels of the model's grid from the implant goes "
-            f"unless {FOOT_VOXELS} steps through bone lead farther than {FOOT_VOXELS} voxels away: the layer's blurred "
-            "surface looks like a skin of bone, which would raise bone-to-implant contact; the foot of a trabecula "
-            "stays",
+            f"as solid_implant, and also removes bone within {SKIN_VOXELS:g} voxels of the model's grid from the "
+            "implant "
+            f"unless {FOOT_VOXELS} steps through bone lead more than {FOOT_VOXELS} voxels away: the blurred surface of "
+            "the layer looks like a skin of bone, which would raise bone-to-implant contact; the foot of a trabecula "
+            "is kept",
             _take_skin_off,
         ),
         "clean_contact": Postprocessing(
             "clean contact",
-            "as no_bone_skin, and background of one voxel of the model's grid between implant and bone, on opposite "
-            "sides along an axis, becomes what is most probable of the rest: a gap that thin cannot be told from a "
+            "as no_bone_skin, and background one voxel of the model's grid wide that lies between implant and bone "
+            "along an axis becomes the most probable other class: a gap that thin cannot be distinguished from a "
             "blurred edge",
             _clean_contact,
         ),
         "no_specks": Postprocessing(
             "no specks",
-            f"as largest_implant, and connected parts of bone with fewer than {SMALLEST_BONE_VOXELS} voxels go too",
+            f"as largest_implant, and also removes components of bone with fewer than {SMALLEST_BONE_VOXELS} voxels",
             _remove_specks,
         ),
     },

@@ -183,7 +183,7 @@ def _sizes(
         input_bytes=volume.array.nbytes if is_mapped(volume.array) else 0,
     )
     if memory.accumulator_on_disk:
-        events.warning("Memory is short: the accumulator is kept on disk, which is slower.", kind="memory")
+        events.warning("Memory is scarce: the accumulator is kept on disk, which is slower.", kind="memory")
     return sizes, memory
 
 

@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 HEADER_KEY = "MgImplantSeg_ExpectedIoU"
 
 
-def keys_of_provenance(provenance: Mapping[str, Any]) -> dict[str, str]:
+def keys_of_expected_iou(provenance: Mapping[str, Any]) -> dict[str, str]:
     """The key and its text; nothing where nothing is expected."""
     return {HEADER_KEY: json.dumps(provenance[KEY])} if KEY in provenance else {}
 

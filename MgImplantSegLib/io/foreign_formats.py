@@ -12,7 +12,7 @@ SCANCO = (
 )
 AMIRA = "Export it from Amira or Avizo as NRRD, or as 3D TIFF with the voxel size given here."
 RAW = (
-    "It is raw data without a header that can be read: write an .nhdr beside it (sizes, type, spacings, data file), or "
+    "It is raw data without a readable header: write an .nhdr beside it (sizes, type, spacings, data file), or "
     "export it as NRRD, MetaImage or TIFF with the scanner's software."
 )
 PROJECTIONS = (

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from MgImplantSegLib.base.choices import Registry
 from MgImplantSegLib.base.errors import InputError
 from MgImplantSegLib.grids.volume import LabelMap
 from MgImplantSegLib.io.foreign_formats import how_to_convert
@@ -73,6 +74,11 @@ class FileFormat:
     read_frame: FrameReader | None = None
 
     @property
+    def definition(self) -> str:
+        """The suffixes of its files."""
+        return " ".join(self.suffixes) or "a folder with one file per slice"
+
+    @property
     def all_suffixes(self) -> tuple[str, ...]:
         """Every suffix that is read."""
         return (*self.suffixes, *self.pair_suffixes)
@@ -98,55 +104,62 @@ def _metaimage_frame(path: Path) -> tuple[tuple[int, ...], dict[str, Any]]:
     return header.information.shape_zyx, header.frame()
 
 
-FORMATS = {
-    "segmentation": FileFormat(
-        "3D Slicer segmentation",
-        (".seg.nrrd",),
-        _read_nrrd,
-        write_labels=write_segmentation,
-        write_suffixes=(".seg.nrrd",),
-        read_frame=_nrrd_frame,
-    ),
-    "nrrd": FileFormat(
-        "NRRD",
-        (".nrrd", ".nhdr"),
-        _read_nrrd,
-        write_nrrd,
-        write_suffixes=(".nrrd",),
-        keeps_keys=True,
-        read_frame=_nrrd_frame,
-    ),
-    "nifti": FileFormat(
-        "NIfTI",
-        (".nii.gz", ".nii"),
-        read_nifti,
-        write_nifti,
-        write_suffixes=(".nii.gz", ".nii"),
-        pair_suffixes=(".hdr", ".img", ".hdr.gz", ".img.gz"),
-        read_frame=nifti_frame,
-    ),
-    "metaimage": FileFormat(
-        "MetaImage",
-        (".mha", ".mhd"),
-        read_metaimage,
-        write_metaimage,
-        write_suffixes=(".mha",),
-        keeps_keys=True,
-        read_frame=_metaimage_frame,
-    ),
-    "tiff": FileFormat(
-        "TIFF",
-        (".tif", ".tiff", ".btf", ".tf8"),
-        read_tiff,
-        write_tiff,
-        write_suffixes=(".tif", ".tiff"),
-        keeps_orientation=False,
-    ),
-    "tiff_folder": FileFormat("folder of slices", (), read_slice_folder, keeps_orientation=False),
-    "hdf5": FileFormat(
-        "HDF5", (".h5", ".hdf5", ".hdf", ".he5", ".nxs", ".nx"), read_hdf5, keeps_orientation=False, has_datasets=True
-    ),
-}
+FORMATS: Registry[FileFormat] = Registry(
+    "a file format",
+    {
+        "segmentation": FileFormat(
+            "3D Slicer segmentation",
+            (".seg.nrrd",),
+            _read_nrrd,
+            write_labels=write_segmentation,
+            write_suffixes=(".seg.nrrd",),
+            read_frame=_nrrd_frame,
+        ),
+        "nrrd": FileFormat(
+            "NRRD",
+            (".nrrd", ".nhdr"),
+            _read_nrrd,
+            write_nrrd,
+            write_suffixes=(".nrrd",),
+            keeps_keys=True,
+            read_frame=_nrrd_frame,
+        ),
+        "nifti": FileFormat(
+            "NIfTI",
+            (".nii.gz", ".nii"),
+            read_nifti,
+            write_nifti,
+            write_suffixes=(".nii.gz", ".nii"),
+            pair_suffixes=(".hdr", ".img", ".hdr.gz", ".img.gz"),
+            read_frame=nifti_frame,
+        ),
+        "metaimage": FileFormat(
+            "MetaImage",
+            (".mha", ".mhd"),
+            read_metaimage,
+            write_metaimage,
+            write_suffixes=(".mha",),
+            keeps_keys=True,
+            read_frame=_metaimage_frame,
+        ),
+        "tiff": FileFormat(
+            "TIFF",
+            (".tif", ".tiff", ".btf", ".tf8"),
+            read_tiff,
+            write_tiff,
+            write_suffixes=(".tif", ".tiff"),
+            keeps_orientation=False,
+        ),
+        "tiff_folder": FileFormat("folder of slices", (), read_slice_folder, keeps_orientation=False),
+        "hdf5": FileFormat(
+            "HDF5",
+            (".h5", ".hdf5", ".hdf", ".he5", ".nxs", ".nx"),
+            read_hdf5,
+            keeps_orientation=False,
+            has_datasets=True,
+        ),
+    },
+)
 
 
 def known_suffixes(*, writable: bool = False, labels: bool = True) -> list[str]:

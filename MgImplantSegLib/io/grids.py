@@ -125,9 +125,8 @@ def on_common_grid(first: LabelMap, second: LabelMap) -> tuple[LabelMap, LabelMa
     boxes = place.common(second.geometry.shape_zyx)
     if boxes is None:
         raise InputError(
-            f"Expected segmentations that show a part in common, got {grid_text(first.geometry)} and "
-            f"{grid_text(second.geometry)}.",
-            "Give segmentations of one scan.",
+            f"Expected overlapping segmentations, got {grid_text(first.geometry)} and {grid_text(second.geometry)}.",
+            "Give segmentations of the same scan.",
         )
     here, there = boxes
     geometry = second.geometry.cropped(start_of(here), shape_of(here))

@@ -120,15 +120,15 @@ def _tried_in_child(path: Path) -> list[State]:
         raise InputError(
             f"Expected an HDF5 file whose contents can be found within {SECONDS // 60} minutes, got {path}, which "
             "takes longer.",
-            "Copy it to a local disk, with the files that it refers to; if it lies there already it is damaged: "
+            "Copy it to a local disk, with the files that it refers to; if it is already on one, it is damaged: "
             "export it again.",
         ) from error
     except OSError as error:  # no child can be started here: that says nothing about the file
-        logger.debug("HDF5 files are opened without being tried first: %s", error)
+        logger.debug("HDF5 files are opened without a prior check: %s", error)
         return []
     if is_crash(done.returncode) and done.stdout.startswith(STARTED):
         raise InputError(
-            f"Expected an intact HDF5 file, got {path}, whose contents end the HDF5 library.",
+            f"Expected an intact HDF5 file, got {path}, whose contents crash the HDF5 library.",
             "Copy or export it again.",
         )
     return list(_states_in(done.stdout)) if done.returncode == 0 else []
@@ -146,7 +146,7 @@ def _in_use(path: Path, error: OSError) -> InputError:
     if error.errno == errno.EACCES and not os.access(path, os.R_OK):
         return InputError(f"Expected a readable file, got {path}: {error.strerror}.", "Check its permissions.")
     return InputError(
-        f"Expected an HDF5 file that no other program writes to, got {path}, which another program has open for "
+        f"Expected an HDF5 file that no other program is writing, got {path}, which another program has open for "
         "writing.",
         "Close that program or wait until it has finished; on network disks that do not support locks set the "
         "environment variable HDF5_USE_FILE_LOCKING=FALSE.",

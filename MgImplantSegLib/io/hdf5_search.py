@@ -37,7 +37,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Contents:
-    """All datasets that can be reached, and the links that lead nowhere."""
+    """All datasets that can be reached, and the broken links."""
 
     datasets: tuple[Found, ...]
     broken: dict[str, str]
@@ -134,7 +134,7 @@ def default(file: Any, path: Path) -> Found:
     return _largest(volumes, contents, path)
 
 
-_COPY_TARGETS = "Copy the files that it refers to into the same places beside it."
+_COPY_TARGETS = "Copy the files that it refers to into the same relative places."
 
 
 def _largest(volumes: list[Found], contents: Contents, path: Path) -> Found:
@@ -148,7 +148,7 @@ def _largest(volumes: list[Found], contents: Contents, path: Path) -> Found:
     if len(parts) > 1:
         raise InputError(
             f"Expected one volume in {path}, got {len(parts)} numbered parts: {_listed(tuple(parts))}.",
-            "Join the parts to one dataset, or name one of them [[dataset]].",
+            "Merge the parts into one dataset, or name one of them [[dataset]].",
         )
     return largest[0]
 
@@ -165,7 +165,7 @@ def _no_volume(contents: Contents, projections: dict[str, str], path: Path) -> I
         name, reason = next(iter(projections.items()))
         return InputError(
             f"Expected a reconstructed volume in {path}, got raw projections in {name} ({reason}).",
-            f"Reconstruct the scan first; if it is a reconstruction all the same, name it [[dataset]]: {name}.",
+            f"Reconstruct the scan first; if it is a reconstruction after all, name it [[dataset]]: {name}.",
         )
     if contents.broken:
         return InputError(
@@ -198,7 +198,7 @@ def _why_not(group: Any, name: str) -> str:
     if isinstance(link, h5py.ExternalLink):
         return f"a link to {link.path} of {link.filename}, which cannot be opened"
     if isinstance(link, h5py.SoftLink):
-        return f"a link to {link.path}, which is not there"
+        return f"a link to {link.path}, which does not exist"
     return "no such dataset" if link is None else "an object that cannot be opened"
 
 

@@ -42,7 +42,7 @@ def require_whole(dataset: Any, name: str, path: Path) -> None:
     if missing:
         raise InputError(
             f"Expected all parts of the dataset {name} of {path}, got {_listed(list(dict.fromkeys(missing)))}.",
-            "Copy the files that it refers to into the same places beside it.",
+            "Copy the files that it refers to into the same relative places.",
         )
 
 
@@ -84,7 +84,7 @@ def _warn_of_unwritten_chunks(dataset: Any, what: str, box: Box) -> None:
     if not lacking:
         return
     logger.warning(
-        "%s: %d of %d chunks were never written; their voxels are taken as %s. If the writing was interrupted, the "
+        "%s: %d of %d chunks were never written; their voxels are read as %s. If writing was interrupted, the "
         "volume is not complete.",
         what[:1].upper() + what[1:],
         lacking,
@@ -102,8 +102,8 @@ def warn_of_blank_end(array: np.ndarray, fill: Any, name: str, path: Path) -> No
         blank += 1
     if LEAST_BLANK_PART * len(array) <= blank < len(array) and not (array[0] == fill).all():
         logger.warning(
-            "The last %d of %d slices of the dataset %s of %s hold only the fill value %s. If the writing was "
-            "interrupted, the volume is not complete.",
+            "The last %d of %d slices of the dataset %s of %s hold only the fill value %s. If writing was "
+            "interrupted, the volume is incomplete.",
             blank,
             len(array),
             name,
@@ -131,19 +131,19 @@ def _check_sources(dataset: Any, what: str, chain: Chain, missing: list[str]) ->
     here = (os.path.realpath(os.fsdecode(dataset.file.filename)), dataset.name)
     if here in chain:
         raise InputError(
-            f"Expected a virtual dataset with voxels behind it, got {dataset.name} of {dataset.file.filename}, which "
+            f"Expected a virtual dataset with source voxels, got {dataset.name} of {dataset.file.filename}, which "
             "is its own source.",
-            "Give the file that holds the voxels.",
+            "Give the file that contains the voxels.",
         )
     covered: float = 0
     for source in dataset.virtual_sources():
         _check_source(dataset, source, (*chain, here), missing)
         covered += _points(source.vspace)
     if covered * LARGEST_RATIO < dataset.size and not missing:
-        raise InputError(f"Expected sources for {what}, got almost none.", "Give the file that holds the voxels.")
+        raise InputError(f"Expected sources for {what}, got almost none.", "Give the file that contains the voxels.")
     if covered < dataset.size and not missing:
         logger.warning(
-            "%s: %.3g %% of the voxels have no source; they are taken as %s.",
+            "%s: %.3g %% of the voxels have no source; they are read as %s.",
             what[:1].upper() + what[1:],
             100 * (1 - covered / dataset.size),
             dataset.fillvalue,

@@ -71,7 +71,7 @@ def read_information(path: Path, image_io: str) -> Information:
     if reader.GetNumberOfComponents() != 1:
         raise InputError(
             f"Expected one number per voxel, got {reader.GetNumberOfComponents()} channels (colour?) in {path}.",
-            "Save one channel as a 3D image; colour images hold no grey values.",
+            "Save one channel as a 3D image; colour images contain no grey values.",
         )
     count = reader.GetDimension()
     axes = np.reshape(reader.GetDirection(), (count, count))[:3, :3] * np.array(reader.GetSpacing())[:3]

@@ -13,9 +13,9 @@ from MgImplantSegLib.base.files import atomic_output
 from MgImplantSegLib.base.remarks import remarks_of_reading, with_remarks
 from MgImplantSegLib.grids.labels import BACKGROUND, CLASS_OF_ROLE, DEFAULT_SCHEME, Label, LabelScheme, Role
 from MgImplantSegLib.grids.volume import LabelMap
-from MgImplantSegLib.io.expected_iou_key import keys_of_provenance
+from MgImplantSegLib.io.header_keys import keys_of_provenance
 from MgImplantSegLib.io.image_data import ImageData, ReadOptions, Segment
-from MgImplantSegLib.io.label_scheme_key import keys_of_remarks, keys_of_scheme
+from MgImplantSegLib.io.label_scheme_key import keys_of_scheme
 from MgImplantSegLib.io.label_values import values_in, whole_numbers
 from MgImplantSegLib.io.terminology import contradiction, is_ignored, role_of_segment
 from MgImplantSegLib.io.volumes import read_image, writable_array, writable_format, write_image
@@ -31,7 +31,7 @@ class RolesError(InputError):
 
 def _roles_remedy(option: str, example: str = USUAL_ROLES) -> str:
     return (
-        f"Say what the values mean [[{option}]], for example {example} (roles: background, bone, "
+        f"State what the values mean [[{option}]], for example {example} (roles: background, bone, "
         "degradation_layer, residual_material, ignore)."
     )
 
@@ -97,7 +97,7 @@ def _read(
 
 def _tell_assumed_roles(found: tuple[int, ...], scheme: LabelScheme, path: str | Path) -> None:
     taken = ", ".join(f"{value} {scheme.by_value(value).name}" for value in found if value != 0)
-    logger.warning("%s does not say what its values mean; they are taken as %s.", path, taken)
+    logger.warning("%s does not state what its values mean; they are interpreted as %s.", path, taken)
 
 
 def write_label_map(label_map: LabelMap, path: str | Path) -> None:
@@ -120,9 +120,8 @@ def write_label_map(label_map: LabelMap, path: str | Path) -> None:
             entry.write_labels(temporary, label_map)
         return
     if not entry.keeps_keys and label_map.scheme != DEFAULT_SCHEME:
-        logger.warning("%s keeps the label values but not what they mean; give the roles when it is read.", path)
-    kept = keys_of_provenance(label_map.provenance) | keys_of_remarks(label_map.provenance)
-    keys = keys_of_scheme(label_map.scheme) | kept
+        logger.warning("%s keeps the label values but not what they mean; specify the roles when reading it.", path)
+    keys = keys_of_scheme(label_map.scheme) | keys_of_provenance(label_map.provenance)
     write_image(path, label_map.array, label_map.geometry, compress=True, keys=keys)
 
 
@@ -162,7 +161,7 @@ def _scheme_of_segments(
             unknown.append(f"{segment.value}: {segment.name}")
     if unknown:
         raise RolesError(
-            f"Expected segments whose name tells their role, got {', '.join(unknown)} in {path}{_listed(segments)}.",
+            f"Expected segments whose names state their role, got {', '.join(unknown)} in {path}{_listed(segments)}.",
             f"Rename them in 3D Slicer (bone, degradation layer, residual material), or: {_roles_remedy(roles_option)}",
         )
     return LabelScheme(tuple(labels), ignore_value)

@@ -17,10 +17,10 @@ import numpy as np
 from MgImplantSegLib.base.errors import InputError
 from MgImplantSegLib.base.units import mm_of_unit
 from MgImplantSegLib.grids.labels import LabelScheme
-from MgImplantSegLib.io.expected_iou_key import notes_of_keys
+from MgImplantSegLib.io.header_keys import said_in_keys
 from MgImplantSegLib.io.image_data import ImageData, ReadOptions
 from MgImplantSegLib.io.itk_image import Information, read_information
-from MgImplantSegLib.io.label_scheme_key import remarks_of_keys, scheme_of_keys
+from MgImplantSegLib.io.label_scheme_key import scheme_of_keys
 from MgImplantSegLib.io.metaimage_writer import DTYPE_OF_TYPE
 from MgImplantSegLib.io.numbered_files import numbered_names
 from MgImplantSegLib.io.raw_data import RawData, load_joined, voxel_file
@@ -81,11 +81,6 @@ class MetaImageHeader:
         """The meaning of label values, if the file carries it."""
         return scheme_of_keys(self.information.keys, self.path)
 
-    @property
-    def notes(self) -> dict[str, Any]:
-        """What else it says of a segmentation."""
-        return notes_of_keys(self.information.keys, self.path)
-
     def voxels(self) -> list[RawData]:
         """Where the voxels lie, in one file or one after the other, the slowest axis first."""
         try:
@@ -109,8 +104,8 @@ def read_metaimage(path: Path, options: ReadOptions) -> ImageData:
     header = MetaImageHeader.read(path)
     load = raw_slices if options.by_slices else load_joined
     array = load(header.voxels(), header.information.shape_zyx, path)
-    remarks = remarks_of_keys(header.information.keys, path)
-    return ImageData(array, **header.frame(), scheme=header.scheme, notes=header.notes, remarks=remarks)
+    said = said_in_keys(header.information.keys, path)
+    return ImageData(array, **header.frame(), scheme=header.scheme, **said)
 
 
 def _place(path: Path) -> _Place:

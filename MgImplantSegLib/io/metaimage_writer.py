@@ -69,7 +69,7 @@ def metaimage_steps(
     dtype = np.dtype(array.dtype)
     code = f"{dtype.kind}{dtype.itemsize}"
     if code not in TYPE_OF_DTYPE:
-        raise InputError(f"Expected numbers that MetaImage knows, got {dtype}.", "Convert them first.")
+        raise InputError(f"Expected numbers that MetaImage supports, got {dtype}.", "Convert them first.")
     header = _header(TYPE_OF_DTYPE[code], geometry, compress, keys or {})
     parts = list(slabs(array.shape, CHUNK_BYTES // dtype.itemsize))
     with output_errors(path), open(path, "wb") as file:

@@ -14,10 +14,9 @@ from MgImplantSegLib.base.files import output_errors
 from MgImplantSegLib.base.typed import triple
 from MgImplantSegLib.grids.slabs import slabs
 from MgImplantSegLib.grids.volume import Geometry
-from MgImplantSegLib.io.expected_iou_key import notes_of_keys
-from MgImplantSegLib.io.grey_window_key import window_of_keys
+from MgImplantSegLib.io.header_keys import said_in_keys
 from MgImplantSegLib.io.image_data import ImageData, require_three_axes
-from MgImplantSegLib.io.label_scheme_key import remarks_of_keys, scheme_of_keys
+from MgImplantSegLib.io.label_scheme_key import scheme_of_keys
 from MgImplantSegLib.io.nrrd_header import NrrdHeader
 from MgImplantSegLib.io.raw_slices import raw_slices
 
@@ -51,7 +50,7 @@ def read_nrrd_image(header: NrrdHeader, by_slices: bool = False) -> ImageData:
         raise InputError(
             f"Expected a 3D volume with one grey value per voxel, got the sizes {sizes} of kinds "
             f"{header.fields.get('kinds')} in {header.path}.",
-            "Save one channel and one time point as a 3D image; colour images hold no grey values.",
+            "Save one channel and one time point as a 3D image; colour images contain no grey values.",
         )
     require_three_axes(spatial_shape, header.path)
     fields, path = header.fields, header.path
@@ -59,13 +58,8 @@ def read_nrrd_image(header: NrrdHeader, by_slices: bool = False) -> ImageData:
         array = raw_slices(header.voxels(), triple(spatial_shape), path)
     else:
         array = header.load().reshape(spatial_shape)
-    return ImageData(
-        array,
-        **header.frame(),
-        scheme=scheme_of_keys(fields, path),
-        notes={**notes_of_keys(fields, path), **window_of_keys(fields, path)},
-        remarks=remarks_of_keys(fields, path),
-    )
+    scheme = scheme_of_keys(fields, path)
+    return ImageData(array, **header.frame(), scheme=scheme, **said_in_keys(fields, path))
 
 
 def write_nrrd(path: Path, array: np.ndarray, geometry: Geometry, *, compress: bool, keys: Mapping[str, str]) -> None:

@@ -63,7 +63,7 @@ def _not_nrrd(path: Path, line: bytes) -> InputError:
         return InputError(f"Expected an NRRD file, got the empty file {path}.", "Copy or export it again.")
     return InputError(
         f"Expected an NRRD file that begins with NRRD000, got {path} that begins with {line[:16]!r}.",
-        "Export the image as .nrrd, or give the file its right suffix.",
+        "Export the image as .nrrd, or give the file its correct suffix.",
     )
 
 

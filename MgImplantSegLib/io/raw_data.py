@@ -96,7 +96,7 @@ class RawData:
     def _warn_of(self, more_bytes: int) -> None:
         if more_bytes >= self._slice_bytes > 0:
             logger.warning(
-                "%s holds %s more than its header names; they are not read. Check the number of slices and the "
+                "%s contains %s more than its header states; they are not read. Check the number of slices and the "
                 "type of the voxels in the header.",
                 self.path,
                 f"{more_bytes} bytes" if self.encoding == "raw" else "at least one slice",
@@ -237,8 +237,8 @@ def voxel_file(header: Path, name: str) -> Path:
     folder = header.parent.resolve()
     if is_absolute and not Path(name).resolve().is_relative_to(folder):
         raise InputError(
-            f"Expected the voxels of {header} beside it, got the absolute path {name!r} to another place.",
-            "Move the voxels to the folder of the header and write their name alone into it.",
+            f"Expected the voxels of {header} beside it, got the absolute path {name!r} to another location.",
+            "Move the voxels to the folder of the header and write only their name into it.",
         )
     path = header.parent / name
     try:
@@ -258,7 +258,7 @@ def allocate(shape: tuple[int, ...], dtype: np.dtype, path: object) -> np.ndarra
         If it is larger than the memory of this computer.
     """
     size_bytes = math.prod(shape) * np.dtype(dtype).itemsize
-    remedy = "Save it uncompressed as .nrrd or .mha, which is read from disk bit by bit, or crop it."
+    remedy = "Save it uncompressed as .nrrd or .mha, which is read from disk piece by piece, or crop it."
     memory_bytes = total_memory_bytes()
     if memory_bytes is not None and size_bytes > memory_bytes:
         raise ResourceError(

@@ -93,7 +93,7 @@ def _in_um(number: str, unit: str, log: Path, line: str) -> float | None:
     except ValueError:
         size, unit_mm = 0.0, None
     if unit_mm is None or not SMALLEST_PIXEL_UM <= size * unit_mm * 1e3 <= LARGEST_PIXEL_UM:
-        logger.warning("%s: the pixel size %r is not understood and not used.", log, line.strip())
+        logger.warning("%s: the pixel size %r is not understood and is ignored.", log, line.strip())
         return None
     return size * unit_mm * 1e3
 

@@ -15,9 +15,8 @@ import numpy as np
 
 from MgImplantSegLib.base.errors import InputError
 from MgImplantSegLib.base.typed import triple
-from MgImplantSegLib.io.expected_iou_key import notes_of_keys
+from MgImplantSegLib.io.header_keys import said_in_keys
 from MgImplantSegLib.io.image_data import ImageData, Segment, require_three_axes
-from MgImplantSegLib.io.label_scheme_key import remarks_of_keys
 from MgImplantSegLib.io.nrrd_header import NrrdHeader
 from MgImplantSegLib.io.segmentation_reference import on_reference_grid
 from MgImplantSegLib.io.terminology import terminology_entry
@@ -50,8 +49,7 @@ def read_segmentation(header: NrrdHeader) -> ImageData:
     segments = tuple(replace(segment, value=value) for (segment, _), value in zip(listed, values, strict=True))
     sources = [(layer, segment.value) for segment, layer in listed]
     array = _merged(layers, sources, values, header.path)
-    notes, remarks = notes_of_keys(fields, header.path), remarks_of_keys(fields, header.path)
-    data = ImageData(array, **header.frame(), segments=segments, notes=notes, remarks=remarks)
+    data = ImageData(array, **header.frame(), segments=segments, **said_in_keys(fields, header.path))
     return on_reference_grid(data, header)
 
 
@@ -121,5 +119,7 @@ def _merged(layers: np.ndarray, sources: list[tuple[int, int]], values: list[int
         overlapping += int(np.count_nonzero(merged[mask]))
         merged[mask] = value
     if overlapping:
-        logger.warning("%s: %d voxels lie in several segments; the later segment has them.", path, overlapping)
+        logger.warning(
+            "%s: %d voxels belong to several segments; they are assigned to the last of these.", path, overlapping
+        )
     return merged

@@ -15,8 +15,7 @@ from MgImplantSegLib.base.errors import InputError
 from MgImplantSegLib.grids.boxes import bounding_box
 from MgImplantSegLib.grids.labels import BACKGROUND, Label, LabelScheme, Role
 from MgImplantSegLib.grids.volume import Geometry, LabelMap
-from MgImplantSegLib.io.expected_iou_key import keys_of_provenance
-from MgImplantSegLib.io.label_scheme_key import keys_of_remarks
+from MgImplantSegLib.io.header_keys import keys_of_provenance
 from MgImplantSegLib.io.label_values import values_in
 from MgImplantSegLib.io.nrrd_file import write_nrrd
 from MgImplantSegLib.io.segmentation_reference import REFERENCE_GEOMETRY, geometry_text
@@ -37,13 +36,12 @@ def write_segmentation(path: Path, label_map: LabelMap) -> None:
     unknown = set(found) - {*label_map.scheme.values, label_map.scheme.ignore_value}
     if unknown:
         raise InputError(
-            f"Expected label values of the scheme, got also {sorted(unknown)} for {path}.", "Give them a role."
+            f"Expected label values of the scheme, got also {sorted(unknown)} for {path}.", "Assign a role to them."
         )
     value_in_file, segments = _segments_to_write(label_map.scheme, found)
     dtype = np.min_scalar_type(max(value_in_file.values(), default=0))
     array = _renumbered(label_map.array, value_in_file, dtype)
-    kept = keys_of_provenance(label_map.provenance) | keys_of_remarks(label_map.provenance)
-    keys = _keys(array, label_map.geometry, segments) | kept
+    keys = _keys(array, label_map.geometry, segments) | keys_of_provenance(label_map.provenance)
     write_nrrd(path, array, label_map.geometry, compress=True, keys=keys)
 
 

@@ -38,7 +38,7 @@ def read_slice_folder(path: Path, options: ReadOptions) -> ImageData:
     Raises
     ------
     InputError
-        If there are no slices, some are links that lead nowhere, the names belong to several series or have gaps, or
+        If there are no slices, some are broken links, the names belong to several series or have gaps, or
         sizes or types differ.
     """
     files = slice_files(path)
@@ -80,7 +80,7 @@ def slice_files(folder: Path) -> list[Path]:
     Raises
     ------
     InputError
-        If there are fewer than two, some are links that lead nowhere, or their names give no order.
+        If there are fewer than two, some are broken links, or their names give no order.
     """
     entries = sorted((entry for entry in folder.iterdir() if not entry.name.startswith(".")), key=lambda e: e.name)
     _require_targets(entries, folder)
@@ -100,7 +100,7 @@ def _of_one_kind(slices: list[str], folder: Path) -> list[str]:
         listed = ", ".join(f"{len(names)} × {Path(names[0]).suffix}" for names in several)
         raise InputError(
             f"Expected the slices of one volume in {folder}, got several series of names: {listed}.",
-            "Leave only the slices of one volume in the folder.",
+            "Keep only the slices of one volume in the folder.",
         )
     return several[0] if several else slices[:1]
 
@@ -126,9 +126,9 @@ def _require_targets(entries: list[Path], folder: Path) -> None:
     if lost:
         more = f" and {len(lost) - MOST_NAMED} more" if len(lost) > MOST_NAMED else ""
         raise InputError(
-            f"Expected all slices in {folder}, got {len(lost)} links that lead nowhere: "
+            f"Expected all slices in {folder}, got {len(lost)} broken links: "
             f"{', '.join(lost[:MOST_NAMED])}{more}, the first one to {os.readlink(folder / lost[0])}.",
-            "Connect the disk or fetch the files that they lead to.",
+            "Connect the disk, or fetch the files that they point to.",
         )
 
 
@@ -175,7 +175,7 @@ def _require_same(shape: tuple[int, ...], dtype: np.dtype, out: np.ndarray, file
         raise InputError(
             f"Expected slices of one size and type, got {out.shape} of {out.dtype} in {first.name} and "
             f"{shape} of {dtype} in {file.name}, folder {file.parent}.",
-            "Leave only the slices of one volume in the folder.",
+            "Keep only the slices of one volume in the folder.",
         )
 
 
@@ -195,13 +195,13 @@ def _no_slices(folder: Path, names: list[str], slices: list[str]) -> InputError:
     found = Counter(Path(name).suffix.lower() or "no suffix" for name in names).most_common(4)
     listed = ", ".join(f"{count} × {suffix}" for suffix, count in found) or "no files"
     folders = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and holds_slices(entry))
-    remedy = "Give the folder that holds the slices, or the image file."
+    remedy = "Give the folder that contains the slices, or the image file."
     if any(name.lower().endswith(DICOM_SUFFIXES) or _is_dicom(folder / name) for name in names[:5]):
         remedy = "Convert DICOM: load it in 3D Slicer and save it as .nrrd."
     elif any(name.lower().endswith(LOSSY_IMAGES) for name in names):
-        remedy = "Save the slices as TIFF, BMP or PNG: JPEG does not keep the grey values."
+        remedy = "Save the slices as TIFF, BMP or PNG: JPEG does not preserve grey values."
     elif folders:
-        remedy = f"Give the folder that holds the slices, perhaps {folder / folders[0]}."
+        remedy = f"Give the folder that contains the slices, perhaps {folder / folders[0]}."
     elif slices:
         remedy = f"If {slices[0]} is a whole stack, give that file instead of its folder."
     return InputError(f"Expected a folder with one TIFF, BMP or PNG file per slice, got {listed} in {folder}.", remedy)

@@ -80,7 +80,7 @@ def in_order(names: Sequence[str], folder: Path) -> list[str]:
     changing = [column for column in zip(*tokens, strict=True) if len(set(column)) > 1]
     readings = [reading for column in changing for reading in _readings(column)]
     if not readings:
-        raise _refused(names, folder, f"{names[0]} and {names[1]} without numbers that tell their order")
+        raise _refused(names, folder, f"{names[0]} and {names[1]} without numbers that give their order")
     even = [reading for reading in readings if reading.is_even]
     if not even:
         raise _uneven(names, changing, readings, folder)
@@ -90,7 +90,7 @@ def in_order(names: Sequence[str], folder: Path) -> list[str]:
             raise _refused(names, folder, _two_orders(names, first, other.order))
     step = even[0].steps[0]
     if even[0].counts and step > 1:
-        logger.warning("%s: slice numbers rise by %d; the slices are taken as neighbours.", folder, step)
+        logger.warning("%s: slice numbers rise by %d; the slices are treated as neighbours.", folder, step)
     return [names[index] for index in first]
 
 
@@ -106,7 +106,7 @@ def _pattern(names: Sequence[str], stems: Sequence[str], folder: Path) -> re.Pat
     listed = ", ".join(f"{count} × {kind}" for kind, count in kinds.most_common(MOST_NAMED))
     raise InputError(
         f"Expected the slices of one volume in {folder}, got several series of names: {listed}.",
-        "Leave only the slices of one volume in the folder.",
+        "Keep only the slices of one volume in the folder.",
     )
 
 
@@ -145,7 +145,7 @@ def _uneven(
         return _refused(names, folder, f"one number twice, {before} and {after}")
     return InputError(
         f"Expected slices numbered without gaps in {folder}, got {after} after {before}.",
-        "Add the missing slices, or leave only the slices of one volume in the folder.",
+        "Add the missing slices, or keep only the slices of one volume in the folder.",
     )
 
 
@@ -157,5 +157,5 @@ def _two_orders(names: Sequence[str], first: Sequence[int], other: Sequence[int]
 def _refused(names: Sequence[str], folder: Path, what: str) -> InputError:
     return InputError(
         f"Expected names that number the slices of one volume in {folder}, got {what}.",
-        "Leave only the slices of one volume in the folder, numbered 0001, 0002, and so on.",
+        "Keep only the slices of one volume in the folder, numbered 0001, 0002, and so on.",
     )

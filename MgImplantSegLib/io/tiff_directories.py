@@ -49,7 +49,7 @@ def require_finite_directories(path: Path) -> None:
             offset = waiting.pop()
             while offset:
                 if offset in seen:
-                    raise damaged(path, "a complete TIFF file", f"its directories run in circles at byte {offset}")
+                    raise damaged(path, "a complete TIFF file", f"its directories form a loop at byte {offset}")
                 seen.add(offset)
                 below, offset = _directory(stream, layout, offset)
                 waiting += below

@@ -64,11 +64,11 @@ def tiff_spacing_zyx_mm(tiff: Any) -> tuple[Spacing, dict[str, str]]:
     if str(metadata.get("zunit", "")):
         unit_mm = mm_of_unit(str(metadata["zunit"]))
     if unit_mm is None:
-        logger.warning("%s: the unit %r of the distance of slices is not known.", tiff.filename, metadata["zunit"])
+        logger.warning("%s: the unit %r of the slice spacing is unknown.", tiff.filename, metadata["zunit"])
         return None, {}
     if distance is not None:
         return (distance * unit_mm, size_y_mm, size_x_mm), {"spacing_from": "resolution and stack metadata"}
-    note = "The file does not say how far apart the slices are; taken as the pixel size"
+    note = "The file does not state the slice spacing; the pixel size is used instead"
     logger.warning("%s: %s, %.4g µm.", tiff.filename, note, size_x_mm * 1e3)
     return (size_x_mm, size_y_mm, size_x_mm), {"spacing_from": "resolution tags", "spacing_note": note}
 

@@ -113,16 +113,16 @@ def read_image(path: str | Path, options: ReadOptions) -> tuple[ImageData, FileF
     path = Path(path)
     if path.is_symlink() and not path.exists():
         raise InputError(
-            f"Expected an image file or a folder of slices, got {path}, a link that leads to {os.readlink(path)}, "
-            "which is not there.",
-            "Connect the disk or fetch the file that it leads to.",
+            f"Expected an image file or a folder of slices, got {path}, a link that points to {os.readlink(path)}, "
+            "which does not exist.",
+            "Connect the disk, or fetch the file that it points to.",
         )
     if not path.exists():
         raise InputError(f"Expected an image file or a folder of slices, got {path}, which does not exist.")
     entry = format_of(path)
     if options.dataset is not None and not entry.has_datasets:
         raise InputError(
-            f"Expected a dataset path only for HDF5 files, got {options.dataset!r} for {path}.", "Leave it out."
+            f"Expected a dataset path only for HDF5 files, got {options.dataset!r} for {path}.", "Omit it."
         )
     try:
         data = entry.read(path, options)
@@ -162,7 +162,7 @@ def write_image(
     if not entry.keeps_orientation and (
         any(geometry.origin_lps_mm) or not np.allclose(geometry.direction_lps, IDENTITY_DIRECTION)
     ):
-        logger.warning("%s files keep the voxel size only: origin and orientation are lost in %s.", entry.name, path)
+        logger.warning("%s files store only the voxel size: origin and orientation are lost in %s.", entry.name, path)
     with atomic_output(path) as temporary:
         present(entry.write)(temporary, array, geometry, compress=compress, keys=keys or {})
 

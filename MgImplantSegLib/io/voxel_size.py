@@ -22,7 +22,7 @@ def voxel_size_doubt(geometry: Geometry) -> str:
             f"more than {LARGEST_RATIO:g} times as long along one axis as along another (an axis that was never set?)"
         )
     elif max(sizes_um) > COARSEST_UM:
-        reason = f"more than {COARSEST_UM:g} µm (a size in µm or m that was taken for mm?)"
+        reason = f"more than {COARSEST_UM:g} µm (a size in µm or m that was mistaken for mm?)"
     elif min(sizes_um) < FINEST_UM:
         reason = f"less than {FINEST_UM:g} µm (a wrong unit?)"
     elif extent_mm > LARGEST_EXTENT_MM:

@@ -89,4 +89,4 @@ def _files(path: Path) -> Iterator[Path]:
             yield from (Path(parent, name) for name in sorted(names) if Path(parent, name).is_file())
         yield from (path.parent / name for name in BESIDE_A_FOLDER if (path.parent / name).is_file())
     else:
-        raise InputError(f"Expected a file or folder, got {path}, where there is none.", "Correct the path.")
+        raise InputError(f"Expected a file or folder, got {path}, which does not exist.", "Correct the path.")

@@ -64,7 +64,7 @@ class Environment:
     path_map : tuple of (str, str)
         Folders that both sides see: here → there. Files below them are not copied.
     processes : int
-        Training processes on each machine; 0: one a GPU asked for, at least one.
+        Training processes on each machine; 0: one per GPU requested, at least one.
     variables : mapping
         Environment variables of the jobs. No secrets.
     setup : tuple of str

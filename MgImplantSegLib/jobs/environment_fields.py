@@ -45,7 +45,7 @@ FIELDS: Mapping[str, EnvironmentField] = MappingProxyType(
         "host": EnvironmentField(
             "Host",
             "HOST",
-            "alias of OpenSSH's configuration, name, or user@name; of a cluster: its login node",
+            "alias in the OpenSSH configuration, name, or user@name; for a cluster: its login node",
             HOST,
         ),
         "python": EnvironmentField("Python", "PATH", "the interpreter there, for example /home/me/venv/bin/python"),
@@ -54,13 +54,13 @@ FIELDS: Mapping[str, EnvironmentField] = MappingProxyType(
         "time_minutes": EnvironmentField(
             "Time limit (minutes)",
             "MIN",
-            "time limit in minutes; a training that reaches it is queued again and goes on",
+            "time limit in minutes; a training that reaches it is queued again and continues",
             QUEUE,
         ),
         "gpus": EnvironmentField("GPUs", "N", "GPUs on each machine"),
         "cpus": EnvironmentField("Cores", "N", "cores on each machine", QUEUE),
         "memory_gb": EnvironmentField("Memory (GB)", "GB", "memory on each machine in GB", QUEUE),
-        "nodes": EnvironmentField("Machines", "N", "machines of one training (default: 1)", QUEUE),
+        "nodes": EnvironmentField("Machines", "N", "machines per training (default: 1)", QUEUE),
         "queue_options": EnvironmentField(
             "Further queue options",
             "OPTION",
@@ -75,7 +75,7 @@ FIELDS: Mapping[str, EnvironmentField] = MappingProxyType(
         ),
         "variables": EnvironmentField("Variables", "NAME=VALUE", "environment variable of the jobs. No secrets"),
         "path_map": EnvironmentField(
-            "Shared folders", "HERE=THERE", "folder that both sides see; files below it are not copied"
+            "Shared folders", "HERE=THERE", "folder visible on both sides; files in it are not copied"
         ),
         "port": EnvironmentField("Port", "N", "port of the host (default: as OpenSSH's configuration says)", HOST),
         "ssh_config": EnvironmentField(
@@ -86,13 +86,13 @@ FIELDS: Mapping[str, EnvironmentField] = MappingProxyType(
             "One-time password", "", "let ssh ask for a one-time password (terminal or SSH_ASKPASS)", HOST
         ),
         "answer_s": EnvironmentField(
-            "Time to answer (s)", "S", "seconds within which the host has to start Python there (default: 30)", HOST
+            "Time to answer (s)", "S", "seconds the host may take to start Python (default: 30)", HOST
         ),
         "processes": EnvironmentField(
-            "Processes", "N", "training processes on each machine (default: one a GPU asked for)"
+            "Processes", "N", "training processes on each machine (default: one per GPU requested)"
         ),
         "grace_s": EnvironmentField(
-            "Time to stop (s)", "S", "seconds to stop politely before a command is killed (default: 30)"
+            "Time to stop (s)", "S", "seconds a command has to stop before it is killed (default: 30)"
         ),
     }
 )

@@ -122,7 +122,7 @@ def _read_tables() -> Tables:
     except (OSError, ValueError, RecursionError) as error:
         reason = "levels without end" if isinstance(error, RecursionError) else " ".join(str(error).split())
         raise InputError(
-            f"Expected TOML in {path}, got: {reason[:LONGEST_REASON]}.", "Correct that place in the file."
+            f"Expected TOML in {path}, got: {reason[:LONGEST_REASON]}.", "Correct this part of the file."
         ) from error
     tables = content.pop(TABLE, {})
     if content or not isinstance(tables, dict):

@@ -41,7 +41,7 @@ def locked(path: Path, seconds: float = SECONDS_OF_PATIENCE) -> Iterator[int]:
         while not _is_taken(number, path):
             if time.monotonic() > end:
                 raise OutputError(
-                    f"Expected to change {path}, got no turn in {seconds:g} s: another program holds it.",
+                    f"Expected to change {path}, could not lock it within {seconds:g} s: another program holds it.",
                     "Close the other program, then try again.",
                 )
             time.sleep(SECONDS_BETWEEN_TRIES)
@@ -67,5 +67,5 @@ def _is_taken(number: int, path: Path) -> bool:
         if error.errno not in NO_LOCKS_HERE:
             with output_errors(path):
                 raise
-        logger.warning("%s is changed without a lock: %s", path, error.strerror)
+        logger.warning("%s is modified without a lock: %s", path, error.strerror)
     return True

@@ -21,7 +21,7 @@ def main() -> int:
     folder, index, packages = Path(os.path.expanduser(sys.argv[1])).absolute(), sys.argv[2], sys.argv[3:]
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     if folder.exists():
-        return _fail(f"Expected a new folder, got {folder}, which is there.", "Choose another folder.")
+        return _fail(f"Expected a new folder, got {folder}, which already exists.", "Choose another folder.")
     pip = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
     steps = {
         "making the environment": [sys.executable, "-m", "venv", str(folder)],
@@ -34,7 +34,7 @@ def main() -> int:
             shutil.rmtree(folder, ignore_errors=True)
             return _fail(
                 f"Expected {stage} to work, got an error; the log shows it.",
-                "Check network and disk there; --torch-index names another package index.",
+                "Check network and disk there, or choose another package index with --torch-index.",
             )
     (folder / MARK).write_text(f"{' '.join(packages)}\n", "utf-8")
     _say(event="result", python=str(python))

@@ -14,9 +14,11 @@ START_UP_FILES = (
     "Run: ssh {host} echo ok. Unless it prints ok and ends, correct the start-up files there (~/.bashrc, ~/.profile, "
     "~/.config/fish/config.fish): they must not start another shell, wait for input or exit when ssh runs a command."
 )
-SLOW_HOST = " A host that is slow gets more time by a larger `answer_s` of the environment."
+SLOW_HOST = " If the host is slow, increase `answer_s` of the environment."
 ACCOUNT = re.compile(r"(?i)account|passw|nologin|not (?:currently )?(?:available|allowed|permitted)")
-ASK_ABOUT_THE_ACCOUNT = "Log in by `ssh {host}` in a terminal and do what it asks, or ask who runs the host."
+ASK_ABOUT_THE_ACCOUNT = (
+    "Log in with `ssh {host}` in a terminal and follow its instructions, or ask the host's administrator."
+)
 
 
 class ConnectionFailed(MgImplantSegError):
@@ -78,7 +80,8 @@ EXPLANATIONS = (
     Explanation(
         r"@ +WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! +@",
         "a host key other than the known one",
-        "Somebody may be listening in. Ask who runs the host for the new key's fingerprint before you "
+        "Someone may be intercepting the connection. Ask the host's administrator for the new key's fingerprint "
+        "before you "
         "replace the old one: ssh-keygen -R {host}",
     ),
     Explanation(
@@ -95,7 +98,7 @@ EXPLANATIONS = (
     Explanation(
         r"(ssh|channel|connect|stdio|kex).*Connection refused.*",
         "no SSH server that answers",
-        "Check host, port and whether it is up.",
+        "Check the host name and port, and whether the host is up.",
         False,
     ),
     Explanation(
@@ -129,7 +132,7 @@ def explain_failure(environment: Environment, ending: Ending) -> ConnectionFaile
     if is_no_python and ending.had_shell and not ending.was_open:
         return ConnectionRefused(
             f"Expected a Python at {environment.python} on {environment.host}, got none that runs{_words(ending)}.",
-            "Correct `python` of the environment, or make one: jobs environments create",
+            "Correct `python` of the environment, or create one: jobs environments create",
         )
     known = _known(ending) if ending.code in (SSH_FAILED, None) else None
     if known is not None:
@@ -140,7 +143,7 @@ def explain_failure(environment: Environment, ending: Ending) -> ConnectionFaile
         lines = [line for line in ending.errors.splitlines() if line.strip()]
         reason = shown(lines[-1]) if lines else ending.reason or "the connection ended"
         return ConnectionFailed(
-            f"The connection to {environment.host} was lost: {reason.rstrip('.')}.", "Jobs there go on; try again."
+            f"The connection to {environment.host} was lost: {reason.rstrip('.')}.", "Jobs there continue; try again."
         )
     return _not_begun(environment, ending)
 
@@ -158,7 +161,7 @@ def _not_begun(environment: Environment, ending: Ending) -> ConnectionFailed:
     if ending.had_shell:
         return ConnectionFailed(
             f"Expected {environment.python} on {environment.host} to start as Python, got {found}{_words(ending)}.",
-            "Correct `python` of the environment, or make one: jobs environments create",
+            "Correct `python` of the environment, or create one: jobs environments create",
         )
     is_account = ACCOUNT.search(f"{ending.said} {ending.errors}") and ending.code != INPUT_WAS_TAKEN
     advice = ASK_ABOUT_THE_ACCOUNT if is_account else START_UP_FILES

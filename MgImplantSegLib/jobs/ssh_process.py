@@ -33,11 +33,12 @@ REMOTE_COMMAND = (
     'exec "$p" -I -u -c "import sys; exec(sys.stdin.buffer.read(int(sys.stdin.buffer.readline())))"\''
 )
 FIRST_PROGRAM = PACKAGE / "jobs" / "agent" / "far_start.py"
-MODULES = (
+OF_BASE = ("__init__", "choices", "errors", "files", "leftovers", "machine", "protected_files")
+MODULES = (  # all that the agent imports, and what these import
     "__init__.py",
     "jobs/__init__.py",
-    *(f"base/{name}.py" for name in ("__init__", "errors", "files", "leftovers", "machine", "protected_files")),
-)  # all that the agent imports, and what these import
+    *(f"base/{name}.py" for name in OF_BASE),
+)
 OLDEST_PYTHON = (3, 11)
 SECONDS_FOR_A_PERSON = 300.0
 SECONDS_TO_END, SECONDS_TO_END_POLITELY = 2.0, 5.0
@@ -146,7 +147,7 @@ class SshProcess:
         if (major, minor) < OLDEST_PYTHON:
             raise DependencyError(
                 f"Expected Python 3.11 or 3.12 on {self._environment.host}, got {major}.{minor}{rest}.",
-                "Name another `python` in the environment, or make one: jobs environments create",
+                "Name another `python` in the environment, or create one: jobs environments create",
             )
 
     def _last_words(self) -> str:

@@ -46,7 +46,7 @@ def send_input(connection: Connection, environment: Environment, path: Path, eve
     """
     path = Path(os.path.abspath(path))
     if not path.exists():
-        raise InputError(f"Expected a file or folder, got {path}, where there is none.", "Correct the path.")
+        raise InputError(f"Expected a file or folder, got {path}, which does not exist.", "Correct the path.")
     there = _path_there(connection, environment, path)
     if there is None:
         bundle = make_bundle(path, events)
@@ -157,7 +157,7 @@ def _fetch_file(connection: Connection, job: str, file: dict, target: Path, task
         if found != wanted:
             raise DamagedCopy(
                 f"Expected {file['path']} as it is there, got another content twice.",
-                "Wait until the job has ended and fetch again.",
+                "Wait until the job has ended and fetch it again.",
             )
 
 

@@ -73,7 +73,8 @@ def run_job(environment: Environment, request: JobRequest, folder: Path, events:
             raise
         if status.state is not State.DONE:
             raise MgImplantSegError(
-                f"Expected the job {status.reference} to end well, got {status.state.value}: {status.reason}",
+                f"Expected the job {status.reference} to finish successfully, got {status.state.value}: "
+                f"{status.reason}",
                 status.remedy or f"See: jobs log {status.reference}",
             )
         files = tuple(backend.fetch(status.job, folder, events))

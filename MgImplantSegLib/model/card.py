@@ -118,7 +118,7 @@ class ModelCard:
             card = settings_from_dict(cls, data, Path())
             card.to_json().encode("utf-8")
         except (TypeError, OverflowError, UnicodeEncodeError, RecursionError) as error:
-            raise InputError(f"Expected a model card with fitting values, got: {error}.") from error
+            raise InputError(f"Expected a model card with valid values, got: {error}.") from error
         return card
 
     @property

@@ -188,7 +188,7 @@ def _opened(path: str | Path) -> Iterator[zipfile.ZipFile]:
                 raise InputError(f"Expected {CARD_NAME} and {WEIGHTS_NAME} in {path}, got {names[:5]}.", REMEDY)
             yield archive
     except FileNotFoundError as error:
-        raise InputError(f"Expected a model file at {path}, got nothing there.", "Correct the path.") from error
+        raise InputError(f"Expected a model file at {path}, but there is none.", "Correct the path.") from error
     except DAMAGED_ZIP as error:
         got = f"a file that is damaged or of another kind ({error})"
         raise InputError(f"Expected a model file (.mgmodel) at {path}, got {got}.", REMEDY) from error

@@ -101,7 +101,7 @@ def network_options(given: dict[str, Any], classes: int) -> dict[str, Any]:
         If they describe no registered network.
     """
     if "classes" in given:
-        raise InputError("Expected no classes in the table of the network, got some.", "They are those of the data.")
+        raise InputError("Expected no classes in the table of the network, got some.", "They follow from the data.")
     name = given.get("name", PAPER["name"])
     known = {field.name for field in fields(network_type({"name": name}).spec_type)}
     spec = network_spec({**{key: PAPER[key] for key in known & set(PAPER)}, **given, "name": name, "classes": classes})

@@ -156,8 +156,8 @@ PLANE_SETS: Registry[PlaneSet] = Registry(
         "3": PlaneSet("3 planes", "slices along each axis", (RC, CP, PR)),
         "9": PlaneSet("9 planes (best)", "slices along each axis and the six diagonals", (RC, CP, PR, *DIAGONALS)),
         "rc": PlaneSet("rc: slices along the first axis", "the slices of the scan", (RC,)),
-        "cp": PlaneSet("cp: slices along the second axis", "slices that hold the first axis and the third", (CP,)),
-        "pr": PlaneSet("pr: slices along the third axis", "slices that hold the first axis and the second", (PR,)),
+        "cp": PlaneSet("cp: slices along the second axis", "slices that contain the first and third axes", (CP,)),
+        "pr": PlaneSet("pr: slices along the third axis", "slices that contain the first and second axes", (PR,)),
     },
 )
 

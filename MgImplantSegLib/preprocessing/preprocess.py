@@ -120,11 +120,11 @@ def preprocess(
             raise
     if outside:
         part = outside / volume.array.size
-        warn(f"{outside} voxels ({part:.1%}) are NaN; they are taken as outside the field of view and ignored.")
+        warn(f"{outside} voxels ({part:.1%}) are NaN; they are treated as outside the field of view and ignored.")
     lower, upper = percentiles(array, (settings.lower_percentile, settings.upper_percentile), count=numbers)
     if not upper > lower:
         raise InputError(
-            f"Expected grey values that differ, got {lower:g} at both percentiles "
+            f"Expected differing grey values, got {lower:g} at both percentiles "
             f"{settings.lower_percentile} and {settings.upper_percentile}.",
             "Choose the image, not a mask or an empty volume, or crop it to the sample.",
         )
@@ -146,7 +146,7 @@ def model_grid(geometry: Geometry, settings: Preprocessing) -> Geometry:
     ratios = [spacing / spacing_mm for spacing in geometry.spacing_zyx_mm]
     if max(ratios) > COARSEST_RATIO:
         raise InputError(
-            f"Expected voxels of about {settings.spacing_um:g} µm as the model was trained with, "
+            f"Expected voxels of about {settings.spacing_um:g} µm, as used to train the model, "
             f"got {_spacing_text(geometry)} µm (z, y, x).",
             "Set the true voxel size [[spacing_um]], or choose a model for this resolution.",
         )
@@ -169,7 +169,7 @@ def spacing_warnings(volume: Volume, settings: Preprocessing) -> list[str]:
     if not volume.spacing_is_known or set(spacing_um) == {1000.0}:
         warnings.append(
             f"The voxel size is not set in the file and {text} is assumed: all lengths, areas, volumes and rates "
-            "depend on it. Set it."
+            "depend on it. Set the voxel size."
         )
     if max(spacing_um) > ANISOTROPIC_RATIO * min(spacing_um):
         warnings.append(
@@ -211,10 +211,10 @@ def _resampled(
         outside = sum(int(np.count_nonzero(np.isnan(source[z]))) for z in range(len(volume.array)))
     give_back()
     if not numbers:
-        raise InputError("Expected grey values that are numbers, got NaN in all voxels.", "Reconstruct the scan again.")
+        raise InputError("Expected numeric grey values, got NaN in all voxels.", "Reconstruct the scan again.")
     if extremes[0] == extremes[1]:
         raise InputError(
-            f"Expected grey values that differ, got {extremes[0]:g} in all voxels.",
+            f"Expected differing grey values, got {extremes[0]:g} in all voxels.",
             "Choose the image, not an empty volume.",
         )
     return result, outside, numbers

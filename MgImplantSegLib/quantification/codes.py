@@ -93,6 +93,6 @@ def _codes_of(values: np.ndarray, code_of_value: dict[int, int]) -> np.ndarray:
         strange = [int(v) for v in np.unique(values[codes == NO_ROLE])[:5]]
         raise InputError(
             f"Expected label values of the scheme, {sorted(code_of_value)}, got {strange} too.",
-            "Say what they mean [[roles]], for example 1=bone,2=degradation_layer,3=residual_material,4=background.",
+            "State what they mean [[roles]], for example 1=bone,2=degradation_layer,3=residual_material,4=background.",
         )
     return codes

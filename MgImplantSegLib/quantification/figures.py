@@ -49,7 +49,9 @@ def new_figure(path: str | Path):
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise DependencyError("Expected matplotlib for figures, it is missing.", "pip install matplotlib") from error
+        raise DependencyError(
+            "Expected matplotlib for figures, but it is not installed.", "pip install matplotlib"
+        ) from error
     return Figure(figsize=(7, 3.5), layout="constrained")
 
 

@@ -65,13 +65,13 @@ class QuantifyOptions:
     )
     rois: tuple[OrientedBox, ...] = ()
     measures: tuple[str, ...] | None = option(
-        "what is measured",
+        "measures to compute",
         SomeOf("MgImplantSegLib.quantification.measures.all_measures:MEASURES"),
         None,
         default_help="all but those on request",
     )
     surface: str = option("how surface areas are measured", OneOf(SURFACE_METHODS), DEFAULT_SURFACE_METHOD)
-    rate_form: str = option("area that DR divides by", OneOf(RATE_FORMS), "initial-area")
+    rate_form: str = option("area by which DR is divided", OneOf(RATE_FORMS), "initial-area")
     contact: str = option("how bone contact is measured", OneOf(CONTACT_METHODS), "faces")
     contact_distance_mm: float = option(
         "for contact by distance: largest gap between bone and implant in mm",

@@ -159,7 +159,7 @@ def _require_reasonable_size(segmentation_node: Any, settings: SurfaceSettings) 
     if voxels > LARGEST_AUTOMATIC_VOXELS and not settings.even_if_large:
         raise ResourceError(
             f"Expected at most {LARGEST_AUTOMATIC_VOXELS / 1e6:.0f} million voxels for 3D, got {voxels / 1e6:.0f}.",
-            "Ask for it all the same with surface nets and a decimation of 0.8, or crop the segmentation.",
+            "Use surface nets with a decimation of 0.8 to show it anyway, or crop the segmentation.",
         )
 
 

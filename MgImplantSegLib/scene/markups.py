@@ -41,7 +41,7 @@ def box_of_roi_node(node: Any) -> OrientedBox:
     """
     name = node.GetName()
     if node.GetInsideOut():
-        raise InputError(f"Expected an ROI whose inside counts, got {name!r} inside out.", "Untick 'inside out'.")
+        raise InputError(f"Expected an ROI that selects its inside, got {name!r} inside out.", "Untick 'inside out'.")
     if not all(math.isfinite(size) and size > 0 for size in node.GetSize()):
         raise InputError(
             f"Expected an ROI with three edge lengths, got {name!r} of size {node.GetSize()}.", "Place it."
@@ -52,22 +52,8 @@ def box_of_roi_node(node: Any) -> OrientedBox:
     except InputError as error:
         raise InputError(
             f"Expected an ROI that is a box in the world, but its transform shears {name!r}.",
-            "Take the ROI out of the transform, or use a transform that turns, moves or scales evenly.",
+            "Remove the ROI from the transform, or use a transform that only rotates, translates or scales uniformly.",
         ) from error
-
-
-def box_around_implant(label_map: LabelMap, distance_mm: float, name: str = "ROI around implant") -> OrientedBox:
-    """The box along the implant's axis that holds the implant, grown by `distance_mm` on all sides.
-
-    The first edge lies along the implant's longest axis, the second as near as possible to an axis of the grid.
-    An implant without a clear longest axis gets a box along the grid.
-
-    Raises
-    ------
-    InputError
-        If there is no implant, or the distance is negative.
-    """
-    return box_around_points(implant_ends(label_map), label_map.geometry, distance_mm, name)
 
 
 def implant_ends(label_map: LabelMap) -> np.ndarray:
@@ -79,11 +65,31 @@ def implant_ends(label_map: LabelMap) -> np.ndarray:
 
 
 def box_around_points(points: np.ndarray, geometry: Geometry, distance_mm: float, name: str) -> OrientedBox:
-    """The box around the voxels with centres at `points` (n, 3) in LPS mm; as `box_around_implant`."""
+    """The box along the longest axis of an implant that holds it, grown by `distance_mm` on all sides.
+
+    The first edge lies along the longest axis, the second as near as possible to an axis of the grid. An implant
+    without a clear longest axis gets a box along the grid.
+
+    Parameters
+    ----------
+    points : float array (n, 3)
+        Centres of its outermost voxels at least, in LPS mm; see `implant_ends`.
+    geometry : Geometry
+        Grid of these voxels.
+    distance_mm : float
+        How far the box reaches beyond them.
+    name : str
+        Of the box.
+
+    Raises
+    ------
+    InputError
+        If there is no implant, or the distance is negative.
+    """
     if not (math.isfinite(distance_mm) and distance_mm >= 0):
         raise InputError(f"Expected a distance of 0 mm or more around the implant, got {distance_mm}.")
     if not len(points):
-        raise InputError("Expected an implant to put the ROI around, got a segmentation without.", "Place the ROI.")
+        raise InputError("Expected an implant to put the ROI around, got a segmentation without one.", "Place the ROI.")
     axes = _axes(points, geometry.direction_matrix)
     along = points @ axes  # (n, 3): position of every voxel centre along the three edges
     half_voxel = np.abs(axes.T @ (geometry.direction_matrix * np.array(geometry.spacing_zyx_mm[::-1]))).sum(axis=1) / 2

@@ -109,7 +109,7 @@ def render_segmentation(
     if not surfaces:
         raise InputError(
             "Expected visible segments of known meaning with closed surfaces, got none.",
-            "Make the closed surfaces first, and say what the segments are.",
+            "Create the closed surfaces first, and assign classes to the segments.",
         )
     has_implant = any(surface.role is not Role.BONE for surface in surfaces)
     viewpoint = viewpoint_of_points(_implant_points(surfaces))
@@ -129,7 +129,7 @@ def _drawn(pixels: np.ndarray) -> np.ndarray:
     if (pixels == pixels[0, 0]).all():
         raise DependencyError(
             "Expected a picture of the surfaces, got an empty one: the graphics driver draws nothing off-screen.",
-            "Take a picture of the 3D view itself, or install another driver.",
+            "Take a picture of the 3D view instead, or install another driver.",
         )
     return pixels
 

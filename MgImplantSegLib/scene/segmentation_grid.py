@@ -60,7 +60,7 @@ def lattice_of_node(node: Any) -> Lattice:
     for image in images:
         low, high = _reach(image, np.linalg.inv(ijk_to_ras), first, last)
         if (low < first).any() or (high > last).any():
-            logger.warning("%s reaches beyond its reference image; the grid is grown.", node.GetName())
+            logger.warning("%s extends beyond its reference image; the grid is enlarged.", node.GetName())
         first, last = np.minimum(first, low), np.maximum(last, high)
     return Lattice(ijk_to_ras, first, last - first + 1)
 

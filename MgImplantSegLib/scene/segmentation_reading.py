@@ -96,7 +96,7 @@ class LabelsOfSegments:
         for segment_id, value in self._values.items():
             if self._segmentation.GetSegment(segment_id) is None:
                 raise InputError(
-                    f"Expected the segments as they were at the start, got no segment {segment_id!r} any more.",
+                    f"Expected unchanged segments, but there is no segment {segment_id!r} any more.",
                     "Start again.",
                 )
             image = binary_image(self._segmentation, segment_id)
@@ -136,7 +136,9 @@ def label_map_of_node(node: Any, roles: Mapping[str, Role] | None = None, refere
     reading = reading_of_node(node, roles, reference_node)
     array = reading.array.whole()
     if reading.array.overlapping:
-        logger.warning("%d voxels lie in several segments; the later segment has them.", reading.array.overlapping)
+        logger.warning(
+            "%d voxels belong to several segments; they are assigned to the last of these.", reading.array.overlapping
+        )
     return LabelMap(array, reading.geometry, reading.scheme, dict(reading.provenance))
 
 
@@ -189,7 +191,9 @@ def _require_binary(node: Any, reference_node: Any) -> None:
             "Choose the image that the segmentation belongs to as its reference.",
         )
     if not node.CreateBinaryLabelmapRepresentation():
-        raise InputError(f"Expected surfaces in {node.GetName()!r} that can be made voxels, got open or empty ones.")
+        raise InputError(
+            f"Expected surfaces in {node.GetName()!r} that can be converted to voxels, got open or empty ones."
+        )
 
 
 def _labels(segmentation: Any, roles: Mapping[str, Role]) -> tuple[list[Label], str | None]:
@@ -210,7 +214,7 @@ def _labels(segmentation: Any, roles: Mapping[str, Role]) -> tuple[list[Label], 
     if unknown:
         raise InputError(
             f"Expected segments that are bone, degradation layer or residual material, got {', '.join(unknown)}.",
-            "Say in the class mapping what each segment is, or rename the segments.",
+            "Assign each segment to a class in the class mapping, or rename the segments.",
         )
     values = [label.value for label in labels]
     if len(set(values)) < len(values) or min(values, default=1) < 1:

@@ -119,7 +119,7 @@ def _known_values(label_map: LabelMap, present: set[int]) -> set[int]:
         return present
     raise InputError(
         f"Expected label values of {sorted(known)}, got also {sorted(present - known)[:10]}.",
-        "Say what the values mean [[roles]], for example 1=bone,2=degradation_layer,3=residual_material.",
+        "State what the values mean [[roles]], for example 1=bone,2=degradation_layer,3=residual_material.",
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from MgImplantSegLib.base.errors import InputError
-from MgImplantSegLib.grids.volume import Geometry, LabelMap, Volume
+from MgImplantSegLib.grids.volume import Geometry, Volume
 from MgImplantSegLib.scene.frames import geometry_from_ijk_to_ras, ijk_to_ras, local_to_world_ras, vtk_matrix
 
 GREY_COLORS = "vtkMRMLColorTableNodeGrey"
@@ -24,17 +24,6 @@ def add_volume_node(scene: Any, volume: Volume, name: str) -> Any:
     place(node, volume.geometry)
     node.CreateDefaultDisplayNodes()
     node.GetDisplayNode().SetAndObserveColorNodeID(GREY_COLORS)
-    return node
-
-
-def add_label_map_node(scene: Any, label_map: LabelMap, name: str) -> Any:
-    """A `vtkMRMLLabelMapVolumeNode` with the values of `label_map`, coloured and named as its scheme says."""
-    node = scene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", scene.GenerateUniqueName(name))
-    node.SetAndObserveImageData(image_data(label_map.array))
-    place(node, label_map.geometry)
-    node.CreateDefaultDisplayNodes()
-    colors = _add_color_table(scene, label_map, f"{node.GetName()} colours")
-    node.GetDisplayNode().SetAndObserveColorNodeID(colors.GetID())
     return node
 
 
@@ -113,13 +102,3 @@ def _require_image(node: Any) -> Any:
             "Convert the colour image to grey values first.",
         )
     return node.GetImageData()
-
-
-def _add_color_table(scene: Any, label_map: LabelMap, name: str) -> Any:
-    """A colour table node with the names and colours of the scheme; other values are transparent."""
-    colors = scene.AddNewNodeByClass("vtkMRMLColorTableNode", name)
-    colors.SetTypeToUser()
-    colors.SetNumberOfColors(max(*label_map.scheme.values, 0) + 1)
-    for label in (label for label in label_map.scheme.labels if label.value >= 0):
-        colors.SetColor(label.value, label.name, *label.color_rgb, 0.0 if label.value == 0 else 1.0)
-    return colors

@@ -15,7 +15,7 @@ from MgImplantSegLib.study.samples import Cell, Quantity, Study, animal_means, s
 RATE, CONTACT = "DR", "BIC"
 BY_GROUP, BY_TIME = "groups", "time points"
 ALL_TIMES = "all time points"
-REPEATED = "Animals were seen at several time points, so these are compared one by one."
+REPEATED = "Animals were seen at several time points, so the time points are compared one by one."
 
 
 @dataclass(frozen=True)

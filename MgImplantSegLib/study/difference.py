@@ -73,7 +73,7 @@ def difference(first: Mapping[str, float], second: Mapping[str, float]) -> Diffe
     )
     found = mean(b) - mean(a)
     if len(a) < 2 or len(b) < 2:
-        return Difference(found, note="Fewer than two animals in one of the two: nothing can be tested.", **counts)
+        return Difference(found, note="Fewer than two animals in one of the two: no test is possible.", **counts)
     permutation = permutation_test([stratum])
     error, freedom, method, note = _standard_error(stratum, a, b)
     if not error > 0:
@@ -156,7 +156,7 @@ def _standard_error(stratum: Stratum, first: Sequence[float], second: Sequence[f
     below = squares[0] ** 2 / (n_a - 1) + squares[1] ** 2 / (n_b - 1)
     welch = sum(squares) ** 2 / below if below > 0 else NAN
     if pairs < FEWEST_PAIRS:
-        note = f"{pairs} animals are in both; too few to take account of it." if pairs else ""
+        note = f"{pairs} animals are in both; too few to account for the pairing." if pairs else ""
         return math.sqrt(sum(squares)), welch, INDEPENDENT, note
     shared = 2 * _correlation(stratum.pairs) * a * b * pairs / (n_a * n_b)
     single = len(stratum.first) + len(stratum.second)

@@ -73,7 +73,7 @@ def _of_measures(study: Study) -> Iterator[Drawing]:
         if not cells:
             continue
         stem, title = _stem(quantity.symbol, quantity.region), quantity.title
-        words = "large points: animals, small ones: implants"
+        words = "large points: animals; small points: implants"
         yield Drawing(
             f"groups_{stem}",
             f"{title}: boxes with median and quartiles; {words}.",
@@ -109,7 +109,7 @@ def _of_correlation(study: Study) -> Iterator[Drawing]:
         if len(points) > 1:
             yield Drawing(
                 "rate_and_contact",
-                f"{y.title} against {x.title}: one point an animal and time point.",
+                f"{y.title} against {x.title}: one point per animal and time point.",
                 partial(_draw_points, x=x, y=y, points=points, study=study),
             )
 

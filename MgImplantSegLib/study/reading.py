@@ -17,7 +17,7 @@ BATCH, MEASURES, RECORD, FACTS = "batch.json", "measures.json", "sample.json", "
 KEYS = ("symbol", "name", "value", "unit", "region")
 KEYS_OF_SERIES = ("symbol", "region", "x_name", "x_unit", "x_low", "x_high", "values", "unit")
 UNREADABLE = "unreadable"
-REMEDY = "Give the folder of a batch or of one sample, or the JSON file that quantify wrote."
+REMEDY = "Give the folder of a batch or of one sample, or the JSON file written by quantify."
 
 
 def read_study(paths: Sequence[Path], studies: Mapping[str, Mapping[str, str]] | None = None) -> Study:
@@ -162,7 +162,7 @@ def _with_studies(samples: Iterable[StudySample], studies: Mapping[str, Mapping[
     if len(unknown) == len(studies):
         raise InputError(
             f"Expected a manifest of these samples, got one of {', '.join(unknown[:3])}.",
-            "Give the manifest that the batch was made from.",
+            "Give the manifest used for the batch.",
         )
     return [replace(sample, study=studies.get(sample.name, sample.study)) for sample in samples]
 

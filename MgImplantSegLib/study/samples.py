@@ -67,7 +67,7 @@ class StudySample:
 
     @property
     def animal(self) -> str:
-        """The animal; a sample without one counts as one of its own."""
+        """The animal; a sample without one counts as a separate animal."""
         return self.study.get(ANIMAL) or f"(sample {self.name})"
 
     @property

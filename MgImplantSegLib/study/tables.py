@@ -74,21 +74,21 @@ def study_tables(
 
 OF_SAMPLE = {
     "sample": "name of the sample",
-    ANIMAL: "animal; a sample without one counts as one of its own",
+    ANIMAL: "animal; a sample without one counts as a separate animal",
     GROUP: "group",
     TIME_POINT: "time point in days; the time of degradation where the manifest has none",
 }
 MEASURES = {
     **OF_SAMPLE,
-    "state": "done, or what else",
+    "state": "done, or another state",
     "symbol": "short symbol of the measure",
     "name": "name of the measure",
     "region": "part of the volume that it belongs to",
     "value": "value in `unit`; empty where it is undefined",
     "unit": "unit of value, low and high",
-    "low": "lower end of the range from the disagreement of the slicing planes; empty where it was not asked for",
+    "low": "lower end of the range from the disagreement of the slicing planes; empty if it was not requested",
     "high": "upper end of that range",
-    "note": "why the value is undefined, or what has to be known of it",
+    "note": "why the value is undefined, or a remark on it",
     "method": "how it was computed",
 }
 PROFILES = {
@@ -99,7 +99,7 @@ PROFILES = {
     "x_low": "lower limit of the bin in `x_unit`",
     "x_high": "upper limit of the bin in `x_unit`",
     "x_unit": "unit of the limits",
-    "value": "value in `unit`; empty where nothing was there",
+    "value": "value in `unit`; empty if there was none",
     "unit": "unit of value",
 }
 
@@ -142,7 +142,10 @@ GROUPS: Columns = {
     **OF_QUANTITY,
     GROUP: ("group", lambda entry: entry.group),
     TIME_POINT: ("time point in days", lambda entry: entry.time_days),
-    "mean": ("mean over animals; an animal with several implants counts with their mean", lambda entry: entry.mean),
+    "mean": (
+        "mean over animals; an animal with several implants counts with the mean of these",
+        lambda entry: entry.mean,
+    ),
     "standard_deviation": ("standard deviation over animals, n − 1", lambda entry: entry.standard_deviation),
     "mean_low": ("lower end of the mean's 95 % confidence interval (Student's t)", lambda entry: entry.interval.low),
     "mean_high": ("upper end of that interval", lambda entry: entry.interval.high),
@@ -178,7 +181,7 @@ COMPARISONS: Columns = {
     "animals_second": ("number of animals of second", lambda entry: entry.found.animals_second),
     "animals_both": ("number of animals in both", lambda entry: entry.found.animals_both),
     "method": ("the t-test", lambda entry: entry.found.method),
-    "note": ("why something is undefined, or what has to be known", lambda entry: entry.found.note),
+    "note": ("why something is undefined, or a remark", lambda entry: entry.found.note),
 }
 CORRELATIONS: Columns = {
     "x": ("first measure", lambda entry: entry.x.title),

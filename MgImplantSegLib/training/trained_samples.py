@@ -45,7 +45,7 @@ def require_same_samples(config: TrainingConfig) -> None:
     if changed:
         more = f" and {len(changed) - MOST_NAMED} more" if len(changed) > MOST_NAMED else ""
         raise InputError(
-            f"Expected the samples that the run in {config.run_folder} was trained on, got changed files of "
+            f"Expected the samples that the run in {config.run_folder} was trained on, but these files have changed: "
             f"{', '.join(changed[:MOST_NAMED])}{more}.",
             "Move that folder away to train with the changed samples, or restore the files.",
         )

@@ -1,6 +1,10 @@
 """How much fused prediction adds to the network itself: CPU time of the whole over CPU time of the bare forward.
 
     python Testing/Benchmarks/fused_overhead.py [--size 128] [--width 8] [--depth 3] [--repeats 3]
+    python Testing/Benchmarks/fused_overhead.py --against COMMIT [--rounds 3] ...
+
+With --against, this script as it was at that commit, on the engine of that commit, and as it is now run in turns; for
+each case the table has the smallest ratio of both over all rounds, and by how much the present one is larger.
 
 The bare forward runs the same network on the same batches, without reading slices, softmax, voting or labels. Both
 run in turns in one process with one thread, and the smallest ratio of neighbouring runs is free of disturbances that
@@ -11,11 +15,15 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
+import subprocess
 import sys
+import tempfile
 import time
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -31,6 +39,8 @@ from MgImplantSegLib.model.card import ModelCard
 from MgImplantSegLib.networks import build_network
 from MgImplantSegLib.preprocessing.preprocess import Preprocessing
 
+CHECKOUT = Path(__file__).resolve().parents[2]
+THIS = Path(__file__).resolve().relative_to(CHECKOUT)
 PIXELS_PER_BATCH = 1 << 16
 
 
@@ -90,6 +100,43 @@ def measure(predictor: NetworkPredictor, size: int, planes: str, fusion: str, re
     }
 
 
+@contextmanager
+def checkout_of(commit: str) -> Iterator[Path]:
+    """A work tree of a commit, which is removed again."""
+    git = ["git", "-C", str(CHECKOUT), "worktree"]
+    with tempfile.TemporaryDirectory(prefix="fused-overhead-") as folder:
+        tree = Path(folder, "tree")
+        subprocess.run([*git, "add", "--quiet", "--detach", str(tree), commit], check=True)
+        try:
+            yield tree
+        finally:
+            subprocess.run([*git, "remove", "--force", str(tree)], check=True)
+
+
+def smallest_ratios(tree: Path, words: list[str]) -> dict[tuple[str, str], float]:
+    """What the script of a checkout measures there: smallest ratio by planes and fusion."""
+    command = [sys.executable, str(tree / THIS), *words]
+    variables = {**os.environ, "PYTHONPATH": str(tree)}
+    done = subprocess.run(command, cwd=tree, env=variables, stdout=subprocess.PIPE, text=True, check=True)
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    return {(row["planes"], row["fusion"]): row["smallest ratio"] for row in rows}
+
+
+def compare(commit: str, rounds: int, words: list[str]) -> None:
+    """Run both in turns, the one that begins changing, and write a line a case."""
+    found: dict[str, dict[tuple[str, str], float]] = {"before": {}, "now": {}}
+    with checkout_of(commit) as tree:
+        for number in range(rounds):
+            turns = (("before", tree), ("now", CHECKOUT))
+            for name, place in turns if number % 2 == 0 else turns[::-1]:
+                for case, ratio in smallest_ratios(place, words).items():
+                    found[name][case] = min(ratio, found[name].get(case, ratio))
+    for case in sorted(found["now"].keys() & found["before"].keys()):
+        before, now = found["before"][case], found["now"][case]
+        row = {"planes": case[0], "fusion": case[1], "before": before, "now": now, "more": round(now - before, 3)}
+        sys.stdout.write(json.dumps(row) + "\n")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=int, default=128, help="edge of the volume in voxels")
@@ -97,7 +144,13 @@ def main() -> None:
     parser.add_argument("--depth", type=int, default=3)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--precision", default="fp32")
+    parser.add_argument("--against", metavar="COMMIT", help="compare with the engine of this commit")
+    parser.add_argument("--rounds", type=int, default=3, help="with --against: how often both run")
     arguments = parser.parse_args()
+    if arguments.against:
+        names = ("size", "width", "depth", "repeats", "precision")
+        compare(arguments.against, arguments.rounds, [f"--{name}={getattr(arguments, name)}" for name in names])
+        return
     torch.set_num_threads(1)
     keep_freed_memory()
     predictor = random_predictor(arguments.width, arguments.depth, arguments.precision)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from changed_tree import replace
 
 from MgImplantSegLib.grids.labels import DEFAULT_SCHEME
 from MgImplantSegLib.grids.volume import Geometry, LabelMap
@@ -53,13 +54,6 @@ def label_map():
     return LabelMap(values, Geometry((8, 8, 8), (0.02, 0.02, 0.02)), DEFAULT_SCHEME)
 
 
-def replace(path: Path, old: str, new: str) -> None:
-    """Change a text of which there is exactly one."""
-    text = path.read_text("utf-8")
-    assert text.count(old) == 1, f"{path}: {old}"
-    path.write_text(text.replace(old, new), "utf-8")
-
-
 def run(engine: Path, *words: str) -> str:
     """Standard output of a command of the changed engine, which has to succeed."""
     variables = {**os.environ, "PYTHONPATH": str(engine.parent)}
@@ -75,7 +69,8 @@ def test_a_measure_is_a_function_and_an_entry(engine, label_map, tmp_path):
         stream.write(MEASURE)
     registry = measures / "all_measures.py"
     replace(registry, "import degradation, volumes", "import degradation, layer_share, volumes")
-    replace(registry, "MEASURES = {\n", 'MEASURES = {\n    "layer-share": MeasureGroup("DL/Im", layer_share),\n')
+    start = '    "a measure",\n    {\n'
+    replace(registry, start, start + '        "layer-share": MeasureGroup("DL/Im", layer_share),\n')
     write_label_map(label_map, tmp_path / "labels.seg.nrrd")
     table, found = tmp_path / "measures.csv", tmp_path / "measures.json"
     run(engine, "quantify", str(tmp_path / "labels.seg.nrrd"), "--csv", str(table), "--json", str(found))
@@ -94,7 +89,8 @@ def test_a_format_is_a_file_and_an_entry(engine, label_map, tmp_path):
         "from MgImplantSegLib.io.slice_folder import",
         "from MgImplantSegLib.io.npy_file import read_npy\nfrom MgImplantSegLib.io.slice_folder import",
     )
-    replace(registry, "FORMATS = {\n", 'FORMATS = {\n    "npy": FileFormat("NumPy", (".npy",), read_npy),\n')
+    start = '    "a file format",\n    {\n'
+    replace(registry, start, start + '        "npy": FileFormat("NumPy", (".npy",), read_npy),\n')
     np.save(tmp_path / "labels.npy", label_map.array)
     found = tmp_path / "measures.json"
     run(engine, "quantify", str(tmp_path / "labels.npy"), "--json", str(found))

@@ -170,7 +170,7 @@ def test_pictures_come_on_request(scans):
         ("image,days\nfirst.nrrd\n", "Expected a cell for each column"),
         ("image,days\nfirst.nrrd,3,4\n", "Expected a cell for each column"),
         ("image,name\nfirst.nrrd,../../etc\n", "expected a name of letters"),
-        ("image,name\nfirst.nrrd,a\nsecond.mha,A\n", "Expected names that differ"),
+        ("image,name\nfirst.nrrd,a\nsecond.mha,A\n", "Expected unique names"),
         ("image,name\n,a\n", "Expected an image"),
         ("image,roi\nfirst.nrrd,missing.mrk.json\n", "expected a file that exists"),
     ],
@@ -388,7 +388,7 @@ def test_links_that_lead_nowhere_are_samples_that_fail(scans):
         "lost_folder": "failed",
         "second": "done",
     }
-    assert "leads to /not/mounted/lost.nrrd" in rows["lost"]["problem"]
+    assert "points to /not/mounted/lost.nrrd" in rows["lost"]["problem"]
 
 
 def test_pictures_in_a_folder_are_no_sample_but_numbered_slices_are(scans):

@@ -139,7 +139,7 @@ def test_never_two_batches_work_in_one_folder(scans, capsys, monkeypatch):
         monkeypatch.setattr("MgImplantSegLib.cli.batch.batch_lock", lambda folder: batch_lock(folder, 0.1))
         assert main(["batch", "scans", "out", *MODEL]) == 2
         error = capsys.readouterr().err
-    assert "Expected a folder in which no other batch works" in error and "--status" in error
+    assert "Expected a folder that no other batch is using" in error and "--status" in error
     assert not (scans / "out" / "batch.csv").exists()
 
 

@@ -53,7 +53,7 @@ def test_a_missing_folder_is_named(tmp_path):
         atomic_output(tmp_path / "absent" / "a.nrrd"),
     ):
         pass
-    assert "Make the folder" in caught.value.remedy
+    assert "Create the folder" in caught.value.remedy
 
 
 def test_a_folder_in_place_of_the_output_file_is_refused(tmp_path):
@@ -152,7 +152,7 @@ def test_an_input_is_not_replaced_by_whatever_name(tmp_path, link):
     else:
         link(scan, name)
     with protected_files([scan]):
-        with pytest.raises(InputError, match="Expected a file of its own for a result"), atomic_output(name):
+        with pytest.raises(InputError, match="Expected a separate file for the result"), atomic_output(name):
             pass
         with atomic_output(tmp_path / "other.nrrd") as temporary:
             temporary.touch()

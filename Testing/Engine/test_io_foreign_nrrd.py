@@ -187,4 +187,4 @@ def test_slices_that_the_header_does_not_name_are_told(tmp_path, caplog, more, i
     path = write_nrrd_text(tmp_path / "a.nrrd", "encoding: raw", voxels=grey_values().tobytes() + bytes(more))
     volume = read_volume(path)
     np.testing.assert_array_equal(volume.array, grey_values())
-    assert (f"{more} bytes more than its header names" in caplog.text) == is_told
+    assert (f"{more} bytes more than its header states" in caplog.text) == is_told

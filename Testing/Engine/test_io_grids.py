@@ -137,7 +137,7 @@ def test_two_crops_of_one_volume_have_their_common_voxels_in_any_order_of_axes(a
 def test_crops_without_a_voxel_in_common_are_refused_with_both_grids():
     first = part_of(label_values(), LEFT_HANDED, (0, 0, 0), (2, 5, 6))
     second = part_of(label_values(), LEFT_HANDED, (2, 0, 0), (4, 5, 6))
-    with pytest.raises(InputError, match=r"in common, got 6 × 5 × 2 voxels of 5 × 6 × 7 µm"):
+    with pytest.raises(InputError, match=r"segmentations, got 6 × 5 × 2 voxels of 5 × 6 × 7 µm"):
         on_common_grid(first, second)
 
 

@@ -263,7 +263,7 @@ def test_voxels_without_a_source_are_told(tmp_path, caplog):
     written(tmp_path / "s.h5")
     array = read_volume(virtual(tmp_path / "a.h5", (FIRST, "s.h5", FIRST), fillvalue=7)).array
     assert (array[2:] == 7).all()
-    assert "50 % of the voxels have no source; they are taken as 7" in caplog.text
+    assert "50 % of the voxels have no source; they are read as 7" in caplog.text
 
 
 @pytest.mark.parametrize("compression", [None, "gzip"])
@@ -272,7 +272,7 @@ def test_chunks_that_were_never_written_are_told(tmp_path, caplog, compression):
     with h5py.File(tmp_path / "s.h5", "w") as file:
         file.create_dataset("v", (4, 5, 6), np.uint16, **options)[:3] = grey_values()[:3]
     assert (read_volume(tmp_path / "s.h5").array[3] == 9).all()
-    assert "2 of 8 chunks were never written; their voxels are taken as 9" in caplog.text
+    assert "2 of 8 chunks were never written; their voxels are read as 9" in caplog.text
     caplog.clear()
     virtual(tmp_path / "b.h5", (LAST, "s.h5", FIRST), (FIRST, "s.h5", FIRST))
     read_volume(tmp_path / "b.h5")

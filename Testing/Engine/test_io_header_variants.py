@@ -401,7 +401,7 @@ def test_packed_voxels_beyond_those_of_the_header_are_told(tmp_path, caplog, enc
     fields = {"encoding": encoding, "sizes": f"6 5 {slices}"}
     volume = read_volume(write_nrrd(tmp_path, fields, pack_for(encoding)(VOXELS.tobytes())))
     np.testing.assert_array_equal(volume.array, VOXELS[: int(slices)])
-    assert ("more than its header names" in caplog.text) == is_told
+    assert ("more than its header states" in caplog.text) == is_told
 
 
 @pytest.mark.parametrize(("slices", "is_told"), [("4", False), ("3", True)])
@@ -409,7 +409,7 @@ def test_packed_voxels_of_a_metaimage_beyond_its_header_are_told(tmp_path, caplo
     (tmp_path / "a.zraw").write_bytes(zlib.compress(VOXELS.tobytes()))
     fields = {"DimSize": f"6 5 {slices}", "CompressedData": "True"}
     read_volume(write_mhd(tmp_path, "a.zraw", fields))
-    assert ("more than its header names" in caplog.text) == is_told
+    assert ("more than its header states" in caplog.text) == is_told
 
 
 def test_a_few_bytes_behind_packed_voxels_are_no_slice(tmp_path, caplog):

@@ -157,7 +157,7 @@ def test_a_name_without_a_role_is_an_error_and_never_bone_by_a_hidden_code(tmp_p
         return  # without a name Slicer shows nothing, and the ID stands in for it
     mask = (label_values() == 1).astype(np.uint8)
     path = write_seg(tmp_path / "a.seg.nrrd", mask, segment_keys(0, 1, identity, name, terms))
-    with pytest.raises(InputError, match="name tells their role") as caught:
+    with pytest.raises(InputError, match="names state their role") as caught:
         read_label_map(path)
     assert "--roles" in caught.value.advice(flag_of)
 
@@ -223,7 +223,7 @@ def test_overlapping_layers_are_merged_the_later_segment_on_top(tmp_path, caplog
         label_map = read_label_map(path)
     np.testing.assert_array_equal(label_map.mask(Role.RESIDUAL_MATERIAL), metal == 1)
     np.testing.assert_array_equal(label_map.mask(Role.BONE), (bone == 1) & (metal == 0))
-    assert f"{int((bone & metal).sum())} voxels lie in several segments" in caplog.text
+    assert f"{int((bone & metal).sum())} voxels belong to several segments" in caplog.text
     assert label_map.geometry.same_grid(LEFT_HANDED)
 
 

@@ -55,8 +55,8 @@ def test_resolution_tags_in_centimetres_give_cubes_and_a_note(tmp_path, caplog):
     volume = read_volume(written(tmp_path / "a.tif", resolution=(2000, 2000), resolutionunit="CENTIMETER"))
     assert volume.geometry.spacing_zyx_mm == pytest.approx((0.005, 0.005, 0.005))
     assert volume.spacing_is_known
-    assert "how far apart the slices are" in caplog.text
-    assert "how far apart" in volume.provenance["spacing_note"]
+    assert "state the slice spacing" in caplog.text
+    assert "slice spacing" in volume.provenance["spacing_note"]
 
 
 def resolution(per_unit, unit):
@@ -518,7 +518,7 @@ def test_links_of_slices_that_lead_nowhere_are_named(tmp_path):
     for name in ("rec_11.tif", "rec_8.tif"):
         (slices / name).unlink()
         os.symlink("/not/mounted/" + name, slices / name)
-    with pytest.raises(InputError, match=r"2 links that lead nowhere: rec_11\.tif, rec_8\.tif.*/not/mounted"):
+    with pytest.raises(InputError, match=r"2 broken links: rec_11\.tif, rec_8\.tif.*/not/mounted"):
         read_volume(slices)
 
 
@@ -585,7 +585,7 @@ def test_names_of_several_volumes_or_with_gaps_are_refused(tmp_path, names, mess
 @pytest.mark.parametrize(
     ("files", "remedy"),
     [
-        ({}, "folder that holds the slices"),
+        ({}, "folder that contains the slices"),
         ({"IM0.dcm": b"x"}, "3D Slicer"),
         ({"IM0": b"\0" * 128 + b"DICM"}, "3D Slicer"),
         ({"a.jpg": b"x", "b.jpg": b"x"}, "as TIFF"),

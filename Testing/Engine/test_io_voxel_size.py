@@ -103,7 +103,7 @@ def test_the_roles_that_were_assumed_are_told_unless_the_file_or_the_user_says_t
     write_label_map(LabelMap(explant(), Geometry((12,) * 3, (0.02,) * 3)), "plain.nii.gz")
     write_label_map(LabelMap(explant(), Geometry((12,) * 3, (0.02,) * 3)), "keeps.mha")
     main(["quantify", "plain.nii.gz", "--measures", "volumes"])
-    told = "they are taken as 1 bone, 2 degradation layer, 3 residual material"
+    told = "they are interpreted as 1 bone, 2 degradation layer, 3 residual material"
     assert told in capsys.readouterr().err
     main(["quantify", "keeps.mha", "--measures", "volumes"])
     main(

@@ -114,7 +114,7 @@ def _error(path, read=load_model) -> str:
 
 
 def test_names_a_missing_file_a_folder_and_other_kinds_of_files(tmp_path):
-    assert "got nothing there" in _error(tmp_path / "none.mgmodel")
+    assert "but there is none" in _error(tmp_path / "none.mgmodel")
     assert "another kind" in _error(tmp_path)
     for content in (b"", b"PK", b"not a zip" * 100):
         (tmp_path / "text.mgmodel").write_bytes(content)

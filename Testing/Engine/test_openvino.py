@@ -169,7 +169,7 @@ def test_weights_that_were_exchanged_are_not_predicted_with_the_old_network(tmp_
     with zipfile.ZipFile(tmp_path / "other.mgmodel") as archive:
         exchange(path, weights_pt=archive.read("weights.pt"))
     for backend in ("auto", "openvino"):
-        with pytest.raises(InputError, match="another network or other weights") as caught:
+        with pytest.raises(InputError, match="a different network or different weights") as caught:
             load_network(path, "cpu", backend=backend)
         assert "model convert" in caught.value.remedy
     assert load_network(path, "cpu", backend="torch").compute.backend == "torch"
@@ -219,7 +219,7 @@ def test_entries_are_read_without_openvino_and_the_card_is_the_same(tmp_path):
         ("openvino_bin", b"5678", "damaged data"),
         ("openvino_json", b"[]", "something else"),
         ("openvino_json", b"{", "JSON"),
-        ("openvino_json", b'{"version": "2026.4.0"}', "another network or other weights"),
+        ("openvino_json", b'{"version": "2026.4.0"}', "a different network or different weights"),
         ("openvino_xml", bytes(9 << 20), "at most"),
         ("openvino_bin", bytes(9 << 20), "at most"),
     ],

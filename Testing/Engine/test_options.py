@@ -24,11 +24,23 @@ from MgImplantSegLib.base.options import (
 from MgImplantSegLib.cli.elsewhere import given, word
 from MgImplantSegLib.cli.parser import Parser
 from MgImplantSegLib.grids.volume import Geometry, LabelMap, Volume
-from MgImplantSegLib.inference.device import Device
+from MgImplantSegLib.inference.backends import BACKENDS
+from MgImplantSegLib.inference.device import DEVICES, PRECISIONS, Device
+from MgImplantSegLib.inference.fusion import FUSIONS
 from MgImplantSegLib.inference.options import SegmentOptions
+from MgImplantSegLib.inference.postprocess import POSTPROCESSING
 from MgImplantSegLib.inference.segmenter import segment_volume
+from MgImplantSegLib.io import FORMATS
+from MgImplantSegLib.jobs.agent.schedulers import SCHEDULERS, scheduler_class
 from MgImplantSegLib.jobs.request import InputPath
-from MgImplantSegLib.quantification import MEASURES, QuantifyOptions, quantify
+from MgImplantSegLib.networks import NETWORKS
+from MgImplantSegLib.planes.plane_sets import PLANE_SETS
+from MgImplantSegLib.quantification import MEASURES, SURFACE_METHODS, QuantifyOptions, quantify
+from MgImplantSegLib.quantification.measures.common_lengths import COMMON_LENGTHS
+from MgImplantSegLib.quantification.measures.contact_methods import CONTACT_METHODS
+from MgImplantSegLib.quantification.measures.rate_forms import RATE_FORMS
+from MgImplantSegLib.training.loop.losses import LOSSES
+from MgImplantSegLib.training.settings.schedules import SCHEDULES
 
 SEGMENT, QUANTIFY = SegmentOptions("m.mgmodel"), QuantifyOptions()
 DECLARED = [(options, entry) for options in (SEGMENT, QUANTIFY) for entry in options_of(type(options))]
@@ -180,3 +192,29 @@ def test_an_error_names_no_flag_and_each_way_to_use_the_engine_says_where_an_opt
 def test_options_that_only_a_subclass_has_are_checked_too():
     with pytest.raises(InputError, match="sharpening_um"):
         require_valid(MoreSegmentOptions("m", sharpening_um=-1.0))
+
+
+REGISTRIES = [
+    *(BACKENDS, COMMON_LENGTHS, CONTACT_METHODS, DEVICES, FORMATS, FUSIONS, LOSSES, MEASURES, NETWORKS, PLANE_SETS),
+    *(POSTPROCESSING, PRECISIONS, RATE_FORMS, SCHEDULERS, SCHEDULES, SURFACE_METHODS),
+]
+
+
+@pytest.mark.parametrize(
+    "registry",
+    REGISTRIES,
+    ids=lambda registry: registry.what,
+)
+def test_every_choice_says_what_it_is_and_a_wrong_name_is_refused_with_all_names(registry):
+    assert all(entry.name and isinstance(entry.definition, str) for entry in registry.values())
+    first = next(iter(registry))
+    with pytest.raises(InputError, match="got 'x") as error:
+        registry.find(f"x{first}")
+    assert ", ".join(registry) in str(error.value)
+    assert len(first) < 3 or "Did you mean" in error.value.remedy
+
+
+def test_a_wrong_scheduler_is_refused_before_anything_is_loaded():
+    with pytest.raises(InputError, match="Expected a scheduler of process, slurm, lsf, got 'slrum'") as error:
+        scheduler_class("slrum")
+    assert error.value.remedy == "Did you mean 'slurm'?"

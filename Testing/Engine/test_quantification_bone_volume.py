@@ -28,7 +28,6 @@ from MgImplantSegLib.grids.volume import Geometry, LabelMap
 from MgImplantSegLib.io import read_volume
 from MgImplantSegLib.quantification import QuantifyOptions, quantify
 from MgImplantSegLib.quantification.measures.distance import distance_to_mm
-from MgImplantSegLib.quantification.measures.distance_map import implant_distance_map
 from MgImplantSegLib.quantification.results import Missing
 
 SAMPLES = Path(__file__).resolve().parents[2] / "Resources" / "SampleData"
@@ -245,17 +244,6 @@ def test_distances_agree_with_scipy_in_one_and_in_blocks(spacing):
 
 def test_distances_to_nothing_are_infinite():
     assert np.isinf(distance_to_mm(np.zeros((3, 4, 5), bool), (1.0, 1.0, 1.0))).all()
-
-
-def test_the_distance_map_has_the_distances_of_scipy_and_the_grid_of_the_labels():
-    grid = turned_grid(0.6, (0.05, 0.04, 0.03))
-    label_map = labelled(grid, (positions_mm(grid)[..., 0] > 0.1, BONE), (ball(grid, 0.15), METAL))
-    found = implant_distance_map(label_map)
-    expected = ndimage.distance_transform_edt(label_map.array != METAL, sampling=grid.spacing_zyx_mm)
-    np.testing.assert_allclose(found.array, expected, atol=1e-5)
-    assert found.geometry == grid
-    with pytest.raises(InputError, match="implant"):
-        implant_distance_map(labelled(grid))
 
 
 @pytest.mark.parametrize("name", ["distance_mm", "profile_step_mm", "slice_mm"])

@@ -237,5 +237,5 @@ def test_numbers_that_are_no_box_name_the_file(tmp_path, key, value):
     data = json.loads(path.read_text("utf-8"))
     data["markups"][0][key] = value
     path.write_text(json.dumps(data), "utf-8")
-    with pytest.raises(InputError, match=r"left\.mrk\.json\. (Save|Give) the ROI"):
+    with pytest.raises(InputError, match=r"left\.mrk\.json\. (Save|Set the size of) the ROI"):
         read_roi_markups(path)

@@ -19,7 +19,9 @@ from MgImplantSegLib.quantification import InitialScrew, QuantifyOptions, quanti
 
 MM = 0.02
 GREY_OF_CLASS = np.array([0, 100, 170, 255], np.float32)
-ASSUMED = "does not say what its values mean; they are taken as 1 bone, 2 degradation layer, 3 residual material."
+ASSUMED = (
+    "does not state what its values mean; they are interpreted as 1 bone, 2 degradation layer, 3 residual material."
+)
 
 
 def classes() -> np.ndarray:

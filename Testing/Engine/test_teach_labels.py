@@ -110,7 +110,7 @@ def test_with_a_value_for_not_labelled_all_other_voxels_are_labelled():
 
 
 def test_a_whole_volume_of_labels_without_done_slices_is_refused_unless_all_is_said_to_be_labelled():
-    with pytest.raises(InputError, match="single painted slices") as caught:
+    with pytest.raises(InputError, match="individually painted slices") as caught:
         part(LABELS)
     assert "--done-slices" in caught.value.advice(flag_of)
     assert (part(LABELS, labelled="all").channels == LABELS).all()
@@ -140,7 +140,7 @@ def test_a_slice_filled_with_one_class_is_warned_of_and_an_ordinary_one_is_not()
     assert warnings_of(LABELS, done_slices="z:5,z:9") == []
     (warning,) = warnings_of(overpainted, done_slices="z:5,z:9")
     assert "z:9" in warning
-    assert "one class covers it all" in warning
+    assert "one class covers it entirely" in warning
 
 
 def test_a_slip_of_the_brush_is_warned_of_where_it_would_make_a_done_slice():

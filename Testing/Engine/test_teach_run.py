@@ -329,7 +329,7 @@ def test_scans_of_different_voxel_sizes_are_taught_together(place, tmp_path):
         replace(SMALL, iterations=3),
     )
     assert [scan["slice_count"] for scan in outcome.labelled] == [4, 3]
-    assert "scans that were taught" in outcome.held_out["words"]
+    assert "on the taught scans" in outcome.held_out["words"]
 
 
 def test_a_done_slice_of_fine_voxels_is_labelled_wholly_on_the_models_grid(tmp_path):
@@ -393,7 +393,7 @@ def test_a_class_that_the_model_lacks_does_not_matter_where_nothing_counts_as_la
 
 def test_the_model_that_teaching_starts_from_is_not_written_over(place):
     before = (place / "parent.mgmodel").read_bytes()
-    with pytest.raises(InputError, match="which teaching starts from"):
+    with pytest.raises(InputError, match="from which teaching starts"):
         teach([pair_of(place)], place / "parent.mgmodel", place / "parent.mgmodel", SMALL)
     assert (place / "parent.mgmodel").read_bytes() == before
 
@@ -446,7 +446,7 @@ BAD = {
     ),
     "another grid": (lambda folder: _write_labels(folder, LABELS, 0.03), [], "voxels coincide"),
     "outside": (lambda folder: _write_labels(folder, LABELS, origin=(9.0, 9.0, 9.0)), [], "within the image"),
-    "whole volume": (lambda folder: _write_labels(folder, LABELS), [], "single painted slices"),
+    "whole volume": (lambda folder: _write_labels(folder, LABELS), [], "individually painted slices"),
     "done slice outside": (lambda folder: None, ["--done-slices", "z:26"], "z:26"),
     "bad notation": (lambda folder: None, ["--done-slices", "26"], "z:40,y:12"),
     "two pairs of one name": (
@@ -480,7 +480,7 @@ def test_another_suffix_and_a_missing_folder_are_refused_before_the_work(place, 
     for out, expected in (
         ("out.zip", ".mgmodel"),
         ("absent/out.mgmodel", "absent"),
-        ("folder.mgmodel", "not of a folder"),
+        ("folder.mgmodel", "rather than a folder"),
     ):
         words = ["teach", str(place / "scan.nrrd"), str(place / "labels.nrrd"), str(place / out)]
         assert main([*words, "--from", str(place / "parent.mgmodel"), "--iterations", "1"]) == 2

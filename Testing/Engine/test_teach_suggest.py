@@ -98,7 +98,7 @@ def test_where_there_is_no_implant_all_classes_count_and_without_any_the_whole_s
 def test_more_slices_than_the_implant_has_are_refused():
     labels = np.zeros(SHAPE, np.uint8)
     labels[20:22, 20:22, 20:22] = 3
-    with pytest.raises(InputError, match="got room for"):
+    with pytest.raises(InputError, match="got space for"):
         suggest_slices(LabelMap(labels, GRID), disagreement(), 9)
 
 

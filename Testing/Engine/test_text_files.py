@@ -49,7 +49,7 @@ def test_deep_toml_is_an_error_like_any_other(text, tmp_path):
     with pytest.raises(ValueError):
         toml_from(text)
     (tmp_path / "a.toml").write_text(text)
-    with pytest.raises(InputError, match=r"Expected TOML in .*Correct that place"):
+    with pytest.raises(InputError, match=r"Expected TOML in .*Correct this part"):
         read_toml(tmp_path / "a.toml")
 
 

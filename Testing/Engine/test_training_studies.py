@@ -212,10 +212,10 @@ def test_a_finished_model_is_not_taken_for_one_of_samples_that_have_changed(own_
     change_labels(own_place / "tests" / "s0" / "labels.nrrd")
     assert finished_model(config, Events()) == model, "no training has seen the sample of the test"
     change_labels(own_place / "samples" / "s1" / "labels.nrrd")
-    with pytest.raises(InputError, match=r"changed files of .*s1") as caught:
+    with pytest.raises(InputError, match=r"these files have changed: .*s1") as caught:
         finished_model(config, Events())
     assert "Move that folder away" in caught.value.remedy
-    with pytest.raises(InputError, match=r"changed files of .*s1"):
+    with pytest.raises(InputError, match=r"these files have changed: .*s1"):
         train(config, Events(), resume=config.run_folder)
     (config.run_folder / "samples.json").unlink()  # as of a run before there was such a note
     assert finished_model(config, Events()) == model

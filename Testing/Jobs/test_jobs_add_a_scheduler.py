@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import filecmp
 import os
 import re
 import shutil
@@ -11,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from changed_tree import changes, replace
 
 from MgImplantSegLib.jobs.agent.schedulers import QUEUES
 
@@ -67,7 +67,8 @@ class QueueOfOne(QueueScheduler):
     def allocation(cls, variables):
         return Allocation()
 '''
-ENTRY = '    "queue_of_one": "queue_of_one.QueueOfOne",\n'
+ENTRY = '        "queue_of_one": SchedulerType("queue of one", "starts a job at once", "queue_of_one:QueueOfOne"),\n'
+START = '    "a scheduler",\n    {\n'
 USE = """
 import sys
 sys.path.insert(0, sys.argv[2])
@@ -97,8 +98,7 @@ def test_a_scheduler_is_two_files_and_an_entry(tmp_path):
     folder.mkdir()
     (folder / "commands.py").write_text(COMMANDS)
     (folder / "__init__.py").write_text(SCHEDULER)
-    text = registry.read_text()
-    registry.write_text(text.replace("SCHEDULERS = {\n", "SCHEDULERS = {\n" + ENTRY))
+    replace(registry, START, START + ENTRY)
     assert changes(tmp_path / "before", engine) == {"jobs/agent/queue_of_one", "jobs/agent/schedulers.py"}
     variables = {**os.environ, "PYTHONPATH": str(tmp_path), "MGIMPLANTSEG_CONFIG": str(tmp_path / "c")}
     words = [sys.executable, "-c", USE, str(tmp_path / "root"), str(Path(__file__).parent)]
@@ -106,15 +106,6 @@ def test_a_scheduler_is_two_files_and_an_entry(tmp_path):
     lines = done.stdout.splitlines()
     assert "✓ the queue of one: always free" in lines, done.stderr
     assert lines[-2:] == ["done True", "cancelled"], done.stderr
-
-
-def changes(before: Path, after: Path) -> set[str]:
-    """Files and folders that are new or other than before."""
-    found, pairs = set(), [filecmp.dircmp(before, after, ignore=["__pycache__"])]
-    for pair in pairs:
-        pairs.extend(pair.subdirs.values())
-        found |= {Path(pair.right, name).relative_to(after).as_posix() for name in (*pair.right_only, *pair.diff_files)}
-    return found
 
 
 @pytest.mark.parametrize("name", QUEUES)

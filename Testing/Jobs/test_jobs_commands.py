@@ -81,7 +81,7 @@ def test_a_watched_job_that_fails_gives_its_error_and_an_exit_code(capsys):
         (["submit", "here"], "Expected a command for the job"),
         (["submit", "here", "segmnt", "x"], "Did you mean segment"),
         (["submit", "here", "segment", "a.nrrd", "b.nrrd", "--plains", "9"], "Did you mean --planes"),
-        (["status", "nothing"], "no environment that answers has"),
+        (["status", "nothing"], "is in no environment that answers"),
         (["status", "here/nothing"], "Expected a job of this environment"),
         (["status", "here/../../x"], "Expected one of the environments"),
         (["fetch", "here/..%2f"], "Expected a job's name"),

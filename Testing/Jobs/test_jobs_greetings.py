@@ -81,7 +81,7 @@ def test_what_a_start_up_file_prints_is_skipped(host, start_up):
         ('echo "This account is currently not available."; exit 1', "This account is currently not available. Log in"),
         (
             "exec >&2; echo 'Your password expired.'; echo 'Password change required but no TTY available.'; exit 1",
-            "no TTY available. Log in by `ssh gpu-server`",
+            "no TTY available. Log in with `ssh gpu-server`",
         ),
         ("exec no-such-shell", "an end with exit code 127; it said: .*no-such-shell.* start-up files"),
         ("head -c 3000000 /dev/zero | tr '\\0' x; exit 1", "x{200}. Run: ssh"),

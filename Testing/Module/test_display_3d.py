@@ -191,7 +191,7 @@ def test_surfaces_of_a_segmentation_that_was_edited_meanwhile_are_not_put_on_it(
     person.wait_until(left_behind)
     node.GetSegmentation().RemoveSegment("bone")
     person.wait_until(lambda: not widget.panel.display3D.isRunning())
-    assert "got one that was edited meanwhile" in ui.segmentStatusLabel.text
+    assert "got one that was edited in the meantime" in ui.segmentStatusLabel.text
     assert not node.GetSegmentation().ContainsRepresentation("Closed surface")
 
 

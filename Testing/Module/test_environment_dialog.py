@@ -117,7 +117,7 @@ def test_a_taken_name_is_refused_and_a_free_one_offered(widget, ui):
     assert dialog.nameEdit.placeholderText == "server 2"
     dialog.nameEdit.text = "server"
     person.click(dialog.saveButton)
-    assert "which is taken" in dialog.messageLabel.text
+    assert "which is already in use" in dialog.messageLabel.text
 
 
 def test_an_environment_is_changed_under_its_name_and_keeps_what_was_not_touched(widget, ui):
@@ -154,9 +154,9 @@ def test_a_text_file_is_no_python_even_if_it_may_be_run(widget, ui, tmp_path, co
     choose_kind(dialog, "Python on this computer")
     enter(dialog, python=str(notes))
     person.click(dialog.saveButton)
-    assert "Expected the program of a Python" in dialog.messageLabel.text
+    assert "Expected a Python executable" in dialog.messageLabel.text
     widget.panel.environments.add(notes)
-    assert "Expected the program of a Python" in ui.environmentStatusLabel.text
+    assert "Expected a Python executable" in ui.environmentStatusLabel.text
     assert len(person.rows_of(ui.environmentsTable)) == 1
 
 

@@ -57,7 +57,7 @@ def test_an_added_python_is_selected_tested_and_taken_if_it_has_all(widget, ui, 
 def test_a_text_file_is_no_python(widget, ui, tmp_path):
     (tmp_path / "notes.txt").write_text("where the scans lie", "utf-8")
     widget.panel.environments.add(tmp_path / "notes.txt")
-    assert "Expected the program of a Python" in ui.environmentStatusLabel.text
+    assert "Expected a Python executable" in ui.environmentStatusLabel.text
     assert len(person.rows_of(ui.environmentsTable)) == 1
 
 
@@ -83,7 +83,7 @@ def test_a_section_that_is_unfolded_comes_into_view(widget, ui):
 
 def test_a_program_that_is_not_there_is_refused(widget, ui, tmp_path):
     widget.panel.environments.add(tmp_path / "no" / "python")
-    assert "Expected the program of a Python" in ui.environmentStatusLabel.text
+    assert "Expected a Python executable" in ui.environmentStatusLabel.text
 
 
 def test_slicers_own_python_cannot_be_forgotten(widget, ui):

@@ -75,7 +75,7 @@ def test_a_model_without_a_surface_is_refused(measurable, widget, no_process):
     add_sphere(measurable).SetAndObservePolyData(vtk.vtkPolyData())
     person.click(measurable.computeButton)
     person.wait_until(lambda: not widget.panel.measurements.isRunning())
-    assert "without surface" in measurable.measuresStateLabel.text
+    assert "without a surface" in measurable.measuresStateLabel.text
 
 
 def test_a_moved_point_of_the_model_makes_the_rows_stale(measurable, widget, no_process):

@@ -24,7 +24,7 @@ def test_the_first_volume_is_chosen_and_described(widget, ui):
 def test_an_unset_voxel_size_is_warned_of_and_can_be_set(widget, ui):
     node = add_volume(slicer.mrmlScene, spacing_mm=1.0)
     widget.enter()
-    assert "1 mm, which means that it is not set" in ui.inputWarningLabel.text
+    assert "1 mm, which usually means that it is not set" in ui.inputWarningLabel.text
     ui.inputSpacingSpinBox.value = 20.0
     person.click(ui.setSpacingButton)
     assert node.GetSpacing() == pytest.approx((0.02,) * 3)
@@ -91,7 +91,7 @@ def test_an_added_model_is_chosen_shown_kept_and_can_be_deleted(widget, ui, tiny
     widget.panel.models.add(tiny_model)
     assert person.texts_of(ui.modelSelector)[ui.modelSelector.currentIndex] == "tiny"
     assert ui.modelCardLabel.text.splitlines() == [
-        "Nothing is said of its training data, 20 µm; mean IoU 0.25.",
+        "Its training data are not documented, 20 µm; mean IoU 0.25.",
         "Research use only.",
     ]
     person.click(ui.modelDetailsButton)
@@ -111,7 +111,7 @@ def test_a_bundled_model_cannot_be_deleted(widget, ui):
     if not bundled_models():
         pytest.skip("no model is bundled in this checkout")
     assert not ui.deleteModelButton.enabled
-    assert "bundled models stay" in ui.deleteModelButton.toolTip
+    assert "bundled models are kept" in ui.deleteModelButton.toolTip
 
 
 def test_a_file_that_is_no_model_is_refused_with_its_name(widget, ui, tmp_path):

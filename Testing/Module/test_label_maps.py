@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 import slicer
 from harness import person
+from label_map_nodes import add_label_map_node
 from measure_cases import compute, expected
 from module_cases import add_segmentation, ball_in_half_bone
 
 from MgImplantSegLib.grids.labels import LabelScheme, Role
 from MgImplantSegLib.grids.volume import LabelMap
 from MgImplantSegLib.scene.segmentation_reading import label_map_of_node
-from MgImplantSegLib.scene.volumes import add_label_map_node, image_data
+from MgImplantSegLib.scene.volumes import image_data
 
 
 def add_label_map(labels=None, colors="own", name="Labels"):
@@ -93,7 +94,7 @@ def test_values_that_nobody_knows_are_asked_for_in_the_class_mapping(widget, ui)
     node = imported(widget, ui)
     assert roles_of(node) == {"label 40": None, "label 41": None, "label 42": None}
     assert "class mapping" in ui.labelMapLabel.text and not ui.classMappingGroup.collapsed
-    assert 'what the segment "label 40" is' in ui.computeButton.toolTip
+    assert 'a class for the segment "label 40"' in ui.computeButton.toolTip
 
 
 def test_255_is_not_labelled_where_the_others_are_the_usual_values(widget, ui):

@@ -102,7 +102,7 @@ def test_auto_computes_again_after_a_roi_has_moved(measurable, widget, no_proces
 def test_a_table_that_comes_back_with_its_scene_is_current_although_it_was_edited_before(
     measurable, widget, no_process, tmp_path
 ):
-    from MgImplantSegLib.scene.scene_files import add_scene, save_scene
+    from scene_files import add_scene, save_scene
 
     node = measurable.measuredSegmentationSelector.currentNode()
     node.GetSegmentation().InvokeEvent(slicer.vtkSegmentation.SourceRepresentationModified)
@@ -117,9 +117,9 @@ def test_a_table_that_comes_back_with_its_scene_is_current_although_it_was_edite
 
 def test_provenance_and_measures_survive_saving_and_loading_the_scene(measurable, widget, no_process, tmp_path):
     from MgImplantSegSections.work.measuresReport import reportOfTable
+    from scene_files import add_scene, save_scene
 
     from MgImplantSegLib.scene.nodes import provenance_of_node, set_provenance
-    from MgImplantSegLib.scene.scene_files import add_scene, save_scene
     from MgImplantSegLib.scene.standalone import StandaloneScene
 
     node = measurable.measuredSegmentationSelector.currentNode()

@@ -23,7 +23,7 @@ def test_compute_in_a_child_process_gives_the_engines_measures(measurable, widge
         if math.isfinite(measure.value):
             assert float(row["Value"]) == pytest.approx(measure.value, rel=1e-6)
         assert row["State"] == "current" and row["Unit"] == measure.unit
-    assert "All measures are current" in measurable.measuresStateLabel.text
+    assert "All measures are up to date" in measurable.measuresStateLabel.text
     assert "DR" in measurable.measuresStateLabel.text  # not defined without the screw before, and the reason is said
 
 
@@ -157,7 +157,7 @@ def test_a_segment_of_unknown_meaning_is_asked_for_and_its_role_is_kept_with_the
     node = measurable.measuredSegmentationSelector.currentNode()
     rename_segment(node.GetSegmentation(), "residual_material", "s3", "Segment_3")
     person.process_events()
-    assert 'what the segment "Segment_3" is' in measurable.computeButton.toolTip
+    assert 'a class for the segment "Segment_3"' in measurable.computeButton.toolTip
     combo = wrap(unwrap(measurable.classTable).cellWidget(2, 1))
     person.choose(combo, "residual material")
     combo.activated(2)

@@ -28,7 +28,7 @@ def test_voxels_in_several_segments_are_warned_of_and_the_warning_stays_with_the
     array[implant] = value
     segmentation.GetSegment("bone").AddRepresentation("Binary labelmap", own)
     compute(widget, measurable)
-    text = f'⚠ "Explant": {implant.sum()} voxels lie in several segments'
+    text = f'⚠ "Explant": {implant.sum()} voxels belong to several segments'
     assert text in measurable.measuresStateLabel.text
     measurable.measuredSegmentationSelector.setCurrentNode(None)
     assert text not in measurable.measuresStateLabel.text
@@ -116,7 +116,7 @@ def test_measures_go_to_the_segmentation_they_were_computed_for_whichever_is_cho
 
 
 def test_the_name_of_a_roi_with_quotes_comes_back_whole_from_a_saved_scene(measurable, widget, no_process, tmp_path):
-    from MgImplantSegLib.scene.scene_files import add_scene, save_scene
+    from scene_files import add_scene, save_scene
 
     name = 'links "µ"'
     add_roi(measurable, box_beside(name=name))

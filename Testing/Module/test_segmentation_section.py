@@ -155,7 +155,7 @@ def test_openvino_is_enough_to_segment_where_torch_has_no_gpu_or_openvino_is_the
     assert pythons.missingPackages() == ["torch"]  # to teach and train
     if asked:
         person.click(ready.segmentButton)
-        assert f"lacks {missing[0]}. Install into Slicer (about" in ready.missingLabel.text
+        assert f"lacks {missing[0]}. Install them into Slicer (about" in ready.missingLabel.text
 
 
 def test_a_chosen_output_gets_the_new_contents(ready, widget):
@@ -260,7 +260,7 @@ def test_a_new_option_of_the_engine_needs_only_its_field_and_a_widget(slicer_app
 def test_the_estimate_grows_with_the_planes(ready):
     person.choose(ready.planesSelector, "1 plane")
     one = ready.estimateLabel.text
-    assert one.startswith("About") and "first guess" in one
+    assert one.startswith("About") and "rough estimate" in one
 
 
 def test_preview_segments_one_slice(ready, widget):

@@ -84,7 +84,7 @@ def test_a_file_that_is_no_python_is_told_and_nothing_is_added(without_torch, re
     notes.write_text("where the scans lie", "utf-8")
     choose(monkeypatch, notes)
     person.click(ready.chooseEnvironmentButton)
-    assert "Expected the program of a Python" in ready.segmentStatusLabel.text
+    assert "Expected a Python executable" in ready.segmentStatusLabel.text
     assert ready.chooseEnvironmentButton.enabled and len(person.rows_of(ready.environmentsTable)) == 1
 
 

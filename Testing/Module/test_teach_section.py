@@ -142,7 +142,7 @@ def test_a_view_across_the_voxels_names_no_slice(widget, views):
     from MgImplantSegSections.work import teachSlices
 
     scan, _labels = add_explant(with_labels=False)
-    with pytest.raises(InputError, match="turned against"):
+    with pytest.raises(InputError, match="rotated relative to"):
         teachSlices.shownSlice(scan, "Yellow")
 
 
@@ -402,7 +402,7 @@ def test_done_slices_of_another_scan_are_learned_from_too(teachable, widget, mod
     scan, labels = add_explant(name="Scan 2")
     teachSlices.setDone(labels, SliceName(1, 20))
     widget.enter()
-    assert "Learned from too: Scan 2." in teachable.teachLabelledLabel.text
+    assert "Also learned from: Scan 2." in teachable.teachLabelledLabel.text
     section = widget.panel.teach
     request = replace(section.request(), name="both", minutes=None, iterations=2, device="cpu")
     assert request.others == ((scan, labels),)
@@ -411,4 +411,4 @@ def test_done_slices_of_another_scan_are_learned_from_too(teachable, widget, mod
     assert [entry["slices"] for entry in result["labelled"]] == ["z:12,z:20,y:20", "y:20"] and path.is_file()
     assert not left_behind()
     person.click(teachable.otherScansCheckBox)
-    assert "Learned from too" not in teachable.teachLabelledLabel.text and not section.request().others
+    assert "Also learned from" not in teachable.teachLabelledLabel.text and not section.request().others

@@ -63,7 +63,7 @@ def test_pairs_are_listed_with_a_check_of_their_geometry(widget, ui, pair, tmp_p
     checks = [row[2] for row in person.rows_of(ui.pairsTable)]
     assert checks[0] == "OK, 36×36×36 voxels"
     assert "do not coincide" in checks[1] and "20 µm from" in checks[1] and "21 µm from" in checks[1]
-    assert checks[2] == "the labels reach beyond the scan: 36×36×36 and 38×38×38 voxels"
+    assert checks[2] == "the labels extend beyond the scan: 36×36×36 and 38×38×38 voxels"
     assert checks[3] == "OK, labels of a part: 36×30×32 of 36×36×36 voxels"
     assert checks[4] == "OK, 36×36×36 voxels"
 
@@ -147,11 +147,13 @@ def test_the_end_after_stop_is_told_as_what_the_user_asked_for(widget, ui, monke
             return {"state": "cancelled", "text": "this/train-x  cancelled"}
         while not stop:
             yield None
-        raise MgImplantSegError("Expected this/train-x to end well, got cancelled", "See: jobs log this/train-x")
+        raise MgImplantSegError(
+            "Expected this/train-x to finish successfully, got cancelled", "See: jobs log this/train-x"
+        )
 
     monkeypatch.setattr(widget.logic, "engineSteps", engine)
     training.watch()
-    assert "the end of the training that is watched" in ui.startTrainingButton.toolTip
+    assert "wait for the training being watched to finish" in ui.startTrainingButton.toolTip
     person.click(ui.stopTrainingButton)
     person.wait_until(lambda: not training.isWatching() and not training.isBusy())
     person.process_events()
@@ -162,7 +164,7 @@ def test_a_training_that_fails_by_itself_is_told_without_commands(widget, ui, mo
     def engine(words, environment, token):
         yield None
         raise MgImplantSegError(
-            "Expected this/train-x to end well, got failed: no memory", "See: jobs log this/train-x"
+            "Expected this/train-x to finish successfully, got failed: no memory", "See: jobs log this/train-x"
         )
 
     monkeypatch.setattr(widget.logic, "engineSteps", engine)
@@ -213,7 +215,7 @@ def test_all_trainings_can_be_chosen_with_their_state_also_in_a_new_panel(widget
         if words[1] == "status":
             return {"state": "failed", "text": ""}
         if words[2].endswith("bad"):
-            raise MgImplantSegError("Expected this/train-bad to end well, got failed: no memory")
+            raise MgImplantSegError("Expected this/train-bad to finish successfully, got failed: no memory")
         return {"state": "done", "text": "done"}
 
     monkeypatch.setattr(widget.logic, "engineSteps", engine)
@@ -307,5 +309,5 @@ def test_detaching_leaves_the_job_alone(widget, ui, monkeypatch):
     assert ui.detachTrainingButton.text == "Detach"
     person.click(ui.detachTrainingButton)
     person.wait_until(lambda: not training.isWatching())
-    assert "goes on without the panel" in ui.trainingStatusLabel.text
+    assert "continues without the panel" in ui.trainingStatusLabel.text
     assert ui.detachTrainingButton.text == "Attach"

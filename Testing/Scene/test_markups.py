@@ -8,7 +8,7 @@ from scipy import ndimage
 from MgImplantSegLib.base.errors import InputError
 from MgImplantSegLib.grids.regions import OrientedBox, read_roi_markups
 from MgImplantSegLib.grids.volume import Geometry, LabelMap
-from MgImplantSegLib.scene.markups import add_roi_node, box_around_implant, box_of_roi_node
+from MgImplantSegLib.scene.markups import add_roi_node, box_around_points, box_of_roi_node, implant_ends
 
 AXES = np.array(((0.8, 0.36, 0.48), (0.0, 0.8, -0.6), (-0.6, 0.48, 0.64)))  # a turn, columns are the edges
 BOX = OrientedBox((1.5, -2.0, 3.25), AXES, (0.5, 1.0, 2.0), "trabecular")
@@ -88,6 +88,10 @@ def test_a_box_under_a_non_linear_transform_is_refused(scene):
     node.SetAndObserveTransformNodeID(bent.GetID())
     with pytest.raises(InputError, match="Harden"):
         box_of_roi_node(node)
+
+
+def box_around_implant(label_map, distance_mm):
+    return box_around_points(implant_ends(label_map), label_map.geometry, distance_mm, "ROI")
 
 
 def test_the_box_around_an_upright_block_is_exact_on_an_anisotropic_turned_grid(oblique_geometry):

@@ -65,7 +65,7 @@ def test_hidden_segments_are_left_out(scene, explant, tmp_path):
 
 def test_a_segmentation_without_surfaces_gives_a_remedy(scene, explant, tmp_path):
     node = add_segmentation_node(scene, explant[1], "explant")
-    with pytest.raises(InputError, match="Make the closed surfaces first"):
+    with pytest.raises(InputError, match="Create the closed surfaces first"):
         render_segmentation(node, tmp_path / "view_3d.png")
     assert not list(tmp_path.iterdir())
 

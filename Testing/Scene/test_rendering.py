@@ -5,13 +5,13 @@ import sys
 import numpy as np
 import pytest
 import vtk
+from offscreen_view import OffscreenView
 
 from MgImplantSegLib.base.errors import DependencyError
 from MgImplantSegLib.grids.regions import OrientedBox
 from MgImplantSegLib.scene import canvas
 from MgImplantSegLib.scene.closed_surfaces import create_closed_surfaces
 from MgImplantSegLib.scene.markups import add_roi_node
-from MgImplantSegLib.scene.rendering import OffscreenView
 from MgImplantSegLib.scene.segmentations import add_segmentation_node
 from MgImplantSegLib.scene.slices import draw_slices
 from MgImplantSegLib.scene.standalone import StandaloneScene

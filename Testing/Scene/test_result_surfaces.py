@@ -153,8 +153,9 @@ def test_the_colour_bar_of_depths_ends_at_a_number_that_reads_well(largest, limi
 
 
 def test_a_coloured_surface_has_a_legend_that_is_drawn_and_goes_with_it(standalone, scene, explant):
+    from offscreen_view import OffscreenView
+
     from MgImplantSegLib.scene.color_legends import color_legend_of, remove_colored_model
-    from MgImplantSegLib.scene.rendering import OffscreenView
 
     with OffscreenView(scene, standalone.application_logic, 300, 300) as view:
         model = add_contact_model(scene, explant[1], "contact")

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from scene_files import add_scene, save_scene
 
 from MgImplantSegLib.base.errors import InputError, OutputError
 from MgImplantSegLib.grids.regions import OrientedBox
@@ -14,7 +15,6 @@ from MgImplantSegLib.scene.implant_surfaces import CONTACT
 from MgImplantSegLib.scene.markups import add_roi_node, box_of_roi_node
 from MgImplantSegLib.scene.nodes import provenance_of_node
 from MgImplantSegLib.scene.plots import add_chart
-from MgImplantSegLib.scene.scene_files import add_scene, save_scene
 from MgImplantSegLib.scene.segmentation_reading import label_map_of_node
 from MgImplantSegLib.scene.segmentations import add_segmentation_node
 from MgImplantSegLib.scene.standalone import StandaloneScene

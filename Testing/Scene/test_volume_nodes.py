@@ -5,10 +5,11 @@ import gc
 import numpy as np
 import pytest
 import SimpleITK
+from label_map_nodes import add_label_map_node
 
 from MgImplantSegLib.base.errors import InputError
 from MgImplantSegLib.grids.volume import LabelMap, Volume
-from MgImplantSegLib.scene.volumes import add_label_map_node, add_volume_node, geometry_of_node, volume_of_node
+from MgImplantSegLib.scene.volumes import add_volume_node, geometry_of_node, volume_of_node
 
 
 def numbered(geometry, dtype):

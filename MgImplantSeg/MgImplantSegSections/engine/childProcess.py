@@ -59,11 +59,6 @@ class ChildProcess:
         if sys.platform != "win32":
             os.set_blocking(self._output.fileno(), False)
 
-    @property
-    def processId(self):
-        """The operating system's number of the process."""
-        return self._process.pid
-
     def events(self):
         """The events that have come since the last call, as dictionaries; what is no event goes into the log."""
         lines = (self._unfinished + self._available()).split(b"\n")

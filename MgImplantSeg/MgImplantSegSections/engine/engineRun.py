@@ -129,7 +129,7 @@ def _outcome(process, result, failure, token):
         raise EngineError(failure.get("message", ""), remedy, failure.get("kind", "error"), log)
     raise EngineError(
         _("Expected the engine to end with a result, got exit code {code}.").format(code=code),
-        _("The log below says more; please report it if it does not help."),
+        _("See the log below for details; please report the problem if it does not help."),
         "crash",
         log,
     )

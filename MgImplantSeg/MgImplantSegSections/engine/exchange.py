@@ -68,7 +68,7 @@ def writeImage(array: Any, geometry: Geometry, path: Path, token: CancelToken, v
     """
     array = _Renumbered(array, values) if values else array
     for done, total in metaimage_steps(path, array, geometry):
-        yield {"event": "progress", "stage": _("handing over the voxels"), "done": done, "total": total}
+        yield {"event": "progress", "stage": _("transferring the voxels"), "done": done, "total": total}
         token.check()
 
 
@@ -100,7 +100,7 @@ def readLabels(path: Path, geometry: Geometry, token: CancelToken, provenance: d
         present.update(values_in(array[part]))
         yield {
             "event": "progress",
-            "stage": _("fetching the result"),
+            "stage": _("reading the result"),
             "done": part.stop,
             "total": voxels.shape[0],
         }

@@ -121,7 +121,7 @@ def add(name, program):
     """
     requireProgram(program)
     if name in names():
-        raise InputError(_("Expected a new name, got {name!r}, which is taken.").format(name=name))
+        raise InputError(_("Expected a new name, got {name!r}, which is already in use.").format(name=name))
     save_environment(Environment(name, Kind.LOCAL, str(program)))
 
 
@@ -129,8 +129,8 @@ def requireProgram(path):
     """Raise `InputError` unless a path is that of a program on this computer, to which a text file does not belong."""
     if not _isProgram(Path(os.path.expanduser(path))):
         raise InputError(
-            _("Expected the program of a Python, got {path}.").format(path=path),
-            _("Choose the file named python or python.exe in the environment's folder."),
+            _("Expected a Python executable, got {path}.").format(path=path),
+            _("Choose the file python or python.exe in the environment's folder."),
         )
 
 

@@ -84,7 +84,7 @@ class Alignment:
         self._end(errorText(error))
 
     def onUndo(self):
-        """Take the alignment off again."""
+        """Remove the alignment."""
         undoAlignment(self.initial())
         self._problem = ""
         self.workbench.changed()
@@ -105,9 +105,9 @@ class Alignment:
         self.workbench.setVisible(self.ui.alignmentLabel, bool(self.ui.alignmentLabel.text))
         self.ui.alignButton.text = _("Cancel") if running else _("Align…")
         ready = _(
-            "Find how the initial implant lies in the explant, and put a transform with rotation and shift on it."
+            "Register the initial implant to the explant and apply a transform with rotation and translation to it."
         )
         setEnabled(self.ui.alignButton, [] if running else self.missing(), ready)
         lacks = [] if transform is not None and not running else [_("an aligned initial implant")]
-        undo = _("Take the transform of the alignment off: the initial implant lies as before.")
+        undo = _("Remove the alignment's transform: the initial implant returns to its former position.")
         setEnabled(self.ui.undoAlignmentButton, lacks, undo)

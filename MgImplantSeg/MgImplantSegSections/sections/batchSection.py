@@ -2,6 +2,7 @@
 
 import shlex
 from pathlib import Path
+from typing import Any
 
 import qt
 import slicer
@@ -29,7 +30,8 @@ class BatchSection:
         self.workbench, self.ui = workbench, workbench.ui
         self._models, self._segmentation, self._measurements = models, segmentation, measurements
         self._progress = ProgressView(workbench, self.ui.batchProgressBar, self.ui.batchStatusLabel)
-        self._task, self._samples, self._ended = None, [], set()
+        self._task: Any = None
+        self._samples, self._ended = [], set()
         table = self.ui.batchTable
         table.setColumnCount(COLUMNS)
         table.setHorizontalHeaderLabels([_("Sample"), _("State"), _("Time"), _("Result")])
@@ -123,7 +125,7 @@ class BatchSection:
             self.onEvent,
             self.onDone,
             self.onFailed,
-            lambda: self._end(_("Cancelled; finished scans stay finished.")),
+            lambda: self._end(_("Cancelled; finished scans are kept.")),
         )
         self.refresh()
 
@@ -147,7 +149,7 @@ class BatchSection:
 
     def onOpen(self):
         """Load scan, segmentation and measures of the selected rows; the last one is chosen."""
-        opened = None
+        opened: Any = None
         try:
             for sample in self._selected():
                 folder = Path(self.ui.batchOutputEdit.currentPath) / sample.name
@@ -199,7 +201,7 @@ class BatchSection:
         setEnabled(
             self.ui.batchStartButton,
             [] if self.isRunning() else missing,
-            _("Segment and measure one after the other; finished and unchanged scans are skipped."),
+            _("Segment and measure one scan after another; finished, unchanged scans are skipped."),
         )
         setEnabled(
             self.ui.openBatchButton,

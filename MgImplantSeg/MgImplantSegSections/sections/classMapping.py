@@ -34,7 +34,7 @@ class ClassMapping:
     def missing(self):
         """Segments of which it is not known what they are."""
         return [
-            _('what the segment "{name}" is (class mapping)').format(name=name)
+            _('a class for the segment "{name}" (class mapping)').format(name=name)
             for _id, name, role in self._segments()
             if role is None
         ]

@@ -88,7 +88,7 @@ class CompareSection:
         setEnabled(
             self.ui.compareButton,
             [] if self.isRunning() else self.missing(),
-            _("IoU for each class, and DR, BIC and BV/TV with their deviation."),
+            _("IoU for each class, and DR, BIC and BV/TV with their deviations."),
         )
         setEnabled(
             self.ui.compareCsvButton, [] if table is not None else [_("a comparison")], _("Write the comparison.")

@@ -1,5 +1,7 @@
 """The 3D view: show, opacity a class, surface method, decimation, colour, scan behind, picture."""
 
+from typing import Any
+
 import qt
 import slicer
 from slicer.i18n import tr as _
@@ -19,7 +21,8 @@ class Display3DSection:
 
     def __init__(self, workbench):
         self.workbench, self.ui = workbench, workbench.ui
-        self._shown, self._task = None, None
+        self._shown: Any = None
+        self._task: Any = None
         self.ui.show3DButton.connect("clicked(bool)", self.onShow)
         self.ui.takePictureButton.connect("clicked(bool)", self.onTakePicture)
         self.ui.showScanCheckBox.connect("toggled(bool)", self.onShowScan)
@@ -139,13 +142,13 @@ class Display3DSection:
             if self.workbench.parameters.measuredSegmentation is not None
             else [_("a segmentation (Segment makes one, Measurements chooses one)")]
         )
-        resting = [_("the end of what runs now")] if self.isRunning() else []
+        resting = [_("wait for the current task to finish")] if self.isRunning() else []
         if self.isRunning():
             self.ui.show3DButton.text = _("Cancel")
             setEnabled(self.ui.show3DButton, [], _("Stop; the 3D view stays as it is."))
         else:
             self.ui.show3DButton.text = _("Show 3D")
-            setEnabled(self.ui.show3DButton, missing, _("Make the surfaces and show them in the 3D view."))
+            setEnabled(self.ui.show3DButton, missing, _("Create the surfaces and show them in the 3D view."))
         picture = _("Write a PNG file of the surfaces with a scale bar.")
         setEnabled(self.ui.takePictureButton, missing + resting, picture)
         self._followOpacities()

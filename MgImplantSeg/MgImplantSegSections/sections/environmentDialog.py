@@ -53,8 +53,10 @@ class EnvironmentDialog:
         rows = qt.QFormLayout(fields)
         self.kindSelector, self.nameEdit = qt.QComboBox(), qt.QLineEdit()
         self.kindSelector.addItems([kindText(kind) for kind in KINDS])
-        self.kindSelector.toolTip = _("How work gets there: on this computer, through SSH, or through a queue.")
-        self.nameEdit.toolTip = _("How the environment is called in the lists.")
+        self.kindSelector.toolTip = _(
+            "How the environment is reached: on this computer, through SSH, or through a queue."
+        )
+        self.nameEdit.toolTip = _("Name of the environment in the lists.")
         self.nameEdit.readOnly = self._edited is not None
         rows.addRow(_("Kind:"), self.kindSelector)
         rows.addRow(_("Name:"), self.nameEdit)
@@ -76,7 +78,7 @@ class EnvironmentDialog:
         self.testButton, self.cancelButton = qt.QPushButton(_("Test")), qt.QPushButton(_("Close"))
         self.cancelButton.toolTip = _("Close without saving.")
         self.saveButton = qt.QPushButton(_("Save"))
-        self.saveButton.toolTip = _("Keep the environment under its name.")
+        self.saveButton.toolTip = _("Save the environment under its name.")
         for button in (self.testButton, self.cancelButton, self.saveButton):
             button.autoDefault = False
             row.addWidget(button)
@@ -104,7 +106,8 @@ class EnvironmentDialog:
         found = Environment.from_dict(name, {"kind": self.kind().value, **self.form.values(self.kind())})
         if self._edited is None and name in pythons.names():
             raise InputError(
-                _("Expected a new name, got {name!r}, which is taken.").format(name=name), _("Enter another name.")
+                _("Expected a new name, got {name!r}, which is already in use.").format(name=name),
+                _("Enter another name."),
             )
         if found.kind is Kind.LOCAL:
             pythons.requireProgram(found.python)

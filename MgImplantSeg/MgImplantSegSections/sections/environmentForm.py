@@ -8,6 +8,7 @@ from typing import Any
 import qt
 from slicer.i18n import tr as _
 
+from MgImplantSegLib.jobs.agent.schedulers import SCHEDULERS
 from MgImplantSegLib.jobs.environment import Environment, Kind
 from MgImplantSegLib.jobs.environment_fields import FIELDS, default_of_field, pair, type_of_field
 
@@ -23,7 +24,7 @@ def kindText(kind: Kind):
         Kind.LOCAL: _("Python on this computer"),
         Kind.SSH: _("host (SSH)"),
     }
-    return known.get(kind) or _("cluster ({queue})").format(queue=kind.value.upper())
+    return known.get(kind) or _("cluster ({queue})").format(queue=SCHEDULERS[kind.value].name)
 
 
 class EnvironmentForm:
@@ -126,7 +127,7 @@ class _Pairs(_Lines):
 
     def __init__(self, expected: str, isTable: bool):
         super().__init__()
-        self.howToWrite = "\n" + _("One a line: {example}").format(example=expected)
+        self.howToWrite = "\n" + _("One per line: {example}").format(example=expected)
         self._expected, self._isTable = expected, isTable
 
     def read(self):

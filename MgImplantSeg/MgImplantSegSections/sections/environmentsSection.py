@@ -13,7 +13,7 @@ from MgImplantSegLib.jobs.environment_file import remove_environment
 from MgImplantSegSections.engine import pythons
 from MgImplantSegSections.sections.environmentDialog import EnvironmentDialog
 from MgImplantSegSections.sections.environmentForm import kindText
-from MgImplantSegSections.sections.installing import installMissing
+from MgImplantSegSections.sections.installing import downloadText, installMissing
 from MgImplantSegSections.sections.panelWords import inPanelWords
 from MgImplantSegSections.sections.wholeTables import WholeTable
 from MgImplantSegSections.sections.workbench import errorText, setEnabled, sizeText
@@ -88,7 +88,7 @@ class EnvironmentsSection:
 
     def onAdd(self):
         """Choose the program of another Python."""
-        path = qt.QFileDialog.getOpenFileName(self.ui.EnvironmentsPanel, _("Choose the program of a Python"))
+        path = qt.QFileDialog.getOpenFileName(self.ui.EnvironmentsPanel, _("Choose a Python executable"))
         if path:
             self.add(Path(path))
 
@@ -143,7 +143,7 @@ class EnvironmentsSection:
         return self._task is not None and self._task.isRunning
 
     def onRemove(self):
-        """Forget the selected environment."""
+        """Remove the selected environment from the list."""
         name = self.selected()
         self._try(lambda: remove_environment(name), _("Removed from the list: {name}.").format(name=name))
 
@@ -238,11 +238,11 @@ class EnvironmentsSection:
         selected = [] if name is not None else [_("a selected row")]
         setEnabled(
             self.ui.testEnvironmentButton,
-            selected + ([_("the end of the test")] if self.isTesting() else []),
+            selected + ([_("wait for the test to finish")] if self.isTesting() else []),
             _("Check Python, packages, devices and memory there."),
         )
         own = [_("a row other than Slicer's own Python")] if name == pythons.OWN else []
-        setEnabled(self.ui.removeEnvironmentButton, selected + own, _("Forget the selected environment."))
+        setEnabled(self.ui.removeEnvironmentButton, selected + own, _("Remove the selected environment from the list."))
         setEnabled(
             self.ui.editEnvironmentButton, selected + own, _("Change host, Python, partition and all other settings.")
         )
@@ -258,8 +258,8 @@ def installText(missing):
     """What a click on the install button does, with the size of it."""
     if not missing:
         return _("Slicer's Python has all that is needed.")
-    return _("Install {packages} into Slicer's Python: about {size} MB to download, more with a GPU.").format(
-        packages=", ".join(missing), size=pythons.downloadMb(missing)
+    return _("Install {packages} into Slicer's Python: {size}.").format(
+        packages=", ".join(missing), size=downloadText(missing)
     )
 
 

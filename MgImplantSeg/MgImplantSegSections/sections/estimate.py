@@ -16,7 +16,7 @@ FIRST_GUESS_PER_SECOND = {"cpu": 2e10, "cuda": 2e12}
 SHORTEST_TELLING_SECONDS = 5.0
 
 
-def rememberSpeed(place: str, multiplications: float, seconds: float):
+def rememberSpeed(place: tuple[str, str], multiplications: float, seconds: float):
     """Keep how fast the last segmentation was, for the next estimate.
 
     :param place: environment and device.
@@ -26,14 +26,14 @@ def rememberSpeed(place: str, multiplications: float, seconds: float):
         settings.writeTable(settings.SPEEDS, {**speeds, "/".join(place): multiplications / seconds})
 
 
-def estimateText(sizes: Estimate, place: str):
+def estimateText(sizes: Estimate, place: tuple[str, str]):
     """For example ``About 3 min 20 s and 2.1 GB of memory (from the last run here).``
 
     :param sizes: the engine's `Estimate`.
     """
     known = settings.readTable(settings.SPEEDS).get("/".join(place))
     guess = FIRST_GUESS_PER_SECOND["cuda" if place[-1].startswith("cuda") else "cpu"]
-    basis = _("from the last run here") if known else _("a first guess, better after one run")
+    basis = _("from the last run here") if known else _("a rough estimate; more precise after the first run")
     return _("About {time} and {memory} of memory ({basis}).").format(
         time=durationText(sizes.multiplications / (known or guess)), memory=sizeText(sizes.memory_bytes), basis=basis
     )

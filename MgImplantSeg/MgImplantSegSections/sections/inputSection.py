@@ -75,7 +75,8 @@ class InputSection:
         left = voxelSize.segmentationsLeftBehind(volume)
         names = ", ".join(f'"{node.GetName()}"' for node in left)
         question = _(
-            "Give these segmentations of the scan the new voxel size too? They would no longer lie on it: {names}."
+            "Apply the new voxel size to these segmentations of the scan as well? Otherwise they no longer match it: "
+            "{names}."
         )
         if left and slicer.util.confirmOkCancelDisplay(question.format(names=names)):
             for node in left:
@@ -131,8 +132,8 @@ class InputSection:
         if all(abs(spacing - 1) < UNSET_TOLERANCE_MM for spacing in spacings):
             return [
                 _(
-                    "The voxel size is 1 mm, which means that it is not set. Set it here: nothing that is measured "
-                    "would be right."
+                    "The voxel size is 1 mm, which usually means that it is not set. Set it here; otherwise all "
+                    "measurements will be wrong."
                 )
             ]
         doubt = voxel_size_doubt(geometry)

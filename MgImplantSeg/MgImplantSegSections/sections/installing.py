@@ -42,3 +42,9 @@ def _outcome(missing):
     if missing:
         return _("Not installed: {packages}.").format(packages=", ".join(missing))
     return _("Installed. Slicer's Python has all that is needed.")
+
+
+def downloadText(packages: Sequence[str]):
+    """How much is downloaded to install packages."""
+    text = _("about {size} MB to download").format(size=pythons.downloadMb(packages))
+    return _("{size}, more with a GPU").format(size=text) if "torch" in packages else text

@@ -39,7 +39,7 @@ class LabelMapImport:
         self.refresh()
 
     def onImport(self):
-        """Make a segmentation of the chosen label map."""
+        """Convert the chosen label map to a segmentation."""
         node = self.ui.labelMapSelector.currentNode()
         self._task = self.workbench.start(
             lambda token: importSteps(node, token),
@@ -62,7 +62,7 @@ class LabelMapImport:
             chosen.measuredSegmentation = node
         self._text = _("Imported: {name}.").format(name=node.GetName())
         if None in roles:
-            self._text = _("{text} Say in the class mapping what its segments are.").format(text=self._text)
+            self._text = _("{text} Assign its segments to classes in the class mapping.").format(text=self._text)
         self.workbench.changed()
 
     def onFailed(self, error: Exception):
@@ -79,7 +79,9 @@ class LabelMapImport:
         isKnown = node is not None and isImported(node)
         self.ui.labelMapLabel.text = self._text or ("" if isKnown else hint)
         missing = [] if node is not None else [_("a label map")]
-        missing += [_("the end of the import")] if self.isRunning() else []
-        again = _("Make another segmentation of the chosen label map.")
-        first = _("Make a segmentation of the chosen label map; classes are guessed from its colour names and values.")
+        missing += [_("wait for the import to finish")] if self.isRunning() else []
+        again = _("Convert the chosen label map to another segmentation.")
+        first = _(
+            "Convert the chosen label map to a segmentation; classes are guessed from its colour names and values."
+        )
         setEnabled(self.ui.importLabelMapButton, missing, again if isKnown else first)

@@ -1,5 +1,7 @@
 """What is measured, the screw before, the regions; Compute; a table whose rows know when they are stale."""
 
+from typing import Any
+
 import qt
 import slicer
 from slicer.i18n import tr as _
@@ -28,7 +30,8 @@ class MeasurementsSection:
         self.workbench, self.ui = workbench, workbench.ui
         self._regions, self._classes, self._observe = regions, classes, observe
         self._progress = ProgressView(workbench, self.ui.computeProgressBar, self.ui.measuresStateLabel)
-        self._task, self._states = None, InputStates()
+        self._task: Any = None
+        self._states = InputStates()
         self.view = MeasuresView(workbench, self._fingerprint)
         further = ", ".join(group.help for group in MEASURES.values() if not group.by_default)
         self.ui.allMeasuresCheckBox.toolTip = _("Also {measures}.").format(measures=further)
@@ -196,7 +199,7 @@ class MeasurementsSection:
             return
         if self.isRunning():
             self.ui.computeButton.text = _("Cancel")
-            setEnabled(self.ui.computeButton, [], _("Stop computing; the old table stays."))
+            setEnabled(self.ui.computeButton, [], _("Stop computing; the old table is kept."))
         else:
             self.ui.computeButton.text = _("Compute")
             setEnabled(self.ui.computeButton, self.missing(), _("Compute all measures."))

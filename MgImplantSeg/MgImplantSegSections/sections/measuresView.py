@@ -58,10 +58,10 @@ class MeasuresView:
         shown = layouts.isChartShown()
         self.ui.showPlotButton.text = _("Close plot") if shown else _("Plot profile")
         if shown:
-            setEnabled(self.ui.showPlotButton, [], _("Go back to the layout as it was before the plot."))
+            setEnabled(self.ui.showPlotButton, [], _("Return to the layout before the plot."))
         else:
             setEnabled(self.ui.showPlotButton, missing, _("Plot BV/TV over the distance from the implant."))
-        setEnabled(self.ui.exportCsvButton, missing, _("Write all measures with methods and definitions."))
+        setEnabled(self.ui.exportCsvButton, missing, _("Save all measures with their methods and definitions."))
         setEnabled(self.ui.copyMeasuresButton, missing, _("Copy the table to the clipboard."))
 
     def haveInputsChanged(self):
@@ -85,7 +85,7 @@ class MeasuresView:
         if isOld:
             lines.append(_("Inputs have changed: {count} rows are stale. Click Compute.").format(count=stale))
         elif stale == 0:
-            lines.append(_("All measures are current."))
+            lines.append(_("All measures are up to date."))
         self.ui.measuresStateLabel.text = "\n".join([*lines, *noteTexts(table)])
         self.ui.measuresHeadlineLabel.enabled = not isOld
         return isOld

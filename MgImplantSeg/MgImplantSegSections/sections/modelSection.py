@@ -81,10 +81,10 @@ class ModelSection:
         setEnabled(
             self.ui.modelDetailsButton,
             [] if self._card is not None else [_("a model that can be read")],
-            _("Show the model's card: what it is, what it expects, how good it is."),
+            _("Show the model's card: what it is, what input it expects and how well it performs."),
         )
         deletable = path is not None and models.isAdded(path)
-        missing = [] if deletable else [_("a model that you have added; bundled models stay")]
+        missing = [] if deletable else [_("a model that you have added; bundled models are kept")]
         setEnabled(self.ui.deleteModelButton, missing, _("Delete the chosen model file."))
         self.workbench.changed()
 
@@ -114,7 +114,7 @@ class ModelSection:
 
     def onDelete(self):
         """Delete the chosen model, if it was added and the user says so once more."""
-        question = _("Delete the model {name} from this computer? It cannot be brought back.")
+        question = _("Delete the model {name} from this computer? This cannot be undone.")
         if not slicer.util.confirmOkCancelDisplay(question.format(name=Path(self.path()).stem)):
             return
         try:

@@ -98,22 +98,22 @@ class RegionsList:
         if self.workbench.parameters is None:
             return
         missing = [] if self.workbench.parameters.measuredSegmentation is not None else [_("a segmentation")]
-        missing += [_("the end of the search for the implant")] if self.isLooking() else []
+        missing += [_("wait for the search for the implant to finish")] if self.isLooking() else []
         setEnabled(
             self.ui.addRoiAroundButton,
             missing,
-            _("Place a ROI on the implant's oriented bounding box plus the shell's thickness."),
+            _("Place an ROI on the implant's oriented bounding box, enlarged by the shell's thickness."),
         )
         chosen = self.ui.roiSelector.currentNode()
         setEnabled(
             self.ui.addRoiButton,
-            [] if chosen is not None else [_("a ROI chosen to the left")],
+            [] if chosen is not None else [_("an ROI chosen on the left")],
             _("Add the chosen ROI to the list."),
         )
         setEnabled(
             self.ui.removeRoiButton,
             [] if self.ui.roiTable.currentRow() >= 0 else [_("a selected row")],
-            _("Take the selected ROI out of the list; the ROI stays in the scene."),
+            _("Remove the selected ROI from the list; it stays in the scene."),
         )
 
 

@@ -1,7 +1,9 @@
 """How and where to segment, Segment and Cancel, progress, log, preview; what is missing is said here."""
 
 import time
+from typing import Any
 
+import numpy as np
 import slicer
 from slicer.i18n import tr as _
 
@@ -38,7 +40,7 @@ class SegmentationSection:
         self._input, self._models = inputSection, modelSection
         self._setUp = SetUp(workbench, addPython, self.onPythonReady)
         self._progress = ProgressView(workbench, self.ui.segmentProgressBar, self.ui.segmentStatusLabel)
-        self._task = None
+        self._task: Any = None
         self._lastLog = []
         self.log = TextWindow(_("Log of the last segmentation"))
         self._wanted = self.onSegment
@@ -179,7 +181,7 @@ class SegmentationSection:
     def onPreviewed(self, node):
         """The preview is in the scene."""
         self._progress.end(
-            _("Preview of one slice: {name}. Its grey values were scaled by this slice alone.").format(
+            _("Preview of one slice: {name}. Its grey values were scaled using this slice only.").format(
                 name=node.GetName()
             )
         )
@@ -248,4 +250,4 @@ def shownRow(volumeNode):
     toRas = red.GetSliceToRAS()
     point = [toRas.GetElement(axis, 3) for axis in range(3)]
     geometry = geometry_of_node(volumeNode)
-    return round(geometry.index_zyx_from_lps([-point[0], -point[1], point[2]])[0])
+    return round(geometry.index_zyx_from_lps(np.array([-point[0], -point[1], point[2]]))[0])

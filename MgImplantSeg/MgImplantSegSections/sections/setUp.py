@@ -10,7 +10,7 @@ import qt
 from slicer.i18n import tr as _
 
 from MgImplantSegSections.engine import pythons
-from MgImplantSegSections.sections.installing import installMissing
+from MgImplantSegSections.sections.installing import downloadText, installMissing
 
 if TYPE_CHECKING:
     from MgImplantSegSections.sections.workbench import Workbench
@@ -30,7 +30,8 @@ class SetUp:
         self._wanted: tuple[str, ...] = pythons.PACKAGES_FOR_FILES
         self.ui.chooseEnvironmentButton.text = _("Use another Python…")
         self.ui.chooseEnvironmentButton.toolTip = _(
-            "Choose the program of a Python that has the packages; it is tested, and segmenting goes on there."
+            "Choose the Python executable of an environment that has the packages; it is tested, and segmentation "
+            "continues there."
         )
         self.ui.installPackagesButton.connect("clicked(bool)", self.onInstall)
         self.ui.chooseEnvironmentButton.connect("clicked(bool)", self.onUseAnother)
@@ -40,9 +41,9 @@ class SetUp:
         """Say which of the packages are missing, and offer both ways."""
         self._wanted = tuple(wanted)
         packages = pythons.missingPackages(packages=wanted)
-        size = sizeText(packages)
+        size = downloadText(packages)
         self.ui.missingLabel.text = _(
-            "Slicer's Python lacks {packages}. Install into Slicer ({size}), or use another Python that has them."
+            "Slicer's Python lacks {packages}. Install them into Slicer ({size}), or use another Python that has them."
         ).format(packages=", ".join(packages), size=size)
         self._show(True)
 
@@ -61,7 +62,7 @@ class SetUp:
 
     def onUseAnother(self):
         """Choose the program of another Python."""
-        path = qt.QFileDialog.getOpenFileName(self.ui.segmentButton.window(), _("Choose the program of a Python"))
+        path = qt.QFileDialog.getOpenFileName(self.ui.segmentButton.window(), _("Choose a Python executable"))
         if path:
             self.use(Path(path))
 
@@ -81,9 +82,3 @@ class SetUp:
     def _goOn(self):
         self.hide()
         self._onReady()
-
-
-def sizeText(packages: Sequence[str]):
-    """How much is downloaded to install packages."""
-    text = _("about {size} MB to download").format(size=pythons.downloadMb(packages))
-    return _("{size}, more with a GPU").format(size=text) if "torch" in packages else text

@@ -96,7 +96,7 @@ def labelledText(labelled, roiNode, others):
     if roiNode is not None:
         parts.append(_("ROI {name}").format(name=roiNode.GetName()))
     lines = [_("Labelled: {parts}.").format(parts=", ".join(parts)), *_classes(labelled)]
-    lines += [_("Learned from too: {scans}.").format(scans=", ".join(others))] if others else []
+    lines += [_("Also learned from: {scans}.").format(scans=", ".join(others))] if others else []
     return "\n".join(lines)
 
 
@@ -108,7 +108,7 @@ def _classes(labelled):
     missing = [label.role for label in CLASSES if label.role not in (Role.BACKGROUND, *labelled.roles)]
     lines += [_("No {role} is labelled on them.").format(role=roleText(role)) for role in missing]
     if len(labelled.slices) < SLICES_FOR_HELD_OUT:
-        lines.append(_("With three slices or more one is kept apart to measure on."))
+        lines.append(_("With three or more slices, one is held out for evaluation."))
     return lines
 
 
@@ -118,8 +118,9 @@ def resultText(name, heldOut, scanCount):
         return heldOut["words"]
     where = _("on this one scan") if scanCount == 1 else _("on these {n} scans").format(n=scanCount)
     return _(
-        "{name}: on {slices}, kept from learning, mean IoU {before:.2f} before and {after:.2f} after, {where}. Other "
-        "scans may come out otherwise."
+        "{name}: on {slices}, held out from learning, mean IoU {before:.2f} before and {after:.2f} after, {where}. "
+        "Results on "
+        "other scans may differ."
     ).format(
         name=name,
         slices=", ".join(entry.rsplit(" ", 1)[-1] if scanCount == 1 else entry for entry in heldOut["slices"]),

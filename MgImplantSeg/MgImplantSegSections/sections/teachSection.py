@@ -79,7 +79,7 @@ class TeachSection:
         except MgImplantSegError as error:
             self._say(errorText(error))
             return
-        self._say(_("Paint in the Segment Editor, then choose this module again and say which slices are done."))
+        self._say(_("Paint in the Segment Editor, then return to this module and mark the finished slices as done."))
         self.workbench.changed()
 
     def onSuggest(self):
@@ -96,7 +96,7 @@ class TeachSection:
     def onSuggested(self, slices):
         """List the slices and show the first one."""
         first = self._list.suggest(slices, self.scan())
-        self._progress.end(_("Select a slice to see it; paint or correct it, then say that it is done."))
+        self._progress.end(_("Select a slice to show it; paint or correct it, then mark it as done."))
         self.workbench.changed()
         self._list.select(first)
 
@@ -146,7 +146,7 @@ class TeachSection:
         """Learn no longer; the model so far comes as if its time were up."""
         self._earlyEnd.request()
         self._earlyEnd = None
-        self._say(_("Ending; the model so far is kept…"))
+        self._say(_("Stopping; the model trained so far is kept…"))
         self._refreshButtons()
 
     def request(self):
@@ -172,7 +172,7 @@ class TeachSection:
         self._models.refill(str(path))
         self.workbench.modelsChanged()
         self._addResult(resultText(path.stem, result["held_out"], len(result["labelled"])))
-        self._progress.end(_("Taught: {name}. It is the chosen model now.").format(name=path.stem))
+        self._progress.end(_("Taught: {name}. It is now the selected model.").format(name=path.stem))
         self.workbench.changed()
         if self.workbench.parameters.segmentAfterTeaching and self.scan() is not None:
             self.onSegmentAgain()
@@ -197,7 +197,7 @@ class TeachSection:
         if self._lastResult is not None and self._lastResult.GetScene() is not None:
             teachWork.hideInViews(self._lastResult)
         self._lastResult = node
-        self._progress.end(_("Done: {name}. The labels are kept, hidden.").format(name=node.GetName()))
+        self._progress.end(_("Done: {name}. The labels are kept, but hidden.").format(name=node.GetName()))
         if overlap:
             self._addResult(overlapText(overlap))
         self.workbench.parameters.measuredSegmentation = node
@@ -277,7 +277,7 @@ class TeachSection:
                 labelled, self.workbench.parameters.teachRoi, [node.GetName() for node, _labels in self.others()]
             )
             if self.workbench.parameters.teachScribbles:
-                self.ui.teachLabelledLabel.text += "\n" + _("Besides, every voxel in a segment is labelled.")
+                self.ui.teachLabelledLabel.text += "\n" + _("In addition, every voxel in a segment counts as labelled.")
         self._refreshButtons()
 
     def _refreshButtons(self):

@@ -82,11 +82,11 @@ def _faults(look):
 
 def setButtons(ui, state):
     """Enable what can be clicked; tooltips list what is missing elsewhere."""
-    busy = [_("the end of what runs now")] if state.isRunning else []
+    busy = [_("wait for the current task to finish")] if state.isRunning else []
     setEnabled(
         ui.startTeachingButton,
         [] if state.labels else state.scan,
-        _("Open the Segment Editor on the labels. Choose this module again when you have painted."),
+        _("Open the labels in the Segment Editor. Return to this module after painting."),
     )
     setEnabled(
         ui.suggestButton, busy + state.scan + state.model, _("Suggest slices on which the planes disagree most.")
@@ -98,8 +98,8 @@ def setButtons(ui, state):
     _setSliceButtons(ui, state)
     setEnabled(
         ui.stopAndKeepButton,
-        [] if state.canKeep else [_("a teaching on this computer that has begun to learn")],
-        _("End learning now and keep the model so far."),
+        [] if state.canKeep else [_("a teaching run on this computer that has started learning")],
+        _("Stop learning now and keep the model trained so far."),
     )
     if state.isRunning:
         ui.teachButton.text = _("Cancel")
@@ -114,7 +114,7 @@ def _setSliceButtons(ui, state):
     setEnabled(
         ui.sliceDoneButton,
         state.scan + ([] if state.isSelected else [_("a selected slice")]),
-        _("Say that the selected slice is labelled wholly: what is in no segment there is background."),
+        _("Mark the selected slice as completely labelled: what belongs to no segment there is background."),
     )
     noViews = [] if teachSlices.sliceNodes() else [_("a slice view")]
-    setEnabled(ui.addShownSliceButton, state.scan + noViews, _("Say that the slice which this view shows is done."))
+    setEnabled(ui.addShownSliceButton, state.scan + noViews, _("Mark the slice shown in this view as done."))

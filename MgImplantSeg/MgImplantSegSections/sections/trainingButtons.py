@@ -18,21 +18,27 @@ def showButtons(ui, job, isBusy, watching, hasRows):
     :param watching: whether the training is being watched.
     :param hasRows: whether there are numbers to plot.
     """
-    busy = [_("the end of the command that runs now")] if isBusy else []
+    busy = [_("wait for the current command to finish")] if isBusy else []
     missingJob = [] if job else [_("a training that was started")]
     configuration = [] if Path(ui.configurationEdit.currentPath or "-").is_file() else [_("a configuration file")]
     ui.trainingJobSelector.enabled = not watching
     ui.detachTrainingButton.text = _("Detach") if watching or not job else _("Attach")
-    setEnabled(ui.testTrainingEnvironmentButton, busy, _("See whether the environment has what training needs."))
-    running = [_("the end of the training that is watched, or Detach")] if watching else []
+    setEnabled(
+        ui.testTrainingEnvironmentButton, busy, _("Check that the environment has everything that training needs.")
+    )
+    running = [_("wait for the training being watched to finish, or click Detach")] if watching else []
     setEnabled(ui.startTrainingButton, busy + running + configuration, _("Start the training there."))
     setEnabled(ui.stopTrainingButton, busy + missingJob, _("Stop after the current step; a checkpoint is kept."))
     setEnabled(
         ui.resumeTrainingButton,
-        busy + missingJob + ([_("the end of the training")] if watching else []),
-        _("Go on from the last checkpoint."),
+        busy + missingJob + ([_("wait for the training to finish")] if watching else []),
+        _("Continue from the last checkpoint."),
     )
-    setEnabled(ui.detachTrainingButton, missingJob, _("Leave the training to itself, or watch it again."))
+    setEnabled(
+        ui.detachTrainingButton,
+        missingJob,
+        _("Stop watching (training continues when Slicer is closed), or resume watching."),
+    )
     setEnabled(
         ui.showCurvesButton,
         [] if hasRows else [_("metrics of a training")],

@@ -65,7 +65,7 @@ class TrainingData:
         self._whole.fit()
 
     def onRemovePair(self):
-        """Take the selected pair out of the table."""
+        """Remove the selected pair from the table."""
         row = self.ui.pairsTable.currentRow()
         if 0 <= row < len(self._pairs):
             del self._pairs[row]
@@ -98,7 +98,7 @@ class TrainingData:
         setEnabled(
             ui.removePairButton,
             [] if ui.pairsTable.currentRow() >= 0 else [_("a selected row")],
-            _("Take the selected pair out of the table."),
+            _("Remove the selected pair from the table."),
         )
         setEnabled(
             ui.writeConfigurationButton,

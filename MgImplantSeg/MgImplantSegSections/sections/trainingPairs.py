@@ -36,11 +36,11 @@ def check(pair):
         return _("checked when the training starts")
     place = placement(labels, image)
     if place is None:
-        return _("the voxels do not coincide: {image} and {labels}").format(
+        return _("the voxel grids differ: {image} and {labels}").format(
             image=grid_text(image), labels=grid_text(labels)
         )
     if not place.is_inside(image.shape_zyx):
-        return _("the labels reach beyond the scan: {image} and {labels} voxels").format(
+        return _("the labels extend beyond the scan: {image} and {labels} voxels").format(
             image=_times(image.shape_zyx[::-1]), labels=_times(labels.shape_zyx[::-1])
         )
     if place.shape_zyx != image.shape_zyx:

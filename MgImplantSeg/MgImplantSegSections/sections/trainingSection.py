@@ -1,6 +1,7 @@
 """Training as a job in any environment; the panel only watches, so the job outlives it."""
 
 from pathlib import Path
+from typing import Any
 
 import slicer
 from slicer.i18n import tr as _
@@ -25,7 +26,8 @@ class TrainingSection:
         self.workbench, self.ui = workbench, workbench.ui
         self._progress = ProgressView(workbench, self.ui.trainingProgressBar, self.ui.trainingStatusLabel)
         self._curves, self.log = Curves(), TextWindow(_("Log of the training"))
-        self._watch = self._command = None
+        self._watch: Any = None
+        self._command: Any = None
         self._state, self._environments, self._isStopping = "", [], False
         self._jobs = TrainingJobs(self.ui.trainingJobSelector, self.onJob)
         self.data = TrainingData(workbench, self._progress.label, modelSection.path if modelSection else lambda: None)
@@ -162,7 +164,7 @@ class TrainingSection:
 
     def onDetached(self):
         """The panel no longer watches."""
-        self._progress.end(_("{job} goes on without the panel. Click Attach to watch it again.").format(job=self.job))
+        self._progress.end(_("{job} continues without the panel. Click Attach to watch it again.").format(job=self.job))
         self.refresh()
 
     def onFailed(self, error):
@@ -178,7 +180,7 @@ class TrainingSection:
             return
         self._isStopping, self._state = False, "cancelled"
         self._jobs.remember(self.job, self._state)
-        self._progress.end(_("Stopped. Click Resume to go on from the last checkpoint."))
+        self._progress.end(_("Stopped. Click Resume to continue from the last checkpoint."))
         self.refresh()
 
     def _askState(self):

@@ -53,7 +53,7 @@ def alignSteps(
         raise Cancelled
     if not np.allclose(local_to_world_ras(initialNode), place, atol=STILL_MM):
         raise InputError(
-            _('Expected "{name}" to stay where it was, got another place.').format(name=initialNode.GetName()),
+            _('Expected "{name}" to stay where it was, but it was moved.').format(name=initialNode.GetName()),
             _("Align it again."),
         )
     return _moved(scene, initialNode, segmentationNode, np.array(result["matrix_lps"]), result)

@@ -28,7 +28,7 @@ def _origin(card):
     found = TRAINED_ON.search(description)
     if found:
         return _("Trained on {data}").format(data=found[1])
-    return description.rstrip(".") or _("Nothing is said of its training data")
+    return description.rstrip(".") or _("Its training data are not documented")
 
 
 def _limits(card):

@@ -34,7 +34,7 @@ def readSteps(path: Path, token: CancelToken):
         token.check()
         part = slice(first, first + SLAB_ROWS)
         array[part] = np.round(LEVELS * np.asarray(found[part], dtype=np.float32))
-        yield {"event": "progress", "stage": _("fetching the result"), "done": first, "total": len(array)}
+        yield {"event": "progress", "stage": _("reading the result"), "done": first, "total": len(array)}
     return array
 
 

@@ -19,7 +19,9 @@ def writeModel(modelNode, path):
     mesh = modelNode.GetPolyData()
     if mesh is None or not mesh.GetNumberOfPoints() or not (mesh.GetNumberOfPolys() or mesh.GetNumberOfStrips()):
         raise InputError(
-            _('Expected a closed surface of the screw, got "{name}" without surface.').format(name=modelNode.GetName()),
+            _('Expected a closed surface of the screw, got "{name}" without a surface.').format(
+                name=modelNode.GetName()
+            ),
             _("Choose another model or enter the numbers."),
         )
     surface = vtk.vtkPolyData()

@@ -5,6 +5,7 @@ write into arrays. So the content is asked, and computed again only where VTK sa
 """
 
 import zlib
+from typing import Any
 
 import numpy as np
 import vtk
@@ -52,7 +53,7 @@ def _segmentationParts(node):
         meshes = {
             key: segmentation.GetSegment(key).GetRepresentation(CLOSED_SURFACE) for key in segment_ids(segmentation)
         }
-        touched = [(key, _touched(mesh)) for key, mesh in meshes.items()]
+        touched: list[tuple[Any, ...]] = [(key, _touched(mesh)) for key, mesh in meshes.items()]
         return touched, lambda: {key: _meshContent(mesh) for key, mesh in meshes.items()}
     images = {key: binary_image(segmentation, key) for key in segment_ids(segmentation)}
     values = {key: segmentation.GetSegment(key).GetLabelValue() for key in images}
@@ -83,7 +84,7 @@ def _voxelsContent(image, value):
     grid = np.round([matrix.GetElement(row, column) for row in range(3) for column in range(4)], DIGITS) + 0.0  # no -0
     start = zlib.crc32(np.array([*first, *mask[box].shape], dtype=np.int64).tobytes() + grid.tobytes())
     for slab in mask[box]:
-        start = zlib.crc32(np.packbits(slab), start)
+        start = zlib.crc32(np.packbits(slab).data, start)
     return start
 
 
@@ -98,4 +99,4 @@ def _meshContent(mesh):
         return 0
     points = vtk_to_numpy(mesh.GetPoints().GetData())
     cells = vtk_to_numpy(mesh.GetPolys().GetConnectivityArray()) if mesh.GetNumberOfPolys() else np.zeros(0)
-    return zlib.crc32(np.ascontiguousarray(cells), zlib.crc32(np.ascontiguousarray(points)))
+    return zlib.crc32(np.ascontiguousarray(cells).data, zlib.crc32(np.ascontiguousarray(points).data))

@@ -79,7 +79,7 @@ def _requireClasses(present):
     if len(present) > MOST_CLASSES:
         raise InputError(
             _("Expected a label map with up to {most} classes, got more.").format(most=MOST_CLASSES),
-            _("Choose a label map whose values are classes, not single objects."),
+            _("Choose a label map whose values are classes rather than single objects."),
         )
 
 

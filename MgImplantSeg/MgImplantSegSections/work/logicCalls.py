@@ -236,10 +236,7 @@ class LogicCalls:
                 return  # the PyTorch extension imports what it has installed, which may fail before a restart
             raise DependencyError(
                 _("Expected to install {packages}, got: {reason}.").format(packages=", ".join(packages), reason=error),
-                _(
-                    "The Python console has the whole log. Start Slicer again and try once more, or use another "
-                    "environment."
-                ),
+                _("The full log is in the Python console. Restart Slicer and try again, or use another environment."),
             ) from error
 
 
@@ -249,7 +246,7 @@ def _installTorch():
     except ImportError as error:
         raise DependencyError(
             _("Expected the PyTorch extension of Slicer, got none."),
-            _("Install it in the Extensions Manager and start Slicer again, or use another environment."),
+            _("Install it in the Extensions Manager and restart Slicer, or use another environment."),
         ) from error
     PyTorchUtils.PyTorchUtilsLogic().installTorch(askConfirmation=True)
 

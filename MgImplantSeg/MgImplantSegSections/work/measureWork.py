@@ -164,7 +164,7 @@ def overlapTexts(node, reading):
     count = reading.array.overlapping
     if not count:
         return []
-    text = _('"{name}": {count} voxels lie in several segments; the later segment has them.')
+    text = _('"{name}": {count} voxels belong to several segments; they are assigned to the last of these.')
     return [text.format(name=node.GetName(), count=count)]
 
 

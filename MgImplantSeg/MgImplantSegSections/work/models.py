@@ -54,7 +54,7 @@ def add(path: str | Path):
     target = folder() / Path(path).name
     if target.exists():
         raise InputError(
-            _("Expected a new model, got {name}, which is there already.").format(name=target.name),
+            _("Expected a new model, got {name}, which already exists.").format(name=target.name),
             _("Delete the old one first."),
         )
     with atomic_output(target) as temporary:
@@ -68,7 +68,7 @@ def delete(path: str | Path):
     :raises InputError: if the model is bundled.
     """
     if not isAdded(path):
-        raise InputError(_("Expected an added model, got a bundled one."), _("Bundled models stay."))
+        raise InputError(_("Expected an added model, got a bundled one."), _("Bundled models are kept."))
     Path(path).unlink(missing_ok=True)
 
 

@@ -107,7 +107,7 @@ def _placeNow(volumeNode, rows, geometry):
     _array, now = _wantedRows(volumeNode, rows)
     if now.shape_zyx != geometry.shape_zyx:
         raise InputError(
-            _("Expected the volume of {before} voxels as it was at the start, got one of {now}.").format(
+            _("Expected the volume to keep its {before} voxels, got {now}.").format(
                 before=geometry.shape_zyx[::-1], now=now.shape_zyx[::-1]
             ),
             _("Segment the volume again."),

@@ -89,7 +89,7 @@ def classSurfaceSteps(
         raise Cancelled
     if segmentationNode.GetSegmentation() is not segmentation or _state(segmentation) != before:
         raise InputError(
-            _("Expected the segmentation as it was at the start, got one that was edited meanwhile."),
+            _("Expected an unchanged segmentation, got one that was edited in the meantime."),
             _("Ask for its surfaces again."),
         )
     return put_closed_surfaces(segmentationNode, meshes, settings)

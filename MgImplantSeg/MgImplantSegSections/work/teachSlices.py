@@ -164,13 +164,13 @@ def shownSlice(volumeNode, view):
     axis = int(cosines.argmax())
     if cosines[axis] < PARALLEL:
         raise InputError(
-            _("Expected a slice of the scan's voxels, got a view that is turned against them."),
-            _("Select a suggested slice, which turns the view, or rotate it to the volume plane."),
+            _("Expected a slice along the scan's voxels, got a view rotated relative to them."),
+            _("Select a suggested slice, which rotates the view, or rotate the view to the volume plane."),
         )
     point = np.array([node.GetSliceToRAS().GetElement(row, 3) for row in range(3)])
     index = round(float(geometry.index_zyx_from_lps(LPS_TO_RAS[:3, :3] @ point)[axis]))
     if not 0 <= index < geometry.shape_zyx[axis]:
-        raise InputError(_("Expected a view that shows the scan, got one beside it."), _("Scroll to the scan."))
+        raise InputError(_("Expected a view that shows the scan, got one outside it."), _("Scroll to the scan."))
     return SliceName(axis, index)
 
 

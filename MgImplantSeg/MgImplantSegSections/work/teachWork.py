@@ -63,7 +63,7 @@ class TeachRequest:
     :param parent: model file to start from.
     :param name: name of the new model.
     :param minutes: from start to model file; None for no limit.
-    :param iterations: steps of learning; None for as many as the time allows.
+    :param iterations: training steps; None for as many as the time allows.
     :param roiNode: inside it all is labelled.
     :param others: further scans with their labels, pairs of nodes, of which the done slices are learned from too.
     :param farEnvironment: name of a host or cluster that does the work.
@@ -262,7 +262,7 @@ def modelName(text, volumeNode):
     if text.startswith(".") or any(letter in '/\\:*?"<>|' or not letter.isprintable() for letter in text):
         raise InputError(_("a name of letters, digits, - and _ for the new model, not {name!r}").format(name=text))
     if text in taken:
-        raise InputError(_("another name for the new model, {name!r} is taken").format(name=text))
+        raise InputError(_("another name for the new model; {name!r} is already in use").format(name=text))
     return text
 
 

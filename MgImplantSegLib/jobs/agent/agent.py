@@ -214,7 +214,9 @@ class Agent:
         folder = JobFolder(self._jobs / require_valid_id(job))
         if os.path.lexists(folder.path):
             if not self._is_over(folder):
-                raise InputError(f"Expected a job that has ended, got {job}, which has not.", "Cancel it first.")
+                raise InputError(
+                    f"Expected a job that has ended, got {job}, which has not ended yet.", "Cancel it first."
+                )
             folder.remove()
         return {}
 
@@ -244,7 +246,7 @@ class Agent:
         """The folder of a job that is here; whether its records can be read shows when they are."""
         folder = JobFolder(self._jobs / require_valid_id(job))
         if not os.path.lexists(folder.path):
-            raise InputError(f"Expected a job of this environment, got {job!r}.", "See which there are: jobs list")
+            raise InputError(f"Expected a job of this environment, got {job!r}.", "List them with: jobs list")
         return folder
 
     def _folders(self) -> Folders:

@@ -54,7 +54,7 @@ def look_all(root: Path, scheduler: Scheduler, names: Sequence[str], offsets: Se
             found[folder.path.name] = (outcome.state, outcome.reason, outcome.remedy)
         except MgImplantSegError as error:
             found[folder.path.name] = (State.DAMAGED, error.message, error.remedy)
-    gone = (State.LOST, "Its folder is not there any more.", "")
+    gone = (State.LOST, "Its folder no longer exists.", "")
     return [
         _told(folder, *found.get(folder.path.name, gone), offset)
         for folder, offset in zip(folders, offsets, strict=True)

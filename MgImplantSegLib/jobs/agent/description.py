@@ -94,7 +94,7 @@ class JobDescription:
         except WrongValues as error:
             raise InputError(
                 f"Expected the description of a job, got {error}.",
-                "Use the same version of this program for both sides.",
+                "Use the same version of this program on both sides.",
             ) from error
 
     def to_dict(self) -> dict[str, Any]:

@@ -61,7 +61,7 @@ def judge(events: Path, first_byte: int, code: int, last_words: str = "") -> Out
         reason, remedy = (str(last["error"].get(name, "")) for name in ("message", "remedy"))
     is_package_missing = MISSING_PACKAGE in reason
     return Outcome(
-        State.FAILED, reason, "See what is missing: jobs environments test" if is_package_missing else remedy
+        State.FAILED, reason, "Find out what is missing: jobs environments test" if is_package_missing else remedy
     )
 
 

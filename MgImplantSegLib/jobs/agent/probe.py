@@ -104,7 +104,7 @@ def _python_checks(settings: AgentSettings, scheduler: Scheduler) -> list[dict[s
 def _gpu_check(names: list[str], settings: AgentSettings, scheduler: Scheduler) -> dict[str, Any]:
     if not scheduler.computes_here and not names:
         asked = f"each machine of a job has {settings.gpus}" if settings.gpus else "no `gpus` asked for either"
-        return check("GPU", True, f"none on this machine, which only queues jobs; {asked}")
+        return check("GPU", True, f"none on this machine, which only submits jobs; {asked}")
     cuda = None if names else describe_driver(scheduler)["cuda"]
     if cuda is None:
         return check("GPU", True, ", ".join(names) or "none on this machine; work is done by the CPU")

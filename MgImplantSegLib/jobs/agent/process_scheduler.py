@@ -75,7 +75,7 @@ class ProcessScheduler(ManyJobs):
         return Outcome(
             State.LOST,
             "The process ended without reporting a result: it was killed, or the machine was restarted.",
-            "See the log; go on with: jobs resume",
+            "See the log; continue with: jobs resume",
         )
 
     def stop(self, job: JobFolder) -> None:
@@ -136,7 +136,7 @@ def _exit_code(process: subprocess.Popen) -> int:
         process.wait()
         raise DependencyError(
             f"Expected the job to start within {SECONDS_TO_START:g} s, got no sign of it.",
-            "Run the environment's `setup` lines by hand there and see what takes so long.",
+            "Run the environment's `setup` lines there by hand and see what takes so long.",
         ) from error
 
 

@@ -28,7 +28,7 @@ def run_queue_program(
         return run_program(words, seconds, cwd)
     except FileNotFoundError as error:
         raise DependencyError(
-            f"Expected {title}'s program {words[0]}, got none on this machine.",
+            f"Expected {title}'s program {words[0]}, but it is not installed on this machine.",
             "Use an environment of another kind, or name the cluster's login node as host.",
         ) from error
     except subprocess.TimeoutExpired as error:
@@ -37,4 +37,4 @@ def run_queue_program(
 
 def queue_down(title: str, reason: str) -> QueueDown:
     """The error for a queue that does not answer."""
-    return QueueDown(f"{title}'s controller does not answer: {reason}.", "Running jobs go on; try again later.")
+    return QueueDown(f"{title}'s controller does not answer: {reason}.", "Running jobs continue; try again later.")

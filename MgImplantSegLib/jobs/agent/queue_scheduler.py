@@ -109,7 +109,7 @@ class QueueScheduler(ManyJobs, ABC):
         return Outcome(
             State.LOST,
             f"{self.title} has no record of it, and it reported no result.",
-            "See the log; go on with: jobs resume",
+            "See the log; continue with: jobs resume",
         )
 
     @property

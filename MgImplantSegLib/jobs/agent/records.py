@@ -78,7 +78,7 @@ def damaged(path: Path, what: str) -> DamagedRecord:
     """The error for a file of a job that cannot be understood."""
     return DamagedRecord(
         f"Expected the record of a job in {path}, got {what}.",
-        "Other jobs are not affected. Fetch the results that there are, then: jobs remove",
+        "Other jobs are not affected. Fetch the existing results, then: jobs remove",
     )
 
 

@@ -143,7 +143,7 @@ class Runner:
         if self._allocation.queued is not None and (self._stopped is not None or outcome.state is State.CANCELLED):
             return self._interrupted()
         if self._stopped is not None:
-            return Outcome(State.CANCELLED, "Stopped by a signal from outside.", "Go on with: jobs resume")
+            return Outcome(State.CANCELLED, "Stopped by a signal from outside.", "Continue with: jobs resume")
         return outcome
 
     def _interrupted(self) -> Outcome:
@@ -151,7 +151,7 @@ class Runner:
         cause = self._allocation.interruption(self._stopped is StopReason.TIME)
         if cause is Interruption.CANCELLED:
             reason = f"Stopped by {self._allocation.stopped_by}."
-            return Outcome(State.CANCELLED, reason, "Go on with: jobs resume", True)
+            return Outcome(State.CANCELLED, reason, "Continue with: jobs resume", True)
         if cause is Interruption.OUT_OF_TIME and self._checkpoint_time() == self._checkpoint_before:
             return Outcome(
                 State.FAILED,
@@ -159,11 +159,11 @@ class Runner:
                 "Ask for more time (time_minutes), and resume or submit again.",
             )
         if self._allocation.requeue():
-            return Outcome(State.FAILED, "Time limit or preemption.", "Go on with: jobs resume", True)
+            return Outcome(State.FAILED, "Time limit or preemption.", "Continue with: jobs resume", True)
         return Outcome(
             State.FAILED,
-            "Time limit or preemption, and the cluster does not queue the job again.",
-            "Go on with: jobs resume",
+            "Time limit or preemption, and the cluster does not requeue the job.",
+            "Continue with: jobs resume",
         )
 
     def _checkpoint_time(self) -> int | None:

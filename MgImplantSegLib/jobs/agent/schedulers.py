@@ -2,18 +2,40 @@
 
 from __future__ import annotations
 
-from importlib import import_module
+from dataclasses import dataclass
 
-from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.base.choices import Registry, find_object
 from MgImplantSegLib.jobs.agent.scheduler import Scheduler
 from MgImplantSegLib.jobs.agent.settings import AgentSettings
 
 PROCESS = "process"
-SCHEDULERS = {
-    PROCESS: "process_scheduler.ProcessScheduler",
-    "slurm": "slurm.SlurmScheduler",
-    "lsf": "lsf.LsfScheduler",
-}
+
+
+@dataclass(frozen=True)
+class SchedulerType:
+    """A way to start jobs.
+
+    Parameters
+    ----------
+    name, definition : str
+        What it is called and what it does with a job.
+    reference : str
+        ``module:name`` of its class, the module within this package.
+    """
+
+    name: str
+    definition: str
+    reference: str
+
+
+SCHEDULERS: Registry[SchedulerType] = Registry(
+    "a scheduler",
+    {
+        PROCESS: SchedulerType("process", "starts jobs at once, as processes", "process_scheduler:ProcessScheduler"),
+        "slurm": SchedulerType("SLURM", "queues jobs with sbatch", "slurm:SlurmScheduler"),
+        "lsf": SchedulerType("LSF", "queues jobs with bsub", "lsf:LsfScheduler"),
+    },
+)
 QUEUES = tuple(name for name in SCHEDULERS if name != PROCESS)
 
 
@@ -23,12 +45,9 @@ def scheduler_class(name: str) -> type[Scheduler]:
     Raises
     ------
     InputError
-        If there is no such scheduler.
+        If there is no such scheduler; names the nearest.
     """
-    if name not in SCHEDULERS:
-        raise InputError(f"Expected one of {', '.join(SCHEDULERS)} as scheduler, got {name!r}.")
-    module, _, found = SCHEDULERS[name].rpartition(".")
-    return getattr(import_module(f"{__package__}.{module}"), found)
+    return find_object(f"{__package__}.{SCHEDULERS.find(name).reference}")
 
 
 def make_scheduler(name: str, settings: AgentSettings) -> Scheduler:

@@ -65,7 +65,7 @@ class AgentSettings:
         except WrongValues as error:
             raise InputError(
                 f"Expected the settings of an environment, got {error}.",
-                "Use the same version of this program for both sides.",
+                "Use the same version of this program on both sides.",
             ) from error
 
     def to_dict(self) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 import MgImplantSegLib
+from MgImplantSegLib.base.choices import Registry
 from MgImplantSegLib.base.errors import InputError
 from MgImplantSegLib.base.events import Events
 from MgImplantSegLib.base.expected_iou import KEY, expected_of
@@ -54,18 +55,23 @@ class MeasureGroup:
         return self.help if self.by_default else f"{self.help}, on request"
 
 
-MEASURES = {
-    "volumes": MeasureGroup("V_r, V_DL", volumes),
-    "degradation": MeasureGroup("V_i, A_i, VL, DR", degradation),
-    "contact": MeasureGroup("BIC of the implant and per ROI", contact),
-    "bone-volume": MeasureGroup("BV/TV in the shell, per ROI, and where both overlap", bone_volume),
-    "bone-profile": MeasureGroup("BV/TV over shells around the implant", bone_volume_profile),
-    "contact-profile": MeasureGroup("BIC per slice along the screw axis", contact_along_axis, by_default=False),
-    "depth": MeasureGroup("degradation depth and pitting factor", degradation_depth, by_default=False),
-    "layer": MeasureGroup("thickness of the degradation layer", layer_thickness, by_default=False),
-    "cross-section": MeasureGroup("least cross-section of the residual material", cross_section, by_default=False),
-    "morphometry": MeasureGroup("Tb.Th, Tb.Sp, Tb.N per ROI, or in the shell", morphometry, by_default=False),
-}
+MEASURES: Registry[MeasureGroup] = Registry(
+    "a measure",
+    {
+        "volumes": MeasureGroup("V_r, V_DL", volumes),
+        "degradation": MeasureGroup("V_i, A_i, VL, DR", degradation),
+        "contact": MeasureGroup("BIC of the implant and per ROI", contact),
+        "bone-volume": MeasureGroup("BV/TV in the shell, per ROI, and where both overlap", bone_volume),
+        "bone-profile": MeasureGroup("BV/TV over shells around the implant", bone_volume_profile),
+        "contact-profile": MeasureGroup("BIC per slice along the screw axis", contact_along_axis, by_default=False),
+        "depth": MeasureGroup("degradation depth and pitting factor", degradation_depth, by_default=False),
+        "layer": MeasureGroup("thickness of the degradation layer", layer_thickness, by_default=False),
+        "cross-section": MeasureGroup(
+            "smallest cross-section of the residual material", cross_section, by_default=False
+        ),
+        "morphometry": MeasureGroup("Tb.Th, Tb.Sp, Tb.N per ROI, or in the shell", morphometry, by_default=False),
+    },
+)
 DEFAULT_MEASURES = tuple(key for key, group in MEASURES.items() if group.by_default)
 
 

@@ -11,7 +11,7 @@ from MgImplantSegLib.quantification.context import MeasureContext
 from MgImplantSegLib.quantification.region_masks import Region, overlap
 from MgImplantSegLib.quantification.results import UNDEFINED, Measure, Series, notes
 
-DEFINITION = "100 · bone voxels / (bone + background voxels) of the region; implant and unknown voxels do not count"
+DEFINITION = "100 · bone voxels / (bone + background voxels) of the region; implant and unknown voxels are not counted"
 NO_IMPLANT = "There is no implant in the segmentation."
 NO_VOXELS = "No voxel of the region lies outside the implant in the scanned field of view."
 
@@ -35,7 +35,7 @@ def _in_shell(context: MeasureContext) -> Measure:
     note = "The shell is cut by the border of the volume." if is_cut else ""
     if counts[UNKNOWN]:
         part = 100 * counts[UNKNOWN] / counts.sum()
-        note = notes(note, f"{part:.3g} % of the shell lies outside the field of view and does not count.")
+        note = notes(note, f"{part:.3g} % of the shell lies outside the field of view and is not counted.")
     return _measure(context.shell.name, counts, note)
 
 
@@ -46,7 +46,7 @@ def _in_region(context: MeasureContext, region: Region) -> Measure:
     if counts.sum() == 0:
         return _measure(region.name, counts, "The ROI lies outside the volume, or between its voxels.", 0.0)
     fraction = _scanned_fraction(context, region, counts)
-    note = f"{100 * fraction:.3g} % of the ROI lies in the scanned volume; the rest does not count."
+    note = f"{100 * fraction:.3g} % of the ROI lies in the scanned volume; the rest is not counted."
     return _measure(region.name, counts, note if fraction < 1 else "", fraction)
 
 

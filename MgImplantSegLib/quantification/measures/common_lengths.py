@@ -20,11 +20,11 @@ COMMON_LENGTHS = Registry(
     {
         CommonLength.AUTO.value: Choice(
             "automatic",
-            "as scan, but an end that is missing in one of both, sawn off for example, is left out of the other too; "
-            "it is missing, and not degraded, where more than 5 % of the length are gone and more than three times "
-            "what is gone from the sides",
+            "as scan, but an end that is missing in one of the two (sawn off, for example) is left out of the other as "
+            "well; an end counts as missing rather than degraded if more than 5 % of the length is gone, and more than "
+            "three times what is gone from the sides",
         ),
-        CommonLength.SCAN.value: Choice("both scans", "all that both scans have seen"),
+        CommonLength.SCAN.value: Choice("both scans", "everything that both scans show"),
         CommonLength.IMPLANT.value: Choice("implant", "from end to end of what is left of the implant"),
     },
 )

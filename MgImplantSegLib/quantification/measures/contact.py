@@ -13,7 +13,7 @@ from MgImplantSegLib.quantification.region_masks import Region
 from MgImplantSegLib.quantification.results import UNDEFINED, Measure, Series, notes
 
 DEFINITION = "100 · b / a; a: surface of the implant (DL ∪ RM), b: the part of it that touches bone"
-BORDER_NOTE = "The implant touches the border of the volume, which does not count as surface."
+BORDER_NOTE = "The implant touches the border of the volume, which is not counted as surface."
 NO_IMPLANT = "There is no implant in the segmentation."
 ROUNDING = 1e-6
 

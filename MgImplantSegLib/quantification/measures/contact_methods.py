@@ -116,7 +116,7 @@ CONTACT_METHODS: Registry[ContactMethod] = Registry(
     "a contact method",
     {
         "faces": ContactMethod(
-            "face pairs (6 neighbours)", "mm2", pairs(_face_weights), "area of the voxel faces between both"
+            "face pairs (6 neighbours)", "mm2", pairs(_face_weights), "area of the voxel faces between bone and implant"
         ),
         "18-neighbours": ContactMethod(
             "pairs of 18 neighbours",
@@ -134,7 +134,7 @@ CONTACT_METHODS: Registry[ContactMethod] = Registry(
             "Crofton, 13 directions", "mm2", pairs(crossing_areas_mm2), "area from crossings along 13 directions"
         ),
         "mesh": ContactMethod(
-            "smoothed mesh", "mm2", mesh_contact, "area of the implant's smoothed surface with bone beside it"
+            "smoothed mesh", "mm2", mesh_contact, "area of the implant's smoothed surface next to bone"
         ),
         "distance": ContactMethod(
             "bone within a distance of the voxel faces",

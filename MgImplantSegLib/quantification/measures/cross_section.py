@@ -15,7 +15,7 @@ from MgImplantSegLib.quantification.results import UNDEFINED, Measure, Series
 END_PART, ROUNDING = 0.1, 1e-6
 STEPS_PER_SLICE = 4
 DEFINITION = (
-    "least area of residual material perpendicular to the screw axis, "
+    "smallest area of residual material perpendicular to the screw axis, "
     f"without the outer {100 * END_PART:g} % of the implant's length at both ends"
 )
 
@@ -54,14 +54,14 @@ def cross_section(context: MeasureContext) -> tuple[Measure | Series, ...]:
 
 
 def _measure(value: float, method: str, note: str, counts: dict[str, float]) -> Measure:
-    name = "least cross-section of the residual material"
+    name = "smallest cross-section of the residual material"
     return Measure("A_RM_min", name, value, "mm²", "implant", method, DEFINITION, note, counts)
 
 
 def _position(value: float, method: str, note: str, counts: dict[str, float]) -> Measure:
     return Measure(
         "A_RM_min_position",
-        "position of the least cross-section",
+        "position of the smallest cross-section",
         value,
         "mm",
         "implant",

@@ -22,11 +22,10 @@ LONGEST_DAYS = 100 * DAYS_PER_YEAR
 NO_INITIAL = "No initial screw was given."
 NO_TIME = "No time between implantation and explantation was given."
 NO_IMPLANT = "There is no implant in the segmentation."
-GROWN = (
-    "The residual volume is larger than the initial one: check registration, voxel size, and that both are of one part."
-)
+GROWN = "The residual volume is larger than the initial one: check the registration and the voxel size, and that "
+"both show the same part."
 TYPED = "typed in"
-CUT = "The implant touches the border of the volume: what lies beyond is missing."
+CUT = "The implant touches the border of the volume: the part beyond it is missing."
 
 
 def volumes(context: MeasureContext) -> tuple[Measure, ...]:
@@ -125,11 +124,11 @@ def _common_note(context: MeasureContext, volume_mm3: float) -> str:
     shape = context.initial_shape
     if common.left_out_voxels:
         percent = 100 * common.initial_voxels / (common.initial_voxels + common.left_out_voxels)
-        part = f"V_i, A_i and V_r are of the part that both scans show, {percent:.3g} % of the initial screw."
+        part = f"V_i, A_i and V_r refer to the part that both scans show, {percent:.3g} % of the initial screw."
     if common.residual_left_out_voxels:
         percent = 100 * common.residual_left_out_voxels / (common.residual_voxels + common.residual_left_out_voxels)
         beyond = (
-            f"{percent:.3g} % of the residual material lies beyond the ends of the initial screw and does not count."
+            f"{percent:.3g} % of the residual material lies beyond the ends of the initial screw and is not counted."
             if percent >= LEAST_PERCENT_TOLD
             else ""
         )

@@ -91,7 +91,7 @@ def _depths_mm(context: MeasureContext) -> tuple[np.ndarray, np.ndarray, str]:
     shape = context.initial_shape
     outside = ~common.initial & shape.known_on(common.geometry)
     if not outside.any():
-        return nothing, nothing, "The initial screw fills its scan, so that its surface is not seen."
+        return nothing, nothing, "The initial screw fills its scan, so that its surface is not visible."
     depth_mm = distance_to_mm(outside, context.spacing_zyx_mm).ravel()[faces.outer]
     return depth_mm, faces.area_mm2, ""
 

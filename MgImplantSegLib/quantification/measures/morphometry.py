@@ -67,11 +67,11 @@ class _Diameters:
         if total == 0:
             return none
         if self.values_mm.size == 0:
-            return f"All of the {what} lies in spheres that reach the border of the volume, so that none is bounded."
+            return f"All of the {what} lies in spheres that reach the border of the volume, so none of it is bounded."
         if self.cut_voxels <= CUT_TOLERANCE * total:
             return ""
         percent = 100 * self.cut_voxels / total
-        return f"{percent:.3g} % of the {what} lies in spheres that the border of the volume cuts, and does not count."
+        return f"{percent:.3g} % of the {what} lies in spheres that the border of the volume cuts, and is not counted."
 
 
 def _diameters(context: MeasureContext, region: Region, code: int, symbol: str) -> _Diameters:
@@ -127,7 +127,7 @@ def _measures(
             "mm",
             region,
             METHOD,
-            "mean over the bone of the diameter of the largest sphere in the bone that holds the voxel",
+            "mean over the bone of the diameter of the largest sphere in the bone that contains the voxel",
             thick_note,
             counts,
         ),

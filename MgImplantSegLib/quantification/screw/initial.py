@@ -105,7 +105,5 @@ class InitialScrew:
             If only numbers are known.
         """
         if self.shape is None:
-            raise InputError(
-                "Expected a screw with a shape to move, got typed numbers only.", "Leave the transform out."
-            )
+            raise InputError("Expected a screw with a shape to move, got only numbers.", "Omit the transform.")
         return replace(self, shape=self.shape.moved(initial_to_explant))

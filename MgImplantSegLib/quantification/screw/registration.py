@@ -60,7 +60,7 @@ class RegistrationResult:
         if self.dice >= LEAST_DICE:
             return ""
         return (
-            f"Screw and implant overlap little after the registration (Dice {self.dice:.2f}): look at the result, "
+            f"Screw and implant overlap little after the registration (Dice {self.dice:.2f}): inspect the result, "
             "and check the unit and the voxel size of the screw."
         )
 
@@ -95,7 +95,7 @@ def register_screw(
         If the initial screw has no shape or the explant no implant, or they cannot be brought to overlap.
     """
     if initial.shape is None:
-        raise InputError("Expected a screw with a shape to register, got typed numbers only.", "Give a file of it.")
+        raise InputError("Expected a screw with a shape to register, got only numbers.", "Give a file with its shape.")
     codes = role_codes(explant)
     fixed = _implant_body(codes, explant.geometry)
     require_plausible_size(initial.shape, fixed.axis, explant.geometry)

@@ -29,7 +29,7 @@ def require_rigid(matrix: np.ndarray, source: str = "the transform") -> np.ndarr
     is_rotation = np.allclose(rotation.T @ rotation, np.eye(3), atol=RIGID_TOLERANCE) and np.linalg.det(rotation) > 0
     if not (is_rotation and np.isfinite(matrix).all()):
         raise InputError(
-            f"Expected a rotation and a shift in {source}, got {matrix.tolist()}.",
+            f"Expected a rotation and a translation in {source}, got {matrix.tolist()}.",
             "Use a rigid transform: scaling and shearing would change the measures.",
         )
     return matrix

@@ -75,7 +75,7 @@ def body_of_shape(shape: LabelMapShape | MeshShape, spacing_mm: float) -> ScrewB
 
 def _require_solid(body: ScrewBody) -> ScrewBody:
     if not body.mask.any():
-        raise InputError("Expected a screw to register, got one that is thinner than a hundredth of its length.")
+        raise InputError("Expected a screw to register, got one thinner than a hundredth of its length.")
     return body
 
 

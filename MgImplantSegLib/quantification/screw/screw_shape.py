@@ -62,7 +62,7 @@ class LabelMapShape:
         mask, note = implant_in(codes), ""
         if not mask.any():
             mask = (codes > 0) & ~label_map.ignore_mask()
-            note = "The initial segmentation has no implant class: all of its classes were taken as the screw."
+            note = "The initial segmentation has no implant class: all of its classes were treated as the screw."
         box = bounding_box(mask)
         if box is None:
             raise InputError("Expected the screw in the initial segmentation, got an empty one.", "Segment the screw.")

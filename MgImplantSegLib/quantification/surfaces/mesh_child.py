@@ -1,7 +1,7 @@
 """Reading of a mesh file by VTK in a process of its own, which a damaged file may end: FILE OUT.npz MEMORY_BYTES.
 
 Writes points, float64 (n, 3), and triangles, int64 (m, 3), of checked indices; what is wrong with a file goes as one
-line to the standard error, with `REFUSED` as exit status. The engine is not needed, so that the start is quick.
+line to the standard error, with `REFUSED` as exit status. Of the engine it needs little, so that the start is quick.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
+
+from MgImplantSegLib.base.child_process import limit_memory
 
 READERS = {
     ".stl": ("vtkIOGeometry", "vtkSTLReader"),
@@ -51,7 +53,7 @@ def read(path: Path) -> tuple[np.ndarray, np.ndarray]:
     points = vtk_to_numpy(mesh.GetPoints().GetData()).astype(np.float64)
     triangles = vtk_to_numpy(mesh.GetPolys().GetConnectivityArray()).reshape(-1, 3).astype(np.int64)
     if not np.isfinite(points[triangles]).all():
-        raise Refused("coordinates that are no finite numbers")
+        raise Refused("coordinates that are not finite numbers")
     if np.abs(points[triangles]).max(initial=0.0) > LARGEST_COORDINATE:
         raise Refused(f"coordinates beyond {LARGEST_COORDINATE:g}")
     return points, triangles
@@ -85,7 +87,7 @@ def _read_by_vtk(path: Path, suffix: str) -> Any:
     module, name = READERS[suffix]
     reader = getattr(importlib.import_module(f"vtkmodules.{module}"), name)()
     if suffix == ".vtp" and not reader.CanReadFile(str(path)):
-        raise Refused("no VTK XML file of surfaces")
+        raise Refused("a file that is not a VTK XML surface")
     reader.SetFileName(str(path))
     with tempfile.TemporaryFile() as stream:
         with _output_in(stream):
@@ -152,19 +154,6 @@ def _require_cells(kind: str, cells: Any, points: int) -> None:
         raise Refused(f"a {kind} with the point {wrong} of {points:,} points")
     if (np.diff(offsets) < 3).any():
         raise Refused(f"a {kind} of fewer than three corners")
-
-
-def limit_memory(largest_bytes: int) -> None:
-    """Let this process fail instead of filling the computer's memory, where the system can do that."""
-    try:
-        import resource
-    except ImportError:
-        return
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if sys.platform.startswith("linux"):
-        _soft, hard = resource.getrlimit(resource.RLIMIT_AS)
-        limit = largest_bytes if hard == resource.RLIM_INFINITY else min(largest_bytes, hard)
-        resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
 
 
 def _with_readable_name(path: Path, folder: Path) -> Path:

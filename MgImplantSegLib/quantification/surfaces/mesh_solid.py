@@ -23,8 +23,8 @@ LEAST_VOLUME_PART = 1e-9
 CHECK_VOXELS, MANY_TRIANGLES = 1_000_000, 200_000
 CHECK_PART, CHECK_DEVIATIONS = 0.005, 5
 WALLS_TRIED = 64
-DOUBLED = "The mesh holds a body more than once; it counts once."
-TOUCH = "Bodies of the mesh touch each other: there the surface of both is in A_i."
+DOUBLED = "The mesh contains a body more than once; it is counted once."
+TOUCH = "Bodies of the mesh touch: A_i includes the surfaces of both where they do."
 REPAIR = "Repair it in the CAD program or with Slicer's Surface Toolbox, or give volume and area as numbers."
 
 
@@ -108,7 +108,7 @@ def _require_clear_cavities(
             raise InputError(
                 f"Expected one body, or cavities that are wound the other way round, got a shell within a shell of "
                 f"the same sense in {source}.",
-                "Leave the inner one out if it is a body of its own; turn its normals round if it is a cavity.",
+                "Remove the inner one if it is a separate body; flip its normals if it is a cavity.",
             )
 
 
@@ -136,7 +136,7 @@ def _require_simple(points: np.ndarray, triangles: np.ndarray, source: str) -> N
         raise InputError(
             f"Expected a surface that does not cross itself, got one that encloses {enclosed:.4g} mm³ by its "
             f"triangles and {counted:.4g} mm³ by its inside in {source}.",
-            f"Unite bodies that overlap. {REPAIR}",
+            f"Merge overlapping bodies. {REPAIR}",
         )
     if not enclosed > LEAST_VOLUME_PART * size.max() ** 3:
         raise InputError(

@@ -35,8 +35,8 @@ SURFACE_METHODS: Registry[SurfaceMethod] = Registry(
         "smoothed-mesh": SurfaceMethod(
             "smoothed mesh (surface nets, windowed sinc)",
             area_of_triangles(smoothed_triangles),
-            "within 1.5 % on smooth shapes of 10 (widest) voxels radius and more, up to 3 % low on boxes of 24 and "
-            "more",
+            "within 1.5 % on smooth shapes with a radius of at least 10 voxels (of the largest spacing), up to 3 % low "
+            "on boxes of at least 24 voxels",
         ),
         "raw-mesh": SurfaceMethod(
             "raw mesh (marching cubes)", area_of_triangles(raw_triangles), "6 to 10 % high on smooth shapes"

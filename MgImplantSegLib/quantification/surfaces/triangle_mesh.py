@@ -80,11 +80,11 @@ def _failure(path: Path, done: subprocess.CompletedProcess[bytes]) -> InputError
         return _damaged(path, said[-1])
     if "ModuleNotFoundError" in said[-1] or "ImportError" in said[-1]:
         return DependencyError(f"Expected VTK for surface meshes, got: {said[-1]}.", "Run pip install vtk.")
-    return _damaged(path, "contents that end the reader")
+    return _damaged(path, "contents that crash the reader")
 
 
 def _damaged(path: Path, got: str) -> InputError:
     return InputError(
         f"Expected a mesh with triangles in {path}, got {got}.",
-        "The file is damaged or no surface mesh: export it again, for example as binary STL in mm.",
+        "The file is damaged or not a surface mesh: export it again, for example as binary STL in mm.",
     )

@@ -23,7 +23,7 @@ def expanded_samples(samples: tuple[SampleSettings, ...]) -> tuple[SampleSetting
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise InputError(
             f"Expected a different name for every sample, got {', '.join(twice)} twice.",
-            "Give each of them a `name`.",
+            "Assign a `name` to each of them.",
         )
     for entry in found:
         for path in filter(None, (entry.image, entry.labels, entry.roi)):

@@ -19,7 +19,7 @@ from MgImplantSegLib.preprocessing.preprocess import Preprocessing, preprocess
 from MgImplantSegLib.training.loop.losses import IGNORE
 from MgImplantSegLib.training.settings.data_settings import DataSettings, SampleSettings
 
-ROLES_REMEDY = "Give its role in the sample's `roles`, or make it the `ignore_value`."
+ROLES_REMEDY = "Specify its role in the sample's `roles`, or make it the `ignore_value`."
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ def _require_whole_groups(samples: tuple[SampleSettings, ...]) -> None:
         if len(splits) > 1:
             raise InputError(
                 f"Expected each group in one split, got {group!r} in {', '.join(sorted(splits))}.",
-                "Give samples of other implants other groups.",
+                "Assign samples of different implants to different groups.",
             )
     if not any(sample.split == "train" for sample in samples):
         raise InputError('Expected at least one sample with split "train", got none.')

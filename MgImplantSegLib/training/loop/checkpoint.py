@@ -29,7 +29,7 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
         except RuntimeError as error:  # torch reports a full disk as its own kind of error
             raise OutputError(
                 f"Expected to write the checkpoint {path}, got: {error}.",
-                "Free disk space; the old one is still there.",
+                "Free disk space; the previous checkpoint is still there.",
             ) from error
         stream.flush()
         os.fsync(stream.fileno())

@@ -141,7 +141,7 @@ def require_same_network(config: TrainingConfig, card: ModelCard) -> None:
     if network_spec(card.network) != config.network_spec:
         raise InputError(
             f"Expected a base model with the network {config.network_dict}, got {card.network}.",
-            "Write the base model's network into [network], or choose another base model.",
+            "Copy the base model's network into [network], or choose another base model.",
         )
     roles = [label.role.value for label in card.label_scheme.labels]
     if roles != list(config.data.classes):

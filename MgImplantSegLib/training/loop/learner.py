@@ -151,5 +151,5 @@ class Learner:
         raise InputError(
             f"Expected a finite loss, got {value} in a batch with the sample{'s' if len(names) > 1 else ''} "
             f"{', '.join(names)}.",
-            "Check these samples, lower the learning rate, or go on from the last checkpoint with fp32.",
+            "Check these samples, lower the learning rate, or continue from the last checkpoint with fp32.",
         )

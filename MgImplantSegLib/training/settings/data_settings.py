@@ -15,24 +15,20 @@ CACHE_TYPES = ("uint8", "float16")
 
 
 @dataclass(frozen=True)
-class SampleSettings:
-    """One sample, or many: with one ``*`` in `image`, each match is a sample and `labels` has its ``*`` replaced.
+class LabelledScan:
+    """A scan with its labels.
 
     Parameters
     ----------
     image, labels : Path
-        The scan and its label map; the label map may cover a part of the scan only.
-    name, group : str
-        Samples of one group (one animal, one implant) never part in cross-validation; default: the file's name.
-    split : str
-        "train", "validation" or "test".
+        The scan and its label map or segmentation, which may cover a part of the scan only.
+    name : str
+        For messages and the model's card.
     roles : dict
-        Label value → role or "ignore", for example ``{1 = "bone", 7 = "residual_material", 255 = "ignore"}``; default
-        0–3 as in the paper.
-    ignore_value : int, optional
-        Label value that says "nothing known here".
+        Label value → role or "ignore", for example ``{1 = "bone", 7 = "residual_material", 255 = "ignore"}``; default:
+        as the file says, otherwise 0–3 as in the paper.
     roi : Path, optional
-        Markups ROI; outside of its boxes nothing is known.
+        Markups ROI.
     dataset, labels_dataset : str, optional
         Path inside HDF5 files.
     spacing_um : float, optional
@@ -42,27 +38,52 @@ class SampleSettings:
     image: Path
     labels: Path
     name: str = ""
-    group: str = ""
-    split: str = "train"
     roles: dict[str, str] = field(default_factory=dict)
-    ignore_value: int | None = None
     roi: Path | None = None
     dataset: str | None = None
     labels_dataset: str | None = None
     spacing_um: float | None = None
 
     def __post_init__(self) -> None:
-        require_choice(self.split, SPLITS, "split")
         for role in self.roles.values():
             require_choice(role, (*(role.value for role in Role), IGNORED), "roles")
         require(self.spacing_um is None or self.spacing_um > 0, "a positive spacing_um", self.spacing_um)
 
+    def scheme_with(self, ignore_value: int | None) -> LabelScheme | None:
+        """The label scheme of these files, with the value that says "nothing known here"; None for the default one."""
+        if not self.roles:
+            return None if ignore_value is None else LabelScheme(ignore_value=ignore_value)
+        roles = dict(self.roles) if ignore_value is None else {**self.roles, str(ignore_value): IGNORED}
+        return parse_roles(",".join(f"{value}={role}" for value, role in roles.items()))
+
+
+@dataclass(frozen=True)
+class SampleSettings(LabelledScan):
+    """One sample, or many: with one ``*`` in `image`, each match is a sample and `labels` has its ``*`` replaced.
+
+    Outside the boxes of `roi` nothing is known.
+
+    Parameters
+    ----------
+    group : str
+        Samples of one group (one animal, one implant) never part in cross-validation; default: the file's name.
+    split : str
+        "train", "validation" or "test".
+    ignore_value : int, optional
+        Label value that says "nothing known here".
+    """
+
+    group: str = ""
+    split: str = "train"
+    ignore_value: int | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_choice(self.split, SPLITS, "split")
+
     def scheme(self) -> LabelScheme | None:
         """The label scheme of this sample's files, None for the default one."""
-        if not self.roles:
-            return None if self.ignore_value is None else LabelScheme(ignore_value=self.ignore_value)
-        roles = dict(self.roles) if self.ignore_value is None else {**self.roles, str(self.ignore_value): IGNORED}
-        return parse_roles(",".join(f"{value}={role}" for value, role in roles.items()))
+        return self.scheme_with(self.ignore_value)
 
 
 @dataclass(frozen=True)

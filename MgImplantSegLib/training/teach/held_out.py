@@ -16,9 +16,9 @@ from MgImplantSegLib.training.teach.slices import SliceName
 
 FEWEST_SLICES, SLICES_PER_HELD_OUT = 3, 4
 NEAR_VOXELS = 4  # a slice so near another one of its orientation shows much the same
-TOO_FEW = f"fewer than {FEWEST_SLICES} labelled slices: nothing can be kept apart to measure on"
-TOO_NEAR = "no slice can be kept apart: the labelled slices are neighbours, or a class lies on one of them alone"
-ALL_LEARNED = "all labelled slices, or neighbours of them, were learned from in an earlier round: label a further one"
+TOO_FEW = f"fewer than {FEWEST_SLICES} labelled slices: no slice can be held out for evaluation"
+TOO_NEAR = "no slice can be held out: the labelled slices are neighbours, or a class occurs on only one of them"
+ALL_LEARNED = "all labelled slices, or their neighbours, were learned from in an earlier round: label another one"
 Predict = Callable[[torch.Tensor], torch.Tensor]
 Held = tuple[int, SliceName]  # number of the scan, slice on the model's grid
 

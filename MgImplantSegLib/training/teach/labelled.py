@@ -76,7 +76,8 @@ def labelled_part(label_map: LabelMap, pair: Pair, events: Events) -> Labelled:
     if not mask.any():
         raise InputError(
             f"Expected labels in {pair.name!r}, got none: {_where_nothing_is(pair)}",
-            "Paint slices, name those that are done [[done_slices]] like z:40, or check the ignore value and the ROI.",
+            "Paint slices, name the done slices [[done_slices]], for example z:40, or check the ignore value and the "
+            "ROI.",
         )
     for entry in done:
         what = f"The slice {entry} of {pair.name!r}"
@@ -102,21 +103,22 @@ def _kind_of_rest(pair: Pair, *, has_parts: bool, all_known: bool) -> str:
 def _painted_slices(painted: np.ndarray, pair: Pair, events: Events) -> tuple[SliceName, ...]:
     if not painted.any():
         raise InputError(
-            f"Expected something painted in {pair.labels}, got no voxel of any class but background.",
+            f"Expected painted voxels in {pair.labels}, got only background.",
             "Paint slices and save the segmentation again.",
         )
     found = painted_slices(painted)
     if found is None:
         raise InputError(
-            f"Expected single painted slices in {pair.labels}, got labels all over the volume.",
-            "Name the slices that are done [[done_slices]] like z:40,y:12, or say that all is labelled [[labelled]].",
+            f"Expected individually painted slices in {pair.labels}, got labels throughout the volume.",
+            "Name the done slices [[done_slices]], for example z:40,y:12, or specify that everything is labelled "
+            "[[labelled]].",
         )
     for entry in found:
         count, area = int(painted[entry.place].sum()), painted[entry.place].size
         if count < STRAY_SHARE * area:
             events.warning(
-                f"The slice {entry} of {pair.name!r} counts as done, but {count} voxels alone are painted on it: if "
-                "that was by mistake, erase them, or name the slices that are done.",
+                f"The slice {entry} of {pair.name!r} counts as done, but only {count} voxels are painted on it: if "
+                "this was a mistake, erase them, or name the done slices.",
                 "labels",
             )
     return found
@@ -124,7 +126,7 @@ def _painted_slices(painted: np.ndarray, pair: Pair, events: Events) -> tuple[Sl
 
 def _where_nothing_is(pair: Pair) -> str:
     if pair.done_slices or pair.roi:
-        return "the done slices and the ROI hold not-labelled voxels alone."
+        return "the done slices and the ROI contain only unlabelled voxels."
     return "every voxel is marked as not labelled." if pair.labelled != "painted" else "nothing is painted."
 
 
@@ -134,8 +136,8 @@ def _check_slice(values: np.ndarray, known: np.ndarray, painted: np.ndarray, wha
     if not known.any():
         fault = "nothing in it is labelled"
     elif not painted.any():
-        fault = "nothing is painted on it; all of it counts as background"
+        fault = "nothing is painted on it; it counts entirely as background"
     elif np.unique(values[painted], return_counts=True)[1].max() >= ONE_CLASS_SHARE * known.sum():
-        fault = "one class covers it all"
+        fault = "one class covers it entirely"
     if fault:
         events.warning(f"{what} counts as done, but {fault}.", "labels")

@@ -32,8 +32,8 @@ from MgImplantSegLib.training.teach.scan import LabelledScan, read_scan
 from MgImplantSegLib.training.teach.settings import Pair, TeachSettings, require_distinct
 
 RESERVED_S = 3.0  # for the statistics and for writing the model
-ONE_SCAN = "Measured on one scan: other scans may come out otherwise."
-OF_SEVERAL = "Measured on the scans that were taught: other scans may come out otherwise."
+ONE_SCAN = "Measured on one scan: results on other scans may differ."
+OF_SEVERAL = "Measured on the taught scans: results on other scans may differ."
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ def _require_out(out: Path, parent: Path) -> None:
     if out.is_dir():
         raise InputError(f"Expected the name of a model file, got the folder {out}.", "Choose another name.")
     if out.exists() and out.samefile(parent):
-        raise InputError(f"Expected a new model file, got {out}, which teaching starts from.", "Choose another name.")
+        raise InputError(f"Expected a new model file, got {out}, from which teaching starts.", "Choose another name.")
     require_writable_folder(out.absolute().parent, parent.stat().st_size)
 
 

@@ -155,7 +155,7 @@ def _read_labels(pair: Pair) -> LabelMap:
         return read_label_map(pair.labels, scheme, dataset=pair.labels_dataset, spacing_um=pair.spacing_um)
 
     if pair.roles or pair.unlabelled is None:
-        return read(pair.as_sample().scheme())
+        return read(pair.scheme())
     try:
         return read(None)
     except InputError:  # the value for "not labelled" is none that the file explains
@@ -182,9 +182,9 @@ def channels_of(label_map: LabelMap, mask: np.ndarray, scheme: LabelScheme, mode
             channels[places] = channel_of_role[label.role]
         elif places.any():
             raise InputError(
-                f"Expected a model with the classes that are labelled, got {model.name} without {label.role.value}; "
+                f"Expected a model with the labelled classes, got {model.name} without {label.role.value}; "
                 f"it has {', '.join(entry.role.value for entry in scheme.labels)}.",
-                "Start from another model [[from]], or give the class another role [[roles]].",
+                "Start from another model [[from]], or assign another role to the class [[roles]].",
             )
     return channels
 

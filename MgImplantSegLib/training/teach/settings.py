@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from MgImplantSegLib.base.errors import InputError
 from MgImplantSegLib.base.settings import read_toml, require, require_choice, settings_from_dict
+from MgImplantSegLib.grids.labels import LabelScheme
 from MgImplantSegLib.training.settings.augmentation_settings import AugmentationSettings
-from MgImplantSegLib.training.settings.data_settings import SampleSettings
+from MgImplantSegLib.training.settings.data_settings import LabelledScan
 from MgImplantSegLib.training.teach.slices import parse_slices
 
 LABELLED = ("auto", "slices", "painted", "all")
@@ -26,61 +27,32 @@ AUGMENTATION = AugmentationSettings(
 
 
 @dataclass(frozen=True)
-class Pair:
-    """One scan with labels on a part of it.
+class Pair(LabelledScan):
+    """One scan with labels on a part of it; inside the boxes of `roi` all is labelled.
 
     Parameters
     ----------
-    image, labels : Path
-        The scan and its label map or segmentation, whose voxels coincide.
-    name : str
-        For messages and the model's card; default: the image file's name.
     done_slices : str
         Slices that are labelled wholly, ``"z:40,y:12"``: axis and index of the image's array.
-    roi : Path, optional
-        Markups ROI; inside its boxes all is labelled.
     labelled : str
         What counts as labelled where neither `done_slices` nor `roi` say so, see `labelled_mask`.
     unlabelled : int, optional
         Label value that says "not labelled".
-    roles : dict
-        Label value → role; default as the file says, else 0–3 as in the paper.
-    dataset, labels_dataset : str, optional
-        Path inside HDF5 files.
-    spacing_um : float, optional
-        Voxel size in µm where the files have none.
     """
 
-    image: Path
-    labels: Path
-    name: str = ""
     done_slices: str = ""
-    roi: Path | None = None
     labelled: str = "auto"
     unlabelled: int | None = None
-    roles: dict[str, str] = field(default_factory=dict)
-    dataset: str | None = None
-    labels_dataset: str | None = None
-    spacing_um: float | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         require_choice(self.labelled, LABELLED, "labelled")
         parse_slices(self.done_slices)
-        self.as_sample()
         object.__setattr__(self, "name", self.name or Path(self.image).name.split(".")[0])
 
-    def as_sample(self) -> SampleSettings:
-        """The same files as the sample of a training, whose settings check roles and voxel size."""
-        return SampleSettings(
-            self.image,
-            self.labels,
-            self.name,
-            roles=self.roles,
-            ignore_value=self.unlabelled,
-            dataset=self.dataset,
-            labels_dataset=self.labels_dataset,
-            spacing_um=self.spacing_um,
-        )
+    def scheme(self) -> LabelScheme | None:
+        """The label scheme of these files, None for the default one."""
+        return self.scheme_with(self.unlabelled)
 
 
 @dataclass(frozen=True)
@@ -184,5 +156,5 @@ def require_distinct(pairs: tuple[Pair, ...]) -> None:
     names = [pair.name for pair in pairs]
     if repeated := sorted({name for name in names if names.count(name) > 1}):
         raise InputError(
-            f"Expected names that differ, got {', '.join(repeated)} more than once.", "Give each pair a name."
+            f"Expected unique names, got {', '.join(repeated)} more than once.", "Assign a name to each pair."
         )

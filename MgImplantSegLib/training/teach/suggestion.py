@@ -83,8 +83,8 @@ def suggest_slices(
     require_inside(done, geometry.shape_zyx, "the image")
     if not np.allclose(disagreement.geometry.direction_lps, geometry.direction_lps, atol=DIRECTION_TOLERANCE):
         raise InputError(
-            "Expected a disagreement whose axes run as the image's, got other directions.",
-            "Give the disagreement that was written when this image was segmented [[disagreement]], or leave it out.",
+            "Expected a disagreement map with the axes of the image, got other directions.",
+            "Give the disagreement that was written when this image was segmented [[disagreement]], or omit it.",
         )
     box = implant_box(segmentation)
     chosen = []
@@ -94,13 +94,13 @@ def suggest_slices(
         chosen += [(SliceName(axis, index), profile[index]) for index in _of_axis(profile, box[axis], number, busy)]
     if len(chosen) < count:
         raise InputError(
-            f"Expected {count} slices to label, got room for {len(chosen)} on the implant.", "Ask for fewer [[count]]."
+            f"Expected {count} slices to label, got space for {len(chosen)} on the implant.", "Request fewer [[count]]."
         )
     return [_described(name, value, segmentation, box) for name, value in sorted(chosen)]
 
 
 def implant_box(segmentation: LabelMap) -> tuple[slice, slice, slice]:
-    """The box of voxels around the implant; around all classes, or the whole grid, where there is none."""
+    """The box of voxels around the implant; around all classes, or the whole grid, which does not exist."""
     for roles in ((Role.DEGRADATION_LAYER, Role.RESIDUAL_MATERIAL), (Role.BONE,)):
         mask = segmentation.mask(*roles)
         if mask.any():

@@ -6,8 +6,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from scene_files import add_scene, save_scene
+
 from MgImplantSegLib.base.errors import OutputError
-from MgImplantSegLib.scene.scene_files import add_scene, save_scene
 
 from . import api
 from .pythonqt import HarnessLacksError

@@ -35,7 +35,7 @@ REASON_OF_LSF = {
     "TERM_ADMIN": "It was ended by an administrator.",
     "TERM_FORCE_OWNER": "It was ended by bkill.",
     "TERM_FORCE_ADMIN": "It was ended by an administrator.",
-    "TERM_PREEMPT": "It had to make room for another job.",
+    "TERM_PREEMPT": "It was preempted by another job.",
 }
 BY_SOMEBODY = ("TERM_OWNER", "TERM_ADMIN", "TERM_FORCE_OWNER", "TERM_FORCE_ADMIN")
 FIELDS = "jobid stat exit_code exit_reason pend_reason delimiter='|'"
@@ -61,7 +61,7 @@ class LsfScheduler(QueueScheduler):
                 run_lsf(["bkill", "-J", _name(job), "0"])
             raise InputError(
                 f"Expected a job's number from bsub, got: {tail(text) or 'nothing'}.",
-                "Ask your cluster what changes the answer of bsub.",
+                "Ask your cluster's administrators what changes the output of bsub.",
             )
         return QueueRecord(found.pop())
 
@@ -147,7 +147,7 @@ class LsfScheduler(QueueScheduler):
             return self.forgotten
         ended_with = f" (exit code {code})" if code else ""
         reason = REASON_OF_LSF.get(why, f"Its process was killed before it could report{ended_with}.")
-        return Outcome(State.CANCELLED if why in BY_SOMEBODY else state, reason, "Go on with: jobs resume")
+        return Outcome(State.CANCELLED if why in BY_SOMEBODY else state, reason, "Continue with: jobs resume")
 
 
 def _asked(options: Sequence[str]) -> str:

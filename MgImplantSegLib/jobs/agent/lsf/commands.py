@@ -21,7 +21,7 @@ REQUEUE_CODE = 85  # told to LSF by bsub -Q: a job that ends with it is queued a
 NO_ANSWER = ("LSF is down", "LIM is down", "not responding", "Communication time out", "Failed in LSF library call")
 ADVICE = {
     "No such queue": "Choose one of the cluster's queues: {queues}",
-    "cannot use the queue": "Choose one of the cluster's queues that you may use: {queues}",
+    "cannot use the queue": "Choose one of the queues that you may use: {queues}",
     "RUNLIMIT": "Ask for less time; the queue's limit is shown by: bqueues -l",
     "hard limit": "Ask for less; the queue's limits are shown by: bqueues -l",
     "Bad resource requirement": "Correct the further options (queue_options), or ask for less.",

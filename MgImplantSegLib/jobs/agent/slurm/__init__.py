@@ -193,7 +193,7 @@ class SlurmScheduler(QueueScheduler):
             return Outcome(state)
         if state is State.LOST:
             return self.forgotten
-        return Outcome(state, REASON_OF_SLURM.get(word, f"SLURM says: {word.lower()}."), "Go on with: jobs resume")
+        return Outcome(state, REASON_OF_SLURM.get(word, f"SLURM says: {word.lower()}."), "Continue with: jobs resume")
 
     def _number_in(self, text: str, name: str, known: Callable[[], list[str]]) -> QueueRecord:
         """The job's number among what sbatch printed; plug-ins and wrappers of a site print lines of their own.
@@ -215,7 +215,7 @@ class SlurmScheduler(QueueScheduler):
             run_slurm(["scancel", f"--name={name}"])
         raise InputError(
             f"Expected a job's number from sbatch, got: {tail(text) or 'nothing'}.",
-            "Ask your cluster what adds lines to: sbatch --parsable",
+            "Ask your cluster's administrators what adds lines to: sbatch --parsable",
         )
 
     def _numbers(self, job: JobFolder, is_active: bool) -> list[str]:
