@@ -24,6 +24,14 @@ from MgImplantSegLib.cli.segment_options import (
     read_scan,
     segment_options,
 )
+from MgImplantSegLib.cli.segment_tasks import (
+    TaskOptions,
+    add_hidden_arguments,
+    do_all_parts,
+    do_part,
+    remove_parts,
+    run_as_tasks,
+)
 from MgImplantSegLib.cli.tables import text_table, value_text
 
 if TYPE_CHECKING:
@@ -54,12 +62,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The scan, the segmentation, what else is written, and how it is segmented."""
     add_options(parser, SegmentFiles)
     add_segment_arguments(parser)
+    add_options(parser, TaskOptions)
+    add_hidden_arguments(parser)
     add_environment_option(parser)
 
 
 def run(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
     """Segment; all files appear together, each whole, or none."""
     if arguments.environment:
+        if arguments.tasks:
+            return run_as_tasks(add_arguments, arguments, events)
         return run_elsewhere(NAME, add_arguments, arguments, events)
     from MgImplantSegLib.inference.segmenter import segment_volume
 
@@ -71,10 +83,15 @@ def run(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
         want_probabilities=arguments.probabilities is not None,
         want_disagreement=arguments.disagreement is not None,
     )
-    result = segment_volume(read_scan(arguments.image, arguments), options, events)
+    volume = read_scan(arguments.image, arguments)
+    if arguments.task is not None:
+        return {"part": str(do_part(volume, options, arguments, arguments.task, events))}
+    result = segment_volume(volume, options, events, do_all_parts(volume, options, arguments, events))
     events.check_cancelled()
+    files = _write(result, arguments)
+    remove_parts(arguments)
     return {
-        "files": [str(path) for path in _write(result, arguments)],
+        "files": [str(path) for path in files],
         "classes": class_sizes(result.label_map),
         "expected_iou": result.provenance.get(KEY),
         "provenance": dict(result.provenance),
@@ -102,6 +119,8 @@ def probability_path(path: Path, segment_id: str) -> Path:
 
 def report(result: dict[str, Any]) -> str:
     """Size of each class, how good the model expects to be, and the files."""
+    if "part" in result:
+        return f"written: {result['part']}"
     expected = expected_of(result)
     rows = [
         (name, str(size["voxels"]), value_text(size["volume_mm3"]), *_expected_cell(expected, name))
