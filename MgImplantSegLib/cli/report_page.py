@@ -11,7 +11,7 @@ from MgImplantSegLib import __version__
 from MgImplantSegLib.cli.report_samples import sample_elements
 from MgImplantSegLib.cli.tables import value_text
 from MgImplantSegLib.cli.web_page import Element, Heading, Lines, Links, Paragraph, Picture, Pictures, Table, WebPage
-from MgImplantSegLib.study.analysis import Comparison, GroupSummary, MeasuredCorrelation, time_text
+from MgImplantSegLib.study.analysis import BY_CHANGE, Comparison, GroupSummary, MeasuredCorrelation, time_text
 from MgImplantSegLib.study.figures import MAIN_SYMBOLS
 from MgImplantSegLib.study.methods import distinct, methods_text
 from MgImplantSegLib.study.numbers import Interval
@@ -133,7 +133,8 @@ def _comparison_tables(comparisons: Sequence[Comparison]) -> Iterator[Element]:
     yield Heading("Comparisons", "comparisons")
     yield Paragraph(
         "Difference of the means over animals, second minus first, with its 95 % confidence interval, and Hedges' g* "
-        "with its own; then p of the t-test, corrected after Holm, and p of the permutation test."
+        "with its own; then p of the t-test, corrected after Holm, and p of the permutation test. Changes of groups "
+        "from one time point to another are the interaction of group and time point."
     )
     for quantity in _main(entry.quantity for entry in shown):
         rows = [_comparison_row(entry) for entry in shown if entry.quantity == quantity]
@@ -148,7 +149,8 @@ def _comparison_tables(comparisons: Sequence[Comparison]) -> Iterator[Element]:
 
 def _comparison_row(entry: Comparison) -> tuple[str, ...]:
     found = entry.found
-    both = f", {found.animals_both} in both" if found.animals_both else ""
+    where = "at both times" if entry.kind == BY_CHANGE else "in both"
+    both = f", {found.animals_both} {where}" if found.animals_both else ""
     return (
         entry.within,
         _compared(entry),
@@ -161,6 +163,8 @@ def _comparison_row(entry: Comparison) -> tuple[str, ...]:
 
 
 def _compared(entry: Comparison) -> str:
+    if entry.kind == BY_CHANGE:
+        return f"change of {entry.second} − change of {entry.first}"
     return f"{entry.second} − {entry.first}"
 
 
