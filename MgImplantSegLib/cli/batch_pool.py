@@ -115,8 +115,8 @@ class Pool:
             for name in names:
                 self._owners.pop(name, None)
                 self._board.mark(name, WAITING)
-            order = list(self.samples)
-            self._waiting = sorted({*self._waiting, *names}, key=order.index)
+            waiting = {*self._waiting, *names}
+            self._waiting = [name for name in self.samples if name in waiting]
 
     def ended_badly(self, names: Sequence[str], environment: str, why: str) -> None:
         """The first of these was worked on when its job ended: once more elsewhere, then it has failed."""

@@ -167,11 +167,23 @@ class SshServer:
 
     def drop_connections(self) -> int:
         """Kill the server's side of every open connection; returns how many there were."""
+        sessions = self._sessions()
+        for session in sessions:
+            os.kill(session, signal.SIGKILL)
+        return len(sessions)
+
+    def cut_off(self) -> None:
+        """End the server and all connections at one blow; what was started through them goes on."""
+        os.kill(self._daemon.pid, signal.SIGSTOP)  # nobody comes in meanwhile
+        sessions = self._sessions()
+        self._daemon.stop(signal.SIGKILL)
+        for session in sessions:
+            with suppress(ProcessLookupError):
+                os.kill(session, signal.SIGKILL)
+
+    def _sessions(self) -> list[int]:
         ours = ["ps", "-o", "pid=", "--ppid", str(self._daemon.pid)]
-        children = subprocess.run(ours, capture_output=True, text=True).stdout.split()
-        for child in children:
-            os.kill(int(child), signal.SIGKILL)
-        return len(children)
+        return [int(pid) for pid in subprocess.run(ours, capture_output=True, text=True).stdout.split()]
 
     def trust(self, public_key: str) -> None:
         """Make `public_key` the one that the client expects of this server."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -107,3 +108,99 @@ def test_a_task_that_is_begun_again_keeps_the_scans_that_it_has_finished(batch_p
     assert set(states(place).values()) == {"done"} and attempts(job) == 2
     assert {name: time for name, time in finished_there(job).items() if name in before} == before
     assert [len(array["tasks"]) for array in arrays(place)] == [1], "nobody submitted it again"
+
+
+def test_a_task_that_reaches_its_time_limit_goes_on_after_the_scans_that_it_has_finished(
+    batch_place, make_environment, slurm
+):
+    place = batch_place
+    names = write_study(place, 3)
+    gate = Gate(place / "gate", "scan 02")
+    settings = {"root": str(place / "root"), "python": str(gate.python), "grace_s": 1.0, "time_minutes": 30}
+    save_environment(make_environment("slurm", **settings))
+    batch = start_batch("--environment", "test slurm", "--scans-per-task", "3")
+    wait_during(batch, gate.is_reached, "the scan at which the task waits")
+    job = place / "root" / "jobs" / f"{arrays(place)[0]['name']}-0"
+    before = finished_there(job)
+    assert sorted(before) == names[:1]
+    number = number_of(slurm, job.name)
+    slurm.run("scontrol", "update", f"JobId={number}", "TimeLimit=1")
+    wait_for(lambda: '"ended"' in (job / "events.jsonl").read_text("utf-8"), "the end of the time", 600)
+    slurm.run("scontrol", "update", f"JobId={number}", "TimeLimit=30")
+    gate.open()
+    error = batch.communicate()[1]
+    assert batch.returncode == 0, error
+    assert set(states(place).values()) == {"done"} and attempts(job) == 2
+    assert finished_there(job)[names[0]] == before[names[0]]
+
+
+@pytest.fixture
+def small_disk(tmp_path) -> Iterator[Path]:
+    """A disk of a few MB."""
+    folder = tmp_path / "small disk"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(folder)], capture_output=True, text=True
+    )
+    if mounted.returncode:
+        pytest.skip(f"no disk of its own can be mounted here: {mounted.stderr.strip()}")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def fill(disk: Path) -> Path:
+    """Take all that is free on a disk; the file that does so."""
+    filler = disk / "filler"
+    with suppress(OSError), filler.open("wb", buffering=0) as stream:
+        while True:
+            stream.write(bytes(1 << 12))
+    return filler
+
+
+def test_a_disk_that_is_full_where_the_tasks_run_costs_the_scans_that_met_it_and_no_others(
+    batch_place, make_environment, small_disk
+):
+    place = batch_place
+    names = write_study(place, 4)
+    gate = Gate(place / "gate", "scan 03")
+    save_environment(make_environment("slurm", root=str(small_disk / "root"), python=str(gate.python)))
+    words = ("--environment", "test slurm", "--scans-per-task", "4")
+    batch = start_batch(*words)
+    wait_during(batch, gate.is_reached, "the scan at which the task waits")
+    wait_during(batch, lambda: [states(place)[name] for name in names[:2]] == ["done"] * 2, "the first results")
+    filler = fill(small_disk)
+    gate.open()
+    error = batch.communicate()[1]
+    assert batch.returncode == 2, error
+    assert [states(place)[name] for name in names[:2]] == ["done"] * 2
+    assert states(place)[names[3]] == "failed" and "No space left" in table(place)[names[3]]["problem"]
+    before = {path: path.stat().st_mtime_ns for path in (place / "out").glob("*/sample.json")}
+    filler.unlink()
+    assert main(["batch", "study.csv", "out", *WORDS, *words]) == 0
+    assert set(states(place).values()) == {"done"}
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_a_disk_that_is_full_here_is_told_and_the_same_command_collects_what_was_done_meanwhile(
+    batch_place, make_environment, small_disk
+):
+    place = batch_place
+    write_study(place, 3)
+    (place / "out").symlink_to(small_disk / "out")
+    (small_disk / "out").mkdir()
+    gate = Gate(place / "gate", "scan 02")
+    save_environment(make_environment("slurm", root=str(place / "root"), python=str(gate.python)))
+    words = ("--environment", "test slurm", "--scans-per-task", "3")
+    batch = start_batch(*words)
+    wait_during(batch, gate.is_reached, "the scan at which the task waits")
+    wait_during(batch, lambda: states(place)["scan 01"] == "done", "the first result")
+    filler = fill(small_disk)
+    gate.open()
+    error = batch.communicate()[1]
+    assert batch.returncode == 2 and "No space left" in error
+    filler.unlink()
+    assert main(["batch", "study.csv", "out", *WORDS, *words]) == 0
+    assert set(states(place).values()) == {"done"}
+    assert len(list((place / "root" / "jobs").glob("batch-*"))) == 1, "nothing was submitted again"

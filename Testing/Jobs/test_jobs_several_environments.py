@@ -61,8 +61,7 @@ def test_two_hosts_share_the_samples_and_what_one_had_when_it_died_is_done_by_th
     near.open()
     wait_during(batch, lambda: list(states(place).values()).count("done") == 4, "the other host's rest")
     (owed,) = [array["tasks"][0] for array in arrays(place) if array["environment"] == "far"]
-    other_host.stop()
-    other_host.drop_connections()
+    other_host.cut_off()
     error = batch.communicate()[1]
     assert batch.returncode == 0, error
     assert "far is left out for now" in error
