@@ -136,11 +136,11 @@ def test_a_task_that_reaches_its_time_limit_goes_on_after_the_scans_that_it_has_
 
 @pytest.fixture
 def small_disk(tmp_path) -> Iterator[Path]:
-    """A disk of a few MB."""
+    """A disk that is soon full."""
     folder = tmp_path / "small disk"
     folder.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(folder)], capture_output=True, text=True
+        ["mount", "-t", "tmpfs", "-o", "size=96m", "tmpfs", str(folder)], capture_output=True, text=True
     )
     if mounted.returncode:
         pytest.skip(f"no disk of its own can be mounted here: {mounted.stderr.strip()}")
