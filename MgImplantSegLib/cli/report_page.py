@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from MgImplantSegLib import __version__
 from MgImplantSegLib.cli.report_samples import sample_elements
+from MgImplantSegLib.cli.report_warnings import warnings_of
 from MgImplantSegLib.cli.tables import value_text
 from MgImplantSegLib.cli.web_page import Element, Heading, Lines, Links, Paragraph, Picture, Pictures, Table, WebPage
 from MgImplantSegLib.study.analysis import BY_CHANGE, Comparison, GroupSummary, MeasuredCorrelation, time_text
@@ -93,12 +94,8 @@ def _overview(study: Study) -> Iterator[Element]:
     if lost:
         lines = [f"{sample.name}: {sample.state}. {sample.problem}".strip() for sample in lost]
         yield Table("Samples without results", ("sample",), [(line,) for line in lines])
-    said: dict[str, list[str]] = {}
-    for sample in study.samples:
-        for sentence in sample.warnings:
-            said.setdefault(sentence, []).append(sample.name)
-    if said:
-        yield Table("Warnings", ("warning", "samples"), [(text, ", ".join(names)) for text, names in said.items()])
+    if said := warnings_of([(sample.name, sample.warnings) for sample in study.samples]):
+        yield Table("Warnings", ("warning", "samples"), said)
 
 
 def _group_tables(study: Study, summaries: Sequence[GroupSummary]) -> Iterator[Element]:
