@@ -1,6 +1,10 @@
 """Warnings that differ in their numbers alone are one line of a report, with ranges."""
 
+from pathlib import Path
+
+from MgImplantSegLib.cli.report_samples import sample_remarks
 from MgImplantSegLib.cli.report_warnings import warnings_of
+from MgImplantSegLib.study.samples import StudySample
 
 
 def test_numbers_that_differ_become_a_range_and_all_samples_are_named():
@@ -29,3 +33,15 @@ def test_a_sample_that_says_it_twice_is_named_once():
 def test_a_warning_of_all_of_many_samples_names_none():
     assert warnings_of([(name, ["odd"]) for name in "abcde"]) == [("odd", "all 5")]
     assert warnings_of([(name, ["odd"] if name != "b" else []) for name in "abcde"]) == [("odd", "a, c, d, e")]
+
+
+def test_what_the_notes_of_measures_say_already_is_not_said_again_as_a_warning():
+    unsure, cut = "Expected IoU: the model is unsure.", "The shell is cut."
+    measures = [
+        {"symbol": "BV/TV", "note": f"{cut} {unsure}"},
+        {"symbol": "DR", "note": unsure},
+        {"symbol": "V_r", "note": ""},
+    ]
+    warnings = [unsure, f"BV/TV: {cut}", "The scan is small."]
+    sample = StudySample("s", "s.nrrd", Path("s"), measures=measures, warnings=warnings)
+    assert sample_remarks(sample) == [f"BV/TV: {cut}", f"Warning: {unsure}", "Warning: The scan is small."]
