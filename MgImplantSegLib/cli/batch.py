@@ -6,6 +6,7 @@ import argparse
 import shlex
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +21,7 @@ from MgImplantSegLib.base.option_kinds import OneOf, WholeNumber
 from MgImplantSegLib.base.options import add_options, option, words
 from MgImplantSegLib.base.protected_files import protected_files
 from MgImplantSegLib.cli.batch_board import Board, batch_lock, require_all_done, status_rows
-from MgImplantSegLib.cli.batch_cluster import ClusterBatch
+from MgImplantSegLib.cli.batch_cluster import run_elsewhere
 from MgImplantSegLib.cli.batch_keys import (
     BatchOptions,
     finished_row,
@@ -33,7 +34,7 @@ from MgImplantSegLib.cli.batch_record import Record, read_record
 from MgImplantSegLib.cli.batch_samples import Sample, samples_of
 from MgImplantSegLib.cli.batch_table import DONE, FAILED, OVERVIEW, TABLE, Row, table_text
 from MgImplantSegLib.cli.batch_workers import names_from, run_workers
-from MgImplantSegLib.cli.elsewhere import add_environment_option
+from MgImplantSegLib.cli.elsewhere import ENVIRONMENT
 from MgImplantSegLib.cli.measure_options import (
     add_measure_arguments,
     measure_declarations,
@@ -73,10 +74,11 @@ class WorkOptions:
     """Where and how the samples are worked on; nothing of it changes a result."""
 
     at_once: int | None = option(
-        "samples processed at the same time: local processes or, with --environment, tasks of the job array",
+        "samples processed at the same time: local processes; with --environment, tasks of the job array, with several "
+        "environments tasks of each",
         WholeNumber(1),
         None,
-        default_help="1 locally; as many as the cluster allows",
+        default_help="1 locally; as many as the cluster allows if it is the only environment",
         changes_result=False,
     )
     scans_per_task: int = option(
@@ -107,7 +109,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "outdir", type=folder_path, metavar="OUTDIR", help="folder for the results, one subfolder per sample"
     )
     add_options(parser, BatchOptions, WorkOptions)
-    add_environment_option(parser)
+    parser.add_argument(
+        ENVIRONMENT,
+        action="append",
+        metavar="NAME",
+        help="run in this environment (see jobs environments list); may be repeated: each gets new tasks as it becomes "
+        "free, and one that fails gives its samples back to the others",
+    )
     parser.add_argument(
         "--only",
         action="append",
@@ -130,7 +138,7 @@ def run(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
         return _result(status_rows(rows, arguments.outdir), arguments)
     segment_options(arguments)
     require_measure_files(arguments)
-    environment = find_environment(arguments.environment) if arguments.environment else None
+    environments = _environments(arguments.environment or ())
     require_separate(
         [arguments.source, *(file for sample in samples for file in inputs_of(sample, sample.arguments(arguments)))],
         [*((name, arguments.outdir / name) for name in (TABLE, OVERVIEW)), *_written_besides(arguments)],
@@ -141,7 +149,7 @@ def run(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
             return _run_some(samples, arguments, rows, events)
         with batch_lock(arguments.outdir) as lock:
             board = Board(rows, arguments.outdir, command_line(arguments), events)
-            _run_all(samples, arguments, environment, board, lock, events)
+            _run_all(samples, arguments, environments, board, lock, events)
     require_all_done(board.rows, arguments.outdir / TABLE)
     return _result(board.rows, arguments)
 
@@ -149,14 +157,14 @@ def run(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
 def _run_all(
     samples: list[Sample],
     arguments: argparse.Namespace,
-    environment: Environment | None,
+    environments: Sequence[Environment],
     board: Board,
     lock: int,
     events: Events,
 ) -> None:
     """All samples of a batch, by whatever way was chosen."""
-    if environment is not None:
-        ClusterBatch(samples, arguments, environment, board, events).run()
+    if environments:
+        run_elsewhere(samples, arguments, environments, board, events)
         return
     if (arguments.at_once or 1) > 1:
         run_workers(
@@ -170,6 +178,14 @@ def _run_all(
             task.advance()
             if row.state == FAILED and arguments.stop_at_error:
                 break
+
+
+def _environments(names: Sequence[str]) -> list[Environment]:
+    """The environments of these names, each once."""
+    repeated = sorted(name for name, count in Counter(names).items() if count > 1)
+    if repeated:
+        raise InputError(f"Expected each environment once, got {repeated[0]!r} again.", "Name it once.")
+    return [find_environment(name) for name in names]
 
 
 def _run_some(samples: list[Sample], arguments: argparse.Namespace, rows: list[Row], events: Events) -> dict[str, Any]:

@@ -9,9 +9,10 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from MgImplantSegLib import __version__
 from MgImplantSegLib.cli.report_samples import sample_elements
+from MgImplantSegLib.cli.report_warnings import warnings_of
 from MgImplantSegLib.cli.tables import value_text
 from MgImplantSegLib.cli.web_page import Element, Heading, Lines, Links, Paragraph, Picture, Pictures, Table, WebPage
-from MgImplantSegLib.study.analysis import Comparison, GroupSummary, MeasuredCorrelation, time_text
+from MgImplantSegLib.study.analysis import BY_CHANGE, Comparison, GroupSummary, MeasuredCorrelation, time_text
 from MgImplantSegLib.study.figures import MAIN_SYMBOLS
 from MgImplantSegLib.study.methods import distinct, methods_text
 from MgImplantSegLib.study.numbers import Interval
@@ -93,12 +94,8 @@ def _overview(study: Study) -> Iterator[Element]:
     if lost:
         lines = [f"{sample.name}: {sample.state}. {sample.problem}".strip() for sample in lost]
         yield Table("Samples without results", ("sample",), [(line,) for line in lines])
-    said: dict[str, list[str]] = {}
-    for sample in study.samples:
-        for sentence in sample.warnings:
-            said.setdefault(sentence, []).append(sample.name)
-    if said:
-        yield Table("Warnings", ("warning", "samples"), [(text, ", ".join(names)) for text, names in said.items()])
+    if said := warnings_of([(sample.name, sample.warnings) for sample in study.samples]):
+        yield Table("Warnings", ("warning", "samples"), said)
 
 
 def _group_tables(study: Study, summaries: Sequence[GroupSummary]) -> Iterator[Element]:
@@ -135,7 +132,8 @@ def _comparison_tables(comparisons: Sequence[Comparison]) -> Iterator[Element]:
     yield Heading("Comparisons", "comparisons")
     yield Paragraph(
         "Difference of the means over animals, second minus first, with its 95 % confidence interval, and Hedges' g* "
-        "with its own; then p of the t-test with Holm's correction, and p of the permutation test."
+        "with its own; then p of the t-test with Holm's correction, and p of the permutation test. Changes of groups "
+        "from one time point to another are the interaction of group and time point."
     )
     for quantity in _main(entry.quantity for entry in shown):
         rows = [_comparison_row(entry) for entry in shown if entry.quantity == quantity]
@@ -150,7 +148,8 @@ def _comparison_tables(comparisons: Sequence[Comparison]) -> Iterator[Element]:
 
 def _comparison_row(entry: Comparison) -> tuple[str, ...]:
     found = entry.found
-    both = f", {found.animals_both} in both" if found.animals_both else ""
+    where = "at both times" if entry.kind == BY_CHANGE else "in both"
+    both = f", {found.animals_both} {where}" if found.animals_both else ""
     return (
         entry.within,
         _compared(entry),
@@ -163,6 +162,8 @@ def _comparison_row(entry: Comparison) -> tuple[str, ...]:
 
 
 def _compared(entry: Comparison) -> str:
+    if entry.kind == BY_CHANGE:
+        return f"change of {entry.second} − change of {entry.first}"
     return f"{entry.second} − {entry.first}"
 
 

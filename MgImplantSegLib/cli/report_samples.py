@@ -38,7 +38,7 @@ def sample_elements(sample: StudySample, is_one_of_many: bool) -> Iterator[Eleme
     if sample.facts.get("classes"):
         yield class_table(sample.facts)
     yield measure_table(sample)
-    remarks = _remarks(sample)
+    remarks = sample_remarks(sample)
     if remarks:
         yield Lines(remarks)
 
@@ -132,7 +132,7 @@ def _number_text(value: Any) -> str:
     return value_text(value) if is_number else ""
 
 
-def _remarks(sample: StudySample) -> list[str]:
+def sample_remarks(sample: StudySample) -> list[str]:
     """Classes that are absent, where the regions are, notes of measures, and what was warned of."""
     absent = sample.facts.get("absent") or ()
     remarks = [f"Not found in this scan: {', '.join(map(str, absent))}."] if absent else []
@@ -142,7 +142,11 @@ def _remarks(sample: StudySample) -> list[str]:
             remarks.append(f"{roi.get('name')}: a box of {size} mm.")
     by_note: dict[str, list[str]] = {}
     for entry in sample.measures:
-        if entry.get("note"):
-            by_note.setdefault(str(entry["note"]), []).append(str(entry["symbol"]))
+        note = str(entry.get("note") or "")
+        for text in sample.warnings:  # one that belongs to all measures is said once
+            note = " ".join(note.replace(text, "").split())
+        if note:
+            by_note.setdefault(note, []).append(str(entry["symbol"]))
     remarks += [f"{', '.join(dict.fromkeys(symbols))}: {note}" for note, symbols in by_note.items()]
-    return [*remarks, *(f"Warning: {text}" for text in sample.warnings if text not in remarks)]
+    warnings = [text for text in sample.warnings if text not in remarks and text.partition(": ")[2] not in by_note]
+    return [*remarks, *(f"Warning: {text}" for text in warnings)]

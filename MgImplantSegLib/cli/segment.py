@@ -25,6 +25,14 @@ from MgImplantSegLib.cli.segment_options import (
     open_scan,
     segment_options,
 )
+from MgImplantSegLib.cli.segment_tasks import (
+    TaskOptions,
+    add_hidden_arguments,
+    do_all_parts,
+    do_part,
+    remove_parts,
+    run_as_tasks,
+)
 from MgImplantSegLib.cli.tables import text_table, value_text
 from MgImplantSegLib.inference.grids import GRIDS, INPUT, MODEL
 
@@ -59,12 +67,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The scan, the segmentation, what else is written, and how it is segmented."""
     add_options(parser, SegmentFiles)
     add_segment_arguments(parser)
+    add_options(parser, TaskOptions)
+    add_hidden_arguments(parser)
     add_environment_option(parser)
 
 
 def run(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
     """Segment; all files appear together, each whole, or none."""
     if arguments.environment:
+        if arguments.tasks:
+            return run_as_tasks(add_arguments, arguments, events)
         return run_elsewhere(NAME, add_arguments, arguments, events)
     from MgImplantSegLib.inference.segmenter import segment_volume
 
@@ -77,10 +89,15 @@ def run(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
         want_disagreement=arguments.disagreement is not None,
     )
     with open_scan(arguments.image, arguments, events) as scan, _grid_advised(arguments):
-        result = segment_volume(scan, replace(options, grid=arguments.grid), events)
+        options = replace(options, grid=arguments.grid)
+        if arguments.task is not None:
+            return {"part": str(do_part(scan, options, arguments, arguments.task, events))}
+        result = segment_volume(scan, options, events, do_all_parts(scan, options, arguments, events))
     events.check_cancelled()
+    files = _write(result, arguments)
+    remove_parts(arguments)
     return {
-        "files": [str(path) for path in _write(result, arguments)],
+        "files": [str(path) for path in files],
         "classes": class_sizes(result.label_map),
         "expected_iou": result.provenance.get(KEY),
         "provenance": dict(result.provenance),
@@ -121,6 +138,8 @@ def probability_path(path: Path, segment_id: str) -> Path:
 
 def report(result: dict[str, Any]) -> str:
     """Size of each class, how good the model expects to be, and the files."""
+    if "part" in result:
+        return f"written: {result['part']}"
     expected = expected_of(result)
     rows = [
         (name, str(size["voxels"]), value_text(size["volume_mm3"]), *_expected_cell(expected, name))

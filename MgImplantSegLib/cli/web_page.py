@@ -31,6 +31,7 @@ figcaption { font-size: 0.85rem; color: #444; }
 code { background: #f3f3f3; padding: 0.1rem 0.3rem; overflow-wrap: anywhere; }
 @media print { body { max-width: none; margin: 0; font-size: 10pt; } nav { display: none; }
   h2, h3 { break-after: avoid; }
+  figure { flex: 0 1 48%; }
   figure, tr { break-inside: avoid; } .wide { overflow-x: visible; } table { font-size: 8pt; } a { color: inherit; } }
 """
 

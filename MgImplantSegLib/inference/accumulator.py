@@ -13,12 +13,13 @@ label is known at that moment.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import numpy as np
 
 from MgImplantSegLib.base.mapped_memory import give_back_pages, is_mapped
 from MgImplantSegLib.base.typed import present
+from MgImplantSegLib.grids.slabs import slabs
 from MgImplantSegLib.planes.diagonal_plane import Place
 from MgImplantSegLib.planes.plane_sets import SlicingPlane
 
@@ -88,6 +89,20 @@ class Accumulator:
         counts = probabilities * np.float32(self.scale)
         counts += np.float32(0.5)
         _add(plane.view(self._sums), places, counts.astype(self._sums.dtype), self._sums)
+
+    @property
+    def held(self) -> dict[str, np.ndarray]:
+        """Sums and, where they are counted, votes of the classes 1 and up, (classes − 1, z, y, x), by name."""
+        return {"sums": self._sums} | ({} if self._votes is None else {"votes": self._votes})
+
+    def add_held(self, box: tuple[slice, slice, slice], held: Mapping[str, np.ndarray]) -> None:
+        """Add what another accumulator of the same kind holds of a box, see `held`; slab by slab."""
+        first = box[0].start
+        for slab in slabs(next(iter(held.values())).shape[1:], VOXELS_PER_SLAB):
+            own = slice(first + slab.start, first + slab.stop)
+            for name, values in held.items():
+                self.held[name][:, own, box[1], box[2]] += values[:, slab]
+                give_back_pages(self.held[name])
 
     def sums(self, slab: slice) -> np.ndarray:
         """Sums of all classes in a slab of z, shape (classes, z, y, x), int32; each voxel has ``scale · planes``."""

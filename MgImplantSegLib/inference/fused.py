@@ -135,17 +135,52 @@ def predict_fused(
         If the user asks to stop.
     """
     plan = plan or FusedPlan()
-    planes, accumulator = plane_set(plan.planes), plan.accumulator(array_zyx.shape)
-    squares = np.zeros(plan.classes)
-    total = sum(plane.slice_count(array_zyx.shape) for plane in planes)
+    accumulator = plan.accumulator(array_zyx.shape)
+    squares = predict_stretches(array_zyx, predict, plan, accumulator, all_stretches(plan, array_zyx.shape), events)
+    return FusedPrediction(accumulator, FUSIONS.find(plan.fusion), squares.sum(axis=0))
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Consecutive blocks of `SLICES_PER_BLOCK` slices of one plane of a set; `plane` is its number from 0 on."""
+
+    plane: int
+    blocks: range
+
+
+def all_stretches(plan: FusedPlan, shape_zyx: Shape) -> list[Stretch]:
+    """All blocks of all planes."""
+    counts = [plane.slice_count(shape_zyx) for plane in plane_set(plan.planes)]
+    return [Stretch(number, range(math.ceil(count / SLICES_PER_BLOCK))) for number, count in enumerate(counts)]
+
+
+def predict_stretches(
+    array_zyx: np.ndarray,
+    predict: Predict,
+    plan: FusedPlan,
+    accumulator: Accumulator,
+    stretches: Sequence[Stretch],
+    events: Events | None = None,
+) -> np.ndarray:
+    """Predict some blocks of slices and add them to the accumulator; how they are divided changes nothing.
+
+    Returns
+    -------
+    array
+        Sum over the voxels of each block of the squared probability of each class, float64 (blocks, classes).
+    """
+    planes, shape, squares = plane_set(plan.planes), array_zyx.shape, []
+    read = [(planes[one.plane], _with_block_before(planes[one.plane], one.blocks)) for one in stretches]
+    total = sum(_slice_count(plane, shape, blocks) for plane, blocks in read)
     with (events or Events()).task("slices", total) as task:
         predict_slices = _SlicePredictor(predict, plan, task)
-        for number, plane in enumerate(planes, start=1):
-            task.advance(0, f"plane {number}/{len(planes)} ({plane.name})")
-            for places, values in _settled(array_zyx, plane, predict_slices):
+        for stretch in stretches:
+            plane = planes[stretch.plane]
+            task.advance(0, f"plane {stretch.plane + 1}/{len(planes)} ({plane.name})")
+            for places, values in _settled(array_zyx, plane, predict_slices, stretch.blocks):
                 accumulator.add(plane, places, values)
-                squares += _squares_of(places, values)
-    return FusedPrediction(accumulator, FUSIONS.find(plan.fusion), squares)
+                squares.append(_squares_of(places, values))
+    return np.array(squares).reshape(-1, plan.classes)
 
 
 def _squares_of(places: list[Place], values: np.ndarray) -> np.ndarray:
@@ -165,21 +200,35 @@ def _squares_of(places: list[Place], values: np.ndarray) -> np.ndarray:
 
 
 def _settled(
-    array_zyx: np.ndarray, plane: SlicingPlane, predict: _SlicePredictor
+    array_zyx: np.ndarray, plane: SlicingPlane, predict: _SlicePredictor, blocks: range
 ) -> Iterator[tuple[list[Place], np.ndarray]]:
     """Voxels and their probabilities of the classes 1 and up, in the order in which a plane finishes them."""
+    read = _with_block_before(plane, blocks)
     kept: list[np.ndarray] = []
-    start = 0
-    for predicted in _predicted_blocks(_blocks(array_zyx, plane, predict.plan.context), predict):
+    start = read.start * SLICES_PER_BLOCK
+    slices = _blocks(array_zyx, plane, predict.plan.context, read)
+    for number, predicted in zip(read, _predicted_blocks(slices, predict), strict=True):
         block = kept + predicted
-        yield plane.settle(array_zyx.shape, start - len(kept), block)
+        if number in blocks:
+            yield plane.settle(array_zyx.shape, start - len(kept), block)
         kept = [values.copy() for values in block[-plane.overlap :]] if plane.overlap else []
         start += len(predicted)
 
 
-def _blocks(array_zyx: np.ndarray, plane: SlicingPlane, context: int) -> Iterator[list[np.ndarray]]:
+def _with_block_before(plane: SlicingPlane, blocks: range) -> range:
+    """The blocks that have to be predicted for these: a plane that settles between slices needs the one before too."""
+    return range(max(0, blocks.start - 1), blocks.stop) if plane.overlap else blocks
+
+
+def _slice_count(plane: SlicingPlane, shape_zyx: Shape, blocks: range) -> int:
+    """How many slices there are in blocks."""
+    count = plane.slice_count(shape_zyx)
+    return min(count, blocks.stop * SLICES_PER_BLOCK) - min(count, blocks.start * SLICES_PER_BLOCK)
+
+
+def _blocks(array_zyx: np.ndarray, plane: SlicingPlane, context: int, blocks: range) -> Iterator[list[np.ndarray]]:
     count = plane.slice_count(array_zyx.shape)
-    for start in range(0, count, SLICES_PER_BLOCK):
+    for start in range(blocks.start * SLICES_PER_BLOCK, min(count, blocks.stop * SLICES_PER_BLOCK), SLICES_PER_BLOCK):
         yield plane.read_block(array_zyx, start, min(start + SLICES_PER_BLOCK, count), context)
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +42,7 @@ from MgImplantSegLib.inference.grids import MODEL
 from MgImplantSegLib.inference.memory import MemoryPlan, plan_memory
 from MgImplantSegLib.inference.options import SegmentOptions
 from MgImplantSegLib.inference.output_grid import ignoring_nan, labels_on_grid
+from MgImplantSegLib.inference.parts import Part, has_part, key_of, merged, save_part
 from MgImplantSegLib.inference.postprocess import POSTPROCESSING
 from MgImplantSegLib.inference.run_statistics import RunStatistics, features_of, run_statistics
 from MgImplantSegLib.model.card import ModelCard
@@ -78,7 +80,9 @@ class SegmentationResult:
     statistics: RunStatistics | None = None
 
 
-def segment_volume(volume: Volume, options: SegmentOptions, events: Events | None = None) -> SegmentationResult:
+def segment_volume(
+    volume: Volume, options: SegmentOptions, events: Events | None = None, parts: Sequence[Path] = ()
+) -> SegmentationResult:
     """Segment a volume.
 
     Parameters
@@ -89,11 +93,13 @@ def segment_volume(volume: Volume, options: SegmentOptions, events: Events | Non
         Model and choices.
     events : Events
         Progress and warnings; cancelling raises `Cancelled`.
+    parts : sequence of Path
+        What `segment_part` has left, all parts in their order; without any the network runs here.
 
     Raises
     ------
     InputError
-        If the model file is unusable, a choice is unknown, or the volume cannot be segmented.
+        If the model file is unusable, a choice is unknown, the volume cannot be segmented, or a part does not fit.
     ResourceError
         If the device is not there, or memory or disk do not suffice.
     """
@@ -102,7 +108,7 @@ def segment_volume(volume: Volume, options: SegmentOptions, events: Events | Non
     network = load_network(options.model, options.device, options.precision, options.backend)
     card, compute = network.card, network.compute
     options = options.with_defaults_of(card)
-    prediction, grid, prepared, evaluations, statistics = _predict(volume, network, options, events)
+    prediction, grid, prepared, evaluations, statistics = _predict(volume, network, options, parts, events)
     classes = prediction.labels()
     POSTPROCESSING.find(present(options.postprocessing)).tidy(classes, prediction, card.label_scheme)
     expected = None if statistics is None else _expected(card, statistics, classes)
@@ -131,8 +137,34 @@ def segment_volume(volume: Volume, options: SegmentOptions, events: Events | Non
     )
 
 
+def segment_part(volume: Volume, options: SegmentOptions, part: Part, folder: Path, events: Events) -> None:
+    """Do one part of a segmentation and keep it as a folder, see `parts`; one that is there already is kept.
+
+    Raises
+    ------
+    InputError, ResourceError
+        As `segment_volume`; or if there are more parts than blocks of slices.
+    """
+    keep_freed_memory()
+    network = load_network(options.model, options.device, options.precision, options.backend)
+    options = options.with_defaults_of(network.card)
+    sizes, memory = _sizes(volume, network, options, events)
+    key = _key_of_parts(volume, network.card, options)
+    if has_part(folder, part, key):
+        return
+    array, _, _ = _prepared(volume, network.card, options, memory, events)
+    predictor = network.predictor(memory.tile_edge)
+    save_part(array, predictor, _plan(predictor, options, sizes, memory), part, key, folder, events)
+
+
+def _key_of_parts(volume: Volume, card: ModelCard, options: SegmentOptions) -> str:
+    """Changes with the voxels, the model, and all that the sums depend on."""
+    chosen = {**record(options), "model": card.hash, "roi": options.roi, "votes": options.want_disagreement}
+    return key_of(volume.array, [__version__, chosen, vars(volume.geometry)])
+
+
 def _predict(
-    volume: Volume, network: LoadedNetwork, options: SegmentOptions, events: Events
+    volume: Volume, network: LoadedNetwork, options: SegmentOptions, parts: Sequence[Path], events: Events
 ) -> tuple[FusedPrediction, Geometry, Mapping[str, Any], int, RunStatistics | None]:
     """The prediction, its grid, what `preprocess` says, number of evaluations, and statistics where they are needed.
 
@@ -141,7 +173,11 @@ def _predict(
     sizes, memory = _sizes(volume, network, options, events)
     array, grid, prepared = _prepared(volume, network.card, options, memory, events)
     predictor = network.predictor(memory.tile_edge)
-    prediction = predict_fused(array, predictor, _plan(predictor, options, sizes, memory), events)
+    plan = _plan(predictor, options, sizes, memory)
+    if parts:
+        prediction = merged(plan, array.shape, parts, _key_of_parts(volume, network.card, options))
+    else:
+        prediction = predict_fused(array, predictor, plan, events)
     needed = bool(network.card.calibration) or options.want_statistics
     return prediction, grid, prepared, sizes.evaluations, run_statistics(prediction) if needed else None
 

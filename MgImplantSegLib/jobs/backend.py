@@ -131,7 +131,13 @@ class Backend:
         return self._ask("array_limit")["jobs"]
 
     def submit_array(
-        self, request: JobRequest, array: str, tasks: Sequence[Sequence[str]], at_once: int, events: Events
+        self,
+        request: JobRequest,
+        array: str,
+        tasks: Sequence[Sequence[str]],
+        at_once: int,
+        events: Events,
+        after: str = "",
     ) -> Words:
         """Send what the jobs need once and start one for each of `tasks`, the words after those of the request.
 
@@ -147,6 +153,8 @@ class Backend:
             How many may run at the same time, where there is a queue that can hold others back; 0: all.
         events : Events
             Progress and cancellation.
+        after : str
+            A job of another array that has to be over before any of these starts, where there is a queue; empty: none.
 
         Returns
         -------
@@ -161,7 +169,9 @@ class Backend:
         whole = replace(description, digests=sent, environment=self.environment.name, submission=array)
         given = {"array": array, "description": whole.to_dict(), "inputs": texts}
         words_of_tasks = [list(task) for task in tasks]
-        return self._patiently(events, "submit_array", **given, tasks=words_of_tasks, at_once=at_once)["jobs"]
+        return self._patiently(events, "submit_array", **given, tasks=words_of_tasks, at_once=at_once, after=after)[
+            "jobs"
+        ]
 
     def look_all(self, jobs: Sequence[str], offsets: Sequence[int]) -> EventRecords:
         """State, reason, and what they have told since an offset, of many jobs: one answer for all."""

@@ -78,7 +78,7 @@ def run_job(environment: Environment, request: JobRequest, folder: Path, events:
                 status.remedy or f"See: jobs log {status.reference}",
             )
         files = tuple(backend.fetch(status.job, folder, events))
-        return FinishedJob(status.reference, files, _last_result(backend, status.job))
+        return FinishedJob(status.reference, files, last_result(backend, status.job))
 
 
 def _wait(seconds: float, events: Events) -> None:
@@ -89,7 +89,8 @@ def _wait(seconds: float, events: Events) -> None:
         time.sleep(min(left, SHORTEST_WAIT_S))
 
 
-def _last_result(backend: Backend, job: str) -> dict[str, Any]:
+def last_result(backend: Backend, job: str) -> dict[str, Any]:
+    """What the command of a job has told as its result; empty if nothing."""
     found: dict[str, Any] = {}
     offset = 0
     while records := (chunk := backend.read_events(job, offset))[0]:

@@ -9,11 +9,12 @@ from itertools import combinations, product
 
 from MgImplantSegLib.study.correlation import Correlation, correlation
 from MgImplantSegLib.study.difference import Difference, difference, pooled_difference
+from MgImplantSegLib.study.interaction import interaction
 from MgImplantSegLib.study.numbers import NAN, Interval, deviation, holm, mean, mean_interval
 from MgImplantSegLib.study.samples import Cell, Quantity, Study, animal_means, same_time
 
 RATE, CONTACT = "DR", "BIC"
-BY_GROUP, BY_TIME = "groups", "time points"
+BY_GROUP, BY_TIME, BY_CHANGE = "groups", "time points", "changes of groups"
 ALL_TIMES = "all time points"
 REPEATED = "Animals were seen at several time points, so the time points are compared one by one."
 
@@ -38,7 +39,10 @@ class GroupSummary:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One comparison: `second` minus `first`, `within` a time point or a group; `p_holm` for all of the measure."""
+    """One comparison: `second` minus `first`, `within` a time point or a group; `p_holm` for all of the measure.
+
+    Of the kind `BY_CHANGE` it is the interaction: the change of `second` minus that of `first`, `within` two times.
+    """
 
     quantity: Quantity
     kind: str
@@ -84,12 +88,16 @@ def _summary(quantity: Quantity, cell: Cell) -> GroupSummary:
 
 
 def comparisons(study: Study) -> list[Comparison]:
-    """All pairs of groups at each time point and over all, and all pairs of time points in each group."""
+    """All pairs of groups at each time point and over all, of time points in each group, and of groups' changes."""
     found = []
     for quantity in study.quantities:
         cells = list(study.cells(quantity))
-        of_one = [*_of_groups(quantity, cells, study), *_of_times(quantity, cells, study)]
-        for kind in (BY_GROUP, BY_TIME):
+        of_one = [
+            *_of_groups(quantity, cells, study),
+            *_of_times(quantity, cells, study),
+            *_of_changes(quantity, cells, study),
+        ]
+        for kind in (BY_GROUP, BY_TIME, BY_CHANGE):
             family = [entry for entry in of_one if entry.kind == kind]
             adjusted = holm([entry.found.p for entry in family])
             found += [replace(entry, p_holm=p) for entry, p in zip(family, adjusted, strict=True)]
@@ -124,6 +132,18 @@ def _of_times(quantity: Quantity, cells: Sequence[Cell], study: Study) -> Iterat
             if all(pair):
                 a, b = (cell.animals for cell in pair if cell)
                 yield Comparison(quantity, BY_TIME, group, time_text(first), time_text(second), difference(a, b))
+
+
+def _of_changes(quantity: Quantity, cells: Sequence[Cell], study: Study) -> Iterator[Comparison]:
+    """The interaction of group and time point, for all pairs of both."""
+    times = [time_days for time_days in study.times if math.isfinite(time_days)]
+    for first, second in combinations(study.groups, 2):
+        for earlier, later in combinations(times, 2):
+            four = [_cell(cells, group, time_days) for group in (first, second) for time_days in (earlier, later)]
+            if all(four):
+                a, b, c, d = (cell.animals for cell in four if cell)
+                within = f"from {time_text(earlier)} to {time_text(later)}"
+                yield Comparison(quantity, BY_CHANGE, within, first, second, interaction((a, b), (c, d)))
 
 
 def _cell(cells: Sequence[Cell], group: str, time_days: float) -> Cell | None:

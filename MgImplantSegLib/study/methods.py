@@ -7,7 +7,8 @@ from typing import Any
 
 from MgImplantSegLib import __version__
 from MgImplantSegLib.study.analysis import Comparison
-from MgImplantSegLib.study.difference import INDEPENDENT, OVERLAPPING, PAIRED
+from MgImplantSegLib.study.difference import INDEPENDENT, OVERLAPPING, PAIRED, STRATIFIED
+from MgImplantSegLib.study.interaction import INTERACTION
 from MgImplantSegLib.study.permutation import DRAWN
 from MgImplantSegLib.study.samples import Study, StudySample
 
@@ -19,6 +20,12 @@ TESTS = {
     OVERLAPPING: "the t-test of Derrick et al. (2017) where some animals had both",
 }
 POOLED = ", pooled over time points with weights n₁n₂/(n₁ + n₂) and Satterthwaite's degrees of freedom"
+OF_CHANGES = (
+    "The interaction of group and time point was tested as the difference of the groups' changes between two time "
+    "points, animals seen at both being pairs, with Satterthwaite's degrees of freedom; where every animal was seen at "
+    "both this is Welch's t-test of the animals' changes, the counterpart of a mixed model with animals as random "
+    "effect, and was accompanied by an exact permutation test of these changes."
+)
 EFFECT_SIZES = (
     "Effect sizes are Hedges' g* with the standard deviation √((SD₁² + SD₂²)/2), Hedges' small-sample correction and "
     "95 % intervals from the non-central t distribution (Delacre et al. 2021). Permutation tests of the difference "
@@ -99,12 +106,14 @@ def _statistics(study: Study, comparisons: Sequence[Comparison]) -> str:
     tested = [entry.found for entry in comparisons if entry.found.method]
     if tested:
         kinds = [words for method, words in TESTS.items() if any(found.method == method for found in tested)]
-        is_pooled = any(found.method not in TESTS for found in tested)
+        is_pooled = any(found.method == STRATIFIED for found in tested)
         sentences.append(
             "Groups and time points were compared by differences of means with 95 % confidence intervals and "
             f"{_and(kinds)}{POOLED if is_pooled else ''}, two-sided; p was corrected after Holm (1979) for all "
             "comparisons of a measure of the same kind."
         )
+        if any(found.method == INTERACTION for found in tested):
+            sentences.append(OF_CHANGES)
         sentences.append(EFFECT_SIZES)
     missing = sum(sample.state != "done" for sample in study.samples)
     sentences.append(

@@ -29,6 +29,12 @@ class TidyTable:
         """Names of all columns."""
         return list(dict.fromkeys((*self.meanings, *(name for row in self.rows for name in row))))
 
+    def type_of(self, column: str) -> str:
+        """``number`` or ``text``; a column without any cell is ``empty``."""
+        cells = [cell for row in self.rows if (cell := row.get(column)) not in (None, "")]
+        numbers = [isinstance(cell, (int, float)) and not isinstance(cell, bool) for cell in cells]
+        return "empty" if not cells else "number" if all(numbers) else "text"
+
     def write(self, folder: Path) -> None:
         """Write the file; undefined values are empty cells."""
         write_rows(folder / self.name, self.columns, ([row.get(name) for name in self.columns] for row in self.rows))
@@ -47,11 +53,11 @@ def write_tables(tables: Sequence[TidyTable], folder: Path) -> list[str]:
     for table in tables:
         table.write(folder)
     words = [
-        (table.name, column, table.meanings.get(column, OF_THE_MANIFEST))
+        (table.name, column, table.type_of(column), table.meanings.get(column, OF_THE_MANIFEST))
         for table in tables
         for column in table.columns
     ]
-    write_rows(folder / DICTIONARY, ("file", "column", "meaning"), words)
+    write_rows(folder / DICTIONARY, ("file", "column", "type", "meaning"), words)
     return [*(table.name for table in tables), DICTIONARY]
 
 
@@ -158,11 +164,20 @@ GROUPS: Columns = {
 }
 COMPARISONS: Columns = {
     **OF_QUANTITY,
-    "compared": ("groups or time points", lambda entry: entry.kind),
-    "within": ("time point or group within which they are compared", lambda entry: entry.within),
+    "compared": (
+        "groups, time points, or changes of groups (the interaction of group and time point)",
+        lambda entry: entry.kind,
+    ),
+    "within": (
+        "time point or group within which they are compared; of changes: from when to when",
+        lambda entry: entry.within,
+    ),
     "first": ("first group or time point", lambda entry: entry.first),
     "second": ("second group or time point", lambda entry: entry.second),
-    "difference": ("mean over animals of second minus that of first", lambda entry: entry.found.difference),
+    "difference": (
+        "mean over animals of second minus that of first; of changes: that of their changes",
+        lambda entry: entry.found.difference,
+    ),
     "difference_low": ("lower end of its 95 % confidence interval", lambda entry: entry.found.interval.low),
     "difference_high": ("upper end of that interval", lambda entry: entry.found.interval.high),
     "hedges_g": (
@@ -179,7 +194,10 @@ COMPARISONS: Columns = {
     "degrees_of_freedom": ("degrees of freedom of the t-test", lambda entry: entry.found.degrees_of_freedom),
     "animals_first": ("number of animals of first", lambda entry: entry.found.animals_first),
     "animals_second": ("number of animals of second", lambda entry: entry.found.animals_second),
-    "animals_both": ("number of animals in both", lambda entry: entry.found.animals_both),
+    "animals_both": (
+        "number of animals in both; of changes: of those seen at both times",
+        lambda entry: entry.found.animals_both,
+    ),
     "method": ("the t-test", lambda entry: entry.found.method),
     "note": ("why something is undefined, or a remark", lambda entry: entry.found.note),
 }

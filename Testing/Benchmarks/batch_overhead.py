@@ -4,12 +4,13 @@
     python Testing/Benchmarks/batch_overhead.py --count 200 --at-once 4 --environment local-slurm --scans-per-task 10
 
 prints seconds a scan beyond the work itself (starting, submitting, collecting, table), and those of a second start,
-when all is done already.
+when all is done already. `results/batch_overhead.md` has what it gave; `--results FILE` adds a row to such a table.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
 import time
@@ -55,6 +56,7 @@ def main() -> None:
     parser.add_argument("--at-once", type=int, default=2, help="processes, or tasks that run at once")
     parser.add_argument("--environment", help="of jobs; without it processes of this computer")
     parser.add_argument("--scans-per-task", type=int, default=1, help="scans in each task of the array")
+    parser.add_argument("--results", type=Path, help="table in Markdown that gets a row")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -73,9 +75,16 @@ def main() -> None:
         ]
         if arguments.environment:
             words += ["--environment", arguments.environment, "--scans-per-task", str(arguments.scans_per_task)]
+        load = os.getloadavg()[0]
         first, second = timed(words), timed(words)
         work = sum(row["seconds"] for row in read_json(folder / "r.json")["samples"])
     beside = (first - work / arguments.at_once) / arguments.count
+    way = f"array, {arguments.scans_per_task} scans a task" if arguments.environment else "processes"
+    if arguments.results:
+        row = (arguments.count, way, arguments.at_once, f"{first:.0f}", f"{work:.0f}", f"{beside:.2f}")
+        cells = (*row, f"{second / arguments.count:.3f}", f"{load:.1f}")
+        with arguments.results.open("a", encoding="utf-8") as stream:
+            stream.write(f"| {' | '.join(map(str, cells))} |\n")
     sys.stdout.write(
         f"{arguments.count} scans, {arguments.at_once} at once: {first:.1f} s, of which work {work:.1f} s; "
         f"{beside:.3f} s a scan beside the work; {second / arguments.count:.3f} s a scan at a second start.\n"

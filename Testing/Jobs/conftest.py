@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from batch_cases import started
 
 from MgImplantSegLib.jobs.backend import Backend
 
@@ -24,3 +27,22 @@ def backend(request, make_environment) -> Iterator[Backend]:
     """One backend after the other."""
     with Backend(make_environment(request.param)) as backend:
         yield backend
+
+
+@pytest.fixture
+def batch_place(tmp_path, monkeypatch) -> Iterator[Path]:
+    """The working folder of a batch, with a model; batches that are left over end with it."""
+    sys.path.append(str(Path(__file__).parents[1] / "Engine"))
+    from threshold_model import save_threshold_model
+
+    monkeypatch.setenv("MGIMPLANTSEG_CONFIG", str(tmp_path / "configuration"))
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.chdir(tmp_path)
+    save_threshold_model(tmp_path / "thresholds.mgmodel", 20.0)
+    yield tmp_path
+    for batch in started:
+        if batch.poll() is None:
+            batch.kill()
+            batch.communicate()
+    started.clear()

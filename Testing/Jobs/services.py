@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -167,11 +167,23 @@ class SshServer:
 
     def drop_connections(self) -> int:
         """Kill the server's side of every open connection; returns how many there were."""
+        sessions = self._sessions()
+        for session in sessions:
+            os.kill(session, signal.SIGKILL)
+        return len(sessions)
+
+    def cut_off(self) -> None:
+        """End the server and all connections at one blow; what was started through them goes on."""
+        os.kill(self._daemon.pid, signal.SIGSTOP)  # nobody comes in meanwhile
+        sessions = self._sessions()
+        self._daemon.stop(signal.SIGKILL)
+        for session in sessions:
+            with suppress(ProcessLookupError):
+                os.kill(session, signal.SIGKILL)
+
+    def _sessions(self) -> list[int]:
         ours = ["ps", "-o", "pid=", "--ppid", str(self._daemon.pid)]
-        children = subprocess.run(ours, capture_output=True, text=True).stdout.split()
-        for child in children:
-            os.kill(int(child), signal.SIGKILL)
-        return len(children)
+        return [int(pid) for pid in subprocess.run(ours, capture_output=True, text=True).stdout.split()]
 
     def trust(self, public_key: str) -> None:
         """Make `public_key` the one that the client expects of this server."""
@@ -214,16 +226,25 @@ class SlurmCluster:
 
     Partitions: `gpu` (default; n1 and n2), `low` and `high` (n3; jobs of low are requeued when high wants the node).
     Every node has two fake GPUs.
+
+    Parameters
+    ----------
+    folder : Path
+        For keys, configuration, state and logs.
+    cores : int
+        Of each node.
+    largest_array : int
+        How many jobs an array may have.
     """
 
     NODES = ("n1", "n2", "n3")
 
-    def __init__(self, folder: Path, cores: int = 4) -> None:
+    def __init__(self, folder: Path, cores: int = 4, largest_array: int = 4) -> None:
         self.folder, self.configuration = folder, folder / "slurm.conf"
         folder.mkdir(mode=0o755)
         (folder / "munge.key").write_bytes(secrets.token_bytes(128))
         (folder / "munge.key").chmod(0o400)
-        self._write_configuration(cores)
+        self._write_configuration(cores, largest_array)
         env = {"SLURM_CONF": str(self.configuration)}
         munge = [
             find_program("munged"),
@@ -237,16 +258,16 @@ class SlurmCluster:
         ]
         self._munge = Daemon(munge, folder / "munged.out")
         self.controller = Daemon([find_program("slurmctld"), "-D"], folder / "slurmctld.out", env)
-        self._nodes = [
-            Daemon([find_program("slurmd"), "-D", "-N", name], folder / f"slurmd-{name}.out", env)
+        self._nodes = {
+            name: Daemon([find_program("slurmd"), "-D", "-N", name], folder / f"slurmd-{name}.out", env)
             for name in self.NODES
-        ]
+        }
 
     def start(self) -> None:
         """Start everything and wait until the nodes are idle."""
         self._munge.start()
         wait_until((self.folder / "munge.socket").exists, "munged")
-        for daemon in (self.controller, *self._nodes):
+        for daemon in (self.controller, *self._nodes.values()):
             daemon.start()
         wait_until(self._nodes_are_idle, "idle SLURM nodes")
 
@@ -254,7 +275,7 @@ class SlurmCluster:
         """End all jobs and servers."""
         self.run("scancel", "--full", "--signal=KILL", "--user=root")
         self.run("scancel", "--user=root")
-        for daemon in (*self._nodes, self.controller, self._munge):
+        for daemon in (*self._nodes.values(), self.controller, self._munge):
             daemon.stop()
 
     def run(self, *command: str) -> str:
@@ -262,10 +283,40 @@ class SlurmCluster:
         env = {**os.environ, "SLURM_CONF": str(self.configuration)}
         return subprocess.run(command, env=env, capture_output=True, text=True, timeout=300).stdout
 
+    def cut_power(self, node: str) -> None:
+        """End a node with all that runs on it at one blow, and have the controller notice it at once."""
+        jobs = self.run("squeue", "-h", "-r", "-w", node, "-t", "R,CG", "-o", "%A").split()
+        self._nodes[node].stop(signal.SIGKILL)
+        for pid in self._processes_of(jobs):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.run("scontrol", "update", f"NodeName={node}", "State=DOWN", "Reason=power")
+
+    def give_power(self, node: str) -> None:
+        """Start a node again and wait until it takes jobs."""
+        self._nodes[node].start()
+        self.run("scontrol", "update", f"NodeName={node}", "State=RESUME")
+        wait_until(lambda: self.run("sinfo", "-h", "-n", node, "-N", "-o", "%t").split()[:1] == ["idle"], node)
+
+    def _processes_of(self, jobs: Sequence[str]) -> list[int]:
+        """The processes of jobs of this cluster, those that hold the others first."""
+        holders, found = [], []
+        for folder in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                variables = (folder / "environ").read_bytes().split(b"\0")
+                words = (folder / "cmdline").read_bytes()
+                if f"SLURM_CONF={self.configuration}".encode() not in variables:
+                    continue
+                if any(words.startswith(f"slurmstepd: [{job}.".encode()) for job in jobs):
+                    holders.append(int(folder.name))
+                if any(f"SLURM_JOB_ID={job}".encode() in variables for job in jobs):
+                    found.append(int(folder.name))
+        return [*holders, *found]
+
     def _nodes_are_idle(self) -> bool:
         return self.run("sinfo", "-h", "-N", "-p", "gpu,low", "-o", "%t").split() == ["idle"] * len(self.NODES)
 
-    def _write_configuration(self, cores: int) -> None:
+    def _write_configuration(self, cores: int, largest_array: int) -> None:
         folder, host = self.folder, socket.gethostname()
         for name in ("state", *self.NODES):
             (folder / name).mkdir()
@@ -278,6 +329,7 @@ class SlurmCluster:
             "JobAcctGatherType=jobacct_gather/none\nAccountingStorageType=accounting_storage/none\n"
             "SelectType=select/cons_tres\nSelectTypeParameters=CR_Core\nSlurmdParameters=config_overrides\n"
             f"{ONE_ADDRESS if own_address() == LOCAL else ''}ReturnToService=2\nKillWait=30\nMinJobAge=300\n"
+            f"MaxArraySize={largest_array}\n"
             "MessageTimeout=3\nSchedulerParameters=batch_sched_delay=0,bf_interval=1,sched_interval=1,sched_min_interval=0\n"
             "PreemptType=preempt/partition_prio\nPreemptMode=REQUEUE\nGresTypes=gpu\n"
             + "".join(

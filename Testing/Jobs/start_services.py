@@ -57,7 +57,7 @@ def run(folder: Path) -> int:
         sys.stderr.write(f"Missing: {', '.join(missing)}. Install with: start_services.py install --yes\n")
         return 2
     folder.mkdir(mode=0o755, parents=True)
-    server, cluster = SshServer(folder / "ssh"), SlurmCluster(folder / "slurm")
+    server, cluster = SshServer(folder / "ssh"), SlurmCluster(folder / "slurm", largest_array=1001)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         server.start()

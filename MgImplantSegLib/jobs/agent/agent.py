@@ -153,14 +153,20 @@ class Agent:
         return {"jobs": self._own_scheduler.array_limit}
 
     def submit_array(
-        self, array: str, description: dict[str, Any], inputs: dict[str, str], tasks: list[list[str]], at_once: int
+        self,
+        array: str,
+        description: dict[str, Any],
+        inputs: dict[str, str],
+        tasks: list[list[str]],
+        at_once: int,
+        after: str = "",
     ) -> dict[str, Any]:
         """Start many jobs that differ in their last words; an array that is here already is completed, not doubled."""
         asked = JobDescription.from_dict(description)
         asked = replace(asked, python=os.path.expanduser(asked.python), array=array)
         jobs, is_new = make_array(self._jobs, asked, inputs, tasks)
         try:
-            self._own_scheduler.start_array(array, jobs, at_once)
+            self._own_scheduler.start_array(array, jobs, at_once, self._known(after) if after else None)
         except Exception:
             for job in jobs if is_new else ():
                 job.remove()

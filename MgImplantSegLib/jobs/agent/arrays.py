@@ -67,6 +67,7 @@ def _told(folder: JobFolder, state: State, reason: str, remedy: str, offset: int
     events = [record for line in whole.splitlines() if (record := _event(line))]
     return {
         "job": folder.path.name,
+        "is_here": folder.path.is_dir(),
         "state": state.value,
         "reason": reason,
         "remedy": remedy,

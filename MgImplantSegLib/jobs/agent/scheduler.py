@@ -83,7 +83,9 @@ class ManyJobs:
         """Any number."""
         return None
 
-    def start_array(self: Scheduler, _array: str, jobs: Sequence[JobFolder], _at_once: int) -> None:
+    def start_array(
+        self: Scheduler, _array: str, jobs: Sequence[JobFolder], _at_once: int, _after: JobFolder | None = None
+    ) -> None:
         """Start all jobs that are not started yet."""
         for job in jobs:
             if job.runner is None and job.ended is None and self.number(job) is None:
@@ -120,8 +122,11 @@ class Scheduler(Protocol):
     def array_limit(self) -> int | None:
         """How many jobs an array may have; None: any number."""
 
-    def start_array(self, array: str, jobs: Sequence[JobFolder], at_once: int) -> None:
-        """Start the jobs of an array that are not started yet, `at_once` of them at the same time (0: all)."""
+    def start_array(self, array: str, jobs: Sequence[JobFolder], at_once: int, after: JobFolder | None = None) -> None:
+        """Start the jobs of an array that are not started yet, `at_once` of them at the same time (0: all).
+
+        With `after`, a job of another array, none of them starts before that array is over, where there is a queue.
+        """
 
     def look_all(self, jobs: Sequence[JobFolder]) -> list[Outcome]:
         """The states of many jobs."""

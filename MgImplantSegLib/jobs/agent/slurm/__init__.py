@@ -93,7 +93,7 @@ class SlurmScheduler(QueueScheduler):
                 return max(1, int(found[1]))
         return USUAL_ARRAY_LIMIT
 
-    def start_array(self, array: str, jobs: Sequence[JobFolder], at_once: int) -> None:
+    def start_array(self, array: str, jobs: Sequence[JobFolder], at_once: int, after: JobFolder | None = None) -> None:
         """Queue one array for all jobs, unless it is queued by a submission whose answer was lost."""
         folder, name = jobs[0].path.parent, name_of_array(array)
         known = sorted({number.split("_")[0] for number in self._numbers_of(name, folder, is_active=False)}, key=int)
@@ -104,7 +104,7 @@ class SlurmScheduler(QueueScheduler):
                 folder / ARRAY_SCRIPTS / f"{array}.sh", (*self.start_lines, *self.settings.setup)
             )
             limit = f"%{at_once}" if at_once else ""
-            words = ["sbatch", "--parsable", *self._options(name, folder, f"{array}-%a/log.txt")]
+            words = ["sbatch", "--parsable", *self._options(name, folder, f"{array}-%a/log.txt"), *self._order(after)]
             words += [f"--array=0-{len(jobs) - 1}{limit}", str(script), *runner_words(jobs[0])[:2], f"{folder / array}"]
             text = run_slurm(words, SECONDS_TO_SUBMIT, str(folder))
             queued = self._number_in(
@@ -113,6 +113,11 @@ class SlurmScheduler(QueueScheduler):
         for index, job in enumerate(jobs):
             if job.read(self.name, QueueRecord) is None:
                 job.write(self.name, QueueRecord(f"{queued.job}_{index}", queued.cluster))
+
+    def _order(self, after: JobFolder | None) -> list[str]:
+        """The option that has an array wait until that of `after` is over, however it ends."""
+        queued = self._queued(after) if after else None
+        return [f"--dependency=afterany:{queued.job.split('_')[0]}"] if queued else []
 
     def look_all(self, jobs: Sequence[JobFolder]) -> list[Outcome]:
         """The states of many jobs; the queue is asked once for each array."""
