@@ -248,7 +248,7 @@ def test_too_little_disk_is_said_before_anything_is_made(run_py, monkeypatch, tm
     ("words", "pytest_words"),
     [
         (["-x"], ["-x"]),
-        (["--fast"], ["-n", "2", "--dist", "loadgroup", "-m", "not slow and not services"]),
+        (["--fast"], ["-n", "3", "--dist", "loadgroup", "-rR", "-m", "not slow and not services"]),
         (["--fast", "Testing/Engine"], ["-m", "not slow and not services", "Testing/Engine"]),
     ],
 )
