@@ -73,10 +73,10 @@ class WorkOptions:
     """Where and how the samples are worked on; nothing of it changes a result."""
 
     at_once: int | None = option(
-        "samples processed at the same time: local processes or, with --environment, tasks of the job array",
+        "samples at the same time: processes here; with --environment tasks of the array that may run at once",
         WholeNumber(1),
         None,
-        default_help="1 locally; as many as the cluster allows",
+        default_help="1 here; as many as the cluster gives",
         changes_result=False,
     )
     scans_per_task: int = option(

@@ -228,7 +228,7 @@ class ClusterBatch:
         del self._open[job.name]
         if is_first:
             return
-        why = f"{answer['reason']} {answer['remedy']}".strip() or "It reported no result for this sample."
+        why = f"{answer['reason']} {answer['remedy']}".strip() or "It told no result of this sample."
         for name in job.owed:
             self._fail(name, f"{self._environment.name}/{job.name}, {state.value}: {why}", task)
 
@@ -243,7 +243,7 @@ class ClusterBatch:
                 backend.fetch(job, temporary, Events(), f"{OUT_THERE}/{name}/")
                 found = read_record(temporary)
                 if found is None or not found.is_complete(temporary):
-                    raise InputError(f"Expected complete results of {name} from {job}, got others.", "Start again.")
+                    raise InputError(f"Expected whole results of {name} from {job}, got others.", "Start again.")
                 (temporary / RECORD).unlink()
                 known = replace(
                     found,
@@ -260,7 +260,7 @@ class ClusterBatch:
             self._events.warning(f"{name}: {sentence}")
         row = finished_row(folder, self._keys[name], self._board.row(name))
         self._board.set(
-            row or replace(self._board.row(name), state=FAILED, problem="Its files have changed in the meantime.")
+            row or replace(self._board.row(name), state=FAILED, problem="Its files have changed meanwhile.")
         )
         task.advance()
 

@@ -24,7 +24,7 @@ from MgImplantSegLib.inference.openvino_predictor import (
 )
 
 NAME = "doctor"
-HELP = "installed packages, devices and memory, and what to do about what is missing"
+HELP = "what is installed, devices, memory; says what to do where something is missing"
 
 ENGINE, SCENE, FIGURES = "the engine", "the scene and 3D views", "figures"
 PACKAGES = {

@@ -135,7 +135,7 @@ def _comparison_tables(comparisons: Sequence[Comparison]) -> Iterator[Element]:
     yield Heading("Comparisons", "comparisons")
     yield Paragraph(
         "Difference of the means over animals, second minus first, with its 95 % confidence interval, and Hedges' g* "
-        "with its own; then p of the t-test with Holm's correction, and p of the permutation test."
+        "with its own; then p of the t-test, corrected after Holm, and p of the permutation test."
     )
     for quantity in _main(entry.quantity for entry in shown):
         rows = [_comparison_row(entry) for entry in shown if entry.quantity == quantity]

@@ -116,6 +116,6 @@ def filters_missing_for(dataset: Any) -> list[str]:
 
 def _filter_missing(missing: list[str], path: Path) -> DependencyError:
     return DependencyError(
-        f"Expected a filter that is available here, got {path}, compressed with the filter {', '.join(missing)}.",
+        f"Expected a filter that HDF5 has here, got {path}, compressed with the filter {', '.join(missing)}.",
         "pip install hdf5plugin, or save the dataset again with gzip or without compression.",
     )

@@ -136,7 +136,7 @@ def decoded(tiff: Any, path: Path, series: Any, out: np.ndarray | None = None) -
         raise damaged(path, WHAT, f"{size_bytes} bytes of voxels announced in a file of {file_bytes} bytes")
     for page in filter(None, series.pages):
         if any(start + count > file_bytes for start, count in zip(page.dataoffsets, page.databytecounts, strict=False)):
-            raise damaged(path, WHAT, "it states that voxels lie beyond its end")
+            raise damaged(path, WHAT, "it says that voxels lie beyond its end")
     array = allocate(series.shape, series.dtype.newbyteorder("="), path) if out is None else out
     try:
         tiff.asarray(series=series, out=array.view())  # tifffile changes the shape of what it gets
@@ -203,7 +203,7 @@ def _stack(tiff: Any, path: Path) -> list[Any]:
     shapes = ", ".join(str(series.shape) for series in found[:5]) or "none"
     raise InputError(
         f"Expected one stack of slices of the same size and type, got {len(found)} images ({shapes}) in {path}.",
-        "Save the stack as a separate TIFF file.",
+        "Save the stack as a TIFF file of its own.",
     )
 
 
