@@ -372,7 +372,7 @@ def test_a_scan_that_changes_during_the_work_is_not_taken_for_done(scans, monkey
 
     monkeypatch.setattr(batch, "_work", while_it_is_written)
     assert main(["batch", ".", "out", *MODEL]) == 2
-    assert "has changed" in table(scans / "out")["first"]["problem"]
+    assert "a changed file" in table(scans / "out")["first"]["problem"]
     assert not (scans / "out" / "first").exists()
 
 

@@ -405,7 +405,7 @@ def test_segmentations_whose_voxels_lie_elsewhere_are_not_evaluated(folder, geom
     write_label_map(LabelMap(labels, Geometry(labels.shape, geometry.spacing_zyx_mm, moved, TURNED)), "moved.seg.nrrd")
     assert main(["evaluate", "moved.seg.nrrd", "truth.seg.nrrd"]) == 2
     error = capsys.readouterr().err
-    assert "coincide" in error or "in common" in error
+    assert "coincide" in error or "overlapping" in error
     assert "24 × 22 × 20 voxels of 20 × 20 × 20 µm" in error and error.count("\n") == 1
 
 

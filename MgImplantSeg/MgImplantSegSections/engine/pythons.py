@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
+import re
 import shutil
 import sys
 from dataclasses import replace
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from MgImplantSegSections.engine.engineRun import CancelToken
 
 OWN = THIS_COMPUTER
+VERSION_LINE = re.compile(r"(?m)^Version: *(\S+)")
 ENGINE_FOLDER = Path(MgImplantSegLib.__file__).resolve().parent.parent
 PACKAGES = ("torch", "numpy", "scipy", "SimpleITK")
 PACKAGES_FOR_FILES = (*PACKAGES, "pynrrd")  # where the engine reads the user's own files, as in a batch
@@ -177,9 +179,11 @@ def downloadMb(packages: Any):
 def version(package: str):
     """Version of an installed package of Slicer's Python; None if it is missing. Nothing is imported."""
     try:
-        return importlib.metadata.version(package)
+        found = importlib.metadata.distribution(package)
     except importlib.metadata.PackageNotFoundError:
         return None
+    line = VERSION_LINE.search(found.read_text("METADATA") or "")  # parsing all of it takes a hundred times as long
+    return line[1] if line else found.version
 
 
 def toSegment(model: Any, packages: Any = PACKAGES):
