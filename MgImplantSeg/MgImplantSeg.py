@@ -1,8 +1,10 @@
 """MgImplantSeg: segmentation and measures of biodegradable bone implants in micro-CT, in one panel."""
 
+from __future__ import annotations
+
 import os
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import slicer
 import vtk
@@ -15,6 +17,9 @@ from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModuleWidget,
 )
 from slicer.util import VTKObservationMixin
+
+if TYPE_CHECKING:
+    from slicer import vtkMRMLNode
 
 TUTORIAL_URL = "https://github.com/MgImplantSeg/MgImplantSeg/blob/main/MgImplantSeg/TUTORIAL.md"
 MODULE_FOLDER = os.path.dirname(os.path.abspath(__file__))
@@ -36,7 +41,7 @@ from MgImplantSegSections.work.selfTest import runSelfTest  # noqa: E402
 class MgImplantSeg(ScriptedLoadableModule):
     """What Slicer shows of the module before it is opened."""
 
-    def __init__(self, parent):
+    def __init__(self, parent: Any):
         ScriptedLoadableModule.__init__(self, parent)
         self.parent.title = _("MgImplantSeg")
         self.parent.categories = [translate("qSlicerAbstractCoreModule", "Segmentation")]
@@ -57,7 +62,7 @@ class MgImplantSeg(ScriptedLoadableModule):
 class MgImplantSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     """Loads the sections and binds them to the parameters of the scene; the sections do the rest."""
 
-    def __init__(self, parent=None):
+    def __init__(self, parent: Any = None):
         ScriptedLoadableModuleWidget.__init__(self, parent)
         VTKObservationMixin.__init__(self)
         self.logic: Any = None
@@ -118,27 +123,27 @@ class MgImplantSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self._parameterNode.disconnectGui(self._parameterNodeGuiTag)
             self._parameterNodeGuiTag = None
 
-    def onSceneStartClose(self, caller=None, event=None):
+    def onSceneStartClose(self, caller: Any = None, event: Any = None):
         """The scene is about to be closed: what runs has lost its volume."""
         self.panel.workbench.cancelAll()
         self.setParameterNode(None)
         layouts.leaveChart()
 
-    def onSceneEndClose(self, caller=None, event=None):
+    def onSceneEndClose(self, caller: Any = None, event: Any = None):
         """The scene was closed: begin anew."""
         self.panel.clearMessages()
         self.initializeParameterNode()
 
-    def onSceneStartImport(self, caller=None, event=None):
+    def onSceneStartImport(self, caller: Any = None, event: Any = None):
         """A scene is being loaded: what the selectors jump to meanwhile is nobody's choice."""
         self.setParameterNode(None)
 
-    def onSceneEndImport(self, caller=None, event=None):
+    def onSceneEndImport(self, caller: Any = None, event: Any = None):
         """A scene was loaded: its choices count, whose nodes were not there yet when the choices came."""
         self.initializeParameterNode()
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
-    def onNodeAboutToBeRemoved(self, caller, event, node):
+    def onNodeAboutToBeRemoved(self, caller: Any, event: Any, node: vtkMRMLNode):
         """A node goes: nothing is chosen in its place. Slicer's selectors would take the next one."""
         if self._parameterNode is not None:
             forget(self._parameterNode, node)
@@ -150,7 +155,7 @@ class MgImplantSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.setParameterNode(self.logic.getParameterNode())
         self.panel.chooseDefaults()
 
-    def setParameterNode(self, parameterNode):
+    def setParameterNode(self, parameterNode: Any):
         """Bind the widgets to another parameter node, or to none."""
         if self._parameterNode is not None:
             if self._parameterNodeGuiTag is not None:
@@ -165,7 +170,7 @@ class MgImplantSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.addObserver(parameterNode.parameterNode, "ModifiedEvent", self.onParametersModified)
             self.panel.workbench.changed()
 
-    def onParametersModified(self, caller=None, event=None):
+    def onParametersModified(self, caller: Any = None, event: Any = None):
         """A choice has changed."""
         self.panel.workbench.changed()
 

@@ -21,6 +21,10 @@ sys.path.append(str(Path(__file__).with_name("Jobs")))
 from lsf import LsfCluster
 from services import SlurmCluster, SshServer, missing_for_slurm, missing_for_sshd
 
+# Child processes, and the module that each test of the panel imports anew, are compiled once instead of every time
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 GRACE_S = 30.0
 Service = TypeVar("Service", SshServer, SlurmCluster)
 

@@ -2,7 +2,7 @@
 
     python3 Testing/run.py demo           simulate an explant, segment, measure and render it
     python3 Testing/run.py test           style checks and all tests
-    python3 Testing/run.py test --fast    the same without slow tests and without servers of our own
+    python3 Testing/run.py test --fast    the same without slow tests, most tests of the panel, and servers of our own
     python3 Testing/run.py segment ...    any command of the engine's command line
     python3 Testing/run.py python ...     Python of the environment
     python3 Testing/run.py setup          the set-up alone
@@ -41,7 +41,7 @@ STYLE_CHECKS = (
     ["ruff", "format", "--check", "--quiet", str(CHECKOUT)],
     ["mypy", "--no-error-summary"],
 )
-FAST, FAST_LANE = "--fast", ["-m", "not slow and not services"]
+FAST, FAST_LANE = "--fast", ["-m", "not slow and not services and not panel"]
 SIDE_BY_SIDE = ("-n", "3", "--dist", "loadgroup", "-rR")
 CUDA_DISK_GB = 9.0
 

@@ -63,6 +63,7 @@ def run(engine: Path, *words: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_a_measure_is_a_function_and_an_entry(engine, label_map, tmp_path):
     measures = engine / "quantification" / "measures"
     with open(measures / "degradation.py", "a", encoding="utf-8") as stream:
@@ -99,6 +100,7 @@ def test_a_format_is_a_file_and_an_entry(engine, label_map, tmp_path):
     assert by_symbol["V_DL"]["value"] == pytest.approx(4 * 0.02**3)
 
 
+@pytest.mark.slow
 def test_an_option_is_a_field(engine, label_map, tmp_path):
     options = engine / "quantification" / "options.py"
     replace(options, "    time_days: float | None = option(", OPTION + "    time_days: float | None = option(")

@@ -75,6 +75,7 @@ def bone_agreement(model, folder) -> float:
     return float((labels.array == truth)[:-1].mean())
 
 
+@pytest.mark.slow
 def test_a_network_that_sees_neighbouring_slices_learns_what_a_slice_alone_cannot_tell(tmp_path):
     for seed in range(4):
         write_slices_whose_labels_are_those_of_the_next_one(tmp_path / "samples" / f"s{seed}", seed)

@@ -205,6 +205,7 @@ def test_warnings_of_the_library_reach_the_user_once(run_function, capsys):
     assert capsys.readouterr().err == "warning: spacing unset\n"
 
 
+@pytest.mark.slow
 def test_a_closed_standard_output_is_no_error():
     done = subprocess.run(
         f'"{sys.executable}" -m MgImplantSegLib --help | head -1',
@@ -217,6 +218,7 @@ def test_a_closed_standard_output_is_no_error():
     assert done.returncode == 0 and done.stderr == ""
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="signals are sent in another way")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, None])
 def test_a_polite_signal_or_a_stop_file_cancels_with_130_and_leaves_nothing_behind(number, tmp_path):

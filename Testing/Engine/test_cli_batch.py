@@ -153,6 +153,7 @@ def test_a_folder_that_no_batch_has_made_is_not_replaced(scans):
     assert table(scans / "out")["second"]["state"] == "done"
 
 
+@pytest.mark.slow
 def test_pictures_come_on_request(scans):
     (scans / "study.csv").write_text("image\nfirst.nrrd\n")
     assert main(["batch", "study.csv", "out", "--model", MODEL[1], "--pictures"]) == 0
@@ -317,6 +318,7 @@ main(sys.argv[1:])
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="there is no SIGKILL")
 def test_what_a_killed_batch_left_is_tidied_at_the_next_start(scans):
     env = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
@@ -372,7 +374,7 @@ def test_a_scan_that_changes_during_the_work_is_not_taken_for_done(scans, monkey
 
     monkeypatch.setattr(batch, "_work", while_it_is_written)
     assert main(["batch", ".", "out", *MODEL]) == 2
-    assert "has changed" in table(scans / "out")["first"]["problem"]
+    assert "a changed file" in table(scans / "out")["first"]["problem"]
     assert not (scans / "out" / "first").exists()
 
 

@@ -268,6 +268,7 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="file sizes cannot be limited here")
 def test_a_disk_that_fills_up_while_writing_leaves_nothing_half_written(tiny_model, tmp_path):
     scan = volume_file(tmp_path, np.random.default_rng(2).normal(size=(60, 60, 60)).astype(np.float32))
@@ -375,6 +376,7 @@ def test_a_folder_that_was_made_for_results_goes_with_the_error(words, tiny_mode
     assert files_below(tmp_path) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["junk.stl", "junk.vtp", "junk.ply", "junk.obj", "junk.vtk"])
 def test_a_mesh_file_without_a_mesh_is_told_in_one_line(name, tmp_path):
     explant = label_file(tmp_path, labels(), name="good.seg.nrrd")

@@ -47,6 +47,7 @@ def scan(tmp_path):
     return tmp_path / "scan.nrrd"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "name"),
     [
@@ -108,6 +109,7 @@ sys.exit(main())
 """
 
 
+@pytest.mark.slow
 def test_a_scan_that_is_shortened_while_it_is_read_is_one_line(scan, tmp_path):
     done = run_code(SHORTENED, tmp_path)
     lines = [line for line in done.stderr.splitlines() if not re.match(r"warning: |\w+: \d+ %", line)]

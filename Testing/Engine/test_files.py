@@ -79,7 +79,7 @@ def test_an_empty_folder_is_replaced_and_a_full_one_only_on_request(tmp_path):
     (tmp_path / "run").mkdir()
     with atomic_folder(tmp_path / "run") as temporary:
         (temporary / "first").touch()
-    with pytest.raises(OutputError, match="something in it"), atomic_folder(tmp_path / "run"):
+    with pytest.raises(OutputError, match="which is not empty"), atomic_folder(tmp_path / "run"):
         pass
     with atomic_folder(tmp_path / "run", replace=True) as temporary:
         (temporary / "second").touch()

@@ -104,6 +104,7 @@ class ShortOfMemory:
         self.calls.append(tuple(inputs[0].shape))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("room", [2 * 88 * 60, 88 * 60, 3600])
 def test_smaller_batches_and_then_tiles_are_tried_when_the_memory_is_full(network, card, room):
     slices = random_slices(3, 1, 88, 60)

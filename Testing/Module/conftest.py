@@ -12,7 +12,9 @@ import traceback
 import pytest
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
-CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
+HERE = pathlib.Path(__file__).resolve().parent
+CHECKOUT = HERE.parents[1]
+PANELS_IN_FAST_LANE = 2  # tests of a file
 MAKE_TINY_MODEL = """
 import sys, torch
 from MgImplantSegLib.model.file import ModelCard, save_model
@@ -49,6 +51,16 @@ def pytest_report_header() -> str | None:
         return None
     happens = "cannot run" if MUST_RUN else "is skipped"
     return f"Testing/Module {happens}: {MISSING} (it needs PySide6-Essentials and slicer-core)"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that open the panel are `panel`, but for the first ones of each file, which the fast lane keeps."""
+    kept: dict[pathlib.Path, int] = {}
+    for item in items:
+        if item.path.parent == HERE and "open_panel" in getattr(item, "fixturenames", ()):
+            kept[item.path] = kept.get(item.path, 0) + (item.get_closest_marker("slow") is None)
+            if kept[item.path] > PANELS_IN_FAST_LANE:
+                item.add_marker(pytest.mark.panel)
 
 
 @pytest.fixture(scope="session")

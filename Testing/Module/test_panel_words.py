@@ -11,7 +11,7 @@ import pytest
         ("Expected 3 voxels (z, y, x), got 2.", "Expected 3 voxels (slices, rows, columns), got 2."),
         ("See: jobs log this/train-a1", "See: the log in Training"),
         ("pip install x, or: jobs environments create", "pip install x, or: Environments in the panel"),
-        ("Continue with: jobs resume", "Go on with: Resume in Training"),
+        ("Continue with: jobs resume", "Continue with: Resume in Training"),
         ("A range of 5--7 mm and jobs of people stay.", "A range of 5--7 mm and jobs of people stay."),
     ],
 )

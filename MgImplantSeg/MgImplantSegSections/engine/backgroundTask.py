@@ -100,7 +100,7 @@ class BackgroundTask:
                 return
             self._onEvent(event)
 
-    def _finish(self, report, *arguments):
+    def _finish(self, report: Any, *arguments):
         wasRunning = self.isRunning
         self._stop()
         if wasRunning:

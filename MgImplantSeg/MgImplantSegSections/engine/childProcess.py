@@ -122,7 +122,7 @@ class ChildProcess:
             parts.append(part)
         return b"".join(parts)
 
-    def _parsed(self, line):
+    def _parsed(self, line: Any):
         try:
             event = json.loads(line)
         except ValueError:
@@ -141,7 +141,7 @@ def _ownGroup():
     return {"start_new_session": True}
 
 
-def _readWindowsPipe(pipe):
+def _readWindowsPipe(pipe: Any):
     """What is in a pipe: None for nothing yet, empty bytes at its end."""
     if sys.platform != "win32":
         return None

@@ -45,7 +45,7 @@ def parameterName(entry: Any):
 def withOptions(*declarations: Any):
     """A decorator of a class of parameters: adds the options that a scene keeps, with their defaults."""
 
-    def add(parameters):
+    def add(parameters: Any):
         for entry in options_of(*declarations):
             found = _parameter(entry)
             if found is not None:
@@ -56,7 +56,7 @@ def withOptions(*declarations: Any):
     return add
 
 
-def _parameter(entry):
+def _parameter(entry: Any):
     """Type and default of the parameter for an option; None if the scene does not keep it."""
     kind = entry.option.kind
     if not entry.option.changes_result or isinstance(kind, SomeOf):
@@ -71,7 +71,7 @@ def _parameter(entry):
     return (bool, entry.default) if isinstance(kind, Yes) else None
 
 
-def _namesOf(kind):
+def _namesOf(kind: Any):
     """Keys of a registry with the names of their entries, as a combo box shows them."""
     return {key: f"{entry.name[:1].upper()}{entry.name[1:]}" for key, entry in kind.choices.items()}
 

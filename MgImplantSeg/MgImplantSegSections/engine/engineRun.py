@@ -5,14 +5,21 @@ result, and leaves nothing behind when it is closed. The panel drives it by a ti
 `runToEnd`.
 """
 
+from __future__ import annotations
+
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from slicer.i18n import tr as _
 
 from MgImplantSegLib.base.errors import Cancelled, MgImplantSegError
 from MgImplantSegSections.engine.childProcess import POLITE_SECONDS, ChildProcess
+
+if TYPE_CHECKING:
+    from slicer import vtkMRMLNode
 
 CANCELLED_EXIT_CODE = 130
 LOG_TAIL_CHARACTERS = 4000
@@ -21,7 +28,7 @@ LOG_TAIL_CHARACTERS = 4000
 class EngineError(MgImplantSegError):
     """The engine has ended with an error; `kind` and `log` say more."""
 
-    def __init__(self, message, remedy="", kind="error", log=""):
+    def __init__(self, message: str, remedy: str = "", kind: str = "error", log: str = ""):
         super().__init__(message, remedy)
         self.kind = kind
         self.log = log
@@ -57,7 +64,9 @@ class EnginePython:
     folder: Path = Path()
 
 
-def runEngine(python, arguments, logPath, token, politeSeconds=None, names=None):
+def runEngine(
+    python: Any, arguments: Any, logPath: Any, token: CancelToken, politeSeconds: float | None = None, names: Any = None
+):
     """Run `arguments` in a child process; yields events, returns the fields of its result event.
 
     :param politeSeconds: how long the child may take to stop before it is killed; `POLITE_SECONDS` without it.
@@ -84,7 +93,7 @@ def runEngine(python, arguments, logPath, token, politeSeconds=None, names=None)
     return _outcome(process, result, failure, token)
 
 
-def _follow(process, token, politeSeconds, names):
+def _follow(process: Any, token: CancelToken, politeSeconds: float, names: Any):
     """Pass the events on until the process ends; returns its result and its error event."""
     result = failure = killAt = None
     while process.exitCode() is None:
@@ -102,7 +111,7 @@ def _follow(process, token, politeSeconds, names):
     return result, failure
 
 
-def withNames(data, names):
+def withNames(data: Any, names: Any):
     """The same data with the names of nodes in quotes where texts have the paths of their files.
 
     :param names: names by path.
@@ -117,7 +126,7 @@ def withNames(data, names):
     return data
 
 
-def _outcome(process, result, failure, token):
+def _outcome(process: Any, result: Any, failure: Any, token: CancelToken):
     code = process.exitCode()
     if token.requested or code == CANCELLED_EXIT_CODE:
         raise Cancelled
@@ -135,7 +144,7 @@ def _outcome(process, result, failure, token):
     )
 
 
-def sceneOf(node):
+def sceneOf(node: vtkMRMLNode):
     """The scene of a node.
 
     :raises Cancelled: if the node has left it, as it may have before a task takes its first step.
@@ -146,7 +155,7 @@ def sceneOf(node):
     return scene
 
 
-def whileWanted(steps, isWanted, token):
+def whileWanted(steps: Any, isWanted: Callable[[], bool], token: CancelToken):
     """Pass on the events of `steps`, and ask it to stop once `isWanted()` is false; returns its result."""
     try:
         while True:
@@ -159,7 +168,7 @@ def whileWanted(steps, isWanted, token):
         steps.close()
 
 
-def runToEnd(steps, onEvent=None, idle=None):
+def runToEnd(steps: Any, onEvent: Callable[[dict[str, Any]], Any] | None = None, idle: Any = None):
     """Drive a generator of events to its end; returns its result.
 
     :param onEvent: called with every event.

@@ -48,10 +48,10 @@ class _Renumbered:
 
     dtype = np.dtype(np.uint8)
 
-    def __init__(self, array, values):
+    def __init__(self, array: Any, values: Any):
         self._array, self._values, self.shape = array, values, array.shape
 
-    def __getitem__(self, rows):
+    def __getitem__(self, rows: Any):
         slab = self._array[rows]
         result = np.zeros(slab.shape, self.dtype)
         for old, new in self._values.items():

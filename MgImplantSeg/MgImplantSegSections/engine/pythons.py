@@ -3,12 +3,16 @@
 The environments are those of the engine's launcher, in one file for the panel and the command line.
 """
 
+from __future__ import annotations
+
 import importlib.metadata
 import os
+import re
 import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import slicer
 from slicer.i18n import tr as _
@@ -22,7 +26,11 @@ from MgImplantSegLib.jobs.environment_file import FILE_NAME, find_environment, k
 from MgImplantSegSections.engine.engineRun import EnginePython, runEngine
 from MgImplantSegSections.engine.exchange import taskFolder
 
+if TYPE_CHECKING:
+    from MgImplantSegSections.engine.engineRun import CancelToken
+
 OWN = THIS_COMPUTER
+VERSION_LINE = re.compile(r"(?m)^Version: *(\S+)")
 ENGINE_FOLDER = Path(MgImplantSegLib.__file__).resolve().parent.parent
 PACKAGES = ("torch", "numpy", "scipy", "SimpleITK")
 PACKAGES_FOR_FILES = (*PACKAGES, "pynrrd")  # where the engine reads the user's own files, as in a batch
@@ -58,18 +66,18 @@ def names():
     return list(environments())
 
 
-def isHere(name):
+def isHere(name: Any):
     """Whether an environment can run a command as a child process of Slicer; others are asked over the launcher."""
     entry = environments().get(name or OWN)
     return entry is None or entry.kind in (Kind.THIS, Kind.LOCAL)  # one that is gone is told when it is to run
 
 
-def text(name):
+def text(name: Any):
     """What people read for a name."""
     return _("Slicer's Python") if name == OWN else name
 
 
-def python(name=None):
+def python(name: Any = None):
     """The `EnginePython` of a name; Slicer's own without one.
 
     Hosts and clusters are asked by the launcher, which Slicer's own Python runs.
@@ -85,7 +93,7 @@ def python(name=None):
     return EnginePython((program, "-m", "MgImplantSegLib"), variables, ENGINE_FOLDER)
 
 
-def nameFor(program):
+def nameFor(program: Any):
     """A free name for a Python: that of its folder; of a virtual environment that of the project it stands in."""
     folder = program.parent.parent if program.parent.name in ("bin", "Scripts") else program.parent
     if folder.name.lstrip(".") in VIRTUAL_ENVIRONMENTS and folder.parent.name:
@@ -93,20 +101,20 @@ def nameFor(program):
     return _free(folder.name or program.name)
 
 
-def nameOfProgram(program):
+def nameOfProgram(program: Any):
     """The name under which a Python on this computer is known already, or None."""
     known = {entry.python: name for name, entry in environments().items() if entry.kind is Kind.LOCAL}
     return known.get(str(program))
 
 
-def nameForPlace(host, program):
+def nameForPlace(host: str, program: Any):
     """A free name for an environment on a host or, without one, in a folder; empty if neither is known."""
     if host:
         return _free(host.rpartition("@")[2])
     return nameFor(Path(program)) if program else ""
 
 
-def _free(wanted):
+def _free(wanted: Any):
     """The name, with a number behind it if it is taken."""
     taken, name, number = names(), wanted, 2
     while name in taken:
@@ -114,7 +122,7 @@ def _free(wanted):
     return name
 
 
-def add(name, program):
+def add(name: Any, program: Any):
     """Remember another Python on this computer under a name.
 
     :raises InputError: if there is no such program or the name is taken.
@@ -125,7 +133,7 @@ def add(name, program):
     save_environment(Environment(name, Kind.LOCAL, str(program)))
 
 
-def requireProgram(path):
+def requireProgram(path: Any):
     """Raise `InputError` unless a path is that of a program on this computer, to which a text file does not belong."""
     if not _isProgram(Path(os.path.expanduser(path))):
         raise InputError(
@@ -134,7 +142,7 @@ def requireProgram(path):
         )
 
 
-def _isProgram(path):
+def _isProgram(path: Any):
     if not (path.is_file() and os.access(path, os.X_OK)):
         return False
     if os.name == "nt" and path.suffix.lower() in SCRIPTS_OF_WINDOWS:
@@ -147,7 +155,7 @@ def _isProgram(path):
     return start.startswith(STARTS_OF_PROGRAMS)
 
 
-def testSteps(environment, temporaryFolder, token):
+def testSteps(environment: Any, temporaryFolder: str | Path, token: CancelToken):
     """The checks of an environment that need not be saved, as a generator; returns the fields of the result."""
     with taskFolder(temporaryFolder) as folder:
         table = {"environments": {environment.name: environment.to_dict()}}
@@ -158,25 +166,27 @@ def testSteps(environment, temporaryFolder, token):
         return (yield from runEngine(alone, words, folder / "log.txt", token))
 
 
-def isPython(checks):
+def isPython(checks: Any):
     """Whether checks of an environment have found a Python, with or without what is needed."""
     return any(check["name"] == "packages" for check in checks)
 
 
-def downloadMb(packages):
+def downloadMb(packages: Any):
     """How much is downloaded to install packages, about, in MB."""
     return sum(DOWNLOAD_MB[package] for package in packages)
 
 
-def version(package):
+def version(package: str):
     """Version of an installed package of Slicer's Python; None if it is missing. Nothing is imported."""
     try:
-        return importlib.metadata.version(package)
+        found = importlib.metadata.distribution(package)
     except importlib.metadata.PackageNotFoundError:
         return None
+    line = VERSION_LINE.search(found.read_text("METADATA") or "")  # parsing all of it takes a hundred times as long
+    return line[1] if line else found.version
 
 
-def toSegment(model, packages=PACKAGES):
+def toSegment(model: Any, packages: Any = PACKAGES):
     """The packages with OpenVINO in place of torch where that is enough and not there yet: a third to download.
 
     It is enough for a model file that holds a network for it, on a computer without a GPU that torch could use.
@@ -187,7 +197,7 @@ def toSegment(model, packages=PACKAGES):
     return tuple("openvino" if package == "torch" else package for package in packages)
 
 
-def missingPackages(name=None, packages=PACKAGES):
+def missingPackages(name: Any = None, packages: Any = PACKAGES):
     """Packages that Slicer's own Python lacks for the engine; nothing is known of other Pythons before their test."""
     if name not in (None, "", OWN):
         return []  # hosts and clusters have their own torch; the launcher needs the standard library only

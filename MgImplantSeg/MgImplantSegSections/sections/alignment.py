@@ -89,7 +89,7 @@ class Alignment:
         self._problem = ""
         self.workbench.changed()
 
-    def _end(self, text):
+    def _end(self, text: str):
         self._problem = text
         self._progress.end("")
         self.workbench.changed()

@@ -1,8 +1,10 @@
 """A folder of scans as a queue; what is finished and unchanged is not done again."""
 
+from __future__ import annotations
+
 import shlex
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import qt
 import slicer
@@ -18,6 +20,9 @@ from MgImplantSegSections.work.batchResults import openSample
 from MgImplantSegSections.work.measureWork import knownWords
 from MgImplantSegSections.work.segmentWork import SECONDS_TO_STOP_ELSEWHERE
 
+if TYPE_CHECKING:
+    from MgImplantSegSections.sections.workbench import Workbench
+
 COLUMNS = 4
 SAMPLE, RESULT = 0, 3
 WAITING, RUNNING, DONE, FAILED = "waiting", "running", "done", "failed"
@@ -26,12 +31,13 @@ WAITING, RUNNING, DONE, FAILED = "waiting", "running", "done", "failed"
 class BatchSection:
     """Runs the engine's batch command with the choices for segmenting and measuring."""
 
-    def __init__(self, workbench, models, segmentation, measurements):
+    def __init__(self, workbench: Workbench, models: Any, segmentation: Any, measurements: Any):
         self.workbench, self.ui = workbench, workbench.ui
         self._models, self._segmentation, self._measurements = models, segmentation, measurements
         self._progress = ProgressView(workbench, self.ui.batchProgressBar, self.ui.batchStatusLabel)
         self._task: Any = None
-        self._samples, self._ended = [], set()
+        self._samples: list[Any] = []
+        self._ended: set[str] = set()
         table = self.ui.batchTable
         table.setColumnCount(COLUMNS)
         table.setHorizontalHeaderLabels([_("Sample"), _("State"), _("Time"), _("Result")])
@@ -129,7 +135,7 @@ class BatchSection:
         )
         self.refresh()
 
-    def onEvent(self, event):
+    def onEvent(self, event: Any):
         """A sample has ended, or progress."""
         self._progress.show(event)
         if event["event"] == "sample":
@@ -141,7 +147,7 @@ class BatchSection:
             if row + 1 < len(names) and names[row + 1] not in self._ended:  # elsewhere they end in any order
                 self._showRow(row + 1, names[row + 1], RUNNING)
 
-    def onDoubleClick(self, row, column):
+    def onDoubleClick(self, row: int, column: int):
         """A double click opens the row."""
         self.ui.batchTable.selectRow(row)
         if self.ui.openBatchButton.enabled:
@@ -173,19 +179,19 @@ class BatchSection:
         unfinished = [sample.name for sample in selected if not (folder / sample.name / RECORD).is_file()]
         return [_("the results of {name}").format(name=name) for name in unfinished]
 
-    def onDone(self, result):
+    def onDone(self, result: Any):
         """All samples are done."""
         self._end(_("Done. All measures: {path}").format(path=result["table"]))
 
-    def onFailed(self, error):
+    def onFailed(self, error: Exception):
         """Some samples have failed; their rows say why."""
         self._end(errorText(error))
 
-    def _end(self, text):
+    def _end(self, text: str):
         self._progress.end(text)
         self.refresh()
 
-    def _showRow(self, row, name, state, seconds=None, result=""):
+    def _showRow(self, row: int, name: str, state: Any, seconds: float | None = None, result: str = ""):
         texts = (name, stateText(state), "" if seconds is None else f"{seconds:.0f} s", result)
         for column, text in enumerate(texts):
             item = qt.QTableWidgetItem(text)
@@ -213,18 +219,18 @@ class BatchSection:
         )
 
 
-def _politeSeconds(environment):
+def _politeSeconds(environment: Any):
     """How long the engine may take to stop; a host or cluster has to be asked, and its results fetched."""
     return None if pythons.isHere(environment) else SECONDS_TO_STOP_ELSEWHERE
 
 
-def stateText(state):
+def stateText(state: Any):
     """What people read for a state."""
     known = {WAITING: _("waiting"), RUNNING: _("running"), DONE: _("done"), FAILED: _("failed")}
     return known.get(state, state)
 
 
-def _shown(measures):
+def _shown(measures: Any):
     """The most wanted measures as short texts."""
     for measure in measures:
         if measure["symbol"] in ("DR", "BIC", "BV/TV") and measure["value"] is not None:

@@ -57,7 +57,7 @@ class ClassMapping:
         if any(role is None for _id, _name, role in segments):
             self.ui.classMappingGroup.collapsed = False
 
-    def _combo(self, segmentId, role):
+    def _combo(self, segmentId: str, role: Role):
         combo = qt.QComboBox()
         combo.addItems([roleText(entry) for entry in ROLES] + ([] if role else [_("not known")]))
         combo.setCurrentIndex(ROLES.index(role) if role else len(ROLES))
@@ -87,10 +87,10 @@ class ClassMapping:
 class _Listener:
     """Knows which segment a combo box is for; PythonQt passes signals to methods as they are."""
 
-    def __init__(self, mapping, segmentId):
+    def __init__(self, mapping: Any, segmentId: str):
         self._mapping, self._segmentId = mapping, segmentId
 
-    def onActivated(self, index):
+    def onActivated(self, index: int):
         self._mapping.onRole(self._segmentId, index)
 
 

@@ -59,7 +59,7 @@ class Curves:
         self._fill()
         layouts.showChart(self._chart)
 
-    def _series(self, name, color):
+    def _series(self, name: str, color: tuple[float, float, float]):
         node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLPlotSeriesNode", name)
         node.SetAndObserveTableNodeID(self._table.GetID())
         node.SetXColumnName(X)

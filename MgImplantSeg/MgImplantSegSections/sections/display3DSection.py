@@ -1,6 +1,8 @@
 """The 3D view: show, opacity a class, surface method, decimation, colour, scan behind, picture."""
 
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import qt
 import slicer
@@ -15,11 +17,17 @@ from MgImplantSegSections.sections.workbench import errorText, setEnabled
 from MgImplantSegSections.work import display3D, layouts
 from MgImplantSegSections.work.surfaceWork import isHuge, isLarge
 
+if TYPE_CHECKING:
+    from slicer import vtkMRMLNode
+
+    from MgImplantSegSections.engine.engineRun import CancelToken
+    from MgImplantSegSections.sections.workbench import Workbench
+
 
 class Display3DSection:
     """Shows the segmentation of the measurements section in 3D."""
 
-    def __init__(self, workbench):
+    def __init__(self, workbench: Workbench):
         self.workbench, self.ui = workbench, workbench.ui
         self._shown: Any = None
         self._task: Any = None
@@ -69,7 +77,7 @@ class Display3DSection:
             show = self.workbench.logic.showIn3D
             self._try(lambda: self._polygonsText(show(node, settings, self.opacities()), settings))
 
-    def _shownText(self, node, polygons, settings):
+    def _shownText(self, node: vtkMRMLNode, polygons: dict[str, int], settings: Any):
         display3D.showSurfaces(node, self.opacities())
         return self._polygonsText(polygons, settings)
 
@@ -84,15 +92,15 @@ class Display3DSection:
         else:
             self._try(lambda: self._showColored(node, kind, initial))
 
-    def _startColored(self, node, kind, initial):
-        def steps(token):
+    def _startColored(self, node: vtkMRMLNode, kind: str, initial: Any):
+        def steps(token: CancelToken):
             if kind == "depth":
                 display3D.requireInitial(initial)
             return self.workbench.logic.coloredSurfaceSteps(node, kind, initial, token)
 
         self._start(steps, lambda mesh: self._showColored(node, kind, initial, mesh))
 
-    def _showColored(self, node, kind, initial, mesh=None):
+    def _showColored(self, node: vtkMRMLNode, kind: str, initial: Any, mesh: Any = None):
         """Colour the surface; the text says nothing, for the legend in the view does."""
         if mesh is None:
             display3D.showColored(node, kind, initial)
@@ -107,7 +115,7 @@ class Display3DSection:
         if chosen is not None and chosen.measuredSegmentation is not None:
             chosen.surfaceColor = SurfaceColor(display3D.shownColor(chosen.measuredSegmentation))
 
-    def onShowScan(self, visible):
+    def onShowScan(self, visible: bool):
         """Show or hide the scan behind the surfaces."""
         if self.workbench.parameters is not None and self.workbench.parameters.inputVolume is not None:
             display3D.showScan(self.workbench.parameters.inputVolume, visible)
@@ -118,7 +126,7 @@ class Display3DSection:
         if path:
             self.takePicture(path)
 
-    def takePicture(self, path):
+    def takePicture(self, path: Any):
         """Write the picture into a file: what the 3D view shows.
 
         Where no view is shown, surfaces of a large segmentation are made first, beside the GUI.
@@ -132,7 +140,7 @@ class Display3DSection:
                 lambda polygons: self._pictureText(node, path),
             )
 
-    def _pictureText(self, node, path):
+    def _pictureText(self, node: vtkMRMLNode, path: Any):
         return _("Written: {path}").format(path=display3D.takePicture(node, path))
 
     def refresh(self):
@@ -162,7 +170,7 @@ class Display3DSection:
             display3D.setOpacities(node, opacities)
         self._shown = opacities
 
-    def _polygonsText(self, polygons, settings):
+    def _polygonsText(self, polygons: dict[str, int], settings: Any):
         text = _("{count} triangles in {segments} surfaces.").format(
             count=f"{sum(polygons.values()):,}", segments=sum(count > 0 for count in polygons.values())
         )
@@ -170,7 +178,7 @@ class Display3DSection:
             return text
         return _("{text} Decimated by up to {part:.0f} %.").format(text=text, part=100 * settings.decimation)
 
-    def _start(self, steps, finish):
+    def _start(self, steps: Any, finish: Any):
         """Run what takes long beside the GUI; `finish` puts its result into the scene and returns a text."""
         self.ui.segmentStatusLabel.text = _("Starting…")
         self._task = self.workbench.start(
@@ -178,17 +186,17 @@ class Display3DSection:
         )
         self.refresh()
 
-    def onEvent(self, event):
+    def onEvent(self, event: Any):
         """Say what is being done."""
         if event["event"] == "progress":
             part = 100 * event.get("done", 0) // (event.get("total") or 1)
             self.ui.segmentStatusLabel.text = _("{stage}: {part} %").format(stage=event.get("stage", ""), part=part)
 
-    def _end(self, finish, result):
+    def _end(self, finish: Any, result: Any):
         self._try(lambda: finish(result))
         self.workbench.changed()
 
-    def onFailed(self, error):
+    def onFailed(self, error: Exception):
         """What happened, and what to do."""
         self.ui.segmentStatusLabel.text = errorText(error)
         self._chooseShownColor()
@@ -200,7 +208,7 @@ class Display3DSection:
         self._chooseShownColor()
         self.workbench.changed()
 
-    def _try(self, action):
+    def _try(self, action: Any):
         """Run what keeps Slicer busy for a moment, saying so, and show how it ended."""
         self.ui.segmentStatusLabel.text = _("Working…")
         slicer.app.setOverrideCursor(qt.Qt.WaitCursor)

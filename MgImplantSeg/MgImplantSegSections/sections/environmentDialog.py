@@ -177,7 +177,7 @@ class EnvironmentDialog:
             self._say(errorText(error))
             return None
 
-    def _say(self, text):
+    def _say(self, text: str):
         self.messageLabel.text = text
         self._showButtons()
 

@@ -73,7 +73,7 @@ class _Text:
     def read(self):
         return self._line.text.strip()
 
-    def write(self, value):
+    def write(self, value: Any):
         self._line.text = value
 
 
@@ -86,7 +86,7 @@ class _Tick:
     def read(self):
         return self._box.checked
 
-    def write(self, value):
+    def write(self, value: Any):
         self._box.checked = value
 
 
@@ -104,7 +104,7 @@ class _Number:
     def read(self):
         return self._number.value
 
-    def write(self, value):
+    def write(self, value: Any):
         self._number.value = value
 
 
@@ -118,7 +118,7 @@ class _Lines:
     def read(self):
         return [line.strip() for line in self._lines.plainText.splitlines() if line.strip()]
 
-    def write(self, value):
+    def write(self, value: Any):
         self._lines.plainText = "\n".join(value)
 
 
@@ -134,7 +134,7 @@ class _Pairs(_Lines):
         pairs = [pair(line, self._expected) for line in super().read()]
         return dict(pairs) if self._isTable else pairs
 
-    def write(self, value):
+    def write(self, value: Any):
         super().write(["=".join(entry) for entry in (value.items() if isinstance(value, Mapping) else value)])
 
 

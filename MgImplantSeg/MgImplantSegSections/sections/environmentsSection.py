@@ -1,7 +1,10 @@
 """The Pythons that can do the work, what is installed, what lies on disk, how to cite."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import qt
 import slicer
@@ -19,6 +22,9 @@ from MgImplantSegSections.sections.wholeTables import WholeTable
 from MgImplantSegSections.sections.workbench import errorText, setEnabled, sizeText
 from MgImplantSegSections.work import models, settings
 
+if TYPE_CHECKING:
+    from MgImplantSegSections.sections.workbench import Workbench
+
 CITATION = (
     "I. M. Baltruschat, H. Ćwieka, D. Krüger, B. Zeller-Plumhoff, F. Schlünzen, R. Willumeit-Römer, J. Moosmann, "
     "P. Heuser: Scaling the U-net: segmentation of biodegradable bone implants in high-resolution synchrotron "
@@ -32,11 +38,13 @@ NAME, KIND, WHERE = range(3)
 class EnvironmentsSection:
     """Environments are those of the engine's launcher: Pythons on this computer, hosts, clusters."""
 
-    def __init__(self, workbench):
+    def __init__(self, workbench: Workbench):
         self.workbench, self.ui = workbench, workbench.ui
-        self._task, self._listeners = None, []
+        self._task: Any = None
+        self._listeners: list[Callable[[], Any]] = []
         self._new: Any = None
-        self._isKnown, self._onEnd = False, None  # the Python that was just added
+        self._isKnown = False  # the Python that was just added
+        self._onEnd: Callable[..., Any] | None = None
         self._dialog: Any = None
         table = self.ui.environmentsTable
         table.setColumnCount(3)
@@ -63,7 +71,7 @@ class EnvironmentsSection:
         workbench.onModelsChange(self._refreshDisk)
         workbench.onChange(self.refresh)
 
-    def onListChanged(self, listener):
+    def onListChanged(self, listener: Callable[[], Any]):
         """Call `listener` when environments come or go."""
         self._listeners.append(listener)
 
@@ -92,7 +100,7 @@ class EnvironmentsSection:
         if path:
             self.add(Path(path))
 
-    def add(self, program, onEnd=None):
+    def add(self, program: Any, onEnd: Callable[..., Any] | None = None):
         """Add a Python under the name of its folder, and test it; if it has all, work is done there from now on.
 
         :param onEnd: called with whether work is done there from now on, and what the test has found.
@@ -105,7 +113,7 @@ class EnvironmentsSection:
         self._new, self._isKnown, self._onEnd = name, isKnown, onEnd
         self._testRow(name)
 
-    def _tellEnd(self, onEnd, isReady):
+    def _tellEnd(self, onEnd: Callable[..., Any] | None, isReady: bool):
         if onEnd is not None:
             onEnd(isReady, self.ui.environmentStatusLabel.text)
 
@@ -122,17 +130,17 @@ class EnvironmentsSection:
         if self.ui.editEnvironmentButton.enabled:
             self.onEdit()
 
-    def _open(self, environment):
+    def _open(self, environment: Any):
         self._dialog = EnvironmentDialog(self.workbench, self.ui.EnvironmentsPanel, environment, self.onSaved)
         self._dialog.show()
 
-    def onSaved(self, name):
+    def onSaved(self, name: str):
         """An environment was described: list it and test it."""
         self.refill()
         self._tellListeners()
         self._testRow(name)
 
-    def _testRow(self, name):
+    def _testRow(self, name: str):
         self.ui.environmentsTable.selectRow(self._names.index(name))
         if self._task is not None:
             self._task.abandon()
@@ -147,7 +155,7 @@ class EnvironmentsSection:
         name = self.selected()
         self._try(lambda: remove_environment(name), _("Removed from the list: {name}.").format(name=name))
 
-    def _try(self, action, text):
+    def _try(self, action: Any, text: str):
         """Run an action on the list; returns whether it went well."""
         isDone = False
         try:
@@ -177,7 +185,7 @@ class EnvironmentsSection:
         )
         self.refresh()
 
-    def onTested(self, name, result):
+    def onTested(self, name: str, result: Any):
         """One line a check; a Python that was just added and is ready is taken, a program that is none is not kept."""
         isTaken = name == self._new and result["ok"]
         if isTaken:
@@ -188,7 +196,7 @@ class EnvironmentsSection:
         self.ui.environmentStatusLabel.text = inPanelWords(result["text"])
         self._ended(name, isTaken)
 
-    def onFailed(self, name, error):
+    def onFailed(self, name: str, error: Exception):
         """What happened, and what to do; a program that was just added and cannot be tested is not kept."""
         if name == self._new:
             self._forgetNew()
@@ -200,7 +208,7 @@ class EnvironmentsSection:
         if not self._isKnown:
             self._try(lambda: remove_environment(name), "")
 
-    def _ended(self, name, isTaken):
+    def _ended(self, name: str, isTaken: bool):
         onEnd = self._onEnd if name == self._new else None
         self._new = self._onEnd = None
         self.refresh()
@@ -248,13 +256,13 @@ class EnvironmentsSection:
         )
 
 
-def _where(environment):
+def _where(environment: Any):
     """Host and Python of an environment."""
     program = environment.job_python
     return f"{environment.host}: {program}" if environment.host else program
 
 
-def installText(missing):
+def installText(missing: Sequence[str]):
     """What a click on the install button does, with the size of it."""
     if not missing:
         return _("Slicer's Python has all that is needed.")
@@ -271,5 +279,5 @@ def versionsText():
     return ", ".join(f"{name} {version}" for name, version in rows) + f".\n{text}"
 
 
-def _totalBytes(files):
+def _totalBytes(files: Any):
     return sum(path.stat().st_size for path in files)

@@ -1,5 +1,9 @@
 """Which volume, what is known of it, what is wrong with it, and the ROI that limits the work."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import slicer
 from slicer.i18n import tr as _
 
@@ -11,6 +15,12 @@ from MgImplantSegSections import parameters
 from MgImplantSegSections.sections import voxelSize
 from MgImplantSegSections.sections.workbench import errorText, reserveLines, sizeText
 from MgImplantSegSections.work import sampleData
+
+if TYPE_CHECKING:
+    from slicer import vtkMRMLNode
+
+    from MgImplantSegSections.sections.modelSection import ModelSection
+    from MgImplantSegSections.sections.workbench import Workbench
 
 INFO_LINES = 1
 UNSET_TOLERANCE_MM = 1e-6
@@ -32,7 +42,7 @@ TYPE_TEXT = {
 class InputSection:
     """Info line and warnings of the chosen volume; sample data; voxel size."""
 
-    def __init__(self, workbench, modelSection):
+    def __init__(self, workbench: Workbench, modelSection: ModelSection):
         self.workbench, self.ui, self._models = workbench, workbench.ui, modelSection
         self._shownId = None
         reserveLines(self.ui.inputInfoLabel, INFO_LINES)
@@ -70,7 +80,7 @@ class InputSection:
             slicer.util.setSliceViewerLayers(background=node, fit=True)
             self.workbench.changed()
 
-    def _offerToFollow(self, volume):
+    def _offerToFollow(self, volume: Any):
         """Segmentations of the volume no longer lie on its voxels: ask whether they shall."""
         left = voxelSize.segmentationsLeftBehind(volume)
         names = ", ".join(f'"{node.GetName()}"' for node in left)
@@ -82,7 +92,7 @@ class InputSection:
             for node in left:
                 voxelSize.follow(node, volume)
 
-    def onRoiAdded(self, roi):
+    def onRoiAdded(self, roi: Any):
         """A new ROI begins as the box of the whole volume."""
         volume = self.workbench.parameters.inputVolume
         if volume is not None and volume.GetImageData() is not None:
@@ -122,7 +132,7 @@ class InputSection:
         self.ui.inputInfoLabel.text = infoText(node)
         self._warn(self.warnings(node))
 
-    def warnings(self, node):
+    def warnings(self, node: vtkMRMLNode):
         """What a user has to know of this volume before segmenting it."""
         try:
             geometry = geometry_of_node(node)
@@ -152,12 +162,12 @@ class InputSection:
                 )
         return found
 
-    def _warn(self, texts):
+    def _warn(self, texts: Any):
         self.ui.inputWarningLabel.text = "\n".join(texts)
         self.workbench.setVisible(self.ui.inputWarningLabel, bool(texts))
 
 
-def infoText(node):
+def infoText(node: vtkMRMLNode):
     """For example ``820×820×1400 voxels, 5.0 µm, 16-bit, 1.8 GB``."""
     image, spacings = node.GetImageData(), [spacing * 1000 for spacing in node.GetSpacing()]
     isCube = max(spacings) <= NOTABLE_ANISOTROPY * min(spacings)

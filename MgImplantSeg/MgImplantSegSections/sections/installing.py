@@ -38,7 +38,7 @@ def installMissing(workbench: Workbench, button: Any, label: Any, wanted: Sequen
     return not pythons.missingPackages(packages=wanted)
 
 
-def _outcome(missing):
+def _outcome(missing: Sequence[str]):
     if missing:
         return _("Not installed: {packages}.").format(packages=", ".join(missing))
     return _("Installed. Slicer's Python has all that is needed.")

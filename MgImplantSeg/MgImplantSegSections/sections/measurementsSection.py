@@ -1,6 +1,9 @@
 """What is measured, the screw before, the regions; Compute; a table whose rows know when they are stale."""
 
-from typing import Any
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import qt
 import slicer
@@ -18,6 +21,11 @@ from MgImplantSegSections.work.inputStates import InputStates
 from MgImplantSegSections.work.measuresStore import keepTable
 from MgImplantSegSections.work.measureWork import QuantifyRequest
 
+if TYPE_CHECKING:
+    from slicer import vtkMRMLNode, vtkMRMLTableNode
+
+    from MgImplantSegSections.sections.workbench import Workbench
+
 AUTO_DELAY_MS, LOOK_MS = 500, 1000
 VOXELS_CHANGED = ("SourceRepresentationModified", "SegmentAdded", "SegmentRemoved")
 
@@ -25,7 +33,7 @@ VOXELS_CHANGED = ("SourceRepresentationModified", "SegmentAdded", "SegmentRemove
 class MeasurementsSection:
     """Computes in a child process; follows all inputs to mark rows stale."""
 
-    def __init__(self, workbench, regions, classes, observe):
+    def __init__(self, workbench: Workbench, regions: Any, classes: Any, observe: Callable[..., Any]):
         """:param observe: `observe(key, objects, events, callback)` replaces the observations under a key."""
         self.workbench, self.ui = workbench, workbench.ui
         self._regions, self._classes, self._observe = regions, classes, observe
@@ -102,14 +110,14 @@ class MeasurementsSection:
         )
         self.refresh()
 
-    def onComputed(self, node, tableNode, values):
+    def onComputed(self, node: vtkMRMLNode, tableNode: vtkMRMLTableNode, values: Any):
         """The measures belong to the segmentation that they were computed for, whichever is chosen by now."""
         staleness.keep(tableNode, values)
         keepTable(node, tableNode)
         self._progress.end("")
         self.workbench.changed()
 
-    def onFailed(self, error):
+    def onFailed(self, error: Exception):
         """What happened, and what to do."""
         self._progress.end(errorText(error))
         self._refreshButton()
@@ -119,7 +127,7 @@ class MeasurementsSection:
         self._progress.end(_("Cancelled."))
         self._refreshButton()
 
-    def follow(self, isOpen):
+    def follow(self, isOpen: bool):
         """Look at the inputs once a second while the module is open: undo, redo and scripts send no events."""
         self._look.start() if isOpen else self._look.stop()
 
@@ -132,15 +140,15 @@ class MeasurementsSection:
         node = self.workbench.parameters.measuredSegmentation
         return None if node is None else staleness.fingerprint(node, self.request(), self._states)
 
-    def onVoxelsChanged(self, caller=None, event=None):
+    def onVoxelsChanged(self, caller: Any = None, event: Any = None):
         """A segmentation was edited."""
         self.workbench.changed()
 
-    def onSegmentsRenamed(self, caller=None, event=None):
+    def onSegmentsRenamed(self, caller: Any = None, event: Any = None):
         """A segment has another name or terminology."""
         self.workbench.changed()
 
-    def onInputsMoved(self, caller=None, event=None):
+    def onInputsMoved(self, caller: Any = None, event: Any = None):
         """A ROI, a model or a transform has changed."""
         self.refresh()
 

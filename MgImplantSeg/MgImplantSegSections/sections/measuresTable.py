@@ -1,6 +1,9 @@
 """The measures as people see and copy them: rows of the table, what was warned of, and the numbers in one line."""
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING, Any
 
 import qt
 from slicer.i18n import tr as _
@@ -17,6 +20,9 @@ from MgImplantSegSections.work.measuresReport import (
 )
 from MgImplantSegSections.work.numberText import numberText
 
+if TYPE_CHECKING:
+    from slicer import vtkMRMLTableNode
+
 REGION_COLUMN = "Region"
 COPIED_COLUMNS = ("Symbol", "Measure", "Value", "Unit", REGION_COLUMN, STATE_COLUMN)
 HEADLINE_SYMBOLS = ("DR", "BIC", "BV/TV")
@@ -27,14 +33,15 @@ MEASURE, RESULT, UNIT = range(3)
 class MeasuresTable:
     """Shows the report of a table node in a `QTableWidget`: a heading a region, a row a measure, stale ones grey."""
 
-    def __init__(self, widget):
-        self._widget, self._shown = widget, None
+    def __init__(self, widget: Any):
+        self._widget = widget
+        self._shown: Any = None
         widget.setColumnCount(3)
         widget.setHorizontalHeaderLabels([_("Measure"), _("Result"), _("Unit")])
         widget.setEditTriggers(qt.QTableWidget.NoEditTriggers)
         self._whole = WholeTable(widget, wide=(MEASURE,))
 
-    def show(self, tableNode):
+    def show(self, tableNode: vtkMRMLTableNode):
         """Show a table node, or nothing; only what has changed is written."""
         report, states = reportOfTable(tableNode), _statesOf(tableNode)
         if (report, states) == self._shown:
@@ -50,7 +57,7 @@ class MeasuresTable:
                 self._putMeasure(row, measure, isStale)
         self._whole.fit()
 
-    def _putRegion(self, row, region, isStale):
+    def _putRegion(self, row: int, region: Any, isStale: bool):
         item = _item(region, region, isStale)
         font = item.font()
         font.setBold(True)
@@ -58,13 +65,13 @@ class MeasuresTable:
         self._widget.setItem(row, MEASURE, item)
         self._widget.setSpan(row, MEASURE, 1, 3)
 
-    def _putMeasure(self, row, measure, isStale):
+    def _putMeasure(self, row: int, measure: Any, isStale: bool):
         unit = "" if measure.unit == "1" else measure.unit
         for column, text in ((MEASURE, nameText(measure)), (RESULT, resultText(measure)), (UNIT, unit)):
             self._widget.setItem(row, column, _item(text, tooltip(measure), isStale))
 
 
-def _item(text, tip, isStale):
+def _item(text: str, tip: Any, isStale: bool):
     item = qt.QTableWidgetItem(text)
     item.setToolTip(tip)
     if isStale:
@@ -75,12 +82,12 @@ def _item(text, tip, isStale):
     return item
 
 
-def _statesOf(tableNode):
+def _statesOf(tableNode: vtkMRMLTableNode):
     column = tableNode.GetTable().GetColumnByName(STATE_COLUMN) if tableNode is not None else None
     return [column.GetValue(row) for row in range(column.GetNumberOfValues())] if column is not None else []
 
 
-def _rows(measures, states):
+def _rows(measures: Any, states: Any):
     """A heading for each region (stale if all its rows are), then its measures."""
     isStale = [state == STALE for state in states] or [False] * len(measures)
     for region in dict.fromkeys(measure.region for measure in measures):
@@ -90,19 +97,19 @@ def _rows(measures, states):
             yield region, measure, stale
 
 
-def nameText(measure):
+def nameText(measure: Any):
     """Symbol and name of a measure, with a sign if its value has to be read with care."""
     sign = f" {WARNING_SIGN}" if measure.note and math.isfinite(measure.value) else ""
     return _("{symbol}, {name}").format(symbol=measure.symbol, name=measure.name) + sign
 
 
-def tooltip(measure):
+def tooltip(measure: Any):
     """What a measure is, how it was computed, and what the reader has to know."""
     lines = (f"{measure.symbol} ({measure.region}): {measure.definition}", measure.method, inPanelWords(measure.note))
     return "\n".join(line for line in lines if line)
 
 
-def noteTexts(tableNode):
+def noteTexts(tableNode: vtkMRMLTableNode):
     """A line for each thing a reader has to know: warnings first, then why values are missing and other notes."""
     report = reportOfTable(tableNode)
     symbols: dict[str, list[str]] = {}
@@ -118,7 +125,7 @@ def noteTexts(tableNode):
     return [inPanelWords(text) for text in (*(f"{WARNING_SIGN} {warning}" for warning in warnings), *notes)]
 
 
-def headline(tableNode):
+def headline(tableNode: vtkMRMLTableNode):
     """The numbers that a paper reports, for example ``DR 0.22 mm/year · BIC 13.9 % · BV/TV 19.6 %``."""
     report = reportOfTable(tableNode)
     found: dict[str, Measure] = {}
@@ -129,11 +136,11 @@ def headline(tableNode):
     return " · ".join(texts)
 
 
-def _unbroken(text):
+def _unbroken(text: str):
     return text.replace(" ", NO_BREAK).replace("/", f"/{JOINER}").replace("–", f"{JOINER}–{JOINER}")
 
 
-def headlineTooltip(tableNode):
+def headlineTooltip(tableNode: vtkMRMLTableNode):
     """Definition and note of each number of the headline."""
     report = reportOfTable(tableNode)
     shown = [measure for measure in (report.measures if report else ()) if measure.symbol in HEADLINE_SYMBOLS]
@@ -141,14 +148,14 @@ def headlineTooltip(tableNode):
     return "\n".join(lines)
 
 
-def _inOneLine(measure):
+def _inOneLine(measure: Any):
     low, high = measure.low, measure.high
     span = f" ({numberText(low, 3)}–{numberText(high, 3)})" if math.isfinite(low) and math.isfinite(high) else ""
     sign = f" {WARNING_SIGN}" if measure.note else ""
     return f"{measure.symbol} {numberText(measure.value, 3)} {measure.unit}{span}{sign}"
 
 
-def tableText(tableNode):
+def tableText(tableNode: vtkMRMLTableNode):
     """The columns that are copied, with tabs between and names above; what is not defined is empty, as in the CSV."""
     table = tableNode.GetTable()
     columns = [table.GetColumnByName(name) for name in COPIED_COLUMNS]
@@ -156,7 +163,7 @@ def tableText(tableNode):
     return "\n".join("\t".join(row) for row in [list(COPIED_COLUMNS), *rows])
 
 
-def _copied(value):
+def _copied(value: Any):
     if isinstance(value, str):
         return value
     return f"{value:.10g}" if math.isfinite(value) else ""

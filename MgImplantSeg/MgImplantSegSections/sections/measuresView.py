@@ -1,5 +1,9 @@
 """The results: headline, table of the chosen segmentation, what is stale, notes, plot, CSV, clipboard."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import qt
 import slicer
 from slicer.i18n import tr as _
@@ -12,6 +16,9 @@ from MgImplantSegSections.work import layouts, staleness
 from MgImplantSegSections.work.measuresReport import RESULT_COLUMN, restoreTexts
 from MgImplantSegSections.work.measuresStore import tableOf
 
+if TYPE_CHECKING:
+    from MgImplantSegSections.sections.workbench import Workbench
+
 HEADLINE_LINES = 3  # with ranges
 
 
@@ -21,7 +28,7 @@ class MeasuresView:
     :param fingerprint: `fingerprint()` of the inputs as they are now, None for no segmentation.
     """
 
-    def __init__(self, workbench, fingerprint):
+    def __init__(self, workbench: Workbench, fingerprint: Any):
         self.workbench, self.ui, self._fingerprint = workbench, workbench.ui, fingerprint
         self._seen = self._node = None
         self._rows = MeasuresTable(self.ui.measuresTable)
@@ -34,7 +41,7 @@ class MeasuresView:
         """The table of the chosen segmentation, or None."""
         return tableOf(self.workbench.parameters.measuredSegmentation)
 
-    def refresh(self, isRunning):
+    def refresh(self, isRunning: bool):
         """Show the table and how it stands.
 
         :returns: whether the measures have to be computed again to be right.
@@ -53,7 +60,7 @@ class MeasuresView:
         self._rows.show(table)
         return isOld
 
-    def _refreshButtons(self, table):
+    def _refreshButtons(self, table: Any):
         missing = [] if table is not None else [_("measures: click Compute")]
         shown = layouts.isChartShown()
         self.ui.showPlotButton.text = _("Close plot") if shown else _("Plot profile")
@@ -73,7 +80,7 @@ class MeasuresView:
         except MgImplantSegError:
             return False
 
-    def _showState(self, table):
+    def _showState(self, table: Any):
         try:
             self._seen = values = self._fingerprint()
         except MgImplantSegError as error:
@@ -109,7 +116,7 @@ class MeasuresView:
         if path:
             self.export(path)
 
-    def export(self, path):
+    def export(self, path: Any):
         """Write the table as CSV, with all digits."""
         try:
             save_table(self.table(), path, without=(RESULT_COLUMN,))

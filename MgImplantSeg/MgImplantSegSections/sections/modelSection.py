@@ -124,7 +124,7 @@ class ModelSection:
             return
         self.workbench.modelsChanged()
 
-    def _show(self, path):
+    def _show(self, path: Any):
         try:
             self._card = models.readCard(path)
             self.ui.modelCardLabel.text = cardText(self._card)
@@ -132,5 +132,5 @@ class ModelSection:
         except MgImplantSegError as error:
             self.ui.modelCardLabel.text = errorText(error)
 
-    def _showError(self, error):
+    def _showError(self, error: Exception):
         self.ui.segmentStatusLabel.text = errorText(error)

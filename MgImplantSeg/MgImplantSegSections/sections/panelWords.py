@@ -1,5 +1,7 @@
 """What the engine says to users of its command line, in words of the panel."""
 
+from __future__ import annotations
+
 import re
 
 from slicer.i18n import tr as _
@@ -33,12 +35,12 @@ COMMAND = re.compile(
 FLAG = re.compile(r"(?<!\S)--([a-z][a-z0-9]*(?:-[a-z0-9]+)*)")
 
 
-def placeOf(option):
+def placeOf(option: str):
     """Where a user of the panel sets an option of the engine, for the advice of an error; empty if nowhere."""
     return PLACES.get(option, "")
 
 
-def inPanelWords(text):
+def inPanelWords(text: str):
     """The text with fields of the panel in place of options and commands, and axes in words."""
     text = FLAG.sub(lambda match: placeOf(match[1].replace("-", "_")) or match[1].replace("-", " "), text)
     text = COMMAND.sub(lambda match: COMMANDS[match[1]], text)

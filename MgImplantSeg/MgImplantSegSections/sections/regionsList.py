@@ -16,6 +16,8 @@ from MgImplantSegSections.work.regionWork import roiAroundSteps
 from MgImplantSegSections.work.scanFolders import placeWith
 
 if TYPE_CHECKING:
+    from slicer import vtkMRMLNode
+
     from MgImplantSegSections.sections.workbench import Workbench
 
 COLUMNS = 3
@@ -117,7 +119,7 @@ class RegionsList:
         )
 
 
-def _sizes(node):
+def _sizes(node: vtkMRMLNode):
     """Edge lengths and volume in the world; what is wrong with it if it cannot be used."""
     try:
         box = box_of_roi_node(node)

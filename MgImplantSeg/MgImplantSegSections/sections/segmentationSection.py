@@ -1,7 +1,10 @@
 """How and where to segment, Segment and Cancel, progress, log, preview; what is missing is said here."""
 
+from __future__ import annotations
+
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import slicer
@@ -27,6 +30,13 @@ from MgImplantSegSections.sections.workbench import ProgressView, errorText, set
 from MgImplantSegSections.work import settings
 from MgImplantSegSections.work.segmentWork import SegmentRequest, previewRequest
 
+if TYPE_CHECKING:
+    from slicer import vtkMRMLNode, vtkMRMLScalarVolumeNode
+
+    from MgImplantSegSections.sections.inputSection import InputSection
+    from MgImplantSegSections.sections.modelSection import ModelSection
+    from MgImplantSegSections.sections.workbench import Workbench
+
 GPUS_OFFERED = 4
 DEVICES_OFFERED = (*DEVICES, *(f"cuda:{number}" for number in range(GPUS_OFFERED)))
 
@@ -34,14 +44,20 @@ DEVICES_OFFERED = (*DEVICES, *(f"cuda:{number}" for number in range(GPUS_OFFERED
 class SegmentationSection:
     """Starts the engine in a child process and shows how it is getting on."""
 
-    def __init__(self, workbench, inputSection, modelSection, addPython):
+    def __init__(
+        self,
+        workbench: Workbench,
+        inputSection: InputSection,
+        modelSection: ModelSection,
+        addPython: Callable[..., Any],
+    ):
         """:param addPython: `addPython(program, onEnd)` adds a Python, tests it and takes it if it has all."""
         self.workbench, self.ui = workbench, workbench.ui
         self._input, self._models = inputSection, modelSection
         self._setUp = SetUp(workbench, addPython, self.onPythonReady)
         self._progress = ProgressView(workbench, self.ui.segmentProgressBar, self.ui.segmentStatusLabel)
         self._task: Any = None
-        self._lastLog = []
+        self._lastLog: list[str] = []
         self.log = TextWindow(_("Log of the last segmentation"))
         self._wanted = self.onSegment
         self._fillChoices()
@@ -144,7 +160,7 @@ class SegmentationSection:
             memory_gb=self.ui.memorySpinBox.value or None,
         )
 
-    def _start(self, volume, request, onDone):
+    def _start(self, volume: Any, request: Any, onDone: Callable[..., Any]):
         self._setUp.hide()
         if pythons.missingPackages(self.runIn(), pythons.toSegment(request.options.model)):
             self._setUp.offer(pythons.toSegment(request.options.model, pythons.PACKAGES_FOR_FILES))
@@ -162,14 +178,14 @@ class SegmentationSection:
         )
         self.refresh()
 
-    def onEvent(self, event):
+    def onEvent(self, event: Any):
         """Progress goes to the bar, warnings and all else to the log."""
         if event["event"] in ("progress", "stopping"):
             self._progress.show(event)
         elif event["event"] in ("warning", "started", "error"):
             self._log(event.get("message") or _("{command} started").format(command=event.get("command", "")))
 
-    def onSegmented(self, node):
+    def onSegmented(self, node: vtkMRMLNode):
         """The result is in the scene: choose it for the measurements."""
         rememberSpeed((self.runIn(), self.device()), self._multiplications, time.monotonic() - self._started)
         expected = expected_of(provenance_of_node(node))
@@ -178,7 +194,7 @@ class SegmentationSection:
         self.workbench.parameters.measuredSegmentation = node
         self.workbench.changed()
 
-    def onPreviewed(self, node):
+    def onPreviewed(self, node: vtkMRMLNode):
         """The preview is in the scene."""
         self._progress.end(
             _("Preview of one slice: {name}. Its grey values were scaled using this slice only.").format(
@@ -192,7 +208,7 @@ class SegmentationSection:
         self._progress.end(_("Cancelled; nothing was changed."))
         self.workbench.changed()
 
-    def onFailed(self, error):
+    def onFailed(self, error: Exception):
         """What happened, and what to do; the log says more."""
         self._progress.end(errorText(error))
         if isinstance(error, EngineError) and error.log:
@@ -236,12 +252,12 @@ class SegmentationSection:
         options = self.options().with_defaults_of(self._models.card())
         return estimate(geometry, self._models.card(), options.planes, options.fusion, roi=box)
 
-    def _log(self, text):
+    def _log(self, text: str):
         self._lastLog.append(inPanelWords(text))
         self.log.setPlainText("\n".join(self._lastLog))
 
 
-def shownRow(volumeNode):
+def shownRow(volumeNode: vtkMRMLScalarVolumeNode):
     """Index along the array's first axis of the slice that the red view shows; the middle one without a view."""
     count = volumeNode.GetImageData().GetDimensions()[2]
     red = slicer.mrmlScene.GetNodeByID("vtkMRMLSliceNodeRed")

@@ -51,7 +51,7 @@ class SetUp:
         """Nothing is missing."""
         self._show(False)
 
-    def _show(self, isWanted):
+    def _show(self, isWanted: bool):
         for widget in (self.ui.missingLabel, self.ui.installPackagesButton, self.ui.chooseEnvironmentButton):
             self._workbench.setVisible(widget, isWanted)
 

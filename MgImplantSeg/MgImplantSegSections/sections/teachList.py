@@ -1,5 +1,10 @@
 """The list of slices to teach from: suggested slices and done ones, and in words what counts as labelled."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
 from slicer.i18n import tr as _
 
 from MgImplantSegLib.grids.labels import CLASSES, Role
@@ -8,6 +13,11 @@ from MgImplantSegLib.training.teach.slices import parse_slices
 from MgImplantSegSections.sections.classMapping import roleText
 from MgImplantSegSections.sections.wholeTables import fitList
 from MgImplantSegSections.work import teachSlices
+
+if TYPE_CHECKING:
+    from slicer import vtkMRMLMarkupsROINode
+
+    from MgImplantSegLib.grids.volume import Geometry
 
 SLICES_FOR_HELD_OUT = 3
 
@@ -19,15 +29,17 @@ class TeachList:
     :param onSelected: called when another row is selected.
     """
 
-    def __init__(self, widget, onSelected):
+    def __init__(self, widget: Any, onSelected: Callable[[], Any]):
         self._widget = widget
-        self._suggested, self._names, self._texts = {}, (), []
+        self._suggested: dict[Any, Any] = {}
+        self._names: tuple[Any, ...] = ()
+        self._texts: list[str] = []
         self._scanId = None
         self.labelled = teachSlices.Labelled()
         widget.connect("currentRowChanged(int)", onSelected)
         fitList(widget)
 
-    def suggest(self, slices, scan):
+    def suggest(self, slices: Any, scan: Any):
         """Take slices that the engine has suggested for a scan, in place of those before; returns the first or None."""
         self._scanId = scan.GetID() if scan is not None else None
         self._suggested = {parse_slices(entry["slice"])[0]: entry for entry in slices}
@@ -38,21 +50,21 @@ class TeachList:
         row = self._widget.currentRow
         return self._names[row] if 0 <= row < len(self._names) else None
 
-    def select(self, name):
+    def select(self, name: Any):
         """Select a slice that is in the list."""
         if name in self._names:
             self._widget.setCurrentRow(self._names.index(name))
 
-    def isDone(self, name):
+    def isDone(self, name: Any):
         """Whether a slice is done."""
         return name in self.labelled.slices
 
-    def pointRas(self, name):
+    def pointRas(self, name: Any):
         """A point on a suggested slice within the implant, RAS mm; None for other slices."""
         centre = self._suggested.get(name, {}).get("centre_lps_mm")
         return None if centre is None else (-centre[0], -centre[1], centre[2])
 
-    def refresh(self, scan, labelled):
+    def refresh(self, scan: Any, labelled: Any):
         """Show what there is for a scan; the selected slice stays selected.
 
         :param scan: volume node; None empties the list.
@@ -78,7 +90,7 @@ class TeachList:
         self._widget.blockSignals(False)
         fitList(self._widget)
 
-    def _text(self, geometry, name):
+    def _text(self, geometry: Geometry, name: Any):
         text = teachSlices.sliceText(geometry, name)
         if self.isDone(name):
             return _("✓ {slice}").format(slice=text)
@@ -86,7 +98,7 @@ class TeachList:
         return _("{slice} (planes disagree on {percent:.1f} %)").format(slice=text, percent=100 * share)
 
 
-def labelledText(labelled, roiNode, others):
+def labelledText(labelled: Any, roiNode: vtkMRMLMarkupsROINode, others: Any):
     """``3 slices are done, 2 orientations``, the classes on them, what is not labelled, and the other scans."""
     slices = labelled.slices
     parts = [_("one slice is done") if len(slices) == 1 else _("{n} slices are done").format(n=len(slices))]
@@ -100,7 +112,7 @@ def labelledText(labelled, roiNode, others):
     return "\n".join(lines)
 
 
-def _classes(labelled):
+def _classes(labelled: Any):
     if not labelled.slices:
         return []
     classes = ", ".join(roleText(role) for role in labelled.roles) or _("none")
@@ -112,7 +124,7 @@ def _classes(labelled):
     return lines
 
 
-def resultText(name, heldOut, scanCount):
+def resultText(name: Any, heldOut: Any, scanCount: int):
     """What the new model reaches on the slices that were kept apart, and what that is worth."""
     if not heldOut.get("slices"):
         return heldOut["words"]
@@ -130,7 +142,7 @@ def resultText(name, heldOut, scanCount):
     )
 
 
-def overlapText(overlap):
+def overlapText(overlap: Any):
     """How much the new result is like the labels, class by class."""
     values = ", ".join(f"{roleText(role)} {iou:.2f}" for role, iou in overlap.items())
     return _("IoU of the labels and the new result, over the whole scan: {values}.").format(values=values)

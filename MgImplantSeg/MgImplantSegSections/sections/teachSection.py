@@ -1,6 +1,9 @@
 """Teaching: slices are painted in Slicer's Segment Editor, said to be done, and a model learns from them."""
 
-from typing import Any
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 from slicer.i18n import tr as _
 
@@ -15,11 +18,17 @@ from MgImplantSegSections.work import teachSlices, teachWork
 from MgImplantSegSections.work.segmentWork import SegmentRequest
 from MgImplantSegSections.work.teachWork import TeachRequest
 
+if TYPE_CHECKING:
+    from MgImplantSegSections.engine.engineRun import CancelToken
+    from MgImplantSegSections.sections.modelSection import ModelSection
+    from MgImplantSegSections.sections.segmentationSection import SegmentationSection
+    from MgImplantSegSections.sections.workbench import Workbench
+
 
 class TeachSection:
     """Suggests slices, keeps which are done, teaches, segments again; one piece of work at a time."""
 
-    def __init__(self, workbench, modelSection, segmentationSection):
+    def __init__(self, workbench: Workbench, modelSection: ModelSection, segmentationSection: SegmentationSection):
         self.workbench, self.ui = workbench, workbench.ui
         self._models, self._segmentation = modelSection, segmentationSection
         self._progress = ProgressView(workbench, self.ui.teachProgressBar, self.ui.teachStatusLabel)
@@ -93,7 +102,7 @@ class TeachSection:
             self.onSuggested,
         )
 
-    def onSuggested(self, slices):
+    def onSuggested(self, slices: Any):
         """List the slices and show the first one."""
         first = self._list.suggest(slices, self.scan())
         self._progress.end(_("Select a slice to show it; paint or correct it, then mark it as done."))
@@ -164,7 +173,7 @@ class TeachSection:
             earlyEnd=teachWork.EarlyEnd(),
         )
 
-    def onTaught(self, outcome):
+    def onTaught(self, outcome: Any):
         """The model is installed: choose it, say what it reaches, and segment the scan again."""
         path, result = outcome
         self._earlyEnd = None
@@ -191,7 +200,7 @@ class TeachSection:
             self.onSegmentedAgain,
         )
 
-    def onSegmentedAgain(self, outcome):
+    def onSegmentedAgain(self, outcome: Any):
         """The new result is in the scene; the labels are kept, hidden."""
         node, overlap = outcome
         if self._lastResult is not None and self._lastResult.GetScene() is not None:
@@ -212,12 +221,12 @@ class TeachSection:
         if self.workbench.parameters is not None:
             self._refreshButtons()
 
-    def _start(self, makeSteps, onDone):
+    def _start(self, makeSteps: Callable[[CancelToken], Iterator[Any]], onDone: Callable[..., Any]):
         self._progress.begin(_("Starting…"))
         self._task = self.workbench.start(makeSteps, self.onEvent, onDone, self.onFailed, self.onCancelled)
         self._refreshButtons()
 
-    def onEvent(self, event):
+    def onEvent(self, event: Any):
         """Progress and warnings are shown, metrics are kept."""
         if event["event"] == "metric":
             isFirst = not self._curves.hasRows()
@@ -235,19 +244,19 @@ class TeachSection:
         self._progress.end(_("Cancelled; nothing was changed."))
         self.workbench.changed()
 
-    def onFailed(self, error):
+    def onFailed(self, error: Exception):
         """What happened, and what to do."""
         self._earlyEnd = None
         self._progress.end(errorText(error))
         self.workbench.changed()
 
-    def _addResult(self, text):
+    def _addResult(self, text: str):
         """One more line below the progress, each once."""
         lines = [line for line in self.ui.teachResultLabel.text.split("\n") if line]
         if text and text not in lines:
             self.ui.teachResultLabel.text = "\n".join([*lines, text])
 
-    def _say(self, text):
+    def _say(self, text: str):
         self.ui.teachStatusLabel.text = text
 
     def missing(self):

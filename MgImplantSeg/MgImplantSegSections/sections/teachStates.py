@@ -1,6 +1,9 @@
 """What is missing before a model can be taught, and the states of its buttons."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from slicer.i18n import tr as _
 
@@ -12,6 +15,9 @@ from MgImplantSegLib.scene.volumes import geometry_of_node
 from MgImplantSegSections.sections.workbench import errorText, setEnabled
 from MgImplantSegSections.work import teachSlices, teachWork
 from MgImplantSegSections.work.segmentWork import SOFTWARE
+
+if TYPE_CHECKING:
+    from slicer import vtkMRMLMarkupsROINode
 
 
 @dataclass(frozen=True)
@@ -38,19 +44,19 @@ class TeachState:
     canKeep: bool
 
 
-def missingScan(scan):
+def missingScan(scan: Any):
     """What is missing of the scan."""
     if scan is None:
         return [_("a volume")]
     return _faults(lambda: geometry_of_node(scan))
 
 
-def missingLabels(labels):
+def missingLabels(labels: Any):
     """What is missing of the labels."""
     return [_("labels (Start teaching)")] if labels is None else _faults(lambda: local_to_world_ras(labels))
 
 
-def missingToTeach(labelled, roiNode, nameText, scan):
+def missingToTeach(labelled: Any, roiNode: vtkMRMLMarkupsROINode, nameText: str, scan: Any):
     """What is missing besides scan, labels and model.
 
     :param labelled: what `teachSlices.labelledOn` gives.
@@ -65,14 +71,14 @@ def missingToTeach(labelled, roiNode, nameText, scan):
     return found + _faults(lambda: teachWork.modelName(nameText, scan))
 
 
-def missingForScribbles(labels, nameText, scan):
+def missingForScribbles(labels: Any, nameText: str, scan: Any):
     """What is missing where every painted voxel counts: in a result of a model all of it would."""
     isResult = SOFTWARE in provenance_of_node(labels)
     found = [_("labels painted from nothing, not a result of a model")] if isResult else []
     return found + _faults(lambda: teachWork.modelName(nameText, scan))
 
 
-def _faults(look):
+def _faults(look: Any):
     try:
         look()
     except MgImplantSegError as error:
@@ -80,7 +86,7 @@ def _faults(look):
     return []
 
 
-def setButtons(ui, state):
+def setButtons(ui: Any, state: Any):
     """Enable what can be clicked; tooltips list what is missing elsewhere."""
     busy = [_("wait for the current task to finish")] if state.isRunning else []
     setEnabled(
@@ -109,7 +115,7 @@ def setButtons(ui, state):
         setEnabled(ui.teachButton, state.teach, _("Teach the chosen model the look of this scan."))
 
 
-def _setSliceButtons(ui, state):
+def _setSliceButtons(ui: Any, state: Any):
     ui.sliceDoneButton.text = _("This slice is not done") if state.isDone else _("This slice is done")
     setEnabled(
         ui.sliceDoneButton,

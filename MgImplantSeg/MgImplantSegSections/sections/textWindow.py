@@ -1,5 +1,7 @@
 """A window of its own for texts that are too long for the panel: a model's card, a log."""
 
+from __future__ import annotations
+
 from html import escape
 from typing import Any
 
@@ -13,22 +15,22 @@ WIDTH, HEIGHT = 640, 480
 class TextWindow:
     """Made when it is shown for the first time; may stay open beside the work and follows its text."""
 
-    def __init__(self, title):
+    def __init__(self, title: str):
         self._title, self._html = title, ""
         self.dialog: Any = None
         self.browser: Any = None
 
-    def setHtml(self, html):
+    def setHtml(self, html: str):
         """Another text."""
         self._html = html
         if self.browser is not None:
             self.browser.html = html
 
-    def setPlainText(self, text):
+    def setPlainText(self, text: str):
         """Another text without formatting."""
         self.setHtml(f"<pre style='white-space: pre-wrap'>{escape(text, quote=False)}</pre>")
 
-    def append(self, text):
+    def append(self, text: str):
         """One more line of plain text."""
         self._html += f"<div>{escape(text, quote=False)}</div>"
         if self.browser is not None:

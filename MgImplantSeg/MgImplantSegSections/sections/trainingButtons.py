@@ -1,7 +1,10 @@
 """What can be done with a training at the moment, and the model that it has brought."""
 
+from __future__ import annotations
+
 import shutil
 from pathlib import Path
+from typing import Any
 
 from slicer.i18n import tr as _
 
@@ -10,7 +13,7 @@ from MgImplantSegSections.sections.workbench import errorText, setEnabled
 from MgImplantSegSections.work import models
 
 
-def showButtons(ui, job, isBusy, watching, hasRows):
+def showButtons(ui: Any, job: Any, isBusy: bool, watching: bool, hasRows: bool):
     """States and tooltips of all buttons of the section.
 
     :param job: the chosen training; empty if there is none.
@@ -47,7 +50,7 @@ def showButtons(ui, job, isBusy, watching, hasRows):
     setEnabled(ui.installTrainedModelButton, busy + missingJob, _("Copy the trained model to the installed models."))
 
 
-def installTrained(result):
+def installTrained(result: Any):
     """Copy the model among fetched results to the installed ones and forget the rest; returns how it went."""
     found = [path for path in result["files"] if path.endswith(".mgmodel")]
     try:

@@ -1,6 +1,9 @@
 """What is trained from: scans with their label maps, and a configuration that is written from them."""
 
+from __future__ import annotations
+
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import qt
 from slicer.i18n import tr as _
@@ -10,6 +13,9 @@ from MgImplantSegSections.sections import trainingPairs
 from MgImplantSegSections.sections.wholeTables import WholeTable
 from MgImplantSegSections.sections.workbench import errorText, setEnabled
 from MgImplantSegSections.work import settings
+
+if TYPE_CHECKING:
+    from MgImplantSegSections.sections.workbench import Workbench
 
 SPACING_OF_UNREAD_UM = 5.0
 
@@ -21,9 +27,9 @@ class TrainingData:
     :param model: `model()` is the file of the model that training starts from, or None.
     """
 
-    def __init__(self, workbench, status, model=lambda: None):
+    def __init__(self, workbench: Workbench, status: Any, model: Any = lambda: None):
         self.ui, self._status, self._model = workbench.ui, status, model
-        self._pairs = []
+        self._pairs: list[trainingPairs.Pair] = []
         self.ui.pairsTable.setColumnCount(3)
         self.ui.pairsTable.setHorizontalHeaderLabels([_("Scan"), _("Labels"), _("Geometry")])
         self.ui.pairsTable.setEditTriggers(qt.QTableWidget.NoEditTriggers)
@@ -43,7 +49,7 @@ class TrainingData:
         if labels:
             self.addPair(image, labels)
 
-    def addPair(self, image, labels):
+    def addPair(self, image: Any, labels: Any):
         """Put a scan and its labels into the table, with the check of their geometry."""
         self._show(trainingPairs.Pair(Path(image), Path(labels)))
         self._keep()
@@ -54,7 +60,7 @@ class TrainingData:
         pairs = [[str(pair.image), str(pair.labels)] for pair in self._pairs]
         settings.writeTable(settings.PAIRS, {"pairs": pairs})
 
-    def _show(self, pair):
+    def _show(self, pair: Any):
         self._pairs.append(pair)
         row = len(self._pairs) - 1
         self.ui.pairsTable.setRowCount(len(self._pairs))
@@ -81,7 +87,7 @@ class TrainingData:
         if path:
             self.writeConfiguration(path)
 
-    def writeConfiguration(self, path):
+    def writeConfiguration(self, path: Any):
         """Write a configuration with the pairs and choose it."""
         try:
             trainingPairs.writeConfiguration(

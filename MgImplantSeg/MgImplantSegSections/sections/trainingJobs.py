@@ -1,5 +1,10 @@
 """The trainings that were started from this computer, with the state in which they were seen last."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
 from slicer.i18n import tr as _
 
 from MgImplantSegSections.work import settings
@@ -13,14 +18,14 @@ class TrainingJobs:
     :param onChosen: called when the user has chosen another training.
     """
 
-    def __init__(self, selector, onChosen):
+    def __init__(self, selector: Any, onChosen: Callable[[], Any]):
         self._selector, self._onChosen = selector, onChosen
         self._states = dict(settings.readTable(settings.TRAININGS).get("jobs", []))
         self.job = settings.read(settings.LAST_TRAINING)
         selector.connect("activated(int)", self.onActivated)
         self._refill()
 
-    def remember(self, job, state):
+    def remember(self, job: Any, state: Any):
         """A training has begun or is in another state; it is the chosen one now."""
         others = {key: value for key, value in self._states.items() if key != job}
         isNew = job not in self._states
@@ -30,7 +35,7 @@ class TrainingJobs:
         settings.write(settings.LAST_TRAINING, job)
         self._refill()
 
-    def onActivated(self, index):
+    def onActivated(self, index: int):
         """The user has chosen a training."""
         self.job = list(self._states)[index]
         settings.write(settings.LAST_TRAINING, self.job)
@@ -43,7 +48,7 @@ class TrainingJobs:
             self._selector.setCurrentIndex(list(self._states).index(self.job))
 
 
-def stateText(state):
+def stateText(state: Any):
     """What people read for the state of a job."""
     known = {
         "queued": _("waiting"),

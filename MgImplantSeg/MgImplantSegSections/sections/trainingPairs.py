@@ -1,7 +1,10 @@
 """Scans and their label maps for training: a check that they lie on each other, and a configuration of them."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from slicer.i18n import tr as _
 
@@ -26,7 +29,7 @@ class Pair:
     labels: Path
 
 
-def check(pair):
+def check(pair: Any):
     """Whether the labels lie on voxels of their scan, as a text; only headers are read.
 
     :returns: ``OK`` and what was found, or what does not fit.
@@ -50,7 +53,7 @@ def check(pair):
     return _("OK, {size} voxels").format(size=_times(image.shape_zyx[::-1]))
 
 
-def configurationText(pairs, name, spacingUm, modelPath=None):
+def configurationText(pairs: Any, name: str, spacingUm: Any, modelPath: Any = None):
     """A training configuration (TOML) with these pairs; the last one validates if there are several.
 
     :param modelPath: the model that is fine-tuned, with its network and voxel size, in some minutes; without it the
@@ -76,7 +79,7 @@ def configurationText(pairs, name, spacingUm, modelPath=None):
     return toml_text({**settings, "base_model": str(modelPath), "data": data, "network": network, **wanted})
 
 
-def sampleNames(pairs):
+def sampleNames(pairs: Any):
     """A name for each pair that no other has: the file's, with its folder or a number where that is not enough."""
     names = []
     for pair in pairs:
@@ -90,19 +93,19 @@ def sampleNames(pairs):
     return names
 
 
-def writeConfiguration(pairs, path, spacingUm, modelPath=None):
+def writeConfiguration(pairs: Any, path: Any, spacingUm: Any, modelPath: Any = None):
     """Write the configuration, whole or not at all."""
     with atomic_output(path) as temporary:
         temporary.write_text(configurationText(pairs, Path(path).stem, spacingUm, modelPath), "utf-8")
 
 
-def spacingUm(pair):
+def spacingUm(pair: Any):
     """Smallest voxel spacing of a scan in µm, or None if its header cannot be read here."""
     geometry = _geometry(pair.image)
     return None if geometry is None else min(geometry.spacing_zyx_mm) * 1000
 
 
-def _geometry(path):
+def _geometry(path: Any):
     """The grid of an image file as the engine reads it; None where its header alone does not tell.
 
     Without pynrrd, which Slicer's Python may lack, SimpleITK reads NRRD. It overlooks the unit of length there, so what
@@ -119,5 +122,5 @@ def _geometry(path):
         return None
 
 
-def _times(numbers):
+def _times(numbers: Any):
     return "×".join(str(number) for number in numbers)

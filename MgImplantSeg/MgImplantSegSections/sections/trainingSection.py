@@ -1,7 +1,10 @@
 """Training as a job in any environment; the panel only watches, so the job outlives it."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import slicer
 from slicer.i18n import tr as _
@@ -16,19 +19,24 @@ from MgImplantSegSections.sections.trainingJobs import TrainingJobs
 from MgImplantSegSections.sections.workbench import ProgressView, errorText
 from MgImplantSegSections.work import settings
 
+if TYPE_CHECKING:
+    from MgImplantSegSections.sections.modelSection import ModelSection
+    from MgImplantSegSections.sections.workbench import Workbench
+
 FINAL_STATES = ("done", "failed", "cancelled", "lost", "damaged", "unknown")
 
 
 class TrainingSection:
     """Every button is one command of the engine's launcher, run in a child process."""
 
-    def __init__(self, workbench, modelSection=None):
+    def __init__(self, workbench: Workbench, modelSection: ModelSection | None = None):
         self.workbench, self.ui = workbench, workbench.ui
         self._progress = ProgressView(workbench, self.ui.trainingProgressBar, self.ui.trainingStatusLabel)
         self._curves, self.log = Curves(), TextWindow(_("Log of the training"))
         self._watch: Any = None
         self._command: Any = None
-        self._state, self._environments, self._isStopping = "", [], False
+        self._state, self._isStopping = "", False
+        self._environments: list[str] = []
         self._jobs = TrainingJobs(self.ui.trainingJobSelector, self.onJob)
         self.data = TrainingData(workbench, self._progress.label, modelSection.path if modelSection else lambda: None)
         self._connect()
@@ -72,7 +80,7 @@ class TrainingSection:
         return self._jobs.job
 
     @job.setter
-    def job(self, reference):
+    def job(self, reference: str):
         self._jobs.remember(reference, "")
 
     def onJob(self):
@@ -117,7 +125,7 @@ class TrainingSection:
         words = ["jobs", "submit", self.environment(), "train", self.ui.configurationEdit.currentPath]
         self._do(words, self.onSubmitted)
 
-    def onSubmitted(self, result):
+    def onSubmitted(self, result: Any):
         """The job runs: remember it, watch it."""
         self._jobs.remember(result["reference"], result["state"])
         self._curves.clear()
@@ -139,7 +147,7 @@ class TrainingSection:
         )
         self.refresh()
 
-    def onEvent(self, event):
+    def onEvent(self, event: Any):
         """Progress, metrics and warnings of the job."""
         self._progress.show(event)
         if event["event"] == "metric":
@@ -155,7 +163,7 @@ class TrainingSection:
         elif event["event"] == "warning":
             self._log(event["message"])
 
-    def onEnded(self, result):
+    def onEnded(self, result: Any):
         """The job has ended."""
         self._state = result["state"]
         self._jobs.remember(self.job, self._state)
@@ -167,12 +175,12 @@ class TrainingSection:
         self._progress.end(_("{job} continues without the panel. Click Attach to watch it again.").format(job=self.job))
         self.refresh()
 
-    def onFailed(self, error):
+    def onFailed(self, error: Exception):
         """What happened, and what to do."""
         self._progress.end(errorText(error))
         self.refresh()
 
-    def onWatchFailed(self, error):
+    def onWatchFailed(self, error: Exception):
         """The job did not end well; a stop on request is what the user wanted."""
         if not self._isStopping:
             self.onFailed(error)
@@ -194,7 +202,7 @@ class TrainingSection:
             self.refresh,
         )
 
-    def _knowState(self, job, state):
+    def _knowState(self, job: Any, state: Any):
         self._jobs.remember(job, state)
         self.refresh()
 
@@ -207,7 +215,7 @@ class TrainingSection:
         """Go on with the last job from its checkpoint."""
         self._do(["jobs", "resume", self.job], self.onResumed)
 
-    def onResumed(self, result):
+    def onResumed(self, result: Any):
         """The job goes on: watch it."""
         self._jobs.remember(self.job, result["state"])
         self.watch()
@@ -228,21 +236,21 @@ class TrainingSection:
         folder = Path(slicer.app.temporaryPath) / "MgImplantSegTraining"
         self._do(["jobs", "fetch", self.job, "--to", str(folder)], self.onFetched)
 
-    def onFetched(self, result):
+    def onFetched(self, result: Any):
         """The results are here: install the model among them."""
         self._say(installTrained(result))
         self.workbench.modelsChanged()
 
-    def _stateResult(self, result):
+    def _stateResult(self, result: Any):
         self._state = result["state"]
         self._jobs.remember(self.job, self._state)
         self._say(result["text"])
 
-    def _do(self, words, onDone):
+    def _do(self, words: Sequence[Any], onDone: Callable[..., Any]):
         """Run a short command of the engine; one at a time."""
         self._say(_("Asking…"))
 
-        def done(result):
+        def done(result: Any):
             self._say("")
             onDone(result)
             self.refresh()
@@ -256,15 +264,15 @@ class TrainingSection:
         )
         self.refresh()
 
-    def onCommandEvent(self, event):
+    def onCommandEvent(self, event: Any):
         """Progress of a short command, such as sending files."""
         if event["event"] == "progress":
             self._say(event.get("stage", ""))
 
-    def _say(self, text, label=None):
+    def _say(self, text: str, label: Any = None):
         (label or self.ui.trainingStatusLabel).text = inPanelWords(text)
 
-    def _log(self, text):
+    def _log(self, text: str):
         self.log.append(text)
 
     def refresh(self):
@@ -272,5 +280,5 @@ class TrainingSection:
         showButtons(self.ui, self.job, self.isBusy(), self.isWatching(), self._curves.hasRows())
 
 
-def _short(value):
+def _short(value: Any):
     return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,5 +1,8 @@
 """What the sections share: the widgets, the logic, the parameters of the scene, and one way to run and report work."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import qt
@@ -19,15 +22,16 @@ class Workbench:
     :param logic: the module's logic.
     """
 
-    def __init__(self, ui, logic):
+    def __init__(self, ui: Any, logic: Any):
         self.ui = ui
         self.logic = logic
         self.parameters: Any = None
-        self._listeners, self._modelListeners = [], []
-        self._tasks = []
-        self._visible = {}
+        self._listeners: list[Callable[[], Any]] = []
+        self._modelListeners: list[Callable[[], Any]] = []
+        self._tasks: list[BackgroundTask] = []
+        self._visible: dict[str, tuple[Any, bool]] = {}
 
-    def setVisible(self, widget, visible):
+    def setVisible(self, widget: Any, visible: bool):
         """Show or hide a widget, also when its section is folded: CTK would forget it and show it when unfolding."""
         self._visible[widget.name] = (widget, visible)
         widget.visible = visible
@@ -37,7 +41,7 @@ class Workbench:
         for widget, visible in self._visible.values():
             widget.visible = visible
 
-    def onChange(self, listener):
+    def onChange(self, listener: Callable[[], Any]):
         """Call `listener` whenever a parameter or the scene behind the parameters has changed."""
         self._listeners.append(listener)
 
@@ -47,7 +51,7 @@ class Workbench:
             for listener in self._listeners:
                 listener()
 
-    def onModelsChange(self, listener):
+    def onModelsChange(self, listener: Callable[[], Any]):
         """Call `listener` when model files have come or gone."""
         self._modelListeners.append(listener)
 
@@ -56,7 +60,14 @@ class Workbench:
         for listener in self._modelListeners:
             listener()
 
-    def start(self, makeSteps, onEvent, onDone, onFailed, onCancelled):
+    def start(
+        self,
+        makeSteps: Callable[[CancelToken], Iterator[Any]],
+        onEvent: Callable[[dict[str, Any]], Any],
+        onDone: Callable[..., Any],
+        onFailed: Callable[[Exception], Any],
+        onCancelled: Callable[[], Any],
+    ):
         """Run `makeSteps(token)` beside the GUI; returns the `BackgroundTask`."""
         token = CancelToken()
         self._tasks = [task for task in self._tasks if task.isRunning]
@@ -76,19 +87,19 @@ class Workbench:
         self._tasks = []
 
 
-def _begun(makeSteps, token):
+def _begun(makeSteps: Callable[[CancelToken], Iterator[Any]], token: CancelToken):
     """The steps, made at the first one, so that what goes wrong while making them is reported as all else is."""
     return (yield from makeSteps(token))
 
 
-def errorText(error):
+def errorText(error: Exception):
     """An exception as one line for people: what happened, and what to do."""
     if isinstance(error, MgImplantSegError):
         return inPanelWords(f"{error.message} {error.advice(placeOf)}".strip())
     return _("Internal error: {kind}: {text}").format(kind=type(error).__name__, text=error)
 
 
-def setEnabled(button, missing, ready):
+def setEnabled(button: Any, missing: Sequence[str], ready: str):
     """Enable a button if nothing is missing; else its tooltip lists all that is.
 
     :param missing: texts of what is missing.
@@ -98,7 +109,7 @@ def setEnabled(button, missing, ready):
     button.toolTip = ready if not missing else _("Missing:") + "\n" + "\n".join(f"• {entry}" for entry in missing)
 
 
-def reveal(widget):
+def reveal(widget: Any):
     """Scroll the panel to a widget, its top at least; nothing where nothing scrolls."""
     area = widget.parent()
     while area is not None and not area.inherits("QScrollArea"):
@@ -110,7 +121,7 @@ def reveal(widget):
         area.ensureVisible(0, top, 0, 0)
 
 
-def reserveLines(label, count):
+def reserveLines(label: Any, count: int):
     """Keep room for lines of text, so that nothing below moves when the text changes."""
     before = label.text
     label.text = "\n".join(["x"] * count)
@@ -123,7 +134,7 @@ class ProgressView:
 
     STATUS_LINES = 2
 
-    def __init__(self, workbench, bar, label):
+    def __init__(self, workbench: Workbench, bar: Any, label: Any):
         self._workbench, self.bar, self.label = workbench, bar, label
         reserveLines(label, self.STATUS_LINES)
         self._rest()
@@ -133,13 +144,13 @@ class ProgressView:
         self.bar.reset()
         self.bar.enabled = False
 
-    def begin(self, text):
+    def begin(self, text: str):
         """Let the bar move."""
         self.bar.setRange(0, 0)
         self.bar.enabled = True
         self.label.text = text
 
-    def show(self, event):
+    def show(self, event: Any):
         """Show a progress event: part done, stage, time left."""
         if event["event"] == "stopping":
             self.label.text = _("Stopping…")
@@ -153,13 +164,13 @@ class ProgressView:
                 stage if left is None else _("{stage}, {left} left").format(stage=stage, left=durationText(left))
             )
 
-    def end(self, text):
+    def end(self, text: str):
         """Empty the bar and leave a line."""
         self._rest()
         self.label.text = text
 
 
-def durationText(seconds):
+def durationText(seconds: float):
     """``41 s``, ``3 min 05 s`` or ``2 h 10 min``."""
     whole = round(seconds)
     if whole < 60:
@@ -169,7 +180,7 @@ def durationText(seconds):
     return _("{h} h {m:02d} min").format(h=whole // 3600, m=whole % 3600 // 60)
 
 
-def sizeText(byteCount):
+def sizeText(byteCount: float):
     """``1.8 GB`` or ``820 kB``."""
     for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if byteCount >= size:

@@ -19,6 +19,8 @@ from MgImplantSegSections.work.measureWork import writeSegmentation
 from MgImplantSegSections.work.scanFolders import placeWith
 
 if TYPE_CHECKING:
+    from slicer import vtkMRMLNode, vtkMRMLScene
+
     from MgImplantSegSections.engine.engineRun import CancelToken, EnginePython
 
 REFERENCE, QUALITY_ATTRIBUTE = "MgImplantSeg.Alignment", "MgImplantSeg.AlignmentQuality"
@@ -59,7 +61,7 @@ def alignSteps(
     return _moved(scene, initialNode, segmentationNode, np.array(result["matrix_lps"]), result)
 
 
-def _writeInitial(node, folder, token):
+def _writeInitial(node: vtkMRMLNode, folder: Path, token: CancelToken):
     """Write the initial implant; yields events, returns its file and the words that say what its labels mean."""
     if node.IsA("vtkMRMLModelNode"):
         writeModel(node, folder / FILE_NAME)
@@ -69,7 +71,7 @@ def _writeInitial(node, folder, token):
     return path, ["--initial-roles", ROLES_WORD]
 
 
-def _moved(scene, node, explant, matrixLps, quality):
+def _moved(scene: vtkMRMLScene, node: vtkMRMLNode, explant: Any, matrixLps: Any, quality: Any):
     """Put a movement in the world onto a node, below the transforms that it is under; returns the transform node."""
     transform = alignmentOf(node)
     before = np.eye(4) if transform is None else _matrixOf(transform)
@@ -89,7 +91,7 @@ def _moved(scene, node, explant, matrixLps, quality):
     return transform
 
 
-def _matrixOf(transform):
+def _matrixOf(transform: Any):
     from vtk import vtkMatrix4x4
 
     matrix = vtkMatrix4x4()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import slicer
 from slicer.i18n import tr as _
@@ -17,6 +17,9 @@ from MgImplantSegLib.scene.volumes import add_volume_node
 from MgImplantSegSections.work.measuresReport import addTable, reportFromDict
 from MgImplantSegSections.work.measuresStore import keepTable
 from MgImplantSegSections.work.scanFolders import gather, placeWith
+
+if TYPE_CHECKING:
+    from slicer import vtkMRMLScene
 
 MEASURES, FOLDER_ATTRIBUTE = "measures.json", "MgImplantSeg.BatchFolder"
 READ_BY_SLICER = (".nrrd", ".nhdr", ".nii", ".nii.gz", ".mha", ".mhd")
@@ -62,7 +65,7 @@ def openSample(scene: Any, folder: Path, scanPath: Path, spacingUm: float | None
     return volume, segmentation
 
 
-def _openedBefore(scene, folder):
+def _openedBefore(scene: vtkMRMLScene, folder: Path):
     wanted = str(folder.resolve())
     for index in range(scene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode")):
         node = scene.GetNthNodeByClass(index, "vtkMRMLSegmentationNode")
@@ -71,7 +74,7 @@ def _openedBefore(scene, folder):
     return None
 
 
-def _loadScan(scene, path, spacingUm):
+def _loadScan(scene: vtkMRMLScene, path: Any, spacingUm: Any):
     """The scan as the engine reads it, on whose grid the segmentation is; as Slicer does where a package is missing."""
     try:
         return add_volume_node(scene, read_volume(path, spacing_um=spacingUm), path.name.split(".")[0])
@@ -87,7 +90,7 @@ def _loadScan(scene, path, spacingUm):
     return node
 
 
-def _readMeasures(path):
+def _readMeasures(path: Any):
     try:
         return reportFromDict(json.loads(path.read_text("utf-8")))
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -23,7 +23,7 @@ def cardText(card: ModelCard):
     return f"{first}.\n{_limits(card)}"
 
 
-def _origin(card):
+def _origin(card: ModelCard):
     description = str(card.training.get("description") or "").strip()
     found = TRAINED_ON.search(description)
     if found:
@@ -31,14 +31,14 @@ def _origin(card):
     return description.rstrip(".") or _("Its training data are not documented")
 
 
-def _limits(card):
+def _limits(card: ModelCard):
     first = card.intended_use.split(". ")[0].strip().rstrip(".")
     measures = NOT_TO_REPORT.get(card.name)
     warning = _("Do not report {measures} from it").format(measures=measures) if measures else ""
     return " ".join(f"{text}." for text in (warning, first) if text)
 
 
-def _quality(card):
+def _quality(card: ModelCard):
     """The mean IoU that says most: on scans kept apart, on unseen scans of the model's voxel size, in validation."""
     tables: dict[str, Any] = {name: table for name, table in card.metrics.items() if isinstance(table, dict)}
     unseen = tables.get(f"unseen_families_{card.preprocessing.spacing_um:g}_um", {}).get("mean")
@@ -51,7 +51,7 @@ def _quality(card):
     return next((value for value in candidates if isinstance(value, (int, float))), None)
 
 
-def _within(table, *keys):
+def _within(table: Any, *keys):
     for key in keys:
         table = table.get(key) if isinstance(table, dict) else None
     return table

@@ -15,6 +15,8 @@ from MgImplantSegSections.engine.exchange import ROLES_WORD, taskFolder
 from MgImplantSegSections.work.measureWork import measureArguments, modelNames, writeSegmentation
 
 if TYPE_CHECKING:
+    from slicer import vtkMRMLScene, vtkMRMLSegmentationNode
+
     from MgImplantSegSections.engine.engineRun import CancelToken, EnginePython
 
 REFERENCE = "reference"
@@ -49,7 +51,7 @@ def compareSteps(
     return _addTable(scene, result["comparison"], names, referenceNode)
 
 
-def _addTable(scene, values, names, referenceNode):
+def _addTable(scene: vtkMRMLScene, values: Any, names: Any, referenceNode: vtkMRMLSegmentationNode):
     rows = [_row([entry for entry in values if entry["segmentation"] == key], name) for key, name in names.items()]
     columns = list(dict.fromkeys(column for row in rows[::-1] for column in row))
     title = _("Comparison with {reference}").format(reference=referenceNode.GetName())
@@ -59,7 +61,7 @@ def _addTable(scene, values, names, referenceNode):
     return table
 
 
-def _row(values, name):
+def _row(values: Any, name: str):
     """Texts of one row: name, IoU of the classes and their mean, then each measure with its deviation in per cent."""
     row = {"Segmentation": name}
     for entry in values:
@@ -74,5 +76,5 @@ def _row(values, name):
     return row
 
 
-def _text(value):
+def _text(value: Any):
     return "" if value is None or value != value else f"{value:.4g}"

@@ -84,8 +84,8 @@ class _Parts:
 
     dtype = np.dtype(np.float32)
 
-    def __init__(self, array):
+    def __init__(self, array: Any):
         self._array, self.shape = array, array.shape
 
-    def __getitem__(self, rows):
+    def __getitem__(self, rows: Any):
         return self._array[rows].astype(np.float32) / LEVELS

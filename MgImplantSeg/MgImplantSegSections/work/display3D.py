@@ -3,6 +3,10 @@
 Functions without widgets, for the panel and for scripts.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 import slicer
 from slicer.i18n import tr as _
@@ -22,6 +26,9 @@ from MgImplantSegSections.work import layouts
 from MgImplantSegSections.work.measureWork import labelMapOf, roleOf, rolesOf
 from MgImplantSegSections.work.surfaceWork import isHuge
 
+if TYPE_CHECKING:
+    from slicer import vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
+
 COLORED_MODEL_REFERENCE = "MgImplantSeg.ColoredModel"
 KIND = "surface"
 DECIMATION_OF_HUGE = 0.8
@@ -29,7 +36,7 @@ GREY_PERCENTILES = (1.0, 99.5)
 GREY_SAMPLES = 1_000_000
 
 
-def showIn3D(segmentationNode, settings=None, opacities=None):
+def showIn3D(segmentationNode: vtkMRMLSegmentationNode, settings: Any = None, opacities: Any = None):
     """Make the closed surfaces and show them in the 3D view; returns polygons by segment ID.
 
     :param settings: `SurfaceSettings`; large volumes get surface nets and decimation by default.
@@ -40,7 +47,7 @@ def showIn3D(segmentationNode, settings=None, opacities=None):
     return polygons
 
 
-def showSurfaces(segmentationNode, opacities):
+def showSurfaces(segmentationNode: vtkMRMLSegmentationNode, opacities: Any):
     """Show the surfaces that a segmentation has in the 3D view."""
     display = displayOf(segmentationNode)
     display.SetVisibility(True)
@@ -49,14 +56,14 @@ def showSurfaces(segmentationNode, opacities):
     lookAtAll()
 
 
-def defaultSettings(segmentationNode):
+def defaultSettings(segmentationNode: vtkMRMLSegmentationNode):
     """Surface settings that suit the size of a segmentation."""
     if not isHuge(segmentationNode):
         return SurfaceSettings()
     return SurfaceSettings(SurfaceMethod.SURFACE_NETS, decimation=DECIMATION_OF_HUGE, even_if_large=True)
 
 
-def setOpacities(segmentationNode, opacities):
+def setOpacities(segmentationNode: vtkMRMLSegmentationNode, opacities: Any):
     """Set the 3D opacity of all segments by their role."""
     display = displayOf(segmentationNode)
     for segmentId in segment_ids(segmentationNode.GetSegmentation()):
@@ -65,14 +72,14 @@ def setOpacities(segmentationNode, opacities):
             display.SetSegmentOpacity3D(segmentId, opacities[role])
 
 
-def displayOf(segmentationNode):
+def displayOf(segmentationNode: vtkMRMLSegmentationNode):
     """The display node of a segmentation, made if need be."""
     if segmentationNode.GetDisplayNode() is None:
         segmentationNode.CreateDefaultDisplayNodes()
     return segmentationNode.GetDisplayNode()
 
 
-def showColored(segmentationNode, kind, initialNode=None):
+def showColored(segmentationNode: vtkMRMLSegmentationNode, kind: str, initialNode: Any = None):
     """Replace the coloured surface of the implant by another; returns its model node, or None for plain.
 
     :param kind: ``plain``, ``contact`` (touched by bone) or ``depth`` (millimetres below the initial surface).
@@ -87,7 +94,7 @@ def showColored(segmentationNode, kind, initialNode=None):
     return putColored(segmentationNode, kind, mesh, initialNode)
 
 
-def putColored(segmentationNode, kind, mesh, initialNode=None):
+def putColored(segmentationNode: vtkMRMLSegmentationNode, kind: str, mesh: Any, initialNode: Any = None):
     """Replace the coloured surface of the implant by a mesh that is made already; returns its model node, or None."""
     scene, name = segmentationNode.GetScene(), segmentationNode.GetName()
     old = segmentationNode.GetNodeReference(COLORED_MODEL_REFERENCE)
@@ -106,13 +113,13 @@ def putColored(segmentationNode, kind, mesh, initialNode=None):
     return model
 
 
-def shownColor(segmentationNode):
+def shownColor(segmentationNode: vtkMRMLSegmentationNode):
     """What the surface of the implant is coloured by: ``plain``, ``contact`` or ``depth``."""
     model = segmentationNode.GetNodeReference(COLORED_MODEL_REFERENCE)
     return provenance_of_node(model)[KIND] if model is not None else "plain"
 
 
-def requireInitial(initialNode):
+def requireInitial(initialNode: Any):
     """Raise `InputError` if the depth is asked for without the screw before implantation."""
     if initialNode is None:
         raise InputError(
@@ -121,14 +128,14 @@ def requireInitial(initialNode):
         )
 
 
-def _showImplantSegments(segmentationNode, visible):
+def _showImplantSegments(segmentationNode: vtkMRMLSegmentationNode, visible: bool):
     display = displayOf(segmentationNode)
     for segmentId in segment_ids(segmentationNode.GetSegmentation()):
         if roleOf(segmentationNode, segmentId) in (Role.DEGRADATION_LAYER, Role.RESIDUAL_MATERIAL):
             display.SetSegmentVisibility3D(segmentId, visible)
 
 
-def showScan(volumeNode, visible):
+def showScan(volumeNode: vtkMRMLScalarVolumeNode, visible: bool):
     """Show or hide the scan itself by volume rendering, so thin that surfaces are seen through it."""
     logic = slicer.modules.volumerendering.logic()
     display = logic.GetFirstVolumeRenderingDisplayNode(volumeNode)
@@ -144,7 +151,7 @@ def showScan(volumeNode, visible):
             lookAtAll()
 
 
-def _greyRange(volumeNode):
+def _greyRange(volumeNode: vtkMRMLScalarVolumeNode):
     """Grey values of a volume without the few that are far off."""
     values = array_of_image(volumeNode.GetImageData()).ravel()
     values = values[:: max(1, values.size // GREY_SAMPLES)]
@@ -161,7 +168,7 @@ def lookAtAll():
         view.resetFocalPoint()
 
 
-def takePicture(segmentationNode, path):
+def takePicture(segmentationNode: vtkMRMLSegmentationNode, path: Any):
     """Write a PNG file of what the 3D view shows; of the surfaces with legend and scale bar where there is no view."""
     if layouts.has3D():
         return takePictureOfView(path)
@@ -172,12 +179,12 @@ def takePicture(segmentationNode, path):
     return render_segmentation(segmentationNode, path, roles=rolesOf(segmentationNode))
 
 
-def hasSurfaces(segmentationNode):
+def hasSurfaces(segmentationNode: vtkMRMLSegmentationNode):
     """Whether the closed surfaces are there."""
     return segmentationNode.GetSegmentation().ContainsRepresentation(CLOSED_SURFACE)
 
 
-def takePictureOfView(path):
+def takePictureOfView(path: Any):
     """Write a PNG file of the first 3D view as it is: camera, colours, opacities and legends; returns the path.
 
     A ruler is drawn in parallel projection only: in perspective it has no meaning.

@@ -1,5 +1,9 @@
 """A surface model of the screw before implantation as a file for the engine, which checks and measures it."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 import vtk
 from slicer.i18n import tr as _
@@ -8,10 +12,13 @@ from MgImplantSegLib.base.errors import InputError
 from MgImplantSegLib.scene.frames import LPS_TO_RAS, local_to_world_ras
 from MgImplantSegLib.scene.meshes import transformed
 
+if TYPE_CHECKING:
+    from slicer import vtkMRMLModelNode
+
 FILE_NAME = "initial.vtp"
 
 
-def writeModel(modelNode, path):
+def writeModel(modelNode: vtkMRMLModelNode, path: Any):
     """Write the surface where it is in the world, in LPS mm, as .vtp.
 
     :raises InputError: if the model has no surface or stands under a transform that is not linear.

@@ -4,8 +4,10 @@ Events do not tell all: undo and redo of Segment Editor replace voxels without t
 write into arrays. So the content is asked, and computed again only where VTK says that something was touched.
 """
 
+from __future__ import annotations
+
 import zlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import vtk
@@ -13,6 +15,9 @@ from vtk.util.numpy_support import vtk_to_numpy
 
 from MgImplantSegLib.scene.segments import CLOSED_SURFACE, binary_image, is_made_of_surfaces, segment_ids
 from MgImplantSegLib.scene.volumes import array_of_image
+
+if TYPE_CHECKING:
+    from slicer import vtkMRMLNode
 
 DIGITS = 6
 
@@ -23,13 +28,13 @@ class InputStates:
     def __init__(self):
         self._known = {}
 
-    def of(self, node):
+    def of(self, node: vtkMRMLNode):
         """Content and place of a node as plain data that outlive the scene; None for no node."""
         if node is None:
             return None
         return {"content": self._content(node), "place": _transformOf(node)}
 
-    def _content(self, node):
+    def _content(self, node: vtkMRMLNode):
         touched, compute = _segmentationParts(node) if node.IsA("vtkMRMLSegmentationNode") else _modelParts(node)
         known = self._known.get(node.GetID())
         if known is None or known[0] != touched:
@@ -37,7 +42,7 @@ class InputStates:
         return known[1]
 
 
-def _transformOf(node):
+def _transformOf(node: vtkMRMLNode):
     """The transform of a node to the world, 12 numbers: a move changes what lies where."""
     matrix = vtk.vtkMatrix4x4()
     parent = node.GetParentTransformNode()
@@ -46,7 +51,7 @@ def _transformOf(node):
     return [round(matrix.GetElement(row, column), DIGITS) for row in range(3) for column in range(4)]
 
 
-def _segmentationParts(node):
+def _segmentationParts(node: vtkMRMLNode):
     """What VTK says of a segmentation's voxels or surfaces, and a function that computes their content."""
     segmentation = node.GetSegmentation()
     if is_made_of_surfaces(segmentation):
@@ -61,14 +66,14 @@ def _segmentationParts(node):
     return touched, lambda: {key: _voxelsContent(image, values[key]) for key, image in images.items()}
 
 
-def _touched(data):
+def _touched(data: Any):
     if data is None:
         return None
     array = data.GetPointData().GetScalars() if data.IsA("vtkImageData") else data.GetPoints()
     return data.GetAddressAsString(""), data.GetMTime(), array.GetMTime() if array is not None else 0
 
 
-def _voxelsContent(image, value):
+def _voxelsContent(image: Any, value: Any):
     """A segment's voxels and grid as one number; the same however large the box is in which they are stored."""
     if image is None or image.GetPointData().GetScalars() is None:
         return 0
@@ -88,13 +93,13 @@ def _voxelsContent(image, value):
     return start
 
 
-def _modelParts(node):
+def _modelParts(node: vtkMRMLNode):
     """What VTK says of a model's surface, and a function that computes its content."""
     mesh = node.GetPolyData()
     return _touched(mesh), lambda: _meshContent(mesh)
 
 
-def _meshContent(mesh):
+def _meshContent(mesh: Any):
     if mesh is None or mesh.GetPoints() is None:
         return 0
     points = vtk_to_numpy(mesh.GetPoints().GetData())

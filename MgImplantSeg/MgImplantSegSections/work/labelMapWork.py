@@ -21,6 +21,8 @@ from MgImplantSegSections.engine.engineRun import sceneOf
 from MgImplantSegSections.engine.exchange import IGNORED_VALUE
 
 if TYPE_CHECKING:
+    from slicer import vtkMRMLLabelMapVolumeNode
+
     from MgImplantSegSections.engine.engineRun import CancelToken
 
 REFERENCE = "MgImplantSeg.LabelMap"
@@ -67,7 +69,7 @@ def isImported(labelMapNode: Any):
     return any(node.GetNodeReference(REFERENCE) is labelMapNode for node in nodes)
 
 
-def _copy(source, target):
+def _copy(source: Any, target: Any):
     """Copy a slab; returns the values in it."""
     if source.dtype.kind == "f" and not np.array_equal(source, np.round(source)):
         raise InputError(_("Expected a label map of whole numbers, got fractions."), _("Choose another label map."))
@@ -75,7 +77,7 @@ def _copy(source, target):
     return {int(value) for value in values_in(target)}
 
 
-def _requireClasses(present):
+def _requireClasses(present: Any):
     if len(present) > MOST_CLASSES:
         raise InputError(
             _("Expected a label map with up to {most} classes, got more.").format(most=MOST_CLASSES),
@@ -83,7 +85,7 @@ def _requireClasses(present):
         )
 
 
-def _namesIn(labelMapNode, present):
+def _namesIn(labelMapNode: vtkMRMLLabelMapVolumeNode, present: Any):
     """The names that people gave to values in a colour table of their own."""
     display = labelMapNode.GetDisplayNode()
     colors = display.GetColorNode() if display is not None else None
@@ -93,7 +95,7 @@ def _namesIn(labelMapNode, present):
     return {value: name for value, name in names.items() if name}
 
 
-def _coloured(label, labelMapNode, unknown):
+def _coloured(label: Any, labelMapNode: vtkMRMLLabelMapVolumeNode, unknown: Any):
     """A class of which nothing is known with the colour that it has in the views."""
     display = labelMapNode.GetDisplayNode()
     colors = display.GetColorNode() if display is not None else None
@@ -104,7 +106,7 @@ def _coloured(label, labelMapNode, unknown):
     return replace(label, color_rgb=tuple(rgba[:3]))
 
 
-def _schemeOf(present, names):
+def _schemeOf(present: Any, names: Any):
     """A class for each value, and the segment IDs of those whose meaning is not known."""
     ignored = next((value for value, name in names.items() if terminology.is_ignored(_segment(value, name))), None)
     present = present - {ignored}
@@ -122,11 +124,11 @@ def _schemeOf(present, names):
     return LabelScheme(tuple(labels), ignored), unknown
 
 
-def _segment(value, name):
+def _segment(value: Any, name: str):
     return Segment(value, f"label_{value}", name, (0.5, 0.5, 0.5))
 
 
-def _labelOf(value, name, role, others) -> Label:
+def _labelOf(value: Any, name: str, role: Role | None, others: Any) -> Label:
     """A class under its own name; the segment ID tells classes of one role apart."""
     template = CLASS_OF_ROLE[role] if role else BONE
     isFree = role and template.segment_id not in [label.segment_id for label in others]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import slicer
 from slicer.i18n import tr as _
@@ -27,6 +27,9 @@ from MgImplantSegSections.work.regionWork import roiAroundSteps
 from MgImplantSegSections.work.segmentWork import SegmentRequest, segmentSteps
 from MgImplantSegSections.work.surfaceWork import classSurfaceSteps, coloredSurfaceSteps
 from MgImplantSegSections.work.teachWork import hideInViews, overlapSteps, suggestSteps, teachSteps
+
+if TYPE_CHECKING:
+    from slicer import vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode, vtkMRMLTableNode
 
 PROFILE_SYMBOL = "BV/TV"
 CHART_REFERENCE = "MgImplantSeg.Chart"
@@ -98,7 +101,15 @@ class LogicCalls:
             request = replace(request, farEnvironment=environment)
         return segmentSteps(volumeNode, request, pythons.python(environment), slicer.app.temporaryPath, token)
 
-    def suggestSteps(self, volumeNode, segmentationNode, count, options, environment, token):
+    def suggestSteps(
+        self,
+        volumeNode: vtkMRMLScalarVolumeNode,
+        segmentationNode: vtkMRMLSegmentationNode,
+        count: int,
+        options: Any,
+        environment: Any,
+        token: CancelToken,
+    ):
         """Slices that are worth painting, as a generator of events."""
         self.requirePackages(environment, pythons.toSegment(options.model))
         far = "" if pythons.isHere(environment) else environment
@@ -106,7 +117,14 @@ class LogicCalls:
         steps = suggestSteps(volumeNode, segmentationNode, count, options, far, python, folder, token)
         return (yield from steps)
 
-    def teachSteps(self, volumeNode, segmentationNode, request, environment, token):
+    def teachSteps(
+        self,
+        volumeNode: vtkMRMLScalarVolumeNode,
+        segmentationNode: vtkMRMLSegmentationNode,
+        request: Any,
+        environment: Any,
+        token: CancelToken,
+    ):
         """Teach a model from done slices, as a generator of events; returns its installed file and the result."""
         self.requirePackages(environment)
         if not pythons.isHere(environment):
@@ -114,7 +132,9 @@ class LogicCalls:
         python, folder = pythons.python(environment), slicer.app.temporaryPath
         return (yield from teachSteps(volumeNode, segmentationNode, request, python, folder, token))
 
-    def segmentAgainSteps(self, volumeNode, oldNode, request, environment, token):
+    def segmentAgainSteps(
+        self, volumeNode: vtkMRMLScalarVolumeNode, oldNode: Any, request: Any, environment: Any, token: CancelToken
+    ):
         """Segment into a new node, hide the old one; returns the new one and the IoU of both by role."""
         self.requirePackages(environment, pythons.toSegment(request.options.model))
         node = yield from self.segmentSteps(volumeNode, request, environment, token)
@@ -195,7 +215,7 @@ class LogicCalls:
         layouts.showChart(chart)
         return chart
 
-    def _newChart(self, tableNode):
+    def _newChart(self, tableNode: vtkMRMLTableNode):
         report = reportOfTable(tableNode)
         series = [entry for entry in (report.series if report else ()) if entry.symbol == PROFILE_SYMBOL]
         if not series:
@@ -251,7 +271,7 @@ def _installTorch():
     PyTorchUtils.PyTorchUtilsLogic().installTorch(askConfirmation=True)
 
 
-def _wait(steps):
+def _wait(steps: Any):
     return runToEnd(steps, idle=_letSlicerBreathe)
 
 

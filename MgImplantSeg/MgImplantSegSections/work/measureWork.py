@@ -1,8 +1,11 @@
 """From a segmentation node to a table of measures: hand over, run the engine, put the table into the scene."""
 
+from __future__ import annotations
+
 import json
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from slicer.i18n import tr as _
 
@@ -19,6 +22,12 @@ from MgImplantSegSections.engine.exchange import ROLES_WORD, taskFolder, writeIm
 from MgImplantSegSections.work import disagreement
 from MgImplantSegSections.work.initialModel import FILE_NAME, writeModel
 from MgImplantSegSections.work.measuresReport import addTable, reportFromDict
+
+if TYPE_CHECKING:
+    from slicer import vtkMRMLNode, vtkMRMLSegmentationNode
+
+    from MgImplantSegLib.grids.volume import Geometry
+    from MgImplantSegSections.engine.engineRun import CancelToken
 
 ROLES_ATTRIBUTE = "MgImplantSeg.Roles"
 
@@ -46,7 +55,13 @@ class QuantifyRequest:
         return tuple(box_of_roi_node(node) for node in self.roiNodes)
 
 
-def quantifySteps(segmentationNode, request, python, temporaryFolder, token):
+def quantifySteps(
+    segmentationNode: vtkMRMLSegmentationNode,
+    request: Any,
+    python: Any,
+    temporaryFolder: str | Path,
+    token: CancelToken,
+):
     """Generator of events; returns the table node and the `QuantificationReport`.
 
     :raises InputError: if the segmentation, a ROI or the initial screw cannot be used.
@@ -84,7 +99,7 @@ def quantifySteps(segmentationNode, request, python, temporaryFolder, token):
     return node, report
 
 
-def scanOf(segmentationNode, geometry):
+def scanOf(segmentationNode: vtkMRMLSegmentationNode, geometry: Geometry):
     """The scan that was segmented, if it is in the scene on that grid: what lies outside its round view is not known.
 
     A cropped or resampled segmentation, a label map or a colour image as reference give None.
@@ -96,7 +111,7 @@ def scanOf(segmentationNode, geometry):
     return node if geometry_of_node(node).same_grid(geometry) else None
 
 
-def writeSegmentation(node, path, token, onlyRole=None):
+def writeSegmentation(node: vtkMRMLNode, path: Any, token: CancelToken, onlyRole: Any = None):
     """Write a segmentation node as label map with the values of `ROLES_WORD`; yields events.
 
     :param onlyRole: as in `labelMapOf`.
@@ -107,7 +122,7 @@ def writeSegmentation(node, path, token, onlyRole=None):
     return reading
 
 
-def labelMapOf(node, onlyRole=None):
+def labelMapOf(node: vtkMRMLNode, onlyRole: Any = None):
     """The label map of a segmentation node, its segments being what the user has said.
 
     :param onlyRole: role of a single segment whose name does not tell what it is.
@@ -116,12 +131,12 @@ def labelMapOf(node, onlyRole=None):
     return label_map_of_node(node, _wantedRoles(node, onlyRole))
 
 
-def readingOf(node, onlyRole=None):
+def readingOf(node: vtkMRMLNode, onlyRole: Any = None):
     """As `labelMapOf`, its voxels being read when they are asked for; for work beside the GUI."""
     return reading_of_node(node, _wantedRoles(node, onlyRole))
 
 
-def _wantedRoles(node, onlyRole):
+def _wantedRoles(node: vtkMRMLNode, onlyRole: Any):
     roles = rolesOf(node)
     segmentation = node.GetSegmentation()
     if onlyRole is not None and not roles and segmentation.GetNumberOfSegments() == 1:
@@ -129,7 +144,7 @@ def _wantedRoles(node, onlyRole):
     return roles
 
 
-def measureArguments(request, folder):
+def measureArguments(request: Any, folder: Path):
     """Words of the command line for a request, the initial segmentation apart; writes the ROIs' file.
 
     :raises InputError: if a ROI or the surface model cannot be used.
@@ -144,7 +159,7 @@ def measureArguments(request, folder):
     return found
 
 
-def knownWords(request):
+def knownWords(request: Any):
     """Words of the command line for what is typed and how to measure: all that holds for any scan."""
     found = words(request.options)
     typed = {"--initial-volume-mm3": request.initialVolumeMm3, "--initial-area-mm2": request.initialAreaMm2}
@@ -153,13 +168,13 @@ def knownWords(request):
     return found
 
 
-def modelNames(request, folder):
+def modelNames(request: Any, folder: Path):
     """What people call the file of the surface model."""
     model = request.initialModelNode
     return {} if model is None else {folder / FILE_NAME: model.GetName()}
 
 
-def overlapTexts(node, reading):
+def overlapTexts(node: vtkMRMLNode, reading: Any):
     """A sentence on voxels that lie in several segments, if there were any among those that were read."""
     count = reading.array.overlapping
     if not count:
@@ -168,7 +183,7 @@ def overlapTexts(node, reading):
     return [text.format(name=node.GetName(), count=count)]
 
 
-def rolesOf(segmentationNode):
+def rolesOf(segmentationNode: vtkMRMLSegmentationNode):
     """Roles that the user has given to segments, by segment ID."""
     text = segmentationNode.GetAttribute(ROLES_ATTRIBUTE)
     known = {
@@ -178,20 +193,20 @@ def rolesOf(segmentationNode):
     return {key: Role(value) for key, value in json.loads(text or "{}").items() if key in known}
 
 
-def roleOf(segmentationNode, segmentId):
+def roleOf(segmentationNode: vtkMRMLSegmentationNode, segmentId: str):
     """What a segment is: what the user has said, else what it says itself; None if that is unknown."""
     given = rolesOf(segmentationNode).get(segmentId)
     return given or role_of_segment(segmentationNode.GetSegmentation(), segmentId)
 
 
-def setRole(segmentationNode, segmentId, role):
+def setRole(segmentationNode: vtkMRMLSegmentationNode, segmentId: str, role: Role):
     """Keep what a segment is with its node."""
     roles = {**rolesOf(segmentationNode), segmentId: role}
     text = json.dumps({key: value.value for key, value in roles.items()})
     segmentationNode.SetAttribute(ROLES_ATTRIBUTE, text)
 
 
-def _readableInputs(inputs, segmentationNode, request):
+def _readableInputs(inputs: Any, segmentationNode: vtkMRMLSegmentationNode, request: Any):
     """The inputs with names of nodes in place of temporary paths."""
     initial = request.initialNode or request.initialModelNode
     return {

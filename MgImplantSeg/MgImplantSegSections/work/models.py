@@ -6,7 +6,7 @@ import contextlib
 import shutil
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import qt
 from slicer.i18n import tr as _
@@ -103,7 +103,7 @@ def cardHtml(card: ModelCard):
     return f"<h4>{escape(card.name, quote=False)}</h4><table>{cells}</table>"
 
 
-def _rows(name, table):
+def _rows(name: str, table: Any):
     """A row for the plain values of a table, and rows for each table in it."""
     plain = [f"{_words(key)} {_shortened(value)}" for key, value in table.items() if not isinstance(value, dict)]
     rows = [(name, ", ".join(plain))]
@@ -113,9 +113,9 @@ def _rows(name, table):
     return rows
 
 
-def _words(key):
+def _words(key: str):
     return str(key).replace("_", " ")
 
 
-def _shortened(value):
+def _shortened(value: Any):
     return f"{value:.4g}" if isinstance(value, float) else str(value)

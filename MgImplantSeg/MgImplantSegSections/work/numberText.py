@@ -1,9 +1,12 @@
 """Numbers as people read them."""
 
+from __future__ import annotations
+
 import math
+from typing import Any
 
 
-def numberText(value, digits=4):
+def numberText(value: Any, digits: int = 4):
     """A number with so many significant digits, without exponent where that can be read; empty if not defined."""
     if not math.isfinite(value):
         return ""

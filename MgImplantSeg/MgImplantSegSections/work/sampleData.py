@@ -74,5 +74,5 @@ def initialNode():
     return _found(INITIAL_NAME, "vtkMRMLSegmentationNode")
 
 
-def _found(name, className):
+def _found(name: str, className: str):
     return slicer.util.getFirstNodeByClassByName(className, name)

@@ -1,10 +1,12 @@
 """From a volume node to a segmentation node: hand over, run the engine, fetch the result, put it into the scene."""
 
+from __future__ import annotations
+
 import math
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from slicer.i18n import tr as _
 
@@ -25,6 +27,12 @@ from MgImplantSegSections.work.display3D import putColored
 from MgImplantSegSections.work.measureWork import ROLES_ATTRIBUTE
 from MgImplantSegSections.work.scanFolders import gather, placeWith
 from MgImplantSegSections.work.teachSlices import DONE_ATTRIBUTE
+
+if TYPE_CHECKING:
+    from slicer import vtkMRMLScalarVolumeNode, vtkMRMLScene
+
+    from MgImplantSegLib.grids.volume import Geometry
+    from MgImplantSegSections.engine.engineRun import CancelToken
 
 PREVIEW, SOFTWARE = "preview_of_slice", "software"
 SECONDS_TO_STOP_ELSEWHERE = 60.0  # a host or cluster has to be asked, which takes its time to stop the job
@@ -52,7 +60,9 @@ class SegmentRequest:
     provenance: dict = field(default_factory=dict)
 
 
-def segmentSteps(volumeNode, request, python, temporaryFolder, token):
+def segmentSteps(
+    volumeNode: vtkMRMLScalarVolumeNode, request: Any, python: Any, temporaryFolder: str | Path, token: CancelToken
+):
     """Generator of events; returns the segmentation node, with provenance, beside the volume.
 
     :raises InputError: if the volume or the ROI cannot be used.
@@ -92,7 +102,7 @@ def segmentSteps(volumeNode, request, python, temporaryFolder, token):
     return node
 
 
-def showOnly(newNode, volumeNode):
+def showOnly(newNode: Any, volumeNode: vtkMRMLScalarVolumeNode):
     """Hide older results and previews of the same volume behind the newest; what people have made stays as it is."""
     scene, role = newNode.GetScene(), newNode.GetReferenceImageGeometryReferenceRole()
     for number in range(scene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode")):
@@ -102,7 +112,7 @@ def showOnly(newNode, volumeNode):
             node.GetDisplayNode().SetVisibility(node is newNode)
 
 
-def _placeNow(volumeNode, rows, geometry):
+def _placeNow(volumeNode: vtkMRMLScalarVolumeNode, rows: Any, geometry: Geometry):
     """The grid of the result where the volume is now: it may have been moved or got another voxel size meanwhile."""
     _array, now = _wantedRows(volumeNode, rows)
     if now.shape_zyx != geometry.shape_zyx:
@@ -115,7 +125,7 @@ def _placeNow(volumeNode, rows, geometry):
     return now
 
 
-def _wantedRows(volumeNode, rows):
+def _wantedRows(volumeNode: vtkMRMLScalarVolumeNode, rows: Any):
     volume = volume_of_node(volumeNode)
     if rows is None:
         return volume.array, volume.geometry
@@ -124,7 +134,7 @@ def _wantedRows(volumeNode, rows):
     return array, volume.geometry.cropped((first, 0, 0), array.shape)
 
 
-def _arguments(request, geometry, folder):
+def _arguments(request: Any, geometry: Geometry, folder: Path):
     arguments = ["segment", folder / "image.mha", folder / "result.mha", *words(request.options)]
     if all(abs(spacing - 1) < 1e-6 for spacing in geometry.spacing_zyx_mm):
         arguments += ["--spacing-um", "1000"]  # the user has seen the warning about it
@@ -138,7 +148,7 @@ def _arguments(request, geometry, folder):
     return arguments
 
 
-def _provenance(volumeNode, request, result):
+def _provenance(volumeNode: vtkMRMLScalarVolumeNode, request: Any, result: Any):
     ran = result.get("provenance", {})
     options = {entry.name: ran.get(entry.name, value) for entry, value in values_of(request.options)}
     options["model"] = request.options.model
@@ -154,7 +164,7 @@ def _provenance(volumeNode, request, result):
     }
 
 
-def previewRequest(volumeNode, request, modelSpacingUm, index):
+def previewRequest(volumeNode: vtkMRMLScalarVolumeNode, request: Any, modelSpacingUm: Any, index: int):
     """The request for a slice: one plane, and as few rows around `index` as the model takes.
 
     The result takes the place of the last preview of the volume, never of a chosen output.
@@ -172,6 +182,6 @@ def previewRequest(volumeNode, request, modelSpacingUm, index):
     )
 
 
-def _lastPreview(scene, name):
+def _lastPreview(scene: vtkMRMLScene, name: str):
     node = scene.GetFirstNode(name, "vtkMRMLSegmentationNode")
     return node if node is not None and PREVIEW in provenance_of_node(node) else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,8 @@ from MgImplantSegSections.engine.exchange import ROLES_WORD, taskFolder, writeIm
 from MgImplantSegSections.work.measureWork import writeSegmentation
 
 if TYPE_CHECKING:
+    from slicer import vtkMRMLNode, vtkMRMLScene, vtkMRMLSegmentationNode
+
     from MgImplantSegSections.engine.engineRun import CancelToken, EnginePython
 
 SMALL_VOXELS, HUGE_VOXELS = 5_000_000, 50_000_000
@@ -35,18 +38,18 @@ def isHuge(segmentationNode: Any):
     return _voxels(segmentationNode) > HUGE_VOXELS
 
 
-def _voxels(segmentationNode):
+def _voxels(segmentationNode: vtkMRMLSegmentationNode):
     images = _images(segmentationNode.GetSegmentation())
     return max((image.GetNumberOfPoints() for image in images.values()), default=0)
 
 
-def _images(segmentation):
+def _images(segmentation: Any):
     """The voxels by segment ID, of the segments that have any."""
     images = {entry: binary_image(segmentation, entry) for entry in segment_ids(segmentation)}
     return {entry: image for entry, image in images.items() if image is not None}
 
 
-def _state(segmentation):
+def _state(segmentation: Any):
     """What differs once segments have come or gone, or voxels have been edited."""
     edited = {entry: image.GetMTime() for entry, image in _images(segmentation).items()}
     return segment_ids(segmentation), edited
@@ -118,7 +121,15 @@ def coloredSurfaceSteps(
     return mesh
 
 
-def _run(scene, segmentationNode, words, python, folder, token, initialNode=None):
+def _run(
+    scene: vtkMRMLScene,
+    segmentationNode: vtkMRMLSegmentationNode,
+    words: Sequence[Any],
+    python: Any,
+    folder: Path,
+    token: CancelToken,
+    initialNode: vtkMRMLNode | None = None,
+):
     names = {folder / "implant.mha": segmentationNode.GetName()}
     names |= {} if initialNode is None else {folder / "initial.mha": initialNode.GetName()}
     engine = runEngine(python, words, folder / "log.txt", token, names=names)

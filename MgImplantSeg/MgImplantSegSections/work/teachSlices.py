@@ -3,7 +3,10 @@
 Axes are those of the scan's array, z, y, x; Slicer calls them K, J, I.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import slicer
@@ -17,6 +20,11 @@ from MgImplantSegLib.scene.segments import binary_image, segment_ids
 from MgImplantSegLib.scene.volumes import array_of_image, geometry_of_node
 from MgImplantSegLib.training.teach.slices import SliceName, parse_slices, slices_text
 from MgImplantSegSections.work.measureWork import ROLES_ATTRIBUTE, roleOf
+
+if TYPE_CHECKING:
+    from slicer import vtkMRMLNode, vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
+
+    from MgImplantSegLib.grids.volume import Geometry
 
 DONE_ATTRIBUTE = "MgImplantSeg.DoneSlices"
 VIEWS = ("Red", "Yellow", "Green")
@@ -36,7 +44,7 @@ class Labelled:
     roles: tuple = ()
 
 
-def doneSlices(segmentationNode):
+def doneSlices(segmentationNode: vtkMRMLSegmentationNode):
     """The done slices of a segmentation, in the order of axis and index."""
     text = segmentationNode.GetAttribute(DONE_ATTRIBUTE) if segmentationNode is not None else None
     try:
@@ -45,13 +53,13 @@ def doneSlices(segmentationNode):
         return ()  # an attribute that somebody else has written
 
 
-def doneSlicesIn(volumeNode, segmentationNode):
+def doneSlicesIn(volumeNode: vtkMRMLScalarVolumeNode, segmentationNode: vtkMRMLSegmentationNode):
     """The done slices of a segmentation that are slices of a scan."""
     shape = geometry_of_node(volumeNode).shape_zyx
     return tuple(name for name in doneSlices(segmentationNode) if name.index < shape[name.axis])
 
 
-def setDone(segmentationNode, name, done=True):
+def setDone(segmentationNode: vtkMRMLSegmentationNode, name: SliceName, done: bool = True):
     """Keep with a segmentation that a slice is done, or that it is not."""
     slices = set(doneSlices(segmentationNode)) - {name} | ({name} if done else set())
     text = slices_text(sorted(slices))
@@ -61,7 +69,7 @@ def setDone(segmentationNode, name, done=True):
         segmentationNode.RemoveAttribute(DONE_ATTRIBUTE)
 
 
-def labelledOn(segmentationNode, volumeNode):
+def labelledOn(segmentationNode: vtkMRMLSegmentationNode, volumeNode: vtkMRMLScalarVolumeNode):
     """What is labelled on the done slices; looks at single planes of the segments."""
     slices = doneSlicesIn(volumeNode, segmentationNode)
     found: set[Role] = set()
@@ -73,7 +81,7 @@ def labelledOn(segmentationNode, volumeNode):
     return Labelled(slices, tuple(role for role in Role if role in found))
 
 
-def _isOn(segmentationNode, segmentId, slices, lattice):
+def _isOn(segmentationNode: vtkMRMLSegmentationNode, segmentId: str, slices: Any, lattice: Any):
     segmentation = segmentationNode.GetSegmentation()
     image = binary_image(segmentation, segmentId)
     if image is None:
@@ -90,14 +98,14 @@ def _isOn(segmentationNode, segmentId, slices, lattice):
     return False
 
 
-def _planeOf(lattice, name):
+def _planeOf(lattice: Any, name: SliceName):
     """The voxels of a slice alone."""
     first, size = np.array(lattice.first_xyz), np.array(lattice.size_xyz)
     first[2 - name.axis], size[2 - name.axis] = first[2 - name.axis] + name.index, 1
     return replace(lattice, first_xyz=first, size_xyz=size)
 
 
-def stateOf(segmentationNode, volumeNode):
+def stateOf(segmentationNode: vtkMRMLSegmentationNode, volumeNode: vtkMRMLScalarVolumeNode):
     """Something that differs when what `labelledOn` gives may differ; quick."""
     segmentation = segmentationNode.GetSegmentation()
     images = [(entry, binary_image(segmentation, entry)) for entry in segment_ids(segmentation)]
@@ -106,25 +114,25 @@ def stateOf(segmentationNode, volumeNode):
     return segmentationNode.GetID(), volumeNode.GetID(), geometry_of_node(volumeNode), times, texts
 
 
-def axesRas(geometry):
+def axesRas(geometry: Geometry):
     """The unit vectors of the axes z, y, x of a scan as rows (3, 3), in RAS."""
     return (LPS_TO_RAS[:3, :3] @ geometry.direction_matrix).T[::-1]
 
 
-def centreRas(geometry, name):
+def centreRas(geometry: Geometry, name: SliceName):
     """The middle of a slice in RAS mm."""
     index = (np.array(geometry.shape_zyx, dtype=float) - 1) / 2
     index[name.axis] = name.index
     return LPS_TO_RAS[:3, :3] @ np.asarray(geometry.lps_from_index_zyx(index), dtype=float)
 
 
-def orientationText(geometry, axis):
+def orientationText(geometry: Geometry, axis: Any):
     """``axial``, ``coronal`` or ``sagittal``: what a slice across an axis of the scan is, or is next to."""
     words = (_("sagittal"), _("coronal"), _("axial"))
     return words[int(np.abs(axesRas(geometry)[axis]).argmax())]
 
 
-def sliceText(geometry, name):
+def sliceText(geometry: Geometry, name: SliceName):
     """``axial slice K 40``."""
     orientation = orientationText(geometry, name.axis)
     return _("{orientation} slice, {axis} {index}").format(
@@ -132,7 +140,7 @@ def sliceText(geometry, name):
     )
 
 
-def showSlice(volumeNode, name, pointRas=None):
+def showSlice(volumeNode: vtkMRMLScalarVolumeNode, name: SliceName, pointRas: Any = None):
     """Move the slice view that looks along the slice's axis to it, turned onto the scan's voxels if it is not.
 
     :param pointRas: a point on the slice that comes into the middle where the view has to be turned.
@@ -151,7 +159,7 @@ def showSlice(volumeNode, name, pointRas=None):
     return view
 
 
-def shownSlice(volumeNode, view):
+def shownSlice(volumeNode: vtkMRMLScalarVolumeNode, view: Any):
     """The slice of the scan that a view shows; None without it.
 
     :raises InputError: if the view lies oblique to the scan's voxels, or beside the scan.
@@ -180,14 +188,14 @@ def sliceNodes():
     return {view: node for view, node in nodes.items() if node is not None}
 
 
-def _directions(node):
+def _directions(node: vtkMRMLNode):
     """Unit vectors to the right, up and out of a view as rows (3, 3), in RAS."""
     matrix = node.GetSliceToRAS()
     columns = np.array([[matrix.GetElement(row, column) for row in range(3)] for column in range(3)])
     return columns / np.linalg.norm(columns, axis=1, keepdims=True)
 
 
-def _viewOf(views, axes, axis):
+def _viewOf(views: Any, axes: Any, axis: Any):
     """The view for an axis, so that all three axes have different views: the best fit first."""
     left = {view: np.abs(axes @ _directions(node)[2]) for view, node in views.items()}
     free, chosen = set(range(3)), {}
@@ -199,7 +207,7 @@ def _viewOf(views, axes, axis):
     return chosen.get(axis, next(iter(views)))
 
 
-def _turn(node, axes, axis, point):
+def _turn(node: vtkMRMLNode, axes: Any, axis: Any, point: Any):
     """Turn a view onto the scan's axes; what was right, up and out stays so as far as it can."""
     now, others = _directions(node), [other for other in range(3) if other != axis]
     right = max(others, key=lambda other: abs(axes[other] @ now[0]))

@@ -1,8 +1,10 @@
 """From painted slices to a model of one's own: hand over, run ``suggest`` or ``teach``, install the model, compare."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import slicer
@@ -35,6 +37,11 @@ from MgImplantSegSections.work import models
 from MgImplantSegSections.work.measureWork import roleOf, rolesOf
 from MgImplantSegSections.work.segmentWork import PREVIEW, SECONDS_TO_STOP_ELSEWHERE
 from MgImplantSegSections.work.teachSlices import doneSlicesIn
+
+if TYPE_CHECKING:
+    from slicer import vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
+
+    from MgImplantSegSections.engine.engineRun import CancelToken
 
 PLANES_THAT_CAN_DISAGREE = "3"
 PAINTED_BACKGROUND = 4  # background that somebody has painted, beside the 0 of what nobody has
@@ -83,20 +90,20 @@ class TeachRequest:
     earlyEnd: EarlyEnd | None = None
 
 
-def scanOfLabels(segmentationNode, otherwise=None):
+def scanOfLabels(segmentationNode: vtkMRMLSegmentationNode, otherwise: Any = None):
     """The scan that a segmentation was drawn on; the volume `otherwise` where it names none that is in the scene."""
     role = segmentationNode.GetReferenceImageGeometryReferenceRole() if segmentationNode is not None else ""
     node = segmentationNode.GetNodeReference(role) if segmentationNode is not None else None
     return node if node is not None and node.GetClassName() == "vtkMRMLScalarVolumeNode" else otherwise
 
 
-def lastLabelsOf(volumeNode, nodes):
+def lastLabelsOf(volumeNode: vtkMRMLScalarVolumeNode, nodes: Any):
     """The last of the segmentations that was drawn on a scan, previews apart; None if there is none."""
     found = [node for node in nodes if scanOfLabels(node) is volumeNode and PREVIEW not in provenance_of_node(node)]
     return found[-1] if found else None
 
 
-def otherTaught(scan, nodes):
+def otherTaught(scan: Any, nodes: Any):
     """Other scans of which slices are done, each with its last segmentation of that kind, as pairs of nodes.
 
     :param nodes: segmentations to look among.
@@ -109,7 +116,7 @@ def otherTaught(scan, nodes):
     return tuple(found.values())
 
 
-def addEmptyLabels(volumeNode):
+def addEmptyLabels(volumeNode: vtkMRMLScalarVolumeNode):
     """A new segmentation on the grid of a scan, with all classes as empty segments."""
     geometry = geometry_of_node(volumeNode)
     labelMap = LabelMap(np.zeros(geometry.shape_zyx, np.uint8), geometry)
@@ -117,7 +124,16 @@ def addEmptyLabels(volumeNode):
     return add_segmentation_node(volumeNode.GetScene(), labelMap, name, volumeNode, keep_absent=True, present={0})
 
 
-def suggestSteps(volumeNode, segmentationNode, count, options, farEnvironment, python, temporaryFolder, token):
+def suggestSteps(
+    volumeNode: vtkMRMLScalarVolumeNode,
+    segmentationNode: vtkMRMLSegmentationNode,
+    count: int,
+    options: Any,
+    farEnvironment: Any,
+    python: Any,
+    temporaryFolder: str | Path,
+    token: CancelToken,
+):
     """Generator of events; returns the suggested slices as the engine's dictionaries.
 
     :param options: the engine's `SegmentOptions`, with which the scan is segmented to see where the planes disagree.
@@ -131,7 +147,14 @@ def suggestSteps(volumeNode, segmentationNode, count, options, farEnvironment, p
     return result["slices"]
 
 
-def teachSteps(volumeNode, segmentationNode, request, python, temporaryFolder, token):
+def teachSteps(
+    volumeNode: vtkMRMLScalarVolumeNode,
+    segmentationNode: vtkMRMLSegmentationNode,
+    request: Any,
+    python: Any,
+    temporaryFolder: str | Path,
+    token: CancelToken,
+):
     """Generator of events; returns the installed model's path and the fields of the engine's result.
 
     :raises InputError: if scan, labels or name cannot be used.
@@ -158,7 +181,13 @@ def teachSteps(volumeNode, segmentationNode, request, python, temporaryFolder, t
         return models.add(target), result
 
 
-def _written(volumeNode, segmentationNode, folder, token, hasScribbles=False):
+def _written(
+    volumeNode: vtkMRMLScalarVolumeNode,
+    segmentationNode: vtkMRMLSegmentationNode,
+    folder: Path,
+    token: CancelToken,
+    hasScribbles: bool = False,
+):
     """Write scan and labels on the scan's grid; returns their paths.
 
     :param hasScribbles: whether background that was painted, as a segment of its own, is told from what was not.
@@ -178,13 +207,13 @@ def _written(volumeNode, segmentationNode, folder, token, hasScribbles=False):
     return [image, folder / "labels-of-scan.mha"]
 
 
-def _backgroundOf(segmentationNode):
+def _backgroundOf(segmentationNode: vtkMRMLSegmentationNode):
     """Segments of background, each with a role in whose place it is read: it would be left out otherwise."""
     ids = segment_ids(segmentationNode.GetSegmentation())
     return {entry: Role.BONE for entry in ids if roleOf(segmentationNode, entry) is Role.BACKGROUND}
 
 
-def _writtenOthers(others, folder, token):
+def _writtenOthers(others: Any, folder: Path, token: CancelToken):
     """Write further scans with labels, and the file that names them; returns the words for the command line."""
     tables = []
     for number, (scan, labels) in enumerate(others, start=2):
@@ -205,11 +234,11 @@ def _writtenOthers(others, folder, token):
     return ["--pairs", folder / "pairs.toml"]
 
 
-def _fileName(name):
+def _fileName(name: str):
     return "".join(letter if letter.isalnum() and letter.isascii() else "_" for letter in name) or "scan"
 
 
-def _common(volumeNode, segmentationNode, farEnvironment):
+def _common(volumeNode: vtkMRMLScalarVolumeNode, segmentationNode: vtkMRMLSegmentationNode, farEnvironment: Any):
     arguments = ["--roles", f"{ROLES_WORD},{PAINTED_BACKGROUND}={Role.BACKGROUND.value}"]
     done = slices_text(doneSlicesIn(volumeNode, segmentationNode))
     if done:
@@ -219,18 +248,18 @@ def _common(volumeNode, segmentationNode, farEnvironment):
     return arguments + (["--environment", farEnvironment] if farEnvironment else [])
 
 
-def _isOfMillimetres(volumeNode):
+def _isOfMillimetres(volumeNode: vtkMRMLScalarVolumeNode):
     return all(abs(spacing - 1) < 1e-6 for spacing in geometry_of_node(volumeNode).spacing_zyx_mm)
 
 
-def _run(python, arguments, folder, nodes, farEnvironment, token):
+def _run(python: Any, arguments: Any, folder: Path, nodes: Any, farEnvironment: Any, token: CancelToken):
     scene = sceneOf(nodes[0])
     politeSeconds = SECONDS_TO_STOP_ELSEWHERE if farEnvironment else None
     engine = runEngine(python, arguments, folder / "log.txt", token, politeSeconds)
     return (yield from whileWanted(engine, lambda: all(map(scene.IsNodePresent, nodes)), token))
 
 
-def overlapSteps(volumeNode, oldNode, newNode, token):
+def overlapSteps(volumeNode: vtkMRMLScalarVolumeNode, oldNode: Any, newNode: Any, token: CancelToken):
     """Generator without events; returns IoU of two segmentations of a scan by role, for the classes that either has.
 
     :raises InputError: if a segmentation cannot be read.
@@ -248,7 +277,7 @@ def overlapSteps(volumeNode, oldNode, newNode, token):
     return {role: float(a / b) for role, a, b in zip(roles, both, either, strict=True) if b}
 
 
-def modelName(text, volumeNode):
+def modelName(text: str, volumeNode: vtkMRMLScalarVolumeNode):
     """The name of the new model: what was typed, else the scan's name and the first free number.
 
     :raises InputError: if it cannot be the name of a file, or is taken.
@@ -266,13 +295,13 @@ def modelName(text, volumeNode):
     return text
 
 
-def hideInViews(segmentationNode):
+def hideInViews(segmentationNode: vtkMRMLSegmentationNode):
     """Hide a segmentation that another one has taken the place of; it stays in the scene."""
     if segmentationNode.GetDisplayNode() is not None:
         segmentationNode.GetDisplayNode().SetVisibility(False)
 
 
-def openEditor(volumeNode, segmentationNode):
+def openEditor(volumeNode: vtkMRMLScalarVolumeNode, segmentationNode: vtkMRMLSegmentationNode):
     """Open Slicer's Segment Editor on a segmentation of a scan; the list of modules leads back.
 
     :raises InputError: if Slicer has no main window to show it in.
