@@ -125,9 +125,9 @@ def scan(shape: tuple[int, ...]) -> np.ndarray:
     return np.tile(block, [-(-n // 64) for n in shape])[tuple(slice(n) for n in shape)]
 
 
-def equality(device: str, precision: str) -> dict[str, Any]:
+def equality(device: str, precision: str, shape: tuple[int, ...]) -> dict[str, Any]:
     """Part of the voxels with the label of the CPU in float32."""
-    shape, found = (96, 80, 112), {}
+    found = {}
     reference, other = predictor_of("bundled", "cpu", "fp32"), predictor_of("bundled", device, precision)
     for planes in ("3", "9"):
         plan = plan_of(reference, planes, shape, False)
@@ -233,22 +233,28 @@ def about(devices: list[str]) -> dict[str, Any]:
     return {"devices": devices, "names": names, "torch": torch.__version__, "cuda": torch.version.cuda}
 
 
+def numbers_of(text: str) -> tuple[int, ...]:
+    """``1000,1200,1200`` as numbers."""
+    return tuple(int(number) for number in text.split(","))
+
+
 def main() -> None:
     """Measure, print, and write the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cuda", help="cuda, cuda:N, cuda:0,1 or cpu")
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--shape", default="1000,1200,1200", help="z,y,x")
+    parser.add_argument("--equality-shape", default="96,80,112", help="z,y,x of what is compared with the CPU")
     parser.add_argument("--seconds", type=float, default=420.0, help="what no longer fits is left out")
     parser.add_argument("--networks", default="bundled,paper")
     parser.add_argument("--out", type=Path, help="file for the results")
     arguments = parser.parse_args()
     clock, devices = Clock(arguments.seconds), devices_of(arguments.device)
     devices = [choose_compute(device).device for device in devices]
-    shape = tuple(int(n) for n in arguments.shape.split(","))
+    shape = numbers_of(arguments.shape)
     keep_freed_memory()
     results: dict[str, Any] = {**about(devices), "shape_zyx": shape, "precision": arguments.precision}
-    results["equality"] = equality(devices[0], arguments.precision)
+    results["equality"] = equality(devices[0], arguments.precision, numbers_of(arguments.equality_shape))
     for name in arguments.networks.split(","):
         alone, ways = fused(name, devices, arguments.precision, shape, clock)
         results[name] = {"bare": alone, **ways}
