@@ -5,9 +5,11 @@
 Makes a scan of 2510 × 2510 float32 slices (a bright sample in a round field of view, NaN around it), as a folder of
 TIFF slices or as an HDF5 file with chunks of 32 × 256 × 256, prepares it (5 µm, cropped to the sample), segments it on
 the model's grid, compares with what is known of the sample, and removes all again. Each command runs in a process of
-its own whose peak is read from the system. With `--distinct N` only N slices of a folder are made, and the others are links
-to them: each is read and decoded as any other, but the disk may have it in memory already. What counts: peaks below 2 GB for `prepare`, not above what was
-said beforehand. Times hold for the machine and what else it does; the file says both. Not part of the tests.
+its own whose peak is read from the system. With `--distinct N` only N slices are made, and the others are links to
+them, or copies in an HDF5 file: each is read and decoded as any other, but the disk may have it in memory already.
+
+What counts: peaks below 2 GB for `prepare`, and not above what was said beforehand. Times hold for the machine and what
+else it does; the file says both. Not part of the tests.
 """
 
 from __future__ import annotations
@@ -76,7 +78,7 @@ def write_folder(folder: Path, count: int, distinct: int) -> Path:
     return folder
 
 
-def write_h5(path: Path, count: int, _distinct: int) -> Path:
+def write_h5(path: Path, count: int, distinct: int) -> Path:
     """One HDF5 file with chunks over several slices."""
     import h5py
 
@@ -84,12 +86,23 @@ def write_h5(path: Path, count: int, _distinct: int) -> Path:
     with h5py.File(path, "w") as file:
         data = file.create_dataset("entry/data/data", (count, EDGE, EDGE), np.float32, chunks=CHUNK)
         block = np.empty((CHUNK[0], EDGE, EDGE), np.float32)
-        for number, image in slices(count):
+        made = list[np.ndarray]() if distinct < count else None
+        for number, image in repeated(slices(distinct), count, made):
             block[number % CHUNK[0]] = image
             if number % CHUNK[0] == CHUNK[0] - 1 or number == count - 1:
                 start = number // CHUNK[0] * CHUNK[0]
                 data[start : number + 1] = block[: number + 1 - start]
     return path
+
+
+def repeated(found, count: int, kept: list | None):
+    """The numbered slices, and from `kept` further ones up to `count`."""
+    for number, image in found:
+        if kept is not None:
+            kept.append(image)
+        yield number, image
+    for number in range(len(kept or ()), count if kept else 0):
+        yield number, kept[number % len(kept)]
 
 
 WRITERS = {"folder": (write_folder, "slices"), "h5": (write_h5, "scan.h5")}
@@ -127,7 +140,7 @@ def measure(kind: str, folder: Path, gigabytes: float, distinct: int | None) -> 
         "kind": kind,
         "scan_gb": scan_gb,
         "scan_voxels_xyz": [EDGE, EDGE, count],
-        "distinct_slices": distinct if kind == "folder" else count,
+        "distinct_slices": distinct,
         "made_in_seconds": made,
         "prepare": {
             **prepared,
