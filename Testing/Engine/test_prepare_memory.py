@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from MgImplantSegLib.cli import main
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 PREPARE = """
@@ -48,3 +51,38 @@ def test_a_mapped_scan_larger_than_the_limit_is_not_in_memory(way, tmp_path):
     peak = int((tmp_path / "peak").read_text()) * 1024
     said = json.loads((tmp_path / "result.json").read_text())["memory_bytes"]
     assert 0.4 * said < peak <= said < 0.6e9, (peak, said)
+
+
+LIMITED = """
+import resource, sys
+from MgImplantSegLib.cli import main
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)  # as a disk that is full after so many bytes
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit of a file's size")
+def test_a_file_that_cannot_be_written_to_its_end_leaves_nothing(tmp_path):
+    scan = sparse_nrrd(tmp_path / "scan.nrrd", "uint16", 2, (40, 100, 100))  # 800 kB
+    (tmp_path / "out").mkdir()
+    words = ["prepare", str(scan), str(tmp_path / "out" / "o.nrrd")]
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED, "300000", *words],
+        env={**os.environ, "PYTHONPATH": str(CHECKOUT), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2, done.stderr
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("mgimplantseg prepare: error: Expected to write") and "o.nrrd" in last, last
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_disk_with_too_little_room_is_told_before_the_work(tmp_path, monkeypatch, capsys):
+    scan = sparse_nrrd(tmp_path / "scan.nrrd", "uint16", 2, (40, 100, 100))
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1_500_000))
+    assert main(["prepare", str(scan), str(tmp_path / "o.nrrd")]) == 2
+    assert "Expected 1.8 MB of free disk space" in capsys.readouterr().err
+    assert not (tmp_path / "o.nrrd").exists()
