@@ -19,6 +19,9 @@ header, or in a list or numbered row of files; an absolute path to another folde
 that is not known counts as not given. What may be of one place is decided in `grids`, which voxel sizes cannot be in
 `voxel_size`, and what the name of a segment means in `terminology`.
 
+`open_volume` opens scans that are larger than memory: what cannot be mapped is read slice by slice when it is used, see
+`slices_on_disk`; TIFF folders and pages, chunks of HDF5, compressed voxels and those of the other byte order.
+
 Some damaged HDF5 files end the HDF5 library and with it the process: `hdf5_door` tries every file in a process of its
 own first. Of compressed volumes of more than 256 MB only the index and two chunks are tried.
 """

@@ -43,7 +43,8 @@ def raw_slices(parts: Sequence[RawData], shape_zyx: tuple[int, int, int], path: 
         reader: Any = kind(part, (count // slice_voxels, *shape_zyx[1:]))
         readers += [(z, reader) for z in range(count // slice_voxels)]
     dtype = parts[0].dtype.newbyteorder("=")
-    return SlicesOnDisk(shape_zyx, dtype, lambda z: readers[z][1](readers[z][0])).as_array()
+    along = 1 if parts[0].encoding == "raw" else max(counts) // slice_voxels
+    return SlicesOnDisk(shape_zyx, dtype, lambda z: readers[z][1](readers[z][0]), read_along=along).as_array()
 
 
 class _MappedSlices:

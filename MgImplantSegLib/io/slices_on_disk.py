@@ -28,12 +28,22 @@ class SlicesOnDisk:
         ``read(z)`` gives a slice (y, x) of that type.
     depth : int
         How many slices are in memory at one time.
+    read_along : int
+        How many slices are read for one that is far from the one before; `depth` if None.
     """
 
     ndim = 3
 
-    def __init__(self, shape_zyx: tuple[int, int, int], dtype: np.dtype, read: ReadSlice, depth: int = 1) -> None:
+    def __init__(
+        self,
+        shape_zyx: tuple[int, int, int],
+        dtype: np.dtype,
+        read: ReadSlice,
+        depth: int = 1,
+        read_along: int | None = None,
+    ) -> None:
         self.shape, self.dtype, self._read = shape_zyx, np.dtype(dtype), read
+        self.read_along = read_along or depth
         self.held_bytes = (depth + 1) * math.prod(shape_zyx[1:]) * self.dtype.itemsize
         """About what reading takes in memory."""
 

@@ -17,8 +17,9 @@ from MgImplantSegLib.base.typed import triple
 from MgImplantSegLib.grids.boxes import Box
 from MgImplantSegLib.grids.resample import corner_aligned
 from MgImplantSegLib.grids.volume import Geometry, Volume
+from MgImplantSegLib.preprocessing.given_back import GivenBack
 
-MOST_SLICES, MOST_PIXELS = 160, 192
+MOST_SLICES, MOST_PIXELS = 144, 160
 VALUES_ACROSS = 256
 DISC = 0.9
 
@@ -81,10 +82,10 @@ def coarse_look(scan: Volume, events: Events, most_slices: int = MOST_SLICES) ->
     picked = [_centres(n, min(n, VALUES_ACROSS)) for n in shape[1:]]
     coarse = np.empty((count, *(len(starts) - 1 for starts in edges)), np.float32)
     values = np.empty((count, *map(len, picked)), np.float32)
-    start = time.monotonic()
+    start, source = time.monotonic(), GivenBack(scan.array)
     with events.task("looking at the scan", count) as task:
         for index, z in enumerate(_centres(shape[0], count)):
-            image = np.asarray(scan.array[int(z)])
+            image = source[int(z)]
             with np.errstate(over="ignore", invalid="ignore"):
                 values[index] = image[np.ix_(*picked)]
                 coarse[index] = _averages(image, edges)

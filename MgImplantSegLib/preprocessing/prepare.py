@@ -28,14 +28,14 @@ from scipy import sparse
 from MgImplantSegLib import __version__
 from MgImplantSegLib.base.errors import InputError
 from MgImplantSegLib.base.events import Events
-from MgImplantSegLib.base.mapped_memory import give_back_pages
 from MgImplantSegLib.grids.boxes import Box, shape_of, start_of
 from MgImplantSegLib.grids.resample import interpolation_matrices, resampled_in_plane, resampled_slices
 from MgImplantSegLib.grids.volume import Volume
 from MgImplantSegLib.io.grey_window_key import keys_of_window
 from MgImplantSegLib.io.nrrd_stream import write_nrrd_slices
 from MgImplantSegLib.preprocessing.doubtful_values import outside_field_of_view
-from MgImplantSegLib.preprocessing.prepare_plan import MAPPED_BYTES, PreparePlan, percent_text, support_of, voxels_text
+from MgImplantSegLib.preprocessing.given_back import GivenBack
+from MgImplantSegLib.preprocessing.prepare_plan import PreparePlan, percent_text, support_of, voxels_text
 
 PROVENANCE_KEY = "MgImplantSeg_Prepared"
 LEAST_WEIGHT = 0.5  # part of an interpolated value that comes from inside the field of view
@@ -143,19 +143,15 @@ def _inside(values: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.nda
 
 
 class _Source:
-    """Parts of the scan's slices as float32; pages of a mapped file are given back when some megabytes were read."""
+    """Parts of the scan's slices as float32."""
 
     def __init__(self, array: np.ndarray, box: Box) -> None:
-        self._array, self._box, self._read_bytes = array, box, 0
+        self._slices, self._box = GivenBack(array), box
 
     def read(self, z: int) -> np.ndarray:
         """The part of slice `z` of the box."""
-        if self._read_bytes >= MAPPED_BYTES:
-            give_back_pages(self._array)
-            self._read_bytes = 0
         number = self._box[0].start + z
-        image = np.asarray(self._array[number])
-        self._read_bytes += image.nbytes
+        image = self._slices[number]
         with np.errstate(over="ignore"):
             part = np.ascontiguousarray(image[self._box[1], self._box[2]], dtype=np.float32)
         if image.dtype.kind == "f":

@@ -17,6 +17,7 @@ from MgImplantSegLib.grids.resample import corner_aligned
 from MgImplantSegLib.grids.volume import Geometry, Volume
 from MgImplantSegLib.io.slices_on_disk import SlicesOnDisk
 from MgImplantSegLib.preprocessing.coarse_look import MOST_PIXELS, MOST_SLICES, VALUES_ACROSS, CoarseLook, coarse_look
+from MgImplantSegLib.preprocessing.given_back import MAPPED_BYTES
 from MgImplantSegLib.preprocessing.prepare_options import PrepareOptions
 from MgImplantSegLib.preprocessing.sample_box import sample_box
 
@@ -25,10 +26,10 @@ MOST_BYTES = 2_000_000_000  # of a result whose voxel size nobody gives
 BYTES_PER_VOXEL = 2
 COARSEST_MM = 1.0
 SAME_SPACING = 1e-6
-PROGRAM_BYTES = 160_000_000
-MAPPED_BYTES = 1 << 26
+PROGRAM_BYTES = 190_000_000
+COPIES_OF_COARSE = 10  # while the sample is looked for in it
 PART_FOR_BLOCKS = 0.25
-SECONDS_PER_VOXEL = 4e-8  # converting and resampling, one core
+SECONDS_PER_VOXEL = 1.5e-8  # converting and resampling, one core
 
 
 @dataclass(frozen=True)
@@ -90,14 +91,15 @@ def plan(scan: Volume, options: PrepareOptions, events: Events, *, with_look: bo
     """
     if scan.array.dtype.kind not in "buif":
         raise InputError(f"Expected grey values as real numbers, got values of type {scan.array.dtype}.")
-    _require_memory(_memory_bytes(scan, whole(scan.geometry.shape_zyx), None), options)
     kept = GreyWindow.of_type(scan.array.dtype) if options.percentiles is None else None
     needs_look = with_look or kept is None or options.crop == "sample"
+    if needs_look:
+        _require_memory(_bytes_of_look(scan), options)
     look = coarse_look(scan, events) if needs_look else None
     box = _box(scan, options, look, events)
     window = kept or _window(options, look, box, scan)
     grid = target_grid(scan.geometry.cropped(start_of(box), shape_of(box)), options.target_um)
-    memory = _memory_bytes(scan, box, grid)
+    memory = max(_bytes_of_look(scan) if needs_look else 0, _memory_bytes(scan, box, grid))
     _require_memory(memory, options)
     seconds = None if look is None else _seconds(scan, box, look)
     return PreparePlan(box, grid, window, memory, BYTES_PER_VOXEL * math.prod(grid.shape_zyx), seconds, look)
@@ -110,7 +112,8 @@ def memory_of_type(scan: Geometry, dtype: np.dtype, target_um: float | None) -> 
         raise ValueError("only the size counts")
 
     array = SlicesOnDisk(scan.shape_zyx, dtype, none_read).as_array()
-    return _memory_bytes(Volume(array, scan), whole(scan.shape_zyx), target_grid(scan, target_um))
+    volume = Volume(array, scan)
+    return max(_bytes_of_look(volume), _memory_bytes(volume, whole(scan.shape_zyx), target_grid(scan, target_um)))
 
 
 def block_bytes(memory_gb: float) -> int:
@@ -174,23 +177,30 @@ def _window(options: PrepareOptions, look: CoarseLook | None, box: Box, scan: Vo
     return GreyWindow.of_range(low, high, percents)
 
 
-def _memory_bytes(scan: Volume, box: Box, grid: Geometry | None) -> int:
-    """What the process takes: the program, slices as they are read, and those that wait for their neighbours."""
-    rows, columns = scan.geometry.shape_zyx[1:]
+def _reading_bytes(scan: Volume) -> int:
+    """What the program takes with the slices as they are read."""
+    pixels = math.prod(scan.geometry.shape_zyx[1:])
     held = int(getattr(scan.array, "held_bytes", MAPPED_BYTES))
-    reading = held + rows * columns * (2 * scan.array.dtype.itemsize + 4)
-    looking = 4 * (MOST_SLICES * (2 * MOST_PIXELS**2 + VALUES_ACROSS**2))
-    if grid is None:
-        return PROGRAM_BYTES + reading + 2 * looking
+    return PROGRAM_BYTES + held + pixels * (2 * scan.array.dtype.itemsize + 4)
+
+
+def _bytes_of_look(scan: Volume) -> int:
+    """What the process takes while a scan is looked at."""
+    return _reading_bytes(scan) + 4 * MOST_SLICES * (COPIES_OF_COARSE * MOST_PIXELS**2 + VALUES_ACROSS**2)
+
+
+def _memory_bytes(scan: Volume, box: Box, grid: Geometry) -> int:
+    """What the process takes while slices are resampled, with those that wait for their neighbours."""
     channels = 2 if scan.array.dtype.kind == "f" else 1
     part_rows, part_columns = shape_of(box)[1:]
     target_rows, target_columns = grid.shape_zyx[1:]
     step = max(1.0, grid.spacing_zyx_mm[0] / scan.geometry.spacing_zyx_mm[0])
     waiting = (2 * math.ceil(step) + 1) * channels * 4 * target_rows * target_columns
     in_plane = 4 * channels * (2 * part_rows * part_columns + 2 * target_rows * part_columns)
-    missing = 7 * rows * columns if channels == 2 else 0
+    missing = 7 * math.prod(scan.geometry.shape_zyx[1:]) if channels == 2 else 0
     finishing = 5 * 4 * channels * target_rows * target_columns
-    return PROGRAM_BYTES + looking + reading + waiting + in_plane + missing + finishing
+    seen = 4 * MOST_SLICES * (MOST_PIXELS**2 + VALUES_ACROSS**2)
+    return _reading_bytes(scan) + seen + waiting + in_plane + missing + finishing
 
 
 def _require_memory(needed: int, options: PrepareOptions) -> None:
@@ -203,8 +213,10 @@ def _require_memory(needed: int, options: PrepareOptions) -> None:
 
 
 def _seconds(scan: Volume, box: Box, look: CoarseLook) -> float:
-    voxels = math.prod(shape_of(box))
-    return look.seconds_per_slice * (box[0].stop - box[0].start) + SECONDS_PER_VOXEL * voxels
+    """The time of the slices that were looked at, for all that are read; and the work on their voxels."""
+    slices, apart = box[0].stop - box[0].start, scan.array.shape[0] / look.volume.array.shape[0]
+    read_for_one = max(1.0, min(apart, float(getattr(scan.array, "read_along", 1))))
+    return look.seconds_per_slice / read_for_one * slices + SECONDS_PER_VOXEL * math.prod(shape_of(box))
 
 
 def without_look(planned: PreparePlan) -> PreparePlan:

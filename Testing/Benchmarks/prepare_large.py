@@ -1,12 +1,15 @@
 """Memory, time and disk of ``prepare``, and of ``segment --grid model``, on a raw scan of at least 8 GB.
 
-    python Testing/Benchmarks/prepare_large.py [--folder /tmp/large] [--gigabytes 8.5] [--kinds folder,h5] [--out FILE]
+    python Testing/Benchmarks/prepare_large.py [--folder /tmp] [--gigabytes 8.5] [--kinds folder,h5] [--distinct N]
 
 Makes a scan of 2510 × 2510 float32 slices (a bright sample in a round field of view, NaN around it), as a folder of
 TIFF slices or as an HDF5 file with chunks of 32 × 256 × 256, prepares it (5 µm, cropped to the sample), segments it on
 the model's grid, compares with what is known of the sample, and removes all again. Each command runs in a process of
-its own whose peak is read from the system. What counts: peaks below 2 GB for `prepare`, not above what was
-said beforehand. Times hold for the machine and what else it does; the file says both. Not part of the tests.
+its own whose peak is read from the system. With `--distinct N` only N slices are made, and the others are links to
+them, or copies in an HDF5 file: each is read and decoded as any other, but the disk may have it in memory already.
+
+What counts: peaks below 2 GB for `prepare`, and not above what was said beforehand. Times hold for the machine and what
+else it does; the file says both. Not part of the tests.
 """
 
 from __future__ import annotations
@@ -62,18 +65,20 @@ def slices(count: int):
         yield number, still + noise[:, shift : shift + EDGE]
 
 
-def write_folder(folder: Path, count: int) -> Path:
+def write_folder(folder: Path, count: int, distinct: int) -> Path:
     """One TIFF a slice, with the log of a beamline."""
     import tifffile
 
     folder.mkdir(parents=True)
-    for number, image in slices(count):
+    for number, image in slices(min(count, distinct)):
         tifffile.imwrite(folder / f"reco_{number:05d}.tif", image)
+    for number in range(distinct, count):
+        os.link(folder / f"reco_{number % distinct:05d}.tif", folder / f"reco_{number:05d}.tif")
     (folder / "reco.log").write_text(f"effective_pixel_size : {VOXEL_UM}\n")
     return folder
 
 
-def write_h5(path: Path, count: int) -> Path:
+def write_h5(path: Path, count: int, distinct: int) -> Path:
     """One HDF5 file with chunks over several slices."""
     import h5py
 
@@ -81,12 +86,23 @@ def write_h5(path: Path, count: int) -> Path:
     with h5py.File(path, "w") as file:
         data = file.create_dataset("entry/data/data", (count, EDGE, EDGE), np.float32, chunks=CHUNK)
         block = np.empty((CHUNK[0], EDGE, EDGE), np.float32)
-        for number, image in slices(count):
+        made = list[np.ndarray]() if distinct < count else None
+        for number, image in repeated(slices(distinct), count, made):
             block[number % CHUNK[0]] = image
             if number % CHUNK[0] == CHUNK[0] - 1 or number == count - 1:
                 start = number // CHUNK[0] * CHUNK[0]
                 data[start : number + 1] = block[: number + 1 - start]
     return path
+
+
+def repeated(found, count: int, kept: list | None):
+    """The numbered slices, and from `kept` further ones up to `count`."""
+    for number, image in found:
+        if kept is not None:
+            kept.append(image)
+        yield number, image
+    for number in range(len(kept or ()), count if kept else 0):
+        yield number, kept[number % len(kept)]
 
 
 WRITERS = {"folder": (write_folder, "slices"), "h5": (write_h5, "scan.h5")}
@@ -103,12 +119,13 @@ def measured(folder: Path, *words: str) -> dict:
     return {**json.loads(numbers.read_text()), "result": json.loads(result.read_text())}
 
 
-def measure(kind: str, folder: Path, gigabytes: float) -> dict:
+def measure(kind: str, folder: Path, gigabytes: float, distinct: int | None) -> dict:
     """Make a scan, prepare it, segment it, and say what that took."""
     write, name = WRITERS[kind]
     count = int(np.ceil(gigabytes * 1e9 / (EDGE**2 * 4)))
     start = time.time()
-    scan = write(folder / name, count)
+    distinct = count if distinct is None else min(distinct, count)
+    scan = write(folder / name, count, distinct)
     made = time.time() - start
     given = [] if kind == "folder" else ["--spacing-um", str(VOXEL_UM)]
     out, labels = folder / "prepared.nrrd", folder / "labels.seg.nrrd"
@@ -123,6 +140,7 @@ def measure(kind: str, folder: Path, gigabytes: float) -> dict:
         "kind": kind,
         "scan_gb": scan_gb,
         "scan_voxels_xyz": [EDGE, EDGE, count],
+        "distinct_slices": distinct,
         "made_in_seconds": made,
         "prepare": {
             **prepared,
@@ -154,6 +172,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=None)
     parser.add_argument("--gigabytes", type=float, default=8.5)
     parser.add_argument("--kinds", default="folder,h5")
+    parser.add_argument("--distinct", type=int)
     parser.add_argument("--out", type=Path, default=Path(__file__).with_name("results") / "prepare_large.json")
     arguments = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="prepare_large_", dir=arguments.folder))
@@ -162,7 +181,7 @@ def main() -> None:
     results = []
     try:
         for kind in arguments.kinds.split(","):
-            results.append(measure(kind, folder / kind, arguments.gigabytes))
+            results.append(measure(kind, folder / kind, arguments.gigabytes, arguments.distinct))
             shutil.rmtree(folder / kind)
             sys.stdout.write(json.dumps(results[-1], indent=1) + "\n")
     finally:

@@ -26,7 +26,7 @@ def dialog(widget, ui):
     ui.advancedSection.collapsed = False
     person.process_events()
     person.click(ui.importScanButton)
-    return widget.panel.importScan.dialog
+    return widget.panel.importScan.opened
 
 
 def wait(dialog):

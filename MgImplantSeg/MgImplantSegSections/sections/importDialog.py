@@ -14,8 +14,8 @@ from slicer.i18n import tr as _
 from MgImplantSegLib.base.errors import MgImplantSegError
 from MgImplantSegSections.engine import pythons
 from MgImplantSegSections.sections.importForm import ImportForm
-from MgImplantSegSections.sections.workbench import ProgressView, errorText, setEnabled
-from MgImplantSegSections.work.importWork import PACKAGES, boxText, loadPrepared, lookText
+from MgImplantSegSections.sections.workbench import ProgressView, durationText, errorText, setEnabled, sizeText
+from MgImplantSegSections.work.importWork import PACKAGES, boxText, loadPrepared
 
 if TYPE_CHECKING:
     from MgImplantSegSections.sections.workbench import Workbench
@@ -28,14 +28,14 @@ class ImportScan:
 
     def __init__(self, workbench: Workbench):
         self._workbench = workbench
-        self.dialog: Any = None
+        self.opened: Any = None
         workbench.ui.importScanButton.connect("clicked(bool)", self.onOpen)
 
     def onOpen(self):
         """Open the dialog, as it was left while work goes on."""
-        if self.dialog is None or not self.dialog.isRunning():
-            self.dialog = ImportDialog(self._workbench, self._workbench.ui.AdvancedPanel.window())
-        self.dialog.show()
+        if self.opened is None or not self.opened.isRunning():
+            self.opened = ImportDialog(self._workbench, self._workbench.ui.AdvancedPanel.window())
+        self.opened.show()
 
 
 class ImportDialog:
@@ -182,3 +182,32 @@ class ImportDialog:
             [] if running else missing,
             _("Make the result and load it. Nothing half-written is left when it is cancelled."),
         )
+
+
+def lookText(result: dict[str, Any]):
+    """What is known of the scan after a look, and what importing it gives and takes."""
+    lines = [
+        _("Scan: {voxels} voxels of {size} µm, {kind}, {bytes}").format(
+            voxels=_times(result["scan_voxels"]),
+            size=_sizes(result["scan_um"]),
+            kind=result["scan_type"],
+            bytes=sizeText(result["scan_bytes"]),
+        ),
+        _("Kept: {box}").format(box=boxText(result)),
+        _("Result: {voxels} voxels of {size} µm, {bytes} on the disk").format(
+            voxels=_times(result["voxels"]), size=_sizes(result["voxel_um"]), bytes=sizeText(result["output_bytes"])
+        ),
+        _("Takes about {time} and at most {memory} of memory").format(
+            time=durationText(result["seconds"]), memory=sizeText(result["memory_bytes"])
+        ),
+    ]
+    return "\n".join(lines)
+
+
+def _times(numbers):
+    return " × ".join(str(number) for number in numbers)
+
+
+def _sizes(sizes):
+    isCube = max(sizes) - min(sizes) < 1e-6 * max(sizes)
+    return f"{sizes[0]:.4g}" if isCube else " × ".join(f"{size:.4g}" for size in sizes)

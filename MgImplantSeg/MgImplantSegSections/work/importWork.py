@@ -1,4 +1,4 @@
-"""A large scan as it is imported: the words for the engine, and what it says of size, memory and time."""
+"""A large scan as it is imported: the words for the engine, and the result in the scene."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from slicer.i18n import tr as _
 
 from MgImplantSegLib.base.errors import InputError
 from MgImplantSegLib.io.formats import without_suffix
-from MgImplantSegSections.sections.workbench import durationText, sizeText
 from MgImplantSegSections.work.scanFolders import gather
 
 PACKAGES = ("pynrrd", "tifffile", "h5py")
@@ -68,26 +67,6 @@ def boxText(result: dict[str, Any]):
     return ",".join(f"{start}:{stop}" for start, stop in result["box"])
 
 
-def lookText(result: dict[str, Any]):
-    """What is known of the scan after a look, and what importing it gives and takes."""
-    lines = [
-        _("Scan: {voxels} voxels of {size} µm, {kind}, {bytes}").format(
-            voxels=_times(result["scan_voxels"]),
-            size=_sizes(result["scan_um"]),
-            kind=result["scan_type"],
-            bytes=sizeText(result["scan_bytes"]),
-        ),
-        _("Kept: {box}").format(box=boxText(result)),
-        _("Result: {voxels} voxels of {size} µm, {bytes} on the disk").format(
-            voxels=_times(result["voxels"]), size=_sizes(result["voxel_um"]), bytes=sizeText(result["output_bytes"])
-        ),
-        _("Takes about {time} and at most {memory} of memory").format(
-            time=durationText(result["seconds"]), memory=sizeText(result["memory_bytes"])
-        ),
-    ]
-    return "\n".join(lines)
-
-
 def loadPrepared(path: str):
     """The result in the scene, in a folder of its own; returns the volume node.
 
@@ -99,12 +78,3 @@ def loadPrepared(path: str):
         raise InputError(_("Expected a scan in {path}, Slicer could not read it.").format(path=path)) from error
     gather(node)
     return node
-
-
-def _times(numbers):
-    return " × ".join(str(number) for number in numbers)
-
-
-def _sizes(sizes):
-    isCube = max(sizes) - min(sizes) < 1e-6 * max(sizes)
-    return f"{sizes[0]:.4g}" if isCube else " × ".join(f"{size:.4g}" for size in sizes)
