@@ -44,7 +44,13 @@ class Label:
     category: Code = Code("SCT", "260787004", "Physical object")
     type: Code = Code("SCT", "40388003", "Implant")
 
+    @property
+    def is_opening(self) -> bool:
+        """Whether it is a crack or canal: background for the measures, and a segment of its own."""
+        return self.role is Role.BACKGROUND and self.segment_id.partition("_")[0] in OPENING_IDS
 
+
+OPENING_IDS = ("crack", "canal")
 BACKGROUND = Label(0, "background", "background", Role.BACKGROUND, (0.0, 0.0, 0.0), "BG")
 BONE = Label(
     1,
@@ -74,8 +80,39 @@ RESIDUAL_MATERIAL = Label(
     "RM",
     type=Code("99MGIMPLANTSEG", "RM", "Residual material of implant"),
 )
+CRACK = Label(
+    4,
+    "crack",
+    "crack",
+    Role.BACKGROUND,
+    (0.850, 0.100, 0.550),
+    "crack",
+    type=Code("99MGIMPLANTSEG", "CRACK", "Crack in implant"),
+)
+CANAL = Label(
+    5,
+    "canal",
+    "canal",
+    Role.BACKGROUND,
+    (0.200, 0.700, 0.400),
+    "canal",
+    Code("SCT", "91723000", "Anatomical structure"),
+    Code("99MGIMPLANTSEG", "CANAL", "Canal in bone"),
+)
+OPENINGS = (CRACK, CANAL)  # what measures take as background and people see as segments
 CLASSES = (BACKGROUND, BONE, DEGRADATION_LAYER, RESIDUAL_MATERIAL)
 CLASS_OF_ROLE = {label.role: label for label in CLASSES}
+
+
+def template_of(role: Role, *names: str) -> Label:
+    """The usual class of a role; a crack or a canal if it is background and one of its names begins with that."""
+    if role is Role.BACKGROUND:
+        for label in OPENINGS:
+            if any(re.match(rf"{label.segment_id}s?([ _]|$)", name.strip().lower()) for name in names):
+                return label
+    return CLASS_OF_ROLE[role]
+
+
 IMPLANT_ROLES = (Role.DEGRADATION_LAYER, Role.RESIDUAL_MATERIAL)
 
 
@@ -112,8 +149,8 @@ class LabelScheme:
 
     @property
     def segments(self) -> tuple[Label, ...]:
-        """The classes that are segments in Slicer: all but the background."""
-        return tuple(label for label in self.labels if label.role is not Role.BACKGROUND)
+        """The classes that are segments in Slicer: all but the background; openings are segments."""
+        return tuple(label for label in self.labels if label.role is not Role.BACKGROUND or label.is_opening)
 
     def by_value(self, value: int) -> Label:
         """The class with that value; KeyError if there is none."""
@@ -161,7 +198,7 @@ class LabelScheme:
         try:
             labels = tuple(
                 replace(
-                    CLASS_OF_ROLE[Role(entry["role"])],
+                    template_of(Role(entry["role"]), str(entry["segment_id"])),
                     value=_whole(entry["value"]),
                     segment_id=str(entry["segment_id"]),
                     name=str(entry["name"]),
