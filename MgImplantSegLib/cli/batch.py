@@ -41,6 +41,7 @@ from MgImplantSegLib.cli.measure_options import (
     require_measure_files,
     with_field_of_view,
 )
+from MgImplantSegLib.cli.opening_options import add_opening_arguments, opening_declarations, with_wanted_openings
 from MgImplantSegLib.cli.parser import folder_path
 from MgImplantSegLib.cli.pictures import draw_measures, draw_pictures
 from MgImplantSegLib.cli.registry import PROGRAM
@@ -117,6 +118,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--status", action="store_true", help="show how far a batch is in OUTDIR; nothing is worked on")
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     add_segment_arguments(parser)
+    add_opening_arguments(parser)
     add_measure_arguments(parser, of_one_scan=False)
 
 
@@ -202,7 +204,7 @@ def command_line(arguments: argparse.Namespace) -> str:
 
 def _words(arguments: argparse.Namespace) -> list[str]:
     """Source, folder and options that change results, as they can be typed."""
-    chosen = words(arguments, BatchOptions, *segment_declarations(), *measure_declarations())
+    chosen = words(arguments, BatchOptions, *segment_declarations(), *opening_declarations(), *measure_declarations())
     return [str(arguments.source), str(arguments.outdir), *chosen]
 
 
@@ -251,6 +253,7 @@ def _work(sample: Sample, arguments: argparse.Namespace, folder: Path, events: E
     require_measure_files(arguments)
     volume = read_scan(sample.image, arguments)
     result = segment_volume(volume, segment_options(arguments, want_disagreement=arguments.ranges), events)
+    result = replace(result, label_map=with_wanted_openings(volume, result.label_map, arguments, events))
     options = with_field_of_view(measure_options(arguments, result.label_map, events), volume)
     measures = quantify(result.label_map, replace(options, disagreement=result.disagreement), events)
     write_label_map(result.label_map, folder / SEGMENTATION)

@@ -15,6 +15,7 @@ from MgImplantSegLib.cli.parser import nearest
 COMMANDS = (
     "demo",
     "segment",
+    "cracks",
     "quantify",
     "evaluate",
     "compare",

@@ -6,7 +6,7 @@ import argparse
 import re
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from MgImplantSegLib.base.option_kinds import File, ResultFile
 from MgImplantSegLib.base.options import add_options, option
 from MgImplantSegLib.base.resources import find_model
 from MgImplantSegLib.cli.elsewhere import add_environment_option, run_elsewhere
+from MgImplantSegLib.cli.opening_options import add_opening_arguments, with_wanted_openings
 from MgImplantSegLib.cli.result_paths import require_separate
 from MgImplantSegLib.cli.segment_options import (
     add_segment_arguments,
@@ -54,6 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The scan, the segmentation, what else is written, and how it is segmented."""
     add_options(parser, SegmentFiles)
     add_segment_arguments(parser)
+    add_opening_arguments(parser)
     add_environment_option(parser)
 
 
@@ -71,7 +73,9 @@ def run(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
         want_probabilities=arguments.probabilities is not None,
         want_disagreement=arguments.disagreement is not None,
     )
-    result = segment_volume(read_scan(arguments.image, arguments), options, events)
+    scan = read_scan(arguments.image, arguments)
+    result = segment_volume(scan, options, events)
+    result = replace(result, label_map=with_wanted_openings(scan, result.label_map, arguments, events))
     events.check_cancelled()
     return {
         "files": [str(path) for path in _write(result, arguments)],
