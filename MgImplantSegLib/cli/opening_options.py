@@ -5,12 +5,11 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from MgImplantSegLib.base.events import Events
 from MgImplantSegLib.base.options import add_options, record, values_of
 
 if TYPE_CHECKING:
     from MgImplantSegLib.cracks.options import OpeningOptions
-    from MgImplantSegLib.grids.volume import LabelMap, Volume
+    from MgImplantSegLib.grids.volume import Volume
 
 
 def opening_declarations() -> tuple[type, ...]:
@@ -37,12 +36,14 @@ def record_of_openings(arguments: argparse.Namespace) -> dict[str, Any]:
     return record(arguments, *opening_declarations()) if arguments.openings else {}
 
 
-def with_wanted_openings(
-    volume: Volume, label_map: LabelMap, arguments: argparse.Namespace, events: Events
-) -> LabelMap:
-    """The label map of a segmented scan with the openings that the arguments ask for."""
-    if not arguments.openings:
-        return label_map
-    from MgImplantSegLib.cracks.openings import with_openings
+def openings_for(arguments: argparse.Namespace, volume: Volume) -> OpeningOptions:
+    """The options, before long work on a scan begins.
 
-    return with_openings(volume, label_map, opening_options(arguments), events)
+    Raises
+    ------
+    InputError
+        If they are not valid, or do not fit the voxels of the scan.
+    """
+    options = opening_options(arguments)
+    options.width_mm(volume.geometry.spacing_zyx_mm)
+    return options

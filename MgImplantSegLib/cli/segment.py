@@ -18,7 +18,7 @@ from MgImplantSegLib.base.option_kinds import File, ResultFile
 from MgImplantSegLib.base.options import add_options, option
 from MgImplantSegLib.base.resources import find_model
 from MgImplantSegLib.cli.elsewhere import add_environment_option, run_elsewhere
-from MgImplantSegLib.cli.opening_options import add_opening_arguments, with_wanted_openings
+from MgImplantSegLib.cli.opening_options import add_opening_arguments, openings_for
 from MgImplantSegLib.cli.result_paths import require_separate
 from MgImplantSegLib.cli.segment_options import (
     add_segment_arguments,
@@ -63,6 +63,7 @@ def run(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
     """Segment; all files appear together, each whole, or none."""
     if arguments.environment:
         return run_elsewhere(NAME, add_arguments, arguments, events)
+    from MgImplantSegLib.cracks.openings import with_openings
     from MgImplantSegLib.inference.segmenter import segment_volume
 
     start = time.monotonic()
@@ -74,8 +75,9 @@ def run(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
         want_disagreement=arguments.disagreement is not None,
     )
     scan = read_scan(arguments.image, arguments)
+    openings = openings_for(arguments, scan)
     result = segment_volume(scan, options, events)
-    result = replace(result, label_map=with_wanted_openings(scan, result.label_map, arguments, events))
+    result = replace(result, label_map=with_openings(scan, result.label_map, openings, events))
     events.check_cancelled()
     return {
         "files": [str(path) for path in _write(result, arguments)],

@@ -113,7 +113,8 @@ def find_opening(
 ) -> np.ndarray:
     """Indices (n, 3) of the voxels of all openings of a kind, in the order of the array."""
     search = _Search(volume, label_map, kind, options, voxels_per_slab)
-    box = bounding_box(label_map.array, *search.values(kind.matter))
+    values = search.values(kind.matter)
+    box = bounding_box(label_map.array, *values) if values else None
     if box is None:
         return np.zeros((0, 3), dtype=np.int64)
     contrast = search.contrast(grown(box, search.voxels(MARGIN), label_map.array.shape))
@@ -205,7 +206,8 @@ def _hangs_together(voxels: np.ndarray, is_seed: np.ndarray, kind: Opening, sear
 
 def _marked(label_map: LabelMap, found: dict[str, np.ndarray], options: OpeningOptions) -> LabelMap:
     """A copy of the label map with the openings in it."""
-    array, scheme = label_map.array.copy(), label_map.scheme
+    scheme = label_map.scheme
+    array = label_map.array.astype(np.uint8 if label_map.array.dtype == bool else label_map.array.dtype)
     for key, voxels in found.items():
         scheme, value = _with_class(scheme, KINDS[key].label, options.opening_result)
         if not np.iinfo(array.dtype).min <= value <= np.iinfo(array.dtype).max:

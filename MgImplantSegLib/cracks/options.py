@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from MgImplantSegLib.base.choices import Choice, Registry
+from MgImplantSegLib.base.errors import InputError
 from MgImplantSegLib.base.option_kinds import Number, OneOf, SomeOf
 from MgImplantSegLib.base.options import option, require_valid
 
+ROUNDING = 1e-3
 OPENINGS: Registry[Choice] = Registry(
     "an opening",
     {
@@ -52,7 +54,27 @@ class OpeningOptions:
 
     def __post_init__(self) -> None:
         require_valid(self)
+        if self.opening_contrast >= 1:
+            raise InputError(
+                f"Expected a fraction below 1 for opening_contrast, got {self.opening_contrast:g}.",
+                "0.5 is half of the way from the grey value around an opening to the background's.",
+            )
 
     def width_mm(self, spacing_zyx_mm: tuple[float, float, float]) -> float:
-        """The narrowest opening in mm on a grid."""
-        return 2 * max(spacing_zyx_mm) if self.opening_width_um is None else self.opening_width_um / 1000
+        """The narrowest opening in mm on a grid.
+
+        Raises
+        ------
+        InputError
+            If it is narrower than a voxel.
+        """
+        voxel_mm = max(spacing_zyx_mm)
+        if self.opening_width_um is None:
+            return 2 * voxel_mm
+        if self.opening_width_um / 1000 < voxel_mm * (1 - ROUNDING):
+            raise InputError(
+                f"Expected an opening_width_um of at least a voxel, {1000 * voxel_mm:g} µm, got "
+                f"{self.opening_width_um:g} µm.",
+                "What is narrower than a voxel cannot be seen in the scan.",
+            )
+        return self.opening_width_um / 1000

@@ -165,7 +165,8 @@ def test_a_segmentation_on_another_grid_is_refused():
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("openings", ("holes",)), ("opening_contrast", 0), ("opening_width_um", -1)]
+    ("field", "value"),
+    [("openings", ("holes",)), ("opening_contrast", 0), ("opening_contrast", 1), ("opening_width_um", -1)],
 )
 def test_options_that_cannot_be_are_refused(field, value):
     with pytest.raises(InputError, match=field):

@@ -89,6 +89,9 @@ def test_batch_looks_for_cracks_and_measures_them_and_a_changed_option_is_new_wo
 def test_a_segmentation_of_another_grid_and_wrong_options_are_errors_of_one_line(folder, capsys):
     assert main(["cracks", "scan.nrrd", "labels.seg.nrrd", "out.seg.nrrd", "--openings", "crack"]) == 2
     assert "Did you mean cracks?" in capsys.readouterr().err
+    too_narrow = ["--openings", "cracks", "--opening-width-um", "5", "--model", "thresholds.mgmodel"]
+    assert main(["segment", "scan.nrrd", "out.seg.nrrd", *too_narrow]) == 2
+    assert "at least a voxel" in capsys.readouterr().err
     shape = (10, 10, 10)
     write_label_map(LabelMap(np.ones(shape, np.uint8), Geometry(shape, (0.5,) * 3)), "other.seg.nrrd")
     assert main(["cracks", "scan.nrrd", "other.seg.nrrd", "out.seg.nrrd"]) == 2

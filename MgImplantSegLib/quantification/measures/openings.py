@@ -194,7 +194,9 @@ def canals(context: MeasureContext) -> tuple[Measure, ...]:
 
     Names as in D. W. Dempster et al., "Standardized nomenclature, symbols, and units for bone histomorphometry: a 2012
     update", Journal of Bone and Mineral Research 28 (2013), and M. L. Bouxsein et al., "Guidelines for assessment of
-    bone microstructure in rodents using micro-computed tomography", ibid. 25 (2010).
+    bone microstructure in rodents using micro-computed tomography", ibid. 25 (2010); the canal diameter as in D. M. L.
+    Cooper et al., "Quantitative 3D analysis of the canal network in cortical bone by micro-computed tomography",
+    Anatomical Record 274B (2003).
     """
     bone, mask = int(context.voxels_of_code[BONE]), context.opening_mask(CANAL.segment_id)
     note, missing = ("", None) if bone else (NO_BONE, None)
