@@ -45,6 +45,11 @@ class Label:
     type: Code = Code("SCT", "40388003", "Implant")
 
     @property
+    def word(self) -> str:
+        """What a user writes for the class: its role, or that it is a crack or canal."""
+        return self.segment_id.partition("_")[0] if self.is_opening else self.role.value
+
+    @property
     def is_opening(self) -> bool:
         """Whether it is a crack or canal: background for the measures, and a segment of its own."""
         return self.role is Role.BACKGROUND and self.segment_id.partition("_")[0] in OPENING_IDS
@@ -100,6 +105,7 @@ CANAL = Label(
     Code("99MGIMPLANTSEG", "CANAL", "Canal in bone"),
 )
 OPENINGS = (CRACK, CANAL)  # what measures take as background and people see as segments
+OPENING_OF_ID: dict[str, Label] = {label.segment_id: label for label in OPENINGS}
 CLASSES = (BACKGROUND, BONE, DEGRADATION_LAYER, RESIDUAL_MATERIAL)
 CLASS_OF_ROLE = {label.role: label for label in CLASSES}
 
@@ -160,14 +166,15 @@ class LabelScheme:
     def from_roles(cls, roles: Mapping[int, Role | str], ignore_value: int | None = None) -> LabelScheme:
         """A scheme for a group's own numbering, for example ``{1: "bone", 7: "residual_material"}``.
 
-        The value 0 is background unless the mapping says otherwise. Several values may share a role.
+        The value 0 is background unless the mapping says otherwise. Several values may share a role. ``"crack"`` and
+        ``"canal"`` are openings.
         """
-        role_of = {int(value): Role(role) for value, role in roles.items()}
-        if 0 not in role_of and ignore_value != 0:
-            role_of = {0: Role.BACKGROUND, **role_of}
+        class_of = {int(value): OPENING_OF_ID.get(role) or CLASS_OF_ROLE[Role(role)] for value, role in roles.items()}
+        if 0 not in class_of and ignore_value != 0:
+            class_of = {0: BACKGROUND, **class_of}
         labels = []
-        for value, role in role_of.items():
-            template, shared = CLASS_OF_ROLE[role], sum(other is role for other in role_of.values()) > 1
+        for value, template in class_of.items():
+            shared = sum(other is template for other in class_of.values()) > 1
             suffix = f"_{value}" if shared else ""
             labels.append(replace(template, value=value, segment_id=template.segment_id + suffix))
         return cls(tuple(labels), ignore_value)
@@ -234,13 +241,14 @@ def parse_roles(text: str) -> LabelScheme:
     InputError
         If a part is not VALUE=ROLE or a role is unknown.
     """
-    roles: dict[int, Role] = {}
+    roles: dict[int, str] = {}
     ignore_value = None
-    known = ", ".join([role.value for role in Role] + ["ignore"])
+    words = [*(role.value for role in Role), *OPENING_OF_ID, "ignore"]
+    known = ", ".join(words)
     for part in _parts(text):
         match = re.fullmatch(r"\s*(-?\d+)\s*=\s*(\w+)\s*", part)
         role = match.group(2).lower() if match else ""
-        if match is None or role not in {entry.value for entry in Role} | {"ignore"}:
+        if match is None or role not in words:
             raise InputError(f"Expected VALUE=ROLE with a role of {known}, got {part!r}.")
         value = int(match.group(1))
         if value in roles or value == ignore_value:
@@ -248,7 +256,7 @@ def parse_roles(text: str) -> LabelScheme:
         if role == "ignore":
             ignore_value = value
         else:
-            roles[value] = Role(role)
+            roles[value] = role
     return LabelScheme.from_roles(roles, ignore_value)
 
 
