@@ -111,6 +111,7 @@ def test_undefined_measures_say_why():
     assert nothing.value("Cr.V") == 0 and "no cracks" in nothing.find("Cr.Wi").note
     unknown = measured(cylinder(width=0), "cracks", "canals", scheme=LabelScheme())
     assert "No cracks are labelled" in unknown.find("Cr.V").note
+    assert "No cracks are labelled" in unknown.find("BIC_open").note
     assert "no bone" in unknown.find("Ct.Po").note
     assert "no implant" in measured(np.zeros((5, 5, 5), np.uint8), "cracks").find("Cr.V").note
 

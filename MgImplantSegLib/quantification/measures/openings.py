@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,10 +60,10 @@ class _Cracks:
 def cracks(context: MeasureContext) -> tuple[Measure, ...]:
     """Volume, surface, width and depth of the cracks, how many are open, what they reach, and BIC with and without."""
     if context.implant_box is None:
-        return tuple(_crack_measures({}, NO_IMPLANT, NOT_MEASURED, None))
+        return _undefined(NO_IMPLANT, None)
     found = _cracks_of(context)
     if found is None:
-        return tuple(_crack_measures({}, NO_CRACK_CLASS, NOT_MEASURED, Missing.NOT_GIVEN))
+        return _undefined(NO_CRACK_CLASS, Missing.NOT_GIVEN)
     values = _crack_values(found, context)
     surface = SURFACE_METHODS.find(context.options.surface).name
     return (
@@ -166,27 +167,40 @@ def _crack_measures(values: dict[str, float], note: str, method: str, missing: M
     ]
 
 
-def _bic(found: _Cracks, context: MeasureContext) -> tuple[Measure, ...]:
+def _undefined(note: str, missing: Missing | None) -> tuple[Measure, ...]:
+    bic = (_bic_measure(state, UNDEFINED, NOT_MEASURED, note, {}, missing) for state in BIC_STATES)
+    return (*_crack_measures({}, note, NOT_MEASURED, missing), *bic)
+
+
+BIC_STATES = {"open": "background", "closed": "part of the implant"}
+
+
+def _bic(found: _Cracks, context: MeasureContext) -> Iterator[Measure]:
     """BIC with the cracks open, as background, and closed, as layer."""
     method, options = CONTACT_METHODS.find(context.options.contact), context.options
-    measures = []
-    for state, codes, what in (("open", found.codes, "background"), ("closed", found.closed, "part of the implant")):
+    for state, codes in (("open", found.codes), ("closed", found.closed)):
         surface, touching = method.measure(codes, None, context.spacing_zyx_mm, options.contact_distance_mm)
         value = 100 * (touching / surface) if surface else UNDEFINED
-        measures.append(
-            Measure(
-                f"BIC_{state}",
-                f"bone-to-implant contact, cracks {state}",
-                value,
-                "%",
-                "implant",
-                f"{method.name}; {found.method}",
-                f"100 · b / a, cracks as {what}; a: surface of the implant, b: the part of it that touches bone",
-                "" if surface else "The implant has no surface in the volume.",
-                {f"surface_{method.unit}": surface, f"contact_{method.unit}": touching},
-            )
-        )
-    return tuple(measures)
+        counts = {f"surface_{method.unit}": surface, f"contact_{method.unit}": touching}
+        note = "" if surface else "The implant has no surface in the volume."
+        yield _bic_measure(state, value, f"{method.name}; {found.method}", note, counts, None)
+
+
+def _bic_measure(
+    state: str, value: float, method: str, note: str, counts: dict[str, float], missing: Missing | None
+) -> Measure:
+    return Measure(
+        f"BIC_{state}",
+        f"bone-to-implant contact, cracks {state}",
+        value,
+        "%",
+        "implant",
+        method,
+        f"100 · b / a, cracks as {BIC_STATES[state]}; a: surface of the implant, b: the part of it that touches bone",
+        note,
+        counts,
+        missing=missing,
+    )
 
 
 def canals(context: MeasureContext) -> tuple[Measure, ...]:
