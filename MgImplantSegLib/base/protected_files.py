@@ -46,7 +46,7 @@ def require_not_protected(path: str | Path) -> None:
 
 
 def file_identity(path: str | Path) -> FileIdentity | None:
-    """The same for the same file, however it is named or linked; None which does not exist."""
+    """The same for the same file, however it is named or linked; None if it does not exist."""
     try:
         stat = os.stat(path)
     except (OSError, ValueError):

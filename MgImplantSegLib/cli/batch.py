@@ -42,6 +42,12 @@ from MgImplantSegLib.cli.measure_options import (
     require_measure_files,
     with_field_of_view,
 )
+from MgImplantSegLib.cli.opening_options import (
+    add_opening_arguments,
+    opening_declarations,
+    opening_options,
+    openings_for,
+)
 from MgImplantSegLib.cli.parser import folder_path
 from MgImplantSegLib.cli.pictures import draw_measures, draw_pictures
 from MgImplantSegLib.cli.registry import PROGRAM
@@ -127,6 +133,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     add_segment_arguments(parser)
+    add_opening_arguments(parser)
     add_measure_arguments(parser, of_one_scan=False)
 
 
@@ -137,6 +144,7 @@ def run(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
     if arguments.status:
         return _result(status_rows(rows, arguments.outdir), arguments)
     segment_options(arguments)
+    opening_options(arguments)
     require_measure_files(arguments)
     environments = _environments(arguments.environment or ())
     require_separate(
@@ -220,7 +228,7 @@ def command_line(arguments: argparse.Namespace) -> str:
 
 def _words(arguments: argparse.Namespace) -> list[str]:
     """Source, folder and options that change results, as they can be typed."""
-    chosen = words(arguments, BatchOptions, *segment_declarations(), *measure_declarations())
+    chosen = words(arguments, BatchOptions, *segment_declarations(), *opening_declarations(), *measure_declarations())
     return [str(arguments.source), str(arguments.outdir), *chosen]
 
 
@@ -262,13 +270,16 @@ def _row_of(sample: Sample, common: argparse.Namespace, row: Row, events: Events
 
 
 def _work(sample: Sample, arguments: argparse.Namespace, folder: Path, events: Events) -> QuantificationReport:
+    from MgImplantSegLib.cracks.openings import with_openings
     from MgImplantSegLib.inference.segmenter import segment_volume
     from MgImplantSegLib.io import write_label_map
     from MgImplantSegLib.quantification import quantify
 
     require_measure_files(arguments)
     volume = read_scan(sample.image, arguments)
+    openings = openings_for(arguments, volume)
     result = segment_volume(volume, segment_options(arguments, want_disagreement=arguments.ranges), events)
+    result = replace(result, label_map=with_openings(volume, result.label_map, openings, events))
     options = with_field_of_view(measure_options(arguments, result.label_map, events), volume)
     measures = quantify(result.label_map, replace(options, disagreement=result.disagreement), events)
     write_label_map(result.label_map, folder / SEGMENTATION)

@@ -19,6 +19,7 @@ from MgImplantSegLib.cli.batch_record import RECORD, read_record
 from MgImplantSegLib.cli.batch_samples import Sample
 from MgImplantSegLib.cli.batch_table import DONE, Row
 from MgImplantSegLib.cli.measure_options import measure_declarations
+from MgImplantSegLib.cli.opening_options import record_of_openings
 from MgImplantSegLib.cli.segment_options import ScanOptions, segment_options
 from MgImplantSegLib.io.companions import files_behind
 from MgImplantSegLib.model.file import read_card
@@ -38,7 +39,7 @@ class BatchOptions:
 def work_key(sample: Sample, arguments: argparse.Namespace, digests: FileDigests) -> str:
     """Changes with every option that the result depends on, with the contents of all files, and with the version."""
     options = segment_options(arguments)
-    chosen = record(arguments, BatchOptions, ScanOptions, *measure_declarations())
+    chosen = record(arguments, BatchOptions, ScanOptions, *measure_declarations()) | record_of_openings(arguments)
     chosen |= record(options.with_defaults_of(read_card(options.model)))
     contents = {"image": [digests.of_all(files_behind(sample.image))]}
     for name in INPUTS:

@@ -20,6 +20,7 @@ from MgImplantSegLib.cli.batch_workers import row_of
 from MgImplantSegLib.cli.elsewhere import word
 from MgImplantSegLib.cli.job_manifest import NAME_THERE, manifest_text
 from MgImplantSegLib.cli.measure_options import measure_declarations
+from MgImplantSegLib.cli.opening_options import opening_declarations
 from MgImplantSegLib.cli.segment_options import segment_declarations
 from MgImplantSegLib.jobs.agent.job_folder import State
 from MgImplantSegLib.jobs.backend import Backend
@@ -189,7 +190,7 @@ class Site:
     def _words(self, samples: Sequence[Sample]) -> list[Word]:
         """The command there: its manifest names the files where they are there."""
         words: list[Word] = [COMMAND, InputText(NAME_THERE, lambda there: manifest_text(samples, there)), OUT_THERE]
-        declared = (BatchOptions, *segment_declarations(), *measure_declarations())
+        declared = (BatchOptions, *segment_declarations(), *opening_declarations(), *measure_declarations())
         for entry, value in values_of(self._arguments, *declared):
             for single in value if entry.option.many else (value,):
                 if single is not None and single is not False and entry.option.changes_result:

@@ -16,6 +16,7 @@ COMMANDS = (
     "demo",
     "prepare",
     "segment",
+    "cracks",
     "quantify",
     "evaluate",
     "compare",

@@ -19,9 +19,11 @@ from MgImplantSegLib.base.option_kinds import File, OneOf, ResultFile
 from MgImplantSegLib.base.options import add_options, option
 from MgImplantSegLib.base.resources import find_model
 from MgImplantSegLib.cli.elsewhere import add_environment_option, run_elsewhere
+from MgImplantSegLib.cli.opening_options import add_opening_arguments, openings_for
 from MgImplantSegLib.cli.result_paths import require_separate
 from MgImplantSegLib.cli.segment_options import (
     add_segment_arguments,
+    in_memory,
     open_scan,
     segment_options,
 )
@@ -37,7 +39,8 @@ from MgImplantSegLib.cli.tables import text_table, value_text
 from MgImplantSegLib.inference.grids import GRIDS, INPUT, MODEL
 
 if TYPE_CHECKING:
-    from MgImplantSegLib.grids.volume import LabelMap
+    from MgImplantSegLib.cracks.options import OpeningOptions
+    from MgImplantSegLib.grids.volume import LabelMap, Volume
     from MgImplantSegLib.inference.segmenter import SegmentationResult
 
 NAME = "segment"
@@ -67,6 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The scan, the segmentation, what else is written, and how it is segmented."""
     add_options(parser, SegmentFiles)
     add_segment_arguments(parser)
+    add_opening_arguments(parser)
     add_options(parser, TaskOptions)
     add_hidden_arguments(parser)
     add_environment_option(parser)
@@ -78,6 +82,7 @@ def run(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
         if arguments.tasks:
             return run_as_tasks(add_arguments, arguments, events)
         return run_elsewhere(NAME, add_arguments, arguments, events)
+    from MgImplantSegLib.cracks.openings import with_openings
     from MgImplantSegLib.inference.segmenter import segment_volume
 
     start = time.monotonic()
@@ -92,7 +97,10 @@ def run(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
         options = replace(options, grid=arguments.grid)
         if arguments.task is not None:
             return {"part": str(do_part(scan, options, arguments, arguments.task, events))}
+        openings = openings_for(arguments, scan)
+        scan = _with_voxels_for(openings, arguments, scan, events)
         result = segment_volume(scan, options, events, do_all_parts(scan, options, arguments, events))
+        result = replace(result, label_map=with_openings(scan, result.label_map, openings, events))
     events.check_cancelled()
     files = _write(result, arguments)
     remove_parts(arguments)
@@ -103,6 +111,24 @@ def run(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
         "provenance": dict(result.provenance),
         "seconds": round(time.monotonic() - start, 1),
     }
+
+
+def _with_voxels_for(openings: OpeningOptions, arguments: argparse.Namespace, scan: Volume, events: Events) -> Volume:
+    """The scan with all its voxels in memory where openings are wanted, which are found on them.
+
+    Raises
+    ------
+    InputError
+        If the segmentation would not have the scan's voxels.
+    """
+    if not openings.openings:
+        return scan
+    if arguments.grid == MODEL:
+        raise InputError(
+            f"Expected a segmentation on the scan's voxels for openings, got the grid {MODEL}.",
+            f"Choose the grid {INPUT} [[grid]], or leave the openings out [[openings]].",
+        )
+    return in_memory(scan, events)
 
 
 @contextmanager

@@ -104,15 +104,21 @@ def read_scan(path: Path, arguments: argparse.Namespace) -> Volume:
 def open_scan(path: Path, arguments: argparse.Namespace, events: Events) -> Iterator[Volume]:
     """As `read_scan`, within the block; a scan larger than `MOST_BYTES_AT_ONCE` is read slice by slice when used."""
     from MgImplantSegLib.io import open_volume
-    from MgImplantSegLib.io.slices_on_disk import SlicesOnDisk
 
     with open_volume(path, dataset=arguments.dataset, spacing_um=arguments.spacing_um, events=events) as volume:
         require_voxel_size(volume, path)
-        array: object = volume.array
-        if isinstance(array, SlicesOnDisk) and array.nbytes <= MOST_BYTES_AT_ONCE:
-            with events.task("reading slices", len(array)) as task:
-                volume = replace(volume, array=array.whole(task.advance))
-        yield volume
+        yield in_memory(volume, events) if volume.array.nbytes <= MOST_BYTES_AT_ONCE else volume
+
+
+def in_memory(volume: Volume, events: Events) -> Volume:
+    """The volume with all voxels as an array, where they were read slice by slice until now."""
+    from MgImplantSegLib.io.slices_on_disk import SlicesOnDisk
+
+    array: object = volume.array
+    if not isinstance(array, SlicesOnDisk):
+        return volume
+    with events.task("reading slices", len(array)) as task:
+        return replace(volume, array=array.whole(task.advance))
 
 
 def require_voxel_size(volume: Volume, path: Path) -> None:

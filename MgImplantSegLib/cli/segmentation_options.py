@@ -29,7 +29,7 @@ class Roles(Kind):
     def word(self, value: LabelScheme) -> str:
         """``VALUE=ROLE,...`` of a scheme."""
         ignored = [] if value.ignore_value is None else [f"{value.ignore_value}=ignore"]
-        return ",".join([*(f"{label.value}={label.role.value}" for label in value.labels), *ignored])
+        return ",".join([*(f"{label.value}={label.word}" for label in value.labels), *ignored])
 
 
 ROLES = Roles("V=ROLE,...")

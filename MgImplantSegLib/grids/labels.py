@@ -44,7 +44,18 @@ class Label:
     category: Code = Code("SCT", "260787004", "Physical object")
     type: Code = Code("SCT", "40388003", "Implant")
 
+    @property
+    def word(self) -> str:
+        """What a user writes for the class: its role, or that it is a crack or canal."""
+        return self.segment_id.partition("_")[0] if self.is_opening else self.role.value
 
+    @property
+    def is_opening(self) -> bool:
+        """Whether it is a crack or canal: background for the measures, and a segment of its own."""
+        return self.role is Role.BACKGROUND and self.segment_id.partition("_")[0] in OPENING_IDS
+
+
+OPENING_IDS = ("crack", "canal")
 BACKGROUND = Label(0, "background", "background", Role.BACKGROUND, (0.0, 0.0, 0.0), "BG")
 BONE = Label(
     1,
@@ -74,8 +85,40 @@ RESIDUAL_MATERIAL = Label(
     "RM",
     type=Code("99MGIMPLANTSEG", "RM", "Residual material of implant"),
 )
+CRACK = Label(
+    4,
+    "crack",
+    "crack",
+    Role.BACKGROUND,
+    (0.850, 0.100, 0.550),
+    "crack",
+    type=Code("99MGIMPLANTSEG", "CRACK", "Crack in implant"),
+)
+CANAL = Label(
+    5,
+    "canal",
+    "canal",
+    Role.BACKGROUND,
+    (0.200, 0.700, 0.400),
+    "canal",
+    Code("SCT", "91723000", "Anatomical structure"),
+    Code("99MGIMPLANTSEG", "CANAL", "Canal in bone"),
+)
+OPENINGS = (CRACK, CANAL)  # what measures take as background and people see as segments
+OPENING_OF_ID: dict[str, Label] = {label.segment_id: label for label in OPENINGS}
 CLASSES = (BACKGROUND, BONE, DEGRADATION_LAYER, RESIDUAL_MATERIAL)
 CLASS_OF_ROLE = {label.role: label for label in CLASSES}
+
+
+def template_of(role: Role, *names: str) -> Label:
+    """The usual class of a role; a crack or a canal if it is background and one of its names begins with that."""
+    if role is Role.BACKGROUND:
+        for label in OPENINGS:
+            if any(re.match(rf"{label.segment_id}s?([ _]|$)", name.strip().lower()) for name in names):
+                return label
+    return CLASS_OF_ROLE[role]
+
+
 IMPLANT_ROLES = (Role.DEGRADATION_LAYER, Role.RESIDUAL_MATERIAL)
 
 
@@ -112,8 +155,8 @@ class LabelScheme:
 
     @property
     def segments(self) -> tuple[Label, ...]:
-        """The classes that are segments in Slicer: all but the background."""
-        return tuple(label for label in self.labels if label.role is not Role.BACKGROUND)
+        """The classes that are segments in Slicer: all but the background; openings are segments."""
+        return tuple(label for label in self.labels if label.role is not Role.BACKGROUND or label.is_opening)
 
     def by_value(self, value: int) -> Label:
         """The class with that value; KeyError if there is none."""
@@ -123,14 +166,15 @@ class LabelScheme:
     def from_roles(cls, roles: Mapping[int, Role | str], ignore_value: int | None = None) -> LabelScheme:
         """A scheme for a group's own numbering, for example ``{1: "bone", 7: "residual_material"}``.
 
-        The value 0 is background unless the mapping says otherwise. Several values may share a role.
+        The value 0 is background unless the mapping says otherwise. Several values may share a role. ``"crack"`` and
+        ``"canal"`` are openings.
         """
-        role_of = {int(value): Role(role) for value, role in roles.items()}
-        if 0 not in role_of and ignore_value != 0:
-            role_of = {0: Role.BACKGROUND, **role_of}
+        class_of = {int(value): OPENING_OF_ID.get(role) or CLASS_OF_ROLE[Role(role)] for value, role in roles.items()}
+        if 0 not in class_of and ignore_value != 0:
+            class_of = {0: BACKGROUND, **class_of}
         labels = []
-        for value, role in role_of.items():
-            template, shared = CLASS_OF_ROLE[role], sum(other is role for other in role_of.values()) > 1
+        for value, template in class_of.items():
+            shared = sum(other is template for other in class_of.values()) > 1
             suffix = f"_{value}" if shared else ""
             labels.append(replace(template, value=value, segment_id=template.segment_id + suffix))
         return cls(tuple(labels), ignore_value)
@@ -161,7 +205,7 @@ class LabelScheme:
         try:
             labels = tuple(
                 replace(
-                    CLASS_OF_ROLE[Role(entry["role"])],
+                    template_of(Role(entry["role"]), str(entry["segment_id"])),
                     value=_whole(entry["value"]),
                     segment_id=str(entry["segment_id"]),
                     name=str(entry["name"]),
@@ -197,13 +241,14 @@ def parse_roles(text: str) -> LabelScheme:
     InputError
         If a part is not VALUE=ROLE or a role is unknown.
     """
-    roles: dict[int, Role] = {}
+    roles: dict[int, str] = {}
     ignore_value = None
-    known = ", ".join([role.value for role in Role] + ["ignore"])
+    words = [*(role.value for role in Role), *OPENING_OF_ID, "ignore"]
+    known = ", ".join(words)
     for part in _parts(text):
         match = re.fullmatch(r"\s*(-?\d+)\s*=\s*(\w+)\s*", part)
         role = match.group(2).lower() if match else ""
-        if match is None or role not in {entry.value for entry in Role} | {"ignore"}:
+        if match is None or role not in words:
             raise InputError(f"Expected VALUE=ROLE with a role of {known}, got {part!r}.")
         value = int(match.group(1))
         if value in roles or value == ignore_value:
@@ -211,7 +256,7 @@ def parse_roles(text: str) -> LabelScheme:
         if role == "ignore":
             ignore_value = value
         else:
-            roles[value] = Role(role)
+            roles[value] = role
     return LabelScheme.from_roles(roles, ignore_value)
 
 

@@ -69,7 +69,7 @@ class SegmentOptions:
         GRIDS.find(self.grid)
 
     def with_defaults_of(self, card: ModelCard) -> SegmentOptions:
-        """The same options with the card's choices which does not exist."""
+        """The same options with the card's choices where there are none."""
         return replace(
             self,
             planes=self.planes or card.default_planes,

@@ -11,7 +11,15 @@ from MgImplantSegLib.base.errors import InputError
 from MgImplantSegLib.base.events import Events
 from MgImplantSegLib.base.files import atomic_output
 from MgImplantSegLib.base.remarks import remarks_of_reading, with_remarks
-from MgImplantSegLib.grids.labels import BACKGROUND, CLASS_OF_ROLE, DEFAULT_SCHEME, Label, LabelScheme, Role
+from MgImplantSegLib.grids.labels import (
+    BACKGROUND,
+    CLASS_OF_ROLE,
+    DEFAULT_SCHEME,
+    Label,
+    LabelScheme,
+    Role,
+    template_of,
+)
 from MgImplantSegLib.grids.volume import LabelMap
 from MgImplantSegLib.io.header_keys import keys_of_provenance
 from MgImplantSegLib.io.image_data import ImageData, ReadOptions, Segment
@@ -175,10 +183,13 @@ def _warn_of_contradiction(segment: Segment, role: Role | None, path: object) ->
 
 def _label_of_segment(segment: Segment, role: Role, taken: set[str]) -> Label:
     """The class of a segment; its ID stays unless it is taken or belongs to another role."""
-    template = CLASS_OF_ROLE[role]
+    template = template_of(role, segment.name)
     roles = {label.segment_id: label.role for label in CLASS_OF_ROLE.values()}
     identity = segment.segment_id
-    if roles.get(identity, role) is not role:
+    if (
+        roles.get(identity, role) is not role
+        or replace(template, segment_id=identity).is_opening != template.is_opening
+    ):
         identity = template.segment_id
     if identity in taken:
         identity = f"{identity}_{segment.value}"

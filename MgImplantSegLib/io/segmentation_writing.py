@@ -13,7 +13,7 @@ import numpy as np
 
 from MgImplantSegLib.base.errors import InputError
 from MgImplantSegLib.grids.boxes import bounding_box
-from MgImplantSegLib.grids.labels import BACKGROUND, Label, LabelScheme, Role
+from MgImplantSegLib.grids.labels import BACKGROUND, Label, LabelScheme
 from MgImplantSegLib.grids.volume import Geometry, LabelMap
 from MgImplantSegLib.io.header_keys import keys_of_provenance
 from MgImplantSegLib.io.label_values import values_in
@@ -69,7 +69,7 @@ def _segments_to_write(scheme: LabelScheme, found: tuple[int, ...]) -> tuple[dic
     kept = {label.value for label in labels if 0 < label.value < 1 << 16}
     free = iter(value for value in range(1, 1 << 16) if value not in kept)
     new = {label.value: label.value if label.value in kept else next(free) for label in labels}
-    zeros = {label.value: 0 for label in scheme.labels if label.role is Role.BACKGROUND}
+    zeros = {label.value: 0 for label in scheme.labels if label not in scheme.segments}
     return zeros | new, [replace(label, value=new[label.value]) for label in labels]
 
 

@@ -21,7 +21,8 @@ ROLE_OF_TYPE: dict[tuple[str, ...], Role] = {
 }
 NAMES_OF_ROLE = {
     Role.BACKGROUND: """
-        background, bg, air, empty, outside, water, soft tissue, resin, embedding, embedding resin, embedding medium
+        background, bg, air, empty, outside, water, soft tissue, resin, embedding, embedding resin, embedding medium,
+        crack, crack in implant, canal, canal in bone
         """,
     Role.BONE: """
         bone, bone tissue, mineralised bone, mineralized bone, mineralised tissue, mineralized tissue, calcified bone,

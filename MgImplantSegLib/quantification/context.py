@@ -37,24 +37,42 @@ class MeasureContext:
         How to measure.
     events : Events
         Progress and cancellation.
+    label_map : LabelMap, optional
+        What the codes are of; tells cracks and canals from other background.
     """
 
-    def __init__(self, codes: np.ndarray, geometry: Geometry, options: QuantifyOptions, events: Events) -> None:
+    def __init__(
+        self,
+        codes: np.ndarray,
+        geometry: Geometry,
+        options: QuantifyOptions,
+        events: Events,
+        label_map: LabelMap | None = None,
+    ) -> None:
         self.codes = codes
         self.geometry = geometry
         self.spacing_zyx_mm = geometry.spacing_zyx_mm
         self.options = options
         self.events = events
+        self._label_map = label_map
 
     @classmethod
     def of_label_map(cls, label_map: LabelMap, options: QuantifyOptions, events: Events) -> MeasureContext:
         """The context of a label map; raises InputError if a value has no role."""
         codes = role_codes(label_map, options.field_of_view, may_share=True)
-        return cls(codes, label_map.geometry, options, events)
+        return cls(codes, label_map.geometry, options, events, label_map)
 
     def with_codes(self, codes: np.ndarray) -> MeasureContext:
         """The context of other codes on the same grid, with the same options."""
-        return MeasureContext(codes, self.geometry, self.options, self.events)
+        return MeasureContext(codes, self.geometry, self.options, self.events, self._label_map)
+
+    def opening_mask(self, segment_id: str) -> np.ndarray | None:
+        """Boolean array (z, y, x), True in the cracks or canals; None where the label map has no such class."""
+        labels = () if self._label_map is None else self._label_map.scheme.labels
+        of_kind = [label for label in labels if label.is_opening and label.segment_id.startswith(segment_id)]
+        if self._label_map is None or not of_kind:
+            return None
+        return np.isin(self._label_map.array, [label.value for label in of_kind])
 
     @cached_property
     def voxels_of_code(self) -> np.ndarray:

@@ -27,6 +27,7 @@ from MgImplantSegLib.scene.volumes import image_data
 OPACITY_3D = MappingProxyType(
     {Role.BONE: 0.18, Role.DEGRADATION_LAYER: 0.4, Role.RESIDUAL_MATERIAL: 1.0, Role.BACKGROUND: 0.0}
 )
+OPENING_OPACITY_3D = 1.0
 
 
 def add_segmentation_node(
@@ -128,7 +129,7 @@ def _slicer_array(label_map: LabelMap, present: set[int]) -> tuple[np.ndarray, d
     scheme = label_map.scheme
     wanted = [label.value for label in scheme.segments]
     wanted += [scheme.ignore_value] if scheme.ignore_value in present else []
-    background = {label.value for label in scheme.labels if label.role is Role.BACKGROUND}
+    background = {label.value for label in scheme.labels if label not in scheme.segments}
     usable = all(0 < value <= 255 for value in wanted) and background & present <= {0}
     if usable and label_map.array.dtype in (np.uint8, np.int16, np.uint16, np.int32):
         return label_map.array, {value: value for value in wanted}
@@ -155,7 +156,8 @@ def _add_segment(node: Any, label: Label, slicer_value: int, image: Any) -> None
     segment.SetLabelValue(slicer_value)
     segment.AddRepresentation(BINARY, image)
     node.GetSegmentation().AddSegment(segment, label.segment_id)
-    node.GetDisplayNode().SetSegmentOpacity3D(label.segment_id, OPACITY_3D[label.role])
+    opacity = OPENING_OPACITY_3D if label.is_opening else OPACITY_3D[label.role]
+    node.GetDisplayNode().SetSegmentOpacity3D(label.segment_id, opacity)
 
 
 def _add_ignored(node: Any, slicer_value: int, image: Any) -> None:

@@ -22,7 +22,7 @@ LAYERS = (
     ("preprocessing",),
     ("model",),
     ("inference", "quantification", "evaluation", "simulation"),
-    ("training", "study"),
+    ("training", "study", "cracks"),
     ("jobs", "scene"),
     ("cli",),
     ("__main__",),

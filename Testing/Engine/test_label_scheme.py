@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from MgImplantSegLib.base.errors import InputError
-from MgImplantSegLib.grids.labels import LabelScheme
+from MgImplantSegLib.cli.segmentation_options import ROLES
+from MgImplantSegLib.grids.labels import CANAL, CLASSES, CRACK, LabelScheme, Role, parse_roles
 from MgImplantSegLib.grids.volume import Geometry, LabelMap
 from MgImplantSegLib.io import read_label_map, write_label_map
 
@@ -44,3 +45,29 @@ def test_names_with_any_characters_come_back_from_a_file(tmp_path, suffix, name)
     array = np.array([[[0, 1], [2, 3]]] * 2, np.uint8)
     write_label_map(LabelMap(array, Geometry(array.shape, (0.02,) * 3), scheme), tmp_path / f"a{suffix}")
     assert read_label_map(tmp_path / f"a{suffix}").scheme == scheme
+
+
+def test_cracks_and_canals_are_background_by_role_and_segments_to_people():
+    scheme = LabelScheme((*CLASSES, CRACK, CANAL))
+    assert [label.segment_id for label in scheme.segments][-2:] == ["crack", "canal"]
+    assert {label.role for label in scheme.labels[-2:]} == {Role.BACKGROUND}
+    assert LabelScheme.from_dict(scheme.to_dict()) == LabelScheme((*CLASSES, CRACK, CANAL))
+
+
+def test_cracks_and_canals_can_be_said_as_roles_and_the_words_mean_the_same_again():
+    scheme = parse_roles("1=bone,2=degradation_layer,3=residual_material,7=crack,8=crack,9=canal,255=ignore")
+    assert [label.segment_id for label in scheme.labels if label.is_opening] == ["crack_7", "crack_8", "canal"]
+    assert parse_roles(ROLES.word(scheme)) == scheme
+
+
+@pytest.mark.parametrize("suffix", [".seg.nrrd", ".nrrd", ".mha"])
+def test_cracks_come_back_from_a_file(tmp_path, suffix):
+    array = np.arange(6, dtype=np.uint8).reshape(1, 2, 3)
+    given = LabelMap(array, Geometry(array.shape, (0.02,) * 3), LabelScheme((*CLASSES, CRACK, CANAL)))
+    write_label_map(given, tmp_path / f"labels{suffix}")
+    found = read_label_map(tmp_path / f"labels{suffix}")
+    assert np.array_equal(found.array, array)
+    assert [(label.segment_id, label.value, label.type) for label in found.scheme.labels if label.is_opening] == [
+        ("crack", 4, CRACK.type),
+        ("canal", 5, CANAL.type),
+    ]

@@ -25,7 +25,7 @@ from MgImplantSegLib.grids.labels import DEFAULT_SCHEME
 from MgImplantSegLib.grids.regions import OrientedBox
 from MgImplantSegLib.grids.volume import LabelMap
 from MgImplantSegLib.quantification import InitialScrew, QuantifyOptions, quantify
-from MgImplantSegLib.quantification.measures.local_thickness import thickness_of
+from MgImplantSegLib.quantification.measures.local_thickness import local_thickness_mm
 
 DEPTHS = ("depth_mean", "depth_P95", "depth_max", "PF")
 LAYERS = ("DL_mean", "DL_SD", "DL_max")
@@ -162,11 +162,6 @@ def test_a_cross_section_without_implant_is_undefined():
     report = measured(labelled(plain_grid(4, 4, 4)), "cross-section")
     assert math.isnan(report.value("A_RM_min"))
     assert report.find("A_RM_min_position").note
-
-
-def local_thickness_mm(mask, spacing_zyx_mm):
-    """Thickness of a structure that nothing cuts."""
-    return thickness_of(mask, ~mask, np.full((1, 1, 1), np.inf), spacing_zyx_mm).diameter_mm
 
 
 @pytest.mark.parametrize("thickness", [3, 6, 9])

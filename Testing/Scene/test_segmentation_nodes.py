@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from MgImplantSegLib.base.errors import InputError
-from MgImplantSegLib.grids.labels import DEFAULT_SCHEME, LabelScheme, Role, parse_roles
+from MgImplantSegLib.grids.labels import CLASSES, CRACK, DEFAULT_SCHEME, LabelScheme, Role, parse_roles
 from MgImplantSegLib.grids.volume import Geometry, LabelMap, Volume
 from MgImplantSegLib.scene.closed_surfaces import create_closed_surfaces
 from MgImplantSegLib.scene.nodes import provenance_of_node
@@ -292,3 +292,14 @@ def test_segments_of_unknown_role_are_named_or_mapped(scene):
     back = label_map_of_node(node, roles={"id0": Role.BONE, "id1": Role.BACKGROUND})
     assert back.mask(Role.BONE).sum() == 8
     assert [label.role for label in back.scheme.segments] == [Role.BONE]
+
+
+def test_cracks_are_an_opaque_segment_and_are_left_out_as_background_when_the_node_is_read(scene, oblique_geometry):
+    array = unsymmetric(oblique_geometry)
+    array[2, 3, 4] = CRACK.value
+    given = LabelMap(array, oblique_geometry, LabelScheme((*CLASSES, CRACK)))
+    node = add_segmentation_node(scene, given, "explant")
+    assert segment_ids(node.GetSegmentation())[-1] == "crack"
+    assert node.GetDisplayNode().GetSegmentOpacity3D("crack") == 1
+    assert "~99MGIMPLANTSEG^CRACK^Crack in implant~" in node.GetSegmentation().GetSegment("crack").GetTerminology()
+    np.testing.assert_array_equal(label_map_of_node(node).array, np.where(array == CRACK.value, 0, array))

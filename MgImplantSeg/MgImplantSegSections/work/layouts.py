@@ -39,7 +39,7 @@ def leaveChart():
 
 
 def require3D():
-    """Make sure that a 3D view is shown: choose the conventional layout which does not exist."""
+    """Make sure that a 3D view is shown: choose the conventional layout if there is none."""
     layout = slicer.app.layoutManager()
     if layout is not None and not has3D():
         layout.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutConventionalView)

@@ -27,12 +27,14 @@ from MgImplantSegLib.quantification.measures.cross_section import cross_section
 from MgImplantSegLib.quantification.measures.degradation import degradation, volumes
 from MgImplantSegLib.quantification.measures.depth import degradation_depth, layer_thickness
 from MgImplantSegLib.quantification.measures.morphometry import morphometry
+from MgImplantSegLib.quantification.measures.openings import canals, cracks
 from MgImplantSegLib.quantification.measures.uncertainty import with_ranges
 from MgImplantSegLib.quantification.options import QuantifyOptions
 from MgImplantSegLib.quantification.results import Measure, Missing, QuantificationReport, Series, notes
 
 MOST_STEPS = 100_000
-NOT_OF_IMPLANT = ("V_i", "A_i", "BV/TV", "Tb.Th", "Tb.Sp", "Tb.N")  # do not depend on metal and layer being found
+# these do not depend on metal and layer being found
+NOT_OF_IMPLANT = ("V_i", "A_i", "BV/TV", "Tb.Th", "Tb.Sp", "Tb.N", "Ct.Po", "Ca.Dm")
 OF_INITIAL = ("V_i", "A_i", "VL", "DR", "depth_mean", "depth_P95", "depth_max", "PF")
 
 
@@ -69,6 +71,10 @@ MEASURES: Registry[MeasureGroup] = Registry(
         "cross-section": MeasureGroup(
             "smallest cross-section of the residual material", cross_section, by_default=False
         ),
+        "cracks": MeasureGroup(
+            "volume, width, depth and openness of cracks, BIC with cracks open and closed", cracks, by_default=False
+        ),
+        "canals": MeasureGroup("Ct.Po and Ca.Dm of canals in bone", canals, by_default=False),
         "morphometry": MeasureGroup("Tb.Th, Tb.Sp, Tb.N per ROI, or in the shell", morphometry, by_default=False),
     },
 )

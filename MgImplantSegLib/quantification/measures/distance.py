@@ -18,7 +18,7 @@ def distance_to_mm(
 ) -> np.ndarray:
     """Distance in mm from every voxel's centre to the nearest True voxel's centre; float32 (z, y, x).
 
-    0 inside the mask, infinite which does not exist.
+    0 inside the mask, infinite where there is none.
 
     Parameters
     ----------

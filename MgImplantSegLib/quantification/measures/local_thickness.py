@@ -22,13 +22,35 @@ class Thickness:
     Parameters
     ----------
     diameter_mm : float32 array (z, y, x)
-        Diameter of the largest sphere that holds the voxel; 0 outside the structure, and which does not exist.
+        Diameter of the largest sphere that holds the voxel; 0 outside the structure, and where there is none.
     is_cut : bool array (z, y, x)
         True where a larger sphere, which is not known to its end, holds the voxel too.
     """
 
     diameter_mm: np.ndarray
     is_cut: np.ndarray
+
+
+def local_thickness_mm(
+    mask: np.ndarray, spacing_zyx_mm: tuple[float, float, float], events: Events | None = None, stage: str = "thickness"
+) -> np.ndarray:
+    """Diameter in mm of the largest sphere that fits in the mask and holds the voxel; float32, 0 outside the mask.
+
+    What lies beyond the array does not bound a sphere; `thickness_of` tells which spheres that concerns.
+
+    Parameters
+    ----------
+    mask : bool array (z, y, x)
+        The structure.
+    spacing_zyx_mm : tuple of float
+        Distance of the voxel centres.
+    events : Events, optional
+        Progress and cancellation.
+    stage : str
+        Name of the work in the progress.
+    """
+    no_end_mm = np.full((1, 1, 1), np.inf)
+    return thickness_of(mask, ~mask, no_end_mm, spacing_zyx_mm, events, stage).diameter_mm
 
 
 def thickness_of(

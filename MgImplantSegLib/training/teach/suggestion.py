@@ -100,7 +100,7 @@ def suggest_slices(
 
 
 def implant_box(segmentation: LabelMap) -> tuple[slice, slice, slice]:
-    """The box of voxels around the implant; around all classes, or the whole grid, which does not exist."""
+    """The box of voxels around the implant; around all classes, or the whole grid where there are none."""
     for roles in ((Role.DEGRADATION_LAYER, Role.RESIDUAL_MATERIAL), (Role.BONE,)):
         mask = segmentation.mask(*roles)
         if mask.any():
