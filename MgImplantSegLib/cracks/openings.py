@@ -189,8 +189,10 @@ class _Search:
         if not body.any():
             return body
         radius_mm = GAP / 2 * self.width_mm + ROUNDING_VOXELS * min(self.spacing_zyx_mm)
-        near = distance_to_mm(body, self.spacing_zyx_mm) <= radius_mm
+        beyond = [(voxels + 2,) * 2 for voxels in self.voxels(GAP)]  # what the border cuts goes on there
+        near = distance_to_mm(np.pad(body, beyond, mode="edge"), self.spacing_zyx_mm) <= radius_mm
         closed = distance_to_mm(~near, self.spacing_zyx_mm) > radius_mm
+        closed = closed[tuple(slice(low, -high) for low, high in beyond)]
         return self.mask(box, self.kind.matter) | (closed & self.mask(box, (Role.BACKGROUND,)))
 
 

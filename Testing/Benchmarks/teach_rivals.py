@@ -11,7 +11,7 @@ from itertools import product
 import numpy as np
 from scipy import ndimage
 from skimage.feature import hessian_matrix_eigvals
-from skimage.filters import sobel, threshold_multiotsu
+from skimage.filters import sobel, threshold_multiotsu, threshold_otsu
 from skimage.segmentation import watershed
 from sklearn.ensemble import RandomForestClassifier
 
@@ -66,23 +66,44 @@ def forest(pairs: tuple[Pair, ...]) -> Predict:
     return lambda array: classifier.predict(features(array)).reshape(array.shape).astype(np.uint8)
 
 
-def otsu(pairs: tuple[Pair, ...]) -> Predict:
-    """Four grey classes by multi-Otsu, their cores grown by a watershed, assigned to the classes that fit best."""
+def assigned(grey_classes: Callable[[np.ndarray], np.ndarray], pairs: tuple[Pair, ...]) -> Predict:
+    """Classes of grey values, assigned to the classes of the labels that fit best on the labelled slices."""
     confusion = np.zeros((CLASSES, CLASSES), dtype=np.int64)
     for pair in pairs:
         array, labels, mask = labelled(pair)
-        np.add.at(confusion, (_grey_classes(array)[mask], labels[mask]), 1)
+        np.add.at(confusion, (grey_classes(array)[mask], labels[mask]), 1)
     assignment = max(product(range(CLASSES), repeat=CLASSES), key=lambda choice: _mean_iou(confusion, choice))
-    return lambda array: np.array(assignment, dtype=np.uint8)[_grey_classes(array)]
+    return lambda array: np.array(assignment, dtype=np.uint8)[grey_classes(array)]
 
 
-def _grey_classes(array: np.ndarray) -> np.ndarray:
+def otsu(pairs: tuple[Pair, ...]) -> Predict:
+    """Four grey classes by multi-Otsu, their cores grown by a watershed, assigned to the classes that fit best."""
+    return assigned(watershed_classes, pairs)
+
+
+def threshold_classes(array: np.ndarray) -> np.ndarray:
+    """Two grey classes by Otsu's threshold."""
+    smooth = _smooth(array)
+    return (smooth > threshold_otsu(smooth[::2, ::2, ::2])).astype(np.int64)
+
+
+def multi_otsu_classes(array: np.ndarray) -> np.ndarray:
+    """Four grey classes by multi-Otsu."""
+    smooth = _smooth(array)
+    return np.digitize(smooth, threshold_multiotsu(smooth[::2, ::2, ::2], CLASSES, nbins=128))
+
+
+def watershed_classes(array: np.ndarray) -> np.ndarray:
+    """The cores of the classes of multi-Otsu, grown by a watershed of the slope."""
+    classes = multi_otsu_classes(array)
+    cores = np.where(ndimage.maximum_filter(classes, 3) == ndimage.minimum_filter(classes, 3), classes + 1, 0)
+    return watershed(sobel(_smooth(array)), cores) - 1
+
+
+def _smooth(array: np.ndarray) -> np.ndarray:
     smooth = ndimage.gaussian_filter(array.astype(np.float32), 1)
     low, high = np.percentile(smooth, (0.5, 99.9))
-    smooth = np.clip((smooth - low) / (high - low), 0, 1)
-    classes = np.digitize(smooth, threshold_multiotsu(smooth[::2, ::2, ::2], CLASSES, nbins=128))
-    cores = np.where(ndimage.maximum_filter(classes, 3) == ndimage.minimum_filter(classes, 3), classes + 1, 0)
-    return watershed(sobel(smooth), cores) - 1
+    return np.clip((smooth - low) / (high - low), 0, 1)
 
 
 def _mean_iou(confusion: np.ndarray, choice: tuple[int, ...]) -> float:

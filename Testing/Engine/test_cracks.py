@@ -95,6 +95,22 @@ def test_dark_metal_stays_metal():
     assert np.array_equal(found.array == 3, labels == 3)
 
 
+@pytest.mark.parametrize("gap", [1, 2, 3])
+def test_a_gap_between_the_implant_and_the_border_of_the_volume_is_no_crack(gap):
+    labels = np.zeros((SIZE,) * 3, np.uint8)
+    inside = slice(gap, SIZE - gap)
+    labels[inside, inside, inside] = 2
+    labels[15:25, 15:25, 15:25] = 3
+    crack = np.zeros(labels.shape, bool)
+    crack[5:-5, 18:21, 26:] = True
+    labels[:4], labels[:, :4] = 0, 0  # background enough to tell its grey value
+    grey = GREY[labels]
+    grey[crack] = GREY[0]
+    found = with_openings(scan_of(grey.astype(np.float32)), labels_of(labels), CRACKS)
+    assert (found.array[crack & (labels == 2)] == CRACK.value).mean() > 0.95
+    assert not (found.array[labels == 0] == CRACK.value).any()
+
+
 def test_a_crack_that_is_background_already_is_recognised():
     grey, labels, radius = pin()
     crack = plane_through(radius, 3)

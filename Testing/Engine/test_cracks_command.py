@@ -47,6 +47,7 @@ def test_cracks_of_a_given_segmentation_are_a_segment_of_the_file_that_is_read_b
     label = next(label for label in found.scheme.segments if label.is_opening)
     assert (label.segment_id, label.name, label.type) == ("crack", "crack", CRACK.type)
     assert (found.array[crack] == label.value).mean() > 0.9
+    assert (found.array[~crack] == label.value).sum() < 0.05 * crack.sum()
     classes = json.loads((folder / "out.json").read_text())["classes"]
     assert classes["crack"]["voxels"] == int((found.array == label.value).sum())
 

@@ -10,6 +10,7 @@ from MgImplantSegSections.sections.alignment import Alignment
 from MgImplantSegSections.sections.batchSection import BatchSection
 from MgImplantSegSections.sections.classMapping import ClassMapping
 from MgImplantSegSections.sections.compareSection import CompareSection
+from MgImplantSegSections.sections.cracksPanel import CracksPanel
 from MgImplantSegSections.sections.display3DSection import Display3DSection
 from MgImplantSegSections.sections.environmentsSection import EnvironmentsSection
 from MgImplantSegSections.sections.foldedSections import FoldedSections
@@ -45,6 +46,7 @@ class Panel:
         self.input = InputSection(workbench, self.models)
         self.importScan = ImportScan(workbench)
         self.segmentation = SegmentationSection(workbench, self.input, self.models, self.addPython)
+        self.cracks = CracksPanel(workbench)
         self.teach = TeachSection(workbench, self.models, self.segmentation)
         self.display3D = Display3DSection(workbench)
         self.classes = ClassMapping(workbench)

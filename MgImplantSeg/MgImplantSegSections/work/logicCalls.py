@@ -21,6 +21,7 @@ from MgImplantSegSections.engine.exchange import taskFolder
 from MgImplantSegSections.work import disagreement, display3D, layouts, sampleData
 from MgImplantSegSections.work.alignmentWork import alignSteps
 from MgImplantSegSections.work.compareWork import compareSteps
+from MgImplantSegSections.work.cracksWork import cracksSteps
 from MgImplantSegSections.work.measuresReport import reportOfTable
 from MgImplantSegSections.work.measureWork import QuantifyRequest, quantifySteps
 from MgImplantSegSections.work.regionWork import roiAroundSteps
@@ -140,6 +141,14 @@ class LogicCalls:
         node = yield from self.segmentSteps(volumeNode, request, environment, token)
         hideInViews(oldNode)
         return node, (yield from overlapSteps(volumeNode, oldNode, node, token))
+
+    def cracksSteps(self, volumeNode: Any, segmentationNode: Any, options: Any, row: int | None, token: CancelToken):
+        """Cracks of a segmentation as a generator of events; returns the node; Slicer's own Python has what it needs.
+
+        :param row: slice along the array's first axis for a preview; None for the whole scan.
+        """
+        folder = slicer.app.temporaryPath
+        return cracksSteps(volumeNode, segmentationNode, options, row, pythons.python(), folder, token)
 
     def quantifySteps(self, segmentationNode: Any, request: Any, token: CancelToken):
         """The work of `quantify` as a generator of events; Slicer's own Python has what it needs."""
