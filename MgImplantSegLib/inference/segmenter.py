@@ -141,7 +141,13 @@ def _predict(
     sizes, memory = _sizes(volume, network, options, events)
     array, grid, prepared = _prepared(volume, network.card, options, memory, events)
     predictor = network.predictor(memory.tile_edge)
-    prediction = predict_fused(array, predictor, _plan(predictor, options, sizes, memory), events)
+    plan = _plan(predictor, options, sizes, memory)
+    if network.on_several is None:
+        prediction = predict_fused(array, predictor, plan, events)
+    else:
+        from MgImplantSegLib.inference.device_fused import predict_on_devices  # needs torch
+
+        prediction = predict_on_devices(array, network.on_several(), plan, events)
     needed = bool(network.card.calibration) or options.want_statistics
     return prediction, grid, prepared, sizes.evaluations, run_statistics(prediction) if needed else None
 
