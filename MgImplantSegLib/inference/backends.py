@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from MgImplantSegLib.base.choices import Choice, Registry, find_object
 from MgImplantSegLib.base.errors import DependencyError, InputError
 from MgImplantSegLib.inference import openvino_predictor
-from MgImplantSegLib.inference.device import PRECISIONS, Compute, Device, choose_compute, gpu_count
+from MgImplantSegLib.inference.device import PRECISIONS, Compute, Device, choose_compute, choose_computes, gpu_count
 from MgImplantSegLib.inference.openvino_entries import has_openvino, read_openvino
 from MgImplantSegLib.inference.openvino_predictor import OpenVinoPredictor, openvino_problem, require_openvino
 from MgImplantSegLib.model.card import ModelCard
@@ -46,6 +46,8 @@ class LoadedNetwork:
         Memory that the network takes, as a multiple of what its specification says.
     working_bytes : int
         Memory that the backend takes besides, more than torch does.
+    on_several : callable or None
+        Gives the network on each of several GPUs, which share the planes, see `device_fused`; None for one device.
     """
 
     card: ModelCard
@@ -53,6 +55,7 @@ class LoadedNetwork:
     predictor: Callable[[int], Any]
     memory_factor: float = 1.0
     working_bytes: int = 0
+    on_several: Callable[[], list[Any]] | None = None
 
 
 def load_network(
@@ -72,7 +75,7 @@ def load_network(
     card = read_card(path)
     for registry, word in ((BACKENDS, backend), (PRECISIONS, precision)):
         registry.find(word)
-    Device().check("the network", device)
+    Device(several=True).check("the network", device)
     if backend == OPENVINO or (backend == "auto" and _openvino_is_better(path, card, device, precision)):
         return _for_openvino(path, card, device, precision)
     _require_torch(path, device, backend)
@@ -81,9 +84,25 @@ def load_network(
 
 def _for_torch(path: str | Path, device: str, precision: str) -> LoadedNetwork:
     card, weights = load_model(path)
-    compute = choose_compute(device, precision)
+    computes = choose_computes(device, precision)
     make = find_object(network_type(card.network).predictor)
-    return LoadedNetwork(card, compute, lambda tile_edge: make(card, weights, compute, tile_edge))
+    network = LoadedNetwork(card, computes[0], lambda tile_edge: make(card, weights, computes[0], tile_edge))
+    if len(computes) == 1:
+        return network
+    if not network_type(card.network).is_plain:
+        raise InputError(
+            f"Expected one GPU for the network {card.network.get('name')!r}, which sees neighbouring slices, got "
+            f"{device}.",
+            "Choose one of the GPUs [[device]].",
+        )
+    return replace(network, on_several=lambda: _on_devices(card, weights, computes))
+
+
+def _on_devices(card: ModelCard, weights: Any, computes: list[Compute]) -> list[Any]:
+    from MgImplantSegLib.inference.device_fused import DeviceNetwork
+    from MgImplantSegLib.inference.predictor import NetworkPredictor
+
+    return [DeviceNetwork.of(NetworkPredictor(card, weights, compute)) for compute in computes]
 
 
 def _for_openvino(path: str | Path, card: ModelCard, device: str, precision: str) -> LoadedNetwork:

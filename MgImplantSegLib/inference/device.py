@@ -41,19 +41,29 @@ TRIM_BYTES, TOP_PAD_BYTES = 2**31 - 1, 256 << 20
 
 
 class Device(OneOf):
-    """A key of `DEVICES`, or ``cuda:N``."""
+    """A key of `DEVICES`, or ``cuda:N``; where several GPUs can share the work also ``cuda:N,M``."""
 
-    def __init__(self) -> None:
-        super().__init__(DEVICES, "auto|cpu|cuda[:N]")
+    def __init__(self, *, several: bool = False) -> None:
+        super().__init__(DEVICES, "auto|cpu|cuda[:N[,M]]" if several else "auto|cpu|cuda[:N]")
+        self._several = several
 
     @property
     def expected(self) -> str:
         """What a value has to be."""
-        return "the device auto, cpu, cuda or cuda:N"
+        return "the device auto, cpu, cuda or cuda:N" + (", or GPUs as cuda:N,M" if self._several else "")
 
     def is_valid(self, value: object) -> bool:
         """Whether it is the word for a device, which this machine need not have."""
-        return isinstance(value, str) and (value in DEVICES or re.fullmatch(r"cuda:[0-9]+", value) is not None)
+        if not isinstance(value, str) or value in DEVICES:
+            return isinstance(value, str)
+        numbers = gpu_numbers(value)
+        return len(numbers) == 1 or (self._several and 1 < len(numbers) == len(set(numbers)))
+
+
+def gpu_numbers(device: str) -> list[int]:
+    """The numbers in ``cuda:0,1``; none in other words."""
+    match = re.fullmatch(r"cuda:([0-9]+(?:,[0-9]+)*)", device)
+    return [int(number) for number in match[1].split(",")] if match else []
 
 
 @dataclass(frozen=True)
@@ -101,6 +111,21 @@ def choose_compute(device: str = "auto", precision: str = "auto") -> Compute:
     if device == "cpu" and precision == "fp16":
         raise InputError("Expected bf16 or fp32 on a CPU, got fp16.", "Choose the precision auto [[precision]].")
     return Compute(device, _automatic_precision(device) if precision == "auto" else precision)
+
+
+def choose_computes(device: str, precision: str = "auto") -> list[Compute]:
+    """As `choose_compute`, for a word that may name several GPUs; all have the precision of the first.
+
+    Raises
+    ------
+    InputError, ResourceError
+        As `choose_compute`.
+    """
+    numbers = gpu_numbers(device)
+    if len(numbers) < 2:
+        return [choose_compute(device, precision)]
+    first = choose_compute(f"cuda:{numbers[0]}", precision)
+    return [first, *(choose_compute(f"cuda:{number}", first.precision) for number in numbers[1:])]
 
 
 def _device(device: str) -> str:

@@ -2,8 +2,10 @@
 
 For GPUs whose memory holds the volume and the sums: only the volume goes up and only labels come back. Several devices
 share the planes; their sums are whole numbers, so the result does not depend on who added what. The same code runs on
-the CPU, where `fused.predict_fused` is faster; the tests compare both. It has not been run on a GPU yet, and `segment`
-does not use it: `Testing/Benchmarks/gpu.py` is the measurement that has to come first.
+the CPU, where `fused.predict_fused` is as fast; the tests compare both.
+
+It has not been run on a GPU yet. `segment` uses it where several GPUs are named (``cuda:0,1``) and nowhere else:
+`Testing/Benchmarks/gpu.py` is the measurement that has to come before one GPU is served by it too.
 """
 
 from __future__ import annotations
@@ -185,8 +187,16 @@ class _Worker:
 
     def __init__(self, array_zyx: np.ndarray, network: DeviceNetwork, plan: FusedPlan, plane_count: int) -> None:
         self._network, self._plan, self._most = network, plan, plan.batch_size
-        self._volume = torch.from_numpy(np.ascontiguousarray(array_zyx, dtype=np.float32)).to(network.device)
-        self.accumulator = DeviceAccumulator(array_zyx.shape, plan, plane_count, network.device)
+        try:
+            self._volume = torch.from_numpy(np.ascontiguousarray(array_zyx, dtype=np.float32)).to(network.device)
+            self.accumulator = DeviceAccumulator(array_zyx.shape, plan, plane_count, network.device)
+        except torch.OutOfMemoryError as error:
+            raise ResourceError(
+                f"Expected {bytes_on_device(array_zyx.shape, plan) / 1e9:.1f} GB of memory on {network.device} for the "
+                f"volume and the sums, got: {str(error).splitlines()[0]}.",
+                "Name a single GPU [[device]], whose sums stay in the memory of the computer, or choose a region "
+                "[[roi]].",
+            ) from error
 
     def run(self, planes: Sequence[SlicingPlane], task: Task) -> None:
         """Predict the slices of these planes."""

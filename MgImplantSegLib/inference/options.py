@@ -45,7 +45,7 @@ class SegmentOptions:
     fusion: str | None = option(
         "how the predictions of the planes are combined", OneOf(FUSIONS), None, default_help=OF_CARD
     )
-    device: str = option("where the network runs", Device(), "auto", changes_result=False)
+    device: str = option("where the network runs", Device(several=True), "auto", changes_result=False)
     precision: str = option("numeric precision of the network", OneOf(PRECISIONS), "auto")
     backend: str = option("inference backend", OneOf(BACKENDS), "auto", changes_result=False)
     postprocessing: str | None = option(

@@ -176,8 +176,12 @@ def _predict(
     plan = _plan(predictor, options, sizes, memory)
     if parts:
         prediction = merged(plan, array.shape, parts, _key_of_parts(volume, network.card, options))
-    else:
+    elif network.on_several is None:
         prediction = predict_fused(array, predictor, plan, events)
+    else:
+        from MgImplantSegLib.inference.device_fused import predict_on_devices  # needs torch
+
+        prediction = predict_on_devices(array, network.on_several(), plan, events)
     needed = bool(network.card.calibration) or options.want_statistics
     return prediction, grid, prepared, sizes.evaluations, run_statistics(prediction) if needed else None
 

@@ -182,9 +182,6 @@ def _warn(counts: Counts, events: Events) -> None:
             "percentiles if they belong to the sample.",
             kind="window",
         )
-    if counts.outside:
-        part = percent_text(counts.outside / counts.written)
-        events.warning(f"{part} of the voxels lie outside the field of view (NaN); they became 0.", kind="window")
 
 
 def _provenance(scan: Volume, planned: PreparePlan) -> dict[str, Any]:

@@ -120,7 +120,7 @@ class PrepareOptions:
         BoxKind("X0:X1,Y0:Y1,Z0:Z1"),
         None,
     )
-    crop: str = option("what is cropped", OneOf(CROPS), "none")
+    crop: str = option("what is kept", OneOf(CROPS), "none")
     margin_mm: float = option(
         "margin around the sample in mm, with crop to the sample", Number("mm", zero=True, metavar="D"), 0.2
     )

@@ -5,10 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from threshold_model import save_threshold_model
 
 from MgImplantSegLib.base.errors import Cancelled, InputError, ResourceError
 from MgImplantSegLib.base.events import Events
-from MgImplantSegLib.inference.device import choose_compute
+from MgImplantSegLib.grids.volume import Geometry, Volume
+from MgImplantSegLib.inference import backends
+from MgImplantSegLib.inference import device as device_module
+from MgImplantSegLib.inference.device import Compute, Device, choose_compute, choose_computes
 from MgImplantSegLib.inference.device_fused import (
     DeviceNetwork,
     bytes_on_device,
@@ -17,7 +21,9 @@ from MgImplantSegLib.inference.device_fused import (
 )
 from MgImplantSegLib.inference.device_planes import DevicePlane
 from MgImplantSegLib.inference.fused import FusedPlan, predict_fused
+from MgImplantSegLib.inference.options import SegmentOptions
 from MgImplantSegLib.inference.predictor import NetworkPredictor
+from MgImplantSegLib.inference.segmenter import segment_volume
 from MgImplantSegLib.model.card import ModelCard
 from MgImplantSegLib.networks import build_network
 from MgImplantSegLib.planes.plane_sets import PLANE_SETS
@@ -131,3 +137,32 @@ def test_it_stops_when_the_user_asks_and_refuses_networks_that_see_neighbours(pr
 def test_what_lies_on_a_device_is_known_beforehand():
     assert bytes_on_device((10, 10, 10), plan_of("3", "soft")) == 1000 * (4 + 3 * 4)
     assert bytes_on_device((10, 10, 10), plan_of("3", "majority")) == 1000 * (4 + 3 * 5)
+
+
+def test_several_gpus_are_named_by_their_numbers_where_they_can_share_the_work():
+    several, one = Device(several=True), Device()
+    assert several.is_valid("cuda:0,1") and several.is_valid("cuda:2,0,1") and several.is_valid("cuda:3")
+    for wrong in ("cuda:0,0", "cuda:0,", "cuda:,1", "cuda:0;1", "cpu,cuda:0", "cuda:0, 1"):
+        assert not several.is_valid(wrong)
+    assert not one.is_valid("cuda:0,1") and one.is_valid("cuda:1")
+    with pytest.raises(InputError, match="or GPUs as cuda:N,M for device, got 'cuda:1,1'"):
+        SegmentOptions("m", device="cuda:1,1")
+
+
+def test_a_gpu_that_is_not_there_is_named(monkeypatch):
+    monkeypatch.setattr(device_module, "gpu_count", lambda: 1)
+    monkeypatch.setattr(device_module, "_automatic_precision", lambda device: "bf16")
+    with pytest.raises(ResourceError, match="Expected the GPU cuda:1, got a machine where torch sees 1"):
+        choose_computes("cuda:0,1")
+
+
+def test_segmenting_with_shared_planes_gives_the_labels_of_one_device(tmp_path, monkeypatch):
+    model = save_threshold_model(tmp_path / "m.mgmodel", 10.0)
+    grey = np.repeat(np.linspace(0, 1, 20, dtype=np.float32), 16 * 18).reshape(20, 16, 18)
+    scan = Volume(grey, Geometry(grey.shape, (0.01,) * 3))
+    one = segment_volume(scan, SegmentOptions(model, planes="9", device="cpu", backend="torch", precision="fp32"))
+    monkeypatch.setattr(backends, "choose_computes", lambda device, precision: [Compute("cpu", "fp32")] * 2)
+    options = SegmentOptions(model, planes="9", device="cuda:0,1", want_disagreement=True, want_probabilities=True)
+    several = segment_volume(scan, options)
+    np.testing.assert_array_equal(several.label_map.array, one.label_map.array)
+    assert several.disagreement is not None and set(several.probabilities or {}) >= {"bone"}
