@@ -20,8 +20,7 @@ from typing import TYPE_CHECKING, Any
 from MgImplantSegLib.base.errors import Cancelled, InputError, MgImplantSegError
 from MgImplantSegLib.base.events import Events, Task
 from MgImplantSegLib.base.files import require_writable_folder
-from MgImplantSegLib.base.option_kinds import ResultPath
-from MgImplantSegLib.base.option_kinds import WholeNumber as Count
+from MgImplantSegLib.base.option_kinds import ResultPath, WholeNumber
 from MgImplantSegLib.base.options import option
 from MgImplantSegLib.cli.elsewhere import given, word
 from MgImplantSegLib.jobs.agent.job_folder import State
@@ -50,7 +49,7 @@ class TaskOptions:
     tasks: int | None = option(
         "divide the work into N parts by planes and slices; with --environment as tasks of one job, here one after the "
         "other. Finished parts are kept until all are done: the same command does what is missing",
-        Count(1),
+        WholeNumber(1),
         None,
         default_help="one, of which nothing is kept",
         changes_result=False,

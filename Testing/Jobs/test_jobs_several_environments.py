@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -94,11 +95,20 @@ def test_ctrl_c_leaves_the_jobs_of_all_hosts_and_the_same_command_collects_them(
     assert len(jobs) == 3 and {f"{name}-0" for name in first} < set(jobs), "the four that were begun are not done anew"
 
 
-def test_an_environment_whose_jobs_all_end_badly_is_left_out(place, capsys):
-    save_environment(Environment("bad", Kind.LOCAL, python="/no/such/python", root=str(place / "root")))
-    words = ["batch", "study.csv", "out", *WORDS, "--environment", "this", "--environment", "bad"]
-    assert main([*words, "--scans-per-task", "3"]) == 0
-    assert "bad is left out for now" in capsys.readouterr().err
+def test_an_environment_whose_jobs_all_end_badly_is_left_out(place):
+    gate = Gate(place / "gate", "scan *")
+    bad = place / "bad python"
+    bad.write_text(f'#!/bin/sh\ncase "$*" in *leash.py*) exit 9;; esac\nexec "{sys.executable}" "$@"\n', "utf-8")
+    bad.chmod(0o755)
+    for name, python in (("good", gate.python), ("bad", bad)):
+        save_environment(Environment(name, Kind.LOCAL, python=str(python), root=str(place / f"root of {name}")))
+    batch = start_batch("--environment", "good", "--environment", "bad", "--scans-per-task", "3")
+    wait_during(batch, gate.is_reached, "the good one to work")
+    wait_during(batch, lambda: len(list((place / "root of bad" / "jobs").glob("batch-*"))) == 2, "two bad jobs")
+    gate.open()
+    error = batch.communicate()[1]
+    assert batch.returncode == 0, error
+    assert "bad is left out for now" in error and "It is tried once more" in error
     assert set(states(place).values()) == {"done"} and correct(place)
 
 
