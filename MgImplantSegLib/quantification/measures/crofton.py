@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
-from scipy.spatial import SphericalVoronoi
 
 from MgImplantSegLib.base.typed import triple
 from MgImplantSegLib.quantification.surfaces.voxel_faces import neighbour_pairs
@@ -26,6 +25,8 @@ def crossing_areas_mm2(spacing_zyx_mm: tuple[float, float, float]) -> dict[tuple
     of the neighbours, and w_k the part of the sphere nearest to ±d_k (Lehmann and Legland, "Efficient N-dimensional
     surface estimation using Crofton formula and run-length encoding", Insight Journal 2012).
     """
+    from scipy.spatial import SphericalVoronoi
+
     steps_mm = np.array(DIRECTIONS_ZYX) * np.array(spacing_zyx_mm)
     lengths_mm = np.linalg.norm(steps_mm, axis=1)
     directions = steps_mm / lengths_mm[:, None]

@@ -5,9 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
-from scipy.spatial import cKDTree
 
 
 def welded(points: np.ndarray, triangles: np.ndarray, tolerance: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
@@ -26,6 +23,8 @@ def welded(points: np.ndarray, triangles: np.ndarray, tolerance: float = 0.0) ->
     first, number = _distinct_rows(points[used] + 0.0)  # makes -0 a 0
     distinct = points[used][first]
     if tolerance > 0:
+        from scipy.spatial import cKDTree
+
         near = cKDTree(distinct).query_pairs(tolerance, output_type="ndarray")
         group = _groups(len(distinct), near)
         first = np.unique(group, return_index=True)[1]
@@ -133,5 +132,8 @@ def _distinct_rows(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _groups(count: int, pairs: np.ndarray) -> np.ndarray:
     """Number of the group of each of `count` things, shape (count,), from pairs (k, 2) that hang together."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     links = coo_array((np.ones(len(pairs), dtype=np.int8), (pairs[:, 0], pairs[:, 1])), shape=(count, count))
     return connected_components(links, directed=False)[1].astype(np.int64)
