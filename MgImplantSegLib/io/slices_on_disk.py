@@ -106,6 +106,7 @@ def in_blocks(read: ReadSlices, count: int, depth: int) -> ReadSlice:
         if start not in kept:
             kept.clear()  # before the next one is made
             kept[start] = read(start, min(start + depth, count))
-        return kept[start][z - start]
+        one = kept[start][z - start]
+        return one.copy() if depth > 1 else one  # whoever keeps a slice must not keep its block beside the next one
 
     return read_slice

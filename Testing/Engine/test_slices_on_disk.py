@@ -151,6 +151,7 @@ def test_blocks_begin_at_multiples_of_their_depth_and_one_is_kept():
     one = in_blocks(slices, 7, 3)
     assert [one(z)[0, 0] for z in (0, 1, 2, 3, 6, 5)] == [0, 1, 2, 3, 6, 5]
     assert read == [(0, 3), (3, 6), (6, 7), (3, 6)]
+    assert one(4).base is None  # a slice that is kept does not hold its block in memory
 
 
 def test_a_truncated_slice_is_told_before_any_is_read(tmp_path):
