@@ -22,9 +22,9 @@ from MgImplantSegLib.simulation import SimulatedExplant, SimulationSettings, sim
 from MgImplantSegLib.simulation.drawing import draw_parameters
 from MgImplantSegLib.simulation.settings import ImplantKind
 
-GROUPS, TIMES_DAYS, SIDES = ("Mg-5Gd", "Mg-10Gd"), (28, 84), ("left", "right")
+GROUPS, TIMES_DAYS, SIDES = ("Mg-5Gd", "Mg-10Gd"), (56, 112), ("left", "right")
 RATE_MM_PER_YEAR, OF_ANIMALS, OF_IMPLANTS = 0.4, 0.06, 0.04
-SEED = 980_000
+SEED, IMAGING_SEED = 980_000, 980_003
 CLEAR_GREYS, CLEAR_NOISE = np.array([20.0, 100.0, 170.0, 250.0]), 4.0
 
 
@@ -61,7 +61,7 @@ def implants(difference: float, animals: int, seed: int) -> Iterator[Implant]:
 
 def explant_of(implant: Implant, size: int, spacing_um: float) -> SimulatedExplant:
     """The explant: a pin of one kind in bone, whose corrosion follows the rate of its group."""
-    settings = SimulationSettings(size, spacing_um, implant.seed, ImplantKind.PIN, imaging_seed=SEED)
+    settings = SimulationSettings(size, spacing_um, implant.seed, ImplantKind.PIN, imaging_seed=IMAGING_SEED)
     drawn, like = draw_parameters(settings), draw_parameters(replace(settings, seed=SEED))
     depth = implant.rate * implant.time_days / 365.25
     corrosion = replace(

@@ -57,7 +57,7 @@ def test_where_the_groups_are_alike_the_report_finds_nothing(place):
     write_study(Path("study"), difference=1.0, is_clear=True)
     assert main(["batch", "study/study.csv", "results", *WORDS]) == 0
     assert main(["report", "results", "--out", "report.html"]) == 0
-    for within in ("28 days", "84 days", "all time points"):
+    for within in ("56 days", "112 days", "all time points"):
         assert compared(place / "report_files", "DR", within)["p_holm"] > 0.05, within
     found = compared(place / "report_files", "DR", "all time points")
     assert found["difference_low"] < 0 < found["difference_high"] and abs(found["hedges_g"]) < 1
