@@ -62,7 +62,7 @@ def test_pairs_are_listed_with_a_check_of_their_geometry(widget, ui, pair, tmp_p
         widget.panel.training.data.addPair(image, other)
     checks = [row[2] for row in person.rows_of(ui.pairsTable)]
     assert checks[0] == "OK, 36×36×36 voxels"
-    assert "do not coincide" in checks[1] and "20 µm from" in checks[1] and "21 µm from" in checks[1]
+    assert "grids differ" in checks[1] and "20 µm from" in checks[1] and "21 µm from" in checks[1]
     assert checks[2] == "the labels extend beyond the scan: 36×36×36 and 38×38×38 voxels"
     assert checks[3] == "OK, labels of a part: 36×30×32 of 36×36×36 voxels"
     assert checks[4] == "OK, 36×36×36 voxels"
