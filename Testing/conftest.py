@@ -38,9 +38,6 @@ def pytest_configure() -> None:
 def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
     """Tests against an OpenSSH server or a SLURM cluster of our own are `services`, whoever asks for them.
 
-    Where several processes share the tests, those of one file stay together, and all that run jobs do: these wait more
-    than they compute, and they share their servers.
-
     In continuous integration a test that is slow or uses a server has a second try: a busy machine can make any process
     late. The summary names those that needed it.
     """
@@ -51,7 +48,6 @@ def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
         if {"sshd", "slurm"} & set(item.fixturenames) or any(name not in ("this", "local") for name in kinds):
             item.add_marker(pytest.mark.services)
         runs_jobs = item.path.parent.name == "Jobs" or item.get_closest_marker("services") is not None
-        item.add_marker(pytest.mark.xdist_group("jobs" if runs_jobs else str(item.path)))
         if second_try and (runs_jobs or item.get_closest_marker("slow")):
             item.add_marker(second_try)
 

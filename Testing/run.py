@@ -42,7 +42,7 @@ STYLE_CHECKS = (
     ["mypy", "--no-error-summary"],
 )
 FAST, FAST_LANE = "--fast", ["-m", "not slow and not services and not panel"]
-SIDE_BY_SIDE = ("-n", "3", "--dist", "loadgroup", "-rR")
+SIDE_BY_SIDE = ("-n", "3", "--dist", "loadfile", "--no-loadscope-reorder", "-rR")
 CUDA_DISK_GB = 9.0
 
 

@@ -95,14 +95,16 @@ def test_ctrl_c_before_the_command_line_is_there_is_one_line(tmp_path):
 
 SHORTENED = """
 import os, sys
+from contextlib import contextmanager
 from MgImplantSegLib.cli import application
 from MgImplantSegLib import io
-read_volume = io.read_volume
-def read_and_shorten(path, **options):
-    volume = read_volume(path, **options)
-    os.truncate(path, 4096)
-    return volume
-io.read_volume = read_and_shorten
+open_volume = io.open_volume
+@contextmanager
+def open_and_shorten(path, **options):
+    with open_volume(path, **options) as volume:
+        os.truncate(path, 4096)
+        yield volume
+io.open_volume = open_and_shorten
 sys.argv[1:] = ["segment", "scan.nrrd", "s.seg.nrrd"]
 from MgImplantSegLib.cli import main
 sys.exit(main())

@@ -101,7 +101,7 @@ def test_a_warning_is_said_once_on_the_screen(folder, capsys):
     assert main(["quantify", "half.h5", "--measures", "volumes"]) == 0
     said = capsys.readouterr()
     assert said.err.count("chunks were never written") == 1 and "chunks" not in said.out
-    assert "taken as 1 bone" in said.err and "taken as 1 bone" not in said.out
+    assert "interpreted as 1 bone" in said.err and "interpreted as 1 bone" not in said.out
 
 
 def test_what_was_warned_of_the_initial_screw_stands_beside_its_measures_alone(folder):

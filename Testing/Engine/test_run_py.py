@@ -244,12 +244,27 @@ def test_too_little_disk_is_said_before_anything_is_made(run_py, monkeypatch, tm
     assert not (tmp_path / "new").exists()
 
 
+FAST_LANE = "not slow and not services and not panel"
+
+
 @pytest.mark.parametrize(
     ("words", "pytest_words"),
     [
         (["-x"], ["-x"]),
-        (["--fast"], ["-n", "3", "--dist", "loadgroup", "-rR", "-m", "not slow and not services and not panel"]),
-        (["--fast", "Testing/Engine"], ["-m", "not slow and not services and not panel", "Testing/Engine"]),
+        (
+            ["--fast"],
+            [
+                "-n",
+                "3",
+                "--dist",
+                "loadfile",
+                "--no-loadscope-reorder",
+                "-rR",
+                "-m",
+                "not slow and not services and not panel",
+            ],
+        ),
+        (["--fast", "Testing/Engine"], ["-m", FAST_LANE, "Testing/Engine"]),
     ],
 )
 def test_the_fast_lane_leaves_out_what_is_slow_and_servers(run_py, monkeypatch, words, pytest_words):

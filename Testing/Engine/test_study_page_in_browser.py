@@ -72,7 +72,7 @@ def chromium(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
         [str(CHROMIUM), *fixed, profile, f"--window-size={WIDTH},2000", *words],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=900,
         check=True,
     )
 

@@ -117,7 +117,7 @@ def test_a_whole_volume_of_labels_without_done_slices_is_refused_unless_all_is_s
 
 
 def test_nothing_painted_is_refused():
-    with pytest.raises(InputError, match="something painted"):
+    with pytest.raises(InputError, match="painted voxels"):
         part(np.zeros_like(LABELS))
 
 
@@ -156,7 +156,7 @@ def test_a_slip_of_the_brush_is_warned_of_where_it_would_make_a_done_slice():
 def test_a_done_slice_on_which_nothing_is_painted_is_warned_of():
     (warning,) = warnings_of(painted_on(LABELS, "z:5"), done_slices="z:5,z:20")
     assert "z:20" in warning
-    assert "counts as background" in warning
+    assert "counts entirely as background" in warning
 
 
 def test_a_labelled_slice_of_fine_voxels_is_one_slice_of_coarse_ones():

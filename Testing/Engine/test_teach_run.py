@@ -438,7 +438,7 @@ def test_a_plain_label_map_with_a_value_for_not_labelled_is_read(tmp_path):
 
 
 BAD = {
-    "nothing painted": (lambda folder: _write_labels(folder, 0 * LABELS), [], "something painted"),
+    "nothing painted": (lambda folder: _write_labels(folder, 0 * LABELS), [], "painted voxels"),
     "one class": (
         lambda folder: _write_labels(folder, painted_on(LABELS, "z:4") == 1),
         ["--labelled", "painted"],
@@ -452,7 +452,7 @@ BAD = {
     "two pairs of one name": (
         lambda folder: (folder / "p.toml").write_text('[[pairs]]\nimage = "scan.nrrd"\nlabels = "labels.nrrd"\n'),
         ["--pairs", "p.toml"],
-        "names that differ",
+        "unique names",
     ),
     "no such model": (lambda folder: None, ["--from", "nothing"], "bundled models"),
     "no such pairs": (lambda folder: None, ["--pairs", "nothing.toml"], "nothing.toml"),

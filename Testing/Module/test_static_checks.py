@@ -237,7 +237,8 @@ print("opened")
 
 
 def test_the_panel_opens_and_its_self_test_passes_without_any_package_that_slicer_lacks(tmp_path):
-    folders = [str(MODULE.parent), str(MODULE), str(Path(__file__).parent)]
+    tests = Path(__file__).parent
+    folders = [str(MODULE.parent), str(MODULE), str(tests), str(tests.parent)]
     done = subprocess.run(
         [sys.executable, "-c", OPEN_THE_PANEL, *folders], capture_output=True, text=True, cwd=tmp_path
     )

@@ -335,7 +335,7 @@ def test_done_slices_and_their_segmentation_survive_the_scene_file(teachable, wi
 
 
 @pytest.mark.parametrize(
-    ("text", "says"), [("tiny", "is taken"), ("a/b", "letters, digits"), (".hidden", "letters, digits")]
+    ("text", "says"), [("tiny", "already in use"), ("a/b", "letters, digits"), (".hidden", "letters, digits")]
 )
 def test_a_name_that_cannot_be_given_to_the_new_model_is_said_before(teachable, widget, text, says):
     make_ready_to_teach(widget)

@@ -247,7 +247,7 @@ def test_segments_beyond_the_reference_grid_grow_the_grid(scene, caplog):
     assert back.array[1, 1].tolist() == [1, 1, 1, 0, 0, 0]
     np.testing.assert_array_equal(row_by_row(node), back.array)
     assert back.geometry.origin_lps_mm == (2, 0, 0)  # x = -2 in RAS
-    assert "reaches beyond" in caplog.text
+    assert "extends beyond" in caplog.text
 
 
 def test_a_chosen_image_gives_the_grid_and_bounds_it(scene, label_map):

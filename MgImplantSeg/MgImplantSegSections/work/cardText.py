@@ -28,7 +28,7 @@ def _origin(card: ModelCard):
     found = TRAINED_ON.search(description)
     if found:
         return _("Trained on {data}").format(data=found[1])
-    return description.rstrip(".") or _("Its training data are not documented")
+    return description.rstrip(".") or _("Training data not documented")
 
 
 def _limits(card: ModelCard):
