@@ -67,7 +67,7 @@ def test_thirty_scans_one_of_which_fails_while_the_controller_restarts_and_someb
         seen = {row["sample"]: row["state"] for row in json.loads(Path("seen.json").read_text("utf-8"))["samples"]}
         assert [seen[name] for name in names[:3]] == ["done"] * 3 and seen["scan 04"] in ("running", "waiting")
         assert main(["batch", "study.csv", "out", *WORDS]) == 2
-        assert "in which no other batch works" in capsys.readouterr().err
+        assert "that no other batch is using" in capsys.readouterr().err
     gate.open()
     error = batch.communicate()[1]
     assert batch.returncode == 2 and "got 1 that failed: scan 09" in error
