@@ -133,11 +133,12 @@ class ctkCollapsibleGroupBox(FoldsChildren, QGroupBox):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._collapsed_height = DEFAULT_COLLAPSED_HEIGHT
         self.setCheckable(True)
         self.toggled.connect(self._follow)
 
     def _follow(self, is_open: bool) -> None:
-        self.setMaximumHeight(16777215 if is_open else HEADER_HEIGHT)
+        self.setMaximumHeight(16777215 if is_open else HEADER_HEIGHT + self._collapsed_height)
         self.fold(not is_open)
 
     def _get_collapsed(self) -> bool:
@@ -146,6 +147,10 @@ class ctkCollapsibleGroupBox(FoldsChildren, QGroupBox):
     def setCollapsed(self, collapsed: bool) -> None:
         self.setChecked(not collapsed)
 
+    def _set_collapsed_height(self, height: int) -> None:
+        self._collapsed_height = height
+
+    collapsedHeight = Property(int, lambda self: self._collapsed_height, _set_collapsed_height)
     collapsed = Property(bool, _get_collapsed, setCollapsed)
 
 
