@@ -10,6 +10,7 @@ from MgImplantSegLib.quantification.results import Series
 from MgImplantSegLib.scene.tables import add_table
 
 # told apart with every kind of colour vision (Okabe and Ito)
+TITLE_SIZE = 14  # points; a chart beside other views is less than 500 pixels wide
 COLORS_RGB = ((0.0, 0.45, 0.70), (0.84, 0.37, 0.0), (0.0, 0.62, 0.45), (0.80, 0.47, 0.65), (0.34, 0.71, 0.91))
 
 
@@ -29,6 +30,7 @@ def add_chart(scene: Any, series: Sequence[Series], title: str) -> Any:
         raise InputError(f"Expected series over the same axes in one chart, got {[entry.name for entry in series]}.")
     chart = scene.AddNewNodeByClass("vtkMRMLPlotChartNode", scene.GenerateUniqueName(title))
     chart.SetTitle(title)
+    chart.SetTitleFontSize(TITLE_SIZE)
     chart.SetXAxisTitle(_axis(series[0].x_name, series[0].x_unit))
     chart.SetYAxisTitle(_axis(series[0].symbol, series[0].unit))
     chart.SetLegendVisibility(len(series) > 1)

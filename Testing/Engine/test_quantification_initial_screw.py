@@ -277,6 +277,18 @@ def test_a_mesh_is_registered_alike(tmp_path):
     assert result.dice > 0.9
 
 
+def test_a_screw_that_lies_well_stays_where_no_place_is_found_that_overlaps_more(monkeypatch):
+    from MgImplantSegLib.quantification.screw import registration
+
+    grid = turned_grid(1.9, (0.05, 0.05, 0.05))
+    explant = labelled(grid, (headed_screw(grid), METAL))
+    screw = InitialScrew.from_label_map(explant)
+    monkeypatch.setattr(registration, "refined", lambda pair, matrix: (0.0, rigid(3, (0.1, 0.0, 0.0))))
+    result = register_screw(screw, explant)
+    assert np.array_equal(result.matrix, np.eye(4)) and result.dice == pytest.approx(1.0)
+    assert "as placed" in result.method
+
+
 def test_grey_values_refine_the_place_of_a_screw():
     """The same texture in both scans pins down the turn about the axis that a plain rod leaves open."""
     grid = plain_grid(36, 36, 36, spacing_zyx_mm=(0.05,) * 3)

@@ -19,7 +19,7 @@ def compare(widget, ui, *others):
     table = ui.compareTableView.mrmlTableNode()
     assert table is not None, ui.compareStatusLabel.text
     names = [table.GetColumnName(index) for index in range(table.GetNumberOfColumns())]
-    return [dict(zip(names, row, strict=True)) for row in person.rows_of(ui.compareTableView)]
+    return [dict(zip(names, column, strict=True)) for column in zip(*person.rows_of(ui.compareTableView), strict=True)]
 
 
 def test_the_tooltip_says_what_is_missing(widget, ui):
@@ -39,6 +39,23 @@ def test_a_smaller_implant_is_compared_with_the_reference(widget, ui, no_process
     column = next(name for name in second if name.startswith("BIC ["))
     deviation = 100 * (float(second[column]) / float(first[column]) - 1)
     assert float(second["BIC deviation [%]"]) == pytest.approx(deviation, abs=0.1)
+
+
+def test_every_measure_is_seen_at_once_whatever_the_panel_is_wide(widget, ui, no_process):
+    reference, other = add_segmentation(slicer.mrmlScene, "Truth"), add_segmentation(slicer.mrmlScene, "Mine", radius=8)
+    ui.referenceSegmentationSelector.setCurrentNode(reference)
+    ui.distanceSpinBox.value = 0.06
+    dock = person.Dock(widget, 407, 485)
+    try:
+        ui.compareSection.collapsed = False
+        compare(widget, ui, other)
+        person.process_events()
+        view = ui.compareTableView
+        assert view.horizontalHeader().length() <= view.viewport().width
+        assert view.verticalHeader().visible and not view.horizontalHeader().visible
+        assert view.verticalHeader().length() <= view.viewport().height
+    finally:
+        dock.close()
 
 
 def test_segmentations_on_different_grids_are_refused(widget, ui, no_process):

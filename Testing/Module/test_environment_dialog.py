@@ -52,6 +52,14 @@ def test_only_settings_that_a_kind_has_are_shown(widget, ui, kind, shown, hidden
     assert shown <= visible and not hidden & visible
 
 
+@pytest.mark.parametrize("kind", ["Python on this computer", "SSH"])
+def test_nothing_entered_is_said_in_words(widget, ui, kind):
+    dialog = opened(widget, ui)
+    choose_kind(dialog, kind)
+    person.click(dialog.saveButton)
+    assert dialog.messageLabel.text == "Expected a host, a Python or a name, got none. Enter one of them."
+
+
 def test_a_cluster_is_saved_with_all_that_was_entered_and_offered_where_work_can_run(widget, ui):
     dialog = opened(widget, ui)
     choose_kind(dialog, "SLURM")

@@ -188,3 +188,19 @@ def test_a_range_stands_behind_its_value_in_the_headline_and_in_the_table(module
     )
     column = table.GetTable().GetColumnByName("Result")
     assert [column.GetValue(row) for row in range(2)] == ["0.2234 (0.2012 to 0.2500)", "13.90"]
+
+
+def test_a_long_name_of_a_region_takes_one_line_across_the_table(measurable, widget, no_process):
+    add_roi(measurable, box_beside(name="links oben neben dem Kopf der Schraube im zweiten Schnitt"))
+    dock = person.Dock(widget, 407, 485)
+    try:
+        measurable.measurementsSection.collapsed = False
+        compute(widget, measurable)
+        person.process_events()
+        table = measurable.measuresTable
+        headings = [row for row in range(table.rowCount) if table.columnSpan(row, 0) == 3]
+        assert len(headings) > 2
+        lines = [table.rowHeight(row) / table.verticalHeader().defaultSectionSize for row in headings]
+        assert max(lines) < 1.5
+    finally:
+        dock.close()

@@ -109,6 +109,18 @@ def test_metrics_become_curves_that_grow(widget, ui):
     assert "loss 0.01" in widget.panel.training.log.text()
 
 
+def test_a_number_that_comes_after_the_chart_was_opened_gets_its_line_and_lines_have_words(widget, ui):
+    training = widget.panel.training
+    training.onEvent({"event": "metric", "iteration": 0, "held_out_mean_iou": 0.8})
+    person.click(ui.showCurvesButton)
+    training.onEvent({"event": "metric", "iteration": 10, "loss": 0.5})
+    chart = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLPlotChartNode")
+    series = [chart.GetNthPlotSeriesNode(number) for number in range(chart.GetNumberOfPlotSeriesNodes())]
+    assert [node.GetName() for node in series] == ["mean IoU", "loss"]
+    column = slicer.mrmlScene.GetFirstNodeByName("Training curves").GetTable().GetColumnByName("loss")
+    assert np.isnan(column.GetValue(0)) and column.GetValue(1) == pytest.approx(0.5)
+
+
 def write_configuration(widget, pair, path, iterations):
     """A configuration as the panel writes it for two pairs, made small by hand."""
     for _twice in range(2):

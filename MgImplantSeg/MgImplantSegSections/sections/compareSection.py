@@ -20,7 +20,7 @@ class CompareSection:
         self.workbench, self.ui, self._measurements = workbench, workbench.ui, measurements
         self._progress = ProgressView(workbench, self.ui.compareProgressBar, self.ui.compareStatusLabel)
         self._task: Any = None
-        self._whole = WholeTable(self.ui.compareTableView, scrollsAcross=True)
+        self._whole = WholeTable(self.ui.compareTableView, isNamedByRows=True)
         self.ui.compareButton.connect("clicked(bool)", self.onCompare)
         self.ui.compareCsvButton.connect("clicked(bool)", self.onExport)
         self.ui.othersSelector.connect("checkedNodesChanged()", self.onChecked)
@@ -83,6 +83,8 @@ class CompareSection:
         table = self.workbench.parameters.comparisonTable
         if self.ui.compareTableView.mrmlTableNode() is not table:
             self.ui.compareTableView.setMRMLTableNode(table)
+            if table is not None:  # a view without a table does not take it
+                self.ui.compareTableView.transposed = True  # a column a segmentation: a dozen measures do not fit
             self._whole.fit()
         self.ui.compareButton.text = _("Cancel") if self.isRunning() else _("Compare")
         setEnabled(

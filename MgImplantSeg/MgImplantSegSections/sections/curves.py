@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import slicer
+import vtk
 from slicer.i18n import tr as _
 
 from MgImplantSegLib.scene.plots import COLORS_RGB
@@ -54,13 +55,23 @@ class Curves:
             self._table = add_table(scene, _("Training curves"), {X: [0.0], **{name: [0.0] for name in self.names()}})
             self._chart = scene.AddNewNodeByClass("vtkMRMLPlotChartNode", _("Training"))
             self._chart.SetXAxisTitle(X)
-            for number, name in enumerate(self.names()):
-                self._chart.AddAndObservePlotSeriesNodeID(self._series(name, COLORS_RGB[number % len(COLORS_RGB)]))
+            for name in self.names():
+                self._addLine(name)
         self._fill()
         layouts.showChart(self._chart)
 
+    def _addLine(self, name: str):
+        """One more line; a number may come for the first time when the chart is shown already."""
+        if self._table.GetTable().GetColumnByName(name) is None:
+            column = vtk.vtkDoubleArray()
+            column.SetName(name)
+            column.SetNumberOfValues(self._table.GetTable().GetNumberOfRows())
+            self._table.GetTable().AddColumn(column)
+        number = self._chart.GetNumberOfPlotSeriesNodes()
+        self._chart.AddAndObservePlotSeriesNodeID(self._series(name, COLORS_RGB[number % len(COLORS_RGB)]))
+
     def _series(self, name: str, color: tuple[float, float, float]):
-        node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLPlotSeriesNode", name)
+        node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLPlotSeriesNode", lineText(name))
         node.SetAndObserveTableNodeID(self._table.GetID())
         node.SetXColumnName(X)
         node.SetYColumnName(name)
@@ -71,6 +82,9 @@ class Curves:
 
     def _fill(self):
         table = self._table.GetTable()
+        for name in self.names():
+            if table.GetColumnByName(name) is None:
+                self._addLine(name)
         for index in range(table.GetNumberOfColumns()):
             column = table.GetColumn(index)
             column.SetNumberOfValues(len(self._rows))
@@ -78,3 +92,8 @@ class Curves:
                 column.SetValue(row, float(values.get(column.GetName(), math.nan)))
         table.Modified()
         self._table.Modified()
+
+
+def lineText(name: str):
+    """What people read for a number of the engine."""
+    return name.replace("held_out_", "").replace("_", " ").replace("iou", "IoU")

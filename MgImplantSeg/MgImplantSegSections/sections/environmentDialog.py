@@ -103,6 +103,8 @@ class EnvironmentDialog:
         :raises InputError: if it cannot be one, or its name is taken.
         """
         name = self.nameEdit.text.strip() or self.nameEdit.placeholderText
+        if not name:
+            raise InputError(_("Expected a host, a Python or a name, got none."), _("Enter one of them."))
         found = Environment.from_dict(name, {"kind": self.kind().value, **self.form.values(self.kind())})
         if self._edited is None and name in pythons.names():
             raise InputError(

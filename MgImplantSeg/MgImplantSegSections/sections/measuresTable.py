@@ -62,6 +62,8 @@ class MeasuresTable:
         font = item.font()
         font.setBold(True)
         item.setFont(font)
+        line = qt.QSize(1, self._widget.verticalHeader().defaultSectionSize)
+        item.setData(qt.Qt.SizeHintRole, line)  # else as many lines as it would have in the first column alone
         self._widget.setItem(row, MEASURE, item)
         self._widget.setSpan(row, MEASURE, 1, 3)
 

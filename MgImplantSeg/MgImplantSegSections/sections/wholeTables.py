@@ -10,12 +10,15 @@ class WholeTable:
 
     :param table: a `QTableWidget` (or another view with the same headers).
     :param wide: numbers of the columns that share the width that others leave; long texts in them are wrapped.
-    :param scrollsAcross: whether there may be more columns than fit, so that a bar below them needs room.
     :param emptyRows: rows of room when it is empty, so that one sees that something belongs there.
+    :param isNamedByRows: whether rows have names and columns have none; all columns share the width then.
     """
 
-    def __init__(self, table, wide=(), emptyRows=SPARE_ROWS, scrollsAcross=False):
-        self._table, self._emptyRows, self._scrollsAcross = table, emptyRows, scrollsAcross
+    def __init__(self, table, wide=(), emptyRows=SPARE_ROWS, isNamedByRows=False):
+        self._table, self._emptyRows, self._isNamedByRows = table, emptyRows, isNamedByRows
+        if isNamedByRows:
+            table.horizontalHeader().setSectionResizeMode(qt.QHeaderView.Stretch)
+            table.horizontalHeader().setVisible(False)
         if wide:
             table.setWordWrap(True)
             columns = table.horizontalHeader()
@@ -24,7 +27,7 @@ class WholeTable:
                 columns.setSectionResizeMode(column, mode)
         table.setVerticalScrollBarPolicy(qt.Qt.ScrollBarAlwaysOff)
         rows = table.verticalHeader()
-        rows.setVisible(False)
+        rows.setVisible(isNamedByRows)
         rows.setSectionResizeMode(qt.QHeaderView.ResizeToContents)
         rows.connect("sectionResized(int,int,int)", self.fit)
         rows.connect("geometriesChanged()", self.fit)
@@ -42,9 +45,8 @@ class WholeTable:
         table = self._table
         rows = table.verticalHeader()
         content = rows.length() if rows.count() else self._emptyRows * rows.defaultSectionSize
-        header = table.horizontalHeader().sizeHint.height()
-        across = table.horizontalScrollBar().sizeHint.height() if self._scrollsAcross else 0
-        height = header + content + across + 2 * table.frameWidth
+        header = 0 if self._isNamedByRows else table.horizontalHeader().sizeHint.height()
+        height = header + content + 2 * table.frameWidth
         if height != table.minimumHeight:
             table.setFixedHeight(height)
 

@@ -164,8 +164,8 @@ def lookAtAll():
     layouts.require3D()
     if layouts.has3D():
         view = slicer.app.layoutManager().threeDWidget(0).threeDView()
+        view.resetFocalPoint()  # first: else the box around the last objects, 200 mm wide at the start, is looked at
         view.resetCamera(False, True, True)  # the user's direction stays
-        view.resetFocalPoint()
 
 
 def takePicture(segmentationNode: vtkMRMLSegmentationNode, path: Any):

@@ -27,6 +27,7 @@ from MgImplantSegLib.quantification.screw.screw_size import require_plausible_si
 
 STARTS_REFINED = 4
 LEAST_DICE = 0.5
+NOTABLY_BETTER = 0.01  # of Dice, between the place found and the one that the screw had
 FAILED_DICE, FAILED_INSIDE_PERCENT = 0.02, 10.0
 COARSE_VOXELS, FINE_VOXELS = 40, 112
 COARSE_SAMPLES, FINE_SAMPLES = 4_000, 20_000
@@ -76,7 +77,7 @@ def register_screw(
 
     Starts from the principal axes of both, either way up, with ends or middles together, in turns about the axis. The
     best starts are refined on distance maps of the masks, coarse then fine, and, if grey values are given, on these by
-    mutual information.
+    mutual information. A screw that overlaps the implant more as it is placed stays there.
 
     Parameters
     ----------
@@ -117,6 +118,9 @@ def register_screw(
             matrix, method = refined_on_greys(*grey_values, fixed, matrix), f"{method}, then mutual information"
     matrix = require_rigid(matrix)
     dice, inside_percent = _agreement(initial.shape.moved(matrix), codes, explant.geometry)
+    as_placed = _agreement(initial.shape, codes, explant.geometry)
+    if as_placed[0] > dice + NOTABLY_BETTER:  # it lay well already, and what is left of it points elsewhere
+        matrix, (dice, inside_percent), method = np.eye(4), as_placed, "as placed, nothing found that overlaps more"
     if dice < FAILED_DICE and not inside_percent > FAILED_INSIDE_PERCENT:
         raise wrong_size(initial.shape, fixed.axis, explant.geometry, ", and no place where it overlaps the implant")
     return RegistrationResult(matrix, dice, inside_percent, method)

@@ -188,25 +188,30 @@ class Modules(Checked):
 
 
 class ThreeDView:
-    """The camera of a 3D view: it stands 500 mm away by default, and only `resetCamera` comes near."""
+    """The camera of a 3D view: it stands 500 mm away by default, and only `resetCamera` comes near.
 
-    FAR_MM = 500.0
+    It comes as near as the box allows, which is large until `resetFocalPoint` has drawn it around the objects.
+    """
+
+    FAR_MM, FAR_FROM_BOX_MM = 500.0, 768.0
 
     def __init__(self, node: Any) -> None:
         self._node = node
         self.resets = 0
         self.distance_mm = self.FAR_MM
         self.is_turned = True
+        self._is_box_around_objects = False
 
     def resetFocalPoint(self) -> None:
-        """Centres the view; it does not zoom."""
+        """Centres the view and draws the box around the objects; it does not zoom."""
         self.resets += 1
+        self._is_box_around_objects = True
 
     def resetCamera(self, rotation: bool = True, translation: bool = True, distance: bool = True) -> None:
         """Comes as near as everything visible allows; without `rotation` the direction stays."""
         self.is_turned = self.is_turned and not rotation
         if distance:
-            self.distance_mm = 5.0
+            self.distance_mm = 5.0 if self._is_box_around_objects else self.FAR_FROM_BOX_MM
 
     def mrmlViewNode(self) -> Any:
         return self._node

@@ -18,6 +18,7 @@ from PySide6.QtWidgets import (
 )
 
 HEADER_HEIGHT = 28
+DEFAULT_COLLAPSED_HEIGHT = 10  # what CTK shows of the contents, as an empty frame, when they are folded away
 WANTS_TO_BE_SEEN, CHANGED_BY_FOLDING = "harness_wanted", "harness_folding"
 
 
@@ -76,6 +77,7 @@ class ctkCollapsibleButton(FoldsChildren, QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._text = ""
+        self._collapsed_height = DEFAULT_COLLAPSED_HEIGHT
         self.setContentsMargins(0, HEADER_HEIGHT, 0, 0)
 
     def _get_text(self) -> str:
@@ -91,7 +93,7 @@ class ctkCollapsibleButton(FoldsChildren, QWidget):
     def setCollapsed(self, collapsed: bool) -> None:
         if collapsed == self.is_folded:
             return
-        self.setMaximumHeight(HEADER_HEIGHT if collapsed else 16777215)
+        self.setMaximumHeight(HEADER_HEIGHT + self._collapsed_height if collapsed else 16777215)
         self.fold(collapsed)
         self.contentsCollapsed.emit(collapsed)
 
@@ -104,7 +106,8 @@ class ctkCollapsibleButton(FoldsChildren, QWidget):
 
     def minimumSizeHint(self):
         hint = super().minimumSizeHint()
-        hint.setHeight(HEADER_HEIGHT if self.is_folded else max(HEADER_HEIGHT, hint.height()))
+        folded = HEADER_HEIGHT + self._collapsed_height
+        hint.setHeight(folded if self.is_folded else max(HEADER_HEIGHT, hint.height()))
         return hint
 
     def paintEvent(self, _event) -> None:
@@ -117,7 +120,11 @@ class ctkCollapsibleButton(FoldsChildren, QWidget):
         rect = option.rect.adjusted(8, 0, -8, 0)
         painter.drawText(rect, Qt.AlignmentFlag.AlignVCenter, f"{arrow}  {self._text}")
 
+    def _set_collapsed_height(self, height: int) -> None:
+        self._collapsed_height = height
+
     text = Property(str, _get_text, setText)
+    collapsedHeight = Property(int, lambda self: self._collapsed_height, _set_collapsed_height)
     collapsed = Property(bool, _get_collapsed, setCollapsed)
 
 
@@ -126,11 +133,12 @@ class ctkCollapsibleGroupBox(FoldsChildren, QGroupBox):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._collapsed_height = DEFAULT_COLLAPSED_HEIGHT
         self.setCheckable(True)
         self.toggled.connect(self._follow)
 
     def _follow(self, is_open: bool) -> None:
-        self.setMaximumHeight(16777215 if is_open else HEADER_HEIGHT)
+        self.setMaximumHeight(16777215 if is_open else HEADER_HEIGHT + self._collapsed_height)
         self.fold(not is_open)
 
     def _get_collapsed(self) -> bool:
@@ -139,6 +147,10 @@ class ctkCollapsibleGroupBox(FoldsChildren, QGroupBox):
     def setCollapsed(self, collapsed: bool) -> None:
         self.setChecked(not collapsed)
 
+    def _set_collapsed_height(self, height: int) -> None:
+        self._collapsed_height = height
+
+    collapsedHeight = Property(int, lambda self: self._collapsed_height, _set_collapsed_height)
     collapsed = Property(bool, _get_collapsed, setCollapsed)
 
 

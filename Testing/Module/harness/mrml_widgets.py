@@ -187,7 +187,7 @@ class qMRMLTableView(QTableWidget):
         self._node: Any = None
         self._tag: int | None = None
         self._scene: Any = None
-        self._first_row_locked = False
+        self._first_row_locked = self._transposed = False
 
     def mrmlTableNode(self) -> Any:
         return self._node
@@ -206,24 +206,36 @@ class qMRMLTableView(QTableWidget):
         self.refill()
 
     def refill(self) -> None:
-        """Show the node's cells; the header has the column names where the node says so, else letters."""
+        """Show the node's cells; the header has the column names where the node says so, else letters.
+
+        Transposed, each column of the node is a row, whose name is in the vertical header; the other has numbers.
+        """
         table = self._node.GetTable() if self._node is not None else None
         columns = table.GetNumberOfColumns() if table is not None else 0
-        self.setColumnCount(columns)
-        self.setRowCount(table.GetNumberOfRows() if table is not None else 0)
+        rows = table.GetNumberOfRows() if table is not None else 0
+        self.setColumnCount(rows if self._transposed else columns)
+        self.setRowCount(columns if self._transposed else rows)
         for column in range(columns):
             named = self._node.GetUseColumnTitleAsColumnHeader()
-            title = table.GetColumnName(column) if named else chr(ord("A") + column)
-            self.setHorizontalHeaderItem(column, QTableWidgetItem(title))
-            for row in range(self.rowCount()):
-                self.setItem(row, column, _cell(table.GetValue(row, column).ToString()))
+            title = QTableWidgetItem(table.GetColumnName(column) if named else chr(ord("A") + column))
+            (self.setVerticalHeaderItem if self._transposed else self.setHorizontalHeaderItem)(column, title)
+            for row in range(rows):
+                place = (column, row) if self._transposed else (row, column)
+                self.setItem(*place, _cell(table.GetValue(row, column).ToString()))
         self.resizeColumnsToContents()
+
+    def _transpose(self, transposed: bool) -> None:
+        """Without a table node the real one refuses with a line in the error log."""
+        if self._node is None:
+            raise ValueError("qMRMLTableView::setTransposed failed: invalid node")
+        self._transposed = transposed
+        self.refill()
 
     def _lock(self, locked: bool) -> None:
         self._first_row_locked = locked
 
     firstRowLocked = Property(bool, lambda self: self._first_row_locked, _lock)
-    transposed = Property(bool, lambda self: False, lambda self, value: None)
+    transposed = Property(bool, lambda self: self._transposed, _transpose)
 
 
 def _cell(text: str) -> QTableWidgetItem:
