@@ -42,7 +42,7 @@ STYLE_CHECKS = (
     ["mypy", "--no-error-summary"],
 )
 FAST, FAST_LANE = "--fast", ["-m", "not slow and not services and not panel"]
-SIDE_BY_SIDE = ("-n", "3", "--dist", "loadfile", "--no-loadscope-reorder", "-rR")
+SIDE_BY_SIDE = ("-n", "4", "--dist", "loadfile", "--no-loadscope-reorder", "-rR")
 CUDA_DISK_GB = 9.0
 
 
@@ -281,7 +281,7 @@ def clean_env() -> dict[str, str]:
 def run_tests(python: Path, pytest_arguments: list[str]) -> int:
     """Style checks, then pytest, whose closing line is the last; 0 only if all are content.
 
-    All tests run in three processes, one of which waits for jobs most of the time; chosen ones in one.
+    All tests run in four processes, which wait for jobs and servers a part of the time; chosen ones in one.
     """
     say("step 1 of 2: ruff, style and format, and mypy, types")
     style = max(_run([str(python), "-m", *check]) for check in STYLE_CHECKS)

@@ -255,7 +255,7 @@ FAST_LANE = "not slow and not services and not panel"
             ["--fast"],
             [
                 "-n",
-                "3",
+                "4",
                 "--dist",
                 "loadfile",
                 "--no-loadscope-reorder",

@@ -12,7 +12,8 @@ import tempfile
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(CHECKOUT), str(CHECKOUT / "MgImplantSeg"), str(Path(__file__).parent)]
+TESTS = Path(__file__).parent
+sys.path[:0] = [str(CHECKOUT), str(CHECKOUT / "MgImplantSeg"), str(TESTS), str(TESTS.parent)]
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 WIDTH = 390  # of the dock in Slicer, its scroll bar apart
 

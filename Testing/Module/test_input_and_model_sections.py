@@ -91,7 +91,7 @@ def test_an_added_model_is_chosen_shown_kept_and_can_be_deleted(widget, ui, tiny
     widget.panel.models.add(tiny_model)
     assert person.texts_of(ui.modelSelector)[ui.modelSelector.currentIndex] == "tiny"
     assert ui.modelCardLabel.text.splitlines() == [
-        "Its training data are not documented, 20 µm; mean IoU 0.25.",
+        "Training data not documented, 20 µm; mean IoU 0.25.",
         "Research use only.",
     ]
     person.click(ui.modelDetailsButton)
