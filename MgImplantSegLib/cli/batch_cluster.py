@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import contextvars
 import threading
-import time
 from collections.abc import Sequence
 
 from MgImplantSegLib.base.errors import Cancelled, MgImplantSegError
@@ -20,6 +19,7 @@ from MgImplantSegLib.cli.batch_samples import Sample
 from MgImplantSegLib.cli.batch_site import Site, UnusableEnvironment
 from MgImplantSegLib.jobs.backend import Backend
 from MgImplantSegLib.jobs.environment import Environment
+from MgImplantSegLib.jobs.watch import pause
 
 SHORTEST_WAIT_S, LONGEST_WAIT_S = 0.3, 5.0
 SECONDS_UNTIL_ASKED_AGAIN = 30.0
@@ -68,7 +68,7 @@ def _serve_alone(site: Site, events: Events) -> None:
             while not site.is_idle:
                 has_news = site.collect(backend)
                 wait_s = SHORTEST_WAIT_S if has_news else min(2 * wait_s, LONGEST_WAIT_S)
-                _wait(0.0 if site.is_idle else wait_s, events)
+                pause(0.0 if site.is_idle else wait_s, events)
         except (Cancelled, KeyboardInterrupt):
             site.leave(backend)
             raise
@@ -132,7 +132,7 @@ def _serve_together(sites: Sequence[Site], pool: Pool, stop: threading.Event, ev
         server.start()
     try:
         while not pool.is_done:
-            _wait(SHORTEST_WAIT_S, events)
+            pause(SHORTEST_WAIT_S, events)
             for server in servers:
                 if server.problem is not None:
                     raise server.problem
@@ -143,11 +143,3 @@ def _serve_together(sites: Sequence[Site], pool: Pool, stop: threading.Event, ev
         stop.set()
         for server in servers:
             server.join()
-
-
-def _wait(seconds: float, events: Events) -> None:
-    end = time.monotonic() + seconds
-    events.check_cancelled()
-    while (left := end - time.monotonic()) > 0:
-        time.sleep(min(left, SHORTEST_WAIT_S))
-        events.check_cancelled()

@@ -10,7 +10,6 @@ import argparse
 import hashlib
 import json
 import shutil
-import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -30,7 +29,7 @@ from MgImplantSegLib.jobs.engine_archive import engine_archive
 from MgImplantSegLib.jobs.environment import Environment
 from MgImplantSegLib.jobs.environment_file import find_environment
 from MgImplantSegLib.jobs.request import InputPath, InputText, JobRequest, Word, shown_word
-from MgImplantSegLib.jobs.watch import follow, last_result
+from MgImplantSegLib.jobs.watch import collected, followed_to_success, pause
 
 if TYPE_CHECKING:
     from MgImplantSegLib.grids.volume import Volume
@@ -172,17 +171,11 @@ class _Work:
         listed = InputText(LIST_OF_PARTS, lambda _there: "\n".join(parts))
         status = self._backend.submit(JobRequest((*self._words, PARTS, listed), self._name), self._events)
         self._merging = status.job
-        status = follow(self._backend, status.job, self._events)
-        if status.state is not State.DONE:
-            raise MgImplantSegError(
-                f"Expected the job {status.reference} to end well, got {status.state.value}: {status.reason}",
-                status.remedy or f"See: jobs log {status.reference}",
-            )
-        files = self._backend.fetch(status.job, folder, self._events)
-        result = last_result(self._backend, status.job)
+        status = followed_to_success(self._backend, status.job, self._events)
+        finished = collected(self._backend, status, folder, self._events)
         for job in (status.job, *self._jobs):
             self._backend.remove(job)
-        return {**result, "files": [str(path) for path in files], "job": status.reference}
+        return {**finished.result, "files": [str(path) for path in finished.files], "job": finished.reference}
 
     def stop(self) -> None:
         """Stop what runs; parts that are done are kept."""
@@ -221,7 +214,7 @@ class _Work:
             task.advance(done - done_before)
             wait_s = SHORTEST_WAIT_S if done > done_before else min(2 * wait_s, LONGEST_WAIT_S)
             done_before = done
-            self._pause(wait_s)
+            pause(wait_s, self._events)
         failed = [(job, answer) for job, answer in zip(self._jobs, answers, strict=True) if answer["state"] != "done"]
         if failed:
             job, answer = failed[0]
@@ -230,12 +223,6 @@ class _Work:
                 f"{self._backend.environment.name}/{job}, {answer['state']}: {answer['reason']}",
                 "Run the same command again: it does these tasks alone.",
             )
-
-    def _pause(self, seconds: float) -> None:
-        end = time.monotonic() + seconds
-        while (left := end - time.monotonic()) > 0:
-            self._events.check_cancelled()
-            time.sleep(min(left, SHORTEST_WAIT_S))
 
 
 def _said(entry: Word) -> str:

@@ -52,10 +52,9 @@ class Label:
     @property
     def is_opening(self) -> bool:
         """Whether it is a crack or canal: background for the measures, and a segment of its own."""
-        return self.role is Role.BACKGROUND and self.segment_id.partition("_")[0] in OPENING_IDS
+        return self.role is Role.BACKGROUND and self.segment_id.partition("_")[0] in OPENING_OF_ID
 
 
-OPENING_IDS = ("crack", "canal")
 BACKGROUND = Label(0, "background", "background", Role.BACKGROUND, (0.0, 0.0, 0.0), "BG")
 BONE = Label(
     1,

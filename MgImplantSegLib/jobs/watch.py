@@ -42,7 +42,7 @@ def follow(backend: Backend, job: str, events: Events, offset: int = 0) -> JobSt
             return status
         wait_s = SHORTEST_WAIT_S if new_offset > offset else min(2 * wait_s, LONGEST_WAIT_S)
         offset = new_offset
-        _wait(wait_s, events)
+        pause(wait_s, events)
 
 
 @dataclass(frozen=True)
@@ -67,26 +67,37 @@ def run_job(environment: Environment, request: JobRequest, folder: Path, events:
     with Backend(environment) as backend:
         status = backend.submit(request, events)
         try:
-            status = follow(backend, status.job, events)
+            status = followed_to_success(backend, status.job, events)
         except Cancelled:
             backend.cancel(status.job)
             raise
-        if status.state is not State.DONE:
-            raise MgImplantSegError(
-                f"Expected the job {status.reference} to finish successfully, got {status.state.value}: "
-                f"{status.reason}",
-                status.remedy or f"See: jobs log {status.reference}",
-            )
-        files = tuple(backend.fetch(status.job, folder, events))
-        return FinishedJob(status.reference, files, last_result(backend, status.job))
+        return collected(backend, status, folder, events)
 
 
-def _wait(seconds: float, events: Events) -> None:
-    """Wait, but not when the user asks to stop."""
+def followed_to_success(backend: Backend, job: str, events: Events) -> JobStatus:
+    """As `follow`; raises `MgImplantSegError` with the reason if the job does not end well."""
+    status = follow(backend, job, events)
+    if status.state is not State.DONE:
+        raise MgImplantSegError(
+            f"Expected the job {status.reference} to finish successfully, got {status.state.value}: {status.reason}",
+            status.remedy or f"See: jobs log {status.reference}",
+        )
+    return status
+
+
+def collected(backend: Backend, status: JobStatus, folder: Path, events: Events) -> FinishedJob:
+    """Copy the results of a job that ended well into `folder`."""
+    files = tuple(backend.fetch(status.job, folder, events))
+    return FinishedJob(status.reference, files, last_result(backend, status.job))
+
+
+def pause(seconds: float, events: Events) -> None:
+    """Wait, but not when the user asks to stop: raises `Cancelled` then."""
     end = time.monotonic() + seconds
+    events.check_cancelled()
     while (left := end - time.monotonic()) > 0:
-        events.check_cancelled()
         time.sleep(min(left, SHORTEST_WAIT_S))
+        events.check_cancelled()
 
 
 def last_result(backend: Backend, job: str) -> dict[str, Any]:
