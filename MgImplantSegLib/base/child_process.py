@@ -44,12 +44,7 @@ def python_command(file: str, *arguments: str) -> list[str]:
 def run_child(command: Sequence[str], seconds: float) -> subprocess.CompletedProcess[bytes]:
     """Run a command that reads a file to its end, with one thread, no input and no window of its own.
 
-    Raises
-    ------
-    subprocess.TimeoutExpired
-        If it takes longer.
-    OSError
-        If it cannot be started.
+    Raises subprocess.TimeoutExpired if it takes longer; OSError if it cannot be started.
     """
     return subprocess.run(
         command,

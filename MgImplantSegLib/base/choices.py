@@ -42,13 +42,7 @@ class Registry(dict[str, AnyEntry]):
         self.what = what
 
     def find(self, key: object) -> AnyEntry:
-        """The entry with that key.
-
-        Raises
-        ------
-        InputError
-            If there is none; names the nearest.
-        """
+        """The entry with that key. Raises InputError if there is none, naming the nearest."""
         if isinstance(key, str) and key in self:
             return self[key]
         raise InputError(f"Expected {self.what} of {', '.join(self)}, got {key!r}.", did_you_mean(key, self))

@@ -107,10 +107,7 @@ class Task:
     def advance(self, steps: float = 1, stage: str | None = None) -> None:
         """Count `steps` as done, and name the stage if it has changed.
 
-        Raises
-        ------
-        Cancelled
-            If the user has asked to stop.
+        Raises Cancelled if the user has asked to stop.
         """
         self._events.check_cancelled()
         self.done += steps

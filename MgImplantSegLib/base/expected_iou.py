@@ -56,13 +56,7 @@ class ExpectedIoU:
 
     @classmethod
     def from_dict(cls, data: Any) -> ExpectedIoU:
-        """The object of `to_dict`'s data.
-
-        Raises
-        ------
-        ValueError
-            If it is something else.
-        """
+        """The object of `to_dict`'s data. Raises ValueError if it is something else."""
         try:
             parts = {
                 str(name): Expected(_number(part["value"]), _number(part["error"]))
@@ -131,13 +125,7 @@ class Calibration:
 
     @classmethod
     def from_dict(cls, data: Any) -> Calibration | None:
-        """The calibration in a card; None if the card has none.
-
-        Raises
-        ------
-        InputError
-            If it is damaged.
-        """
+        """The calibration in a card; None if the card has none. Raises InputError if it is damaged."""
         if not data:
             return None
         try:

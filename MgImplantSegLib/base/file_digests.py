@@ -83,13 +83,7 @@ class FileDigests:
             self._is_changed = False
 
     def of(self, path: str | Path, advance: Callable[[int], object] = lambda count: None) -> str:
-        """The digest of one file; `advance` is told the bytes that are done.
-
-        Raises
-        ------
-        OSError
-            If it cannot be read.
-        """
+        """The digest of one file; `advance` is told the bytes that are done. Raises OSError if it cannot be read."""
         key, state = os.path.abspath(path), file_state(path)
         entry = self.known.get(key)
         if entry is not None and entry[:4] == state:

@@ -37,15 +37,12 @@ REMEDY_OF_ERRNO = {
 def atomic_output(path: str | Path) -> Iterator[Path]:
     """A temporary path with the suffix of `path` in the same folder; it becomes `path` when the block ends well.
 
+    Raises OutputError if the folder is missing, the path is a folder, or writing fails (no space, no permission).
+
     Parameters
     ----------
     path : str or Path
         Where the finished file belongs; a file that is there already is replaced at the end.
-
-    Raises
-    ------
-    OutputError
-        If the folder is missing, the path is a folder, or writing fails (no space, no permission).
     """
     path = Path(path).absolute()
     temporary = path.parent / _temporary_name(path)
@@ -65,17 +62,15 @@ def atomic_output(path: str | Path) -> Iterator[Path]:
 def atomic_folder(path: str | Path, *, replace: bool = False) -> Iterator[Path]:
     """A temporary folder beside `path`; it becomes `path` when the block ends well.
 
+    Raises OutputError if `path` exists and is not an empty folder (unless `replace`), its parent is missing, or writing
+    fails.
+
     Parameters
     ----------
     path : str or Path
         Where the finished folder belongs; an empty folder that is there already is replaced.
     replace : bool
         Whether a folder with something in it is replaced too.
-
-    Raises
-    ------
-    OutputError
-        If `path` exists and is not an empty folder (unless `replace`), its parent is missing, or writing fails.
     """
     path = Path(path).absolute()
     temporary = path.parent / _temporary_name(path)
@@ -95,10 +90,7 @@ def atomic_folder(path: str | Path, *, replace: bool = False) -> Iterator[Path]:
 def output_folder(path: str | Path) -> Iterator[Path]:
     """Make a folder for results; folders that are new and still empty go again if what follows fails.
 
-    Raises
-    ------
-    OutputError
-        If the folder cannot be made.
+    Raises OutputError if the folder cannot be made.
     """
     path = Path(path)
     new = [folder for folder in (path, *path.parents) if not folder.exists()]
@@ -116,17 +108,14 @@ def output_folder(path: str | Path) -> Iterator[Path]:
 def require_writable_folder(path: str | Path, needed_bytes: int = 0) -> Path:
     """Check before long work that a folder exists, can be written to and has room; returns it as Path.
 
+    Raises OutputError if the folder is missing, is a file, cannot be written to or is too full.
+
     Parameters
     ----------
     path : str or Path
         The folder.
     needed_bytes : int
         Size of what will be written there, as far as it is known.
-
-    Raises
-    ------
-    OutputError
-        If the folder is missing, is a file, cannot be written to or is too full.
     """
     path = Path(path)
     with output_errors(path):
@@ -159,12 +148,8 @@ def output_errors(path: str | Path) -> Iterator[None]:
 def require_file_place(path: str | Path) -> Path:
     """Check that a file may be written at a path, where only a file or nothing is and a folder to hold it.
 
-    Raises
-    ------
-    OutputError
-        If there is a folder or a device, no folder to hold it, or the name is too long.
-    InputError
-        If it is an input of the command.
+    Raises OutputError if there is a folder or a device, no folder to hold it, or the name is too long; InputError if it
+    is an input of the command.
     """
     path = Path(path).absolute()
     with output_errors(path):
@@ -180,10 +165,7 @@ def require_file_place(path: str | Path) -> Path:
 def require_folder_place(path: str | Path) -> Path:
     """Check that a path is a folder or one can be made there; makes nothing.
 
-    Raises
-    ------
-    OutputError
-        If there is a file in its way, or the folder above it cannot be written to.
+    Raises OutputError if there is a file in its way, or the folder above it cannot be written to.
     """
     path = Path(path).absolute()
     with output_errors(path):

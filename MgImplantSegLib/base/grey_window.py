@@ -17,17 +17,14 @@ LARGEST = 65535
 class GreyWindow:
     """Grey value = intercept + slope × stored number; numbers go from 0 to 65535.
 
+    Raises ValueError if the numbers are not finite or the slope is not positive.
+
     Parameters
     ----------
     slope, intercept : float
         In grey values of the scan; the slope is positive.
     percentiles : tuple of float or None
         The percentiles of the scan's grey values that became 0 and 65535; None if no grey value was changed.
-
-    Raises
-    ------
-    ValueError
-        If the numbers are not finite or the slope is not positive.
     """
 
     slope: float = 1.0

@@ -63,13 +63,7 @@ class Kind:
         return str(value)
 
     def parse(self, text: str) -> Any:
-        """The value of a word of the command line.
-
-        Raises
-        ------
-        ArgumentTypeError
-            If it is none; says what was expected.
-        """
+        """The value of a word of the command line. Raises ArgumentTypeError, saying what was expected."""
         try:
             value = self.read(text)
             if self.is_valid(value):

@@ -16,10 +16,7 @@ DEFAULT_MODEL = "mgimplantseg-sim20"
 def resource(*parts: str) -> Path:
     """The path of a file or folder that belongs to the engine, installed or in the source tree.
 
-    Raises
-    ------
-    InputError
-        If it is in neither place.
+    Raises InputError if it is in neither place.
     """
     for folder in FOLDERS:
         if folder.joinpath(*parts).exists():
@@ -39,10 +36,7 @@ def bundled_models() -> dict[str, Path]:
 def find_model(name_or_path: str | Path | None = None) -> Path:
     """The model file of a bundled model's name or of a path; without either the default model.
 
-    Raises
-    ------
-    InputError
-        If there is no such model; names the models there are.
+    Raises InputError if there is no such model, naming the models there are.
     """
     bundled = bundled_models()
     wanted = str(name_or_path or DEFAULT_MODEL)

@@ -36,13 +36,7 @@ def require_choice(value: str, known: typing.Collection[str], key: str) -> None:
 
 
 def read_toml(path: str | Path) -> dict[str, Any]:
-    """The tables of a TOML file.
-
-    Raises
-    ------
-    InputError
-        If the file is missing or is not TOML; says where.
-    """
+    """The tables of a TOML file. Raises InputError if the file is missing or is not TOML, saying where."""
     try:
         return toml_from(Path(path).read_bytes())
     except OSError as error:
@@ -54,6 +48,8 @@ def read_toml(path: str | Path) -> dict[str, Any]:
 def settings_from_dict(kind: type[Settings], data: dict[str, Any], folder: Path, where: str = "") -> Settings:
     """An object of the dataclass `kind` from plain data.
 
+    Raises InputError if a key is unknown or missing, or a value has the wrong type.
+
     Parameters
     ----------
     kind : type
@@ -64,11 +60,6 @@ def settings_from_dict(kind: type[Settings], data: dict[str, Any], folder: Path,
         Relative paths are taken from here.
     where : str
         Name of the table, for messages.
-
-    Raises
-    ------
-    InputError
-        If a key is unknown or missing, or a value has the wrong type.
     """
     if not isinstance(data, dict):
         raise InputError(f"Expected a table for {where or 'the configuration'}, got {data!r}.")

@@ -27,10 +27,7 @@ MOST_DIGITS = 20
 def decoded(content: bytes) -> str:
     """Text in UTF-8, or in what its byte order mark says.
 
-    Raises
-    ------
-    UnicodeDecodeError
-        If it is neither; a `ValueError` too.
+    Raises UnicodeDecodeError if it is neither; a `ValueError` too.
     """
     for mark, encoding in BYTE_ORDER_MARKS:
         if content.startswith(mark):
@@ -41,10 +38,7 @@ def decoded(content: bytes) -> str:
 def json_from(content: bytes | str) -> Any:
     """The data of a JSON text; whole numbers of more than 64 bits become floating-point numbers.
 
-    Raises
-    ------
-    ValueError
-        If it is no JSON, no text, or nested too deeply.
+    Raises ValueError if it is not JSON, not text, or nested too deeply.
     """
     text = decoded(content) if isinstance(content, bytes) else content
     try:
@@ -56,10 +50,7 @@ def json_from(content: bytes | str) -> Any:
 def toml_from(content: bytes | str) -> dict[str, Any]:
     """The tables of a TOML text.
 
-    Raises
-    ------
-    ValueError
-        If it is no TOML, no text, nested too deeply, or has a whole number of more than 64 bits.
+    Raises ValueError if it is not TOML, not text, nested too deeply, or has a whole number of more than 64 bits.
     """
     text = decoded(content) if isinstance(content, bytes) else content
     try:

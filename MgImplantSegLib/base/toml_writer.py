@@ -16,12 +16,8 @@ MUST_BE_ESCAPED = re.compile(r'[\x00-\x1f\x7f"\\]')
 def toml_text(table: Mapping[str, Any]) -> str:
     """Tables of texts, numbers, lists and tables as the text of a TOML file; reading it gives the same data.
 
-    Tables become ``[a.b]``, lists of tables ``[[a.b]]``; tables inside other lists are written in their line.
-
-    Raises
-    ------
-    InputError
-        If a value has a type that TOML does not know, or a text is not valid Unicode.
+    Tables become ``[a.b]``, lists of tables ``[[a.b]]``; tables inside other lists are written in their line. Raises
+    InputError if a value has a type that TOML does not know, or a text is not valid Unicode.
     """
     return "\n".join(_lines(table, "")).lstrip("\n") + ("\n" if table else "")
 

@@ -67,10 +67,7 @@ class Board:
 def batch_lock(folder: Path, seconds: float = SECONDS_OF_PATIENCE) -> Iterator[int]:
     """Hold the folder of a batch: no second one works in it, on this computer or another that shares the disk.
 
-    Raises
-    ------
-    InputError
-        If another batch holds it.
+    Raises InputError if another batch holds it.
     """
     try:
         with locked(folder / LOCK_OF, seconds) as number:

@@ -34,12 +34,8 @@ def run_elsewhere(
 ) -> None:
     """Collect what was submitted before, submit what is left, and follow all to its end.
 
-    Raises
-    ------
-    Cancelled
-        If the events are cancelled; the jobs go on, or are stopped where that was chosen.
-    MgImplantSegError
-        If the environment, or the last of several, cannot be reached or refuses.
+    Raises Cancelled if the events are cancelled; the jobs go on, or are stopped where that was chosen;
+    MgImplantSegError if the environment, or the last of several, cannot be reached or refuses.
     """
     with events.task("samples", len(samples)) as task:
         pool = Pool(samples, arguments, board, events, task)

@@ -171,10 +171,7 @@ class Pool:
     def collect(self, name: str, job: str, fetch: Fetch) -> None:
         """Have `fetch` copy the files of a sample here; they appear together, and the row after them.
 
-        Raises
-        ------
-        ConnectionFailed
-            If the connection broke; the sample is still with its environment.
+        Raises ConnectionFailed if the connection broke; the sample is still with its environment.
         """
         sample, folder = self.samples[name], self._folder(name)
         try:

@@ -39,10 +39,7 @@ class Sample:
 def samples_of(source: Path) -> list[Sample]:
     """The samples of a folder with images, or of a manifest.
 
-    Raises
-    ------
-    InputError
-        If there is none, or the manifest cannot be used.
+    Raises InputError if there is none, or the manifest cannot be used.
     """
     samples = _samples_of_folder(source) if source.is_dir() else _samples_of_manifest(source)
     if not samples:

@@ -97,12 +97,8 @@ class Site:
     def collect(self, backend: Backend, is_first: bool = False) -> bool:
         """Look at all open jobs once, and take what they have finished; whether there was any news.
 
-        At the first look after a new start a job that ended badly owes nothing: its samples are submitted again.
-
-        Raises
-        ------
-        UnusableEnvironment
-            If the samples are shared, and two jobs after each other have ended badly.
+        At the first look after a new start a job that ended badly owes nothing: its samples are submitted again. Raises
+        UnusableEnvironment if the samples are shared, and two jobs after each other have ended badly.
         """
         jobs, has_news = list(self._open.values()), False
         answers = backend.look_all([job.name for job in jobs], [job.offset for job in jobs]) if jobs else []

@@ -101,12 +101,8 @@ def run_workers(
 ) -> None:
     """Work on all samples of the board by `at_once` processes.
 
-    A process that ends by itself or is killed costs the sample that it worked on; another one takes its place.
-
-    Raises
-    ------
-    Cancelled
-        If `events` are cancelled; all processes have ended then.
+    A process that ends by itself or is killed costs the sample that it worked on; another one takes its place. Raises
+    Cancelled if `events` are cancelled; all processes have ended then.
     """
     waiting = deque(row.sample for row in board.rows)
     messages: queue.SimpleQueue[Message] = queue.SimpleQueue()

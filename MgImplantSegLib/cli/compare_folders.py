@@ -24,10 +24,7 @@ class RatedSample:
 def are_folders(reference: Path, others: Sequence[Path]) -> bool:
     """Whether folders of segmentations are compared, and not single ones (which stacks of slices are too).
 
-    Raises
-    ------
-    InputError
-        If some are and some are not.
+    Raises InputError if some are and some are not.
     """
     from MgImplantSegLib.io import holds_slices
 
@@ -44,10 +41,7 @@ def are_folders(reference: Path, others: Sequence[Path]) -> bool:
 def rated_samples(reference: Path, folders: Mapping[str, Path], events: Events) -> list[RatedSample]:
     """The samples of the reference's folder that others have too; what only one has is warned of.
 
-    Raises
-    ------
-    InputError
-        If there is none, or a name is there twice.
+    Raises InputError if there is none, or a name is there twice.
     """
     truth, found = _segmentations(reference), {name: _segmentations(folder) for name, folder in folders.items()}
     samples = []

@@ -53,12 +53,8 @@ def run_elsewhere(
 ) -> dict[str, Any]:
     """Run the command with these arguments in the environment they name; returns its result, with the files here.
 
-    Raises
-    ------
-    InputError
-        If its outputs do not lie in one folder.
-    MgImplantSegError
-        If the environment cannot be reached or the command fails there.
+    Raises InputError if its outputs do not lie in one folder; MgImplantSegError if the environment cannot be reached or
+    the command fails there.
     """
     entries = list(given(add_arguments, arguments))
     folders: set[Path] = {value.absolute().parent for _, _, value in entries if isinstance(value, ResultPath)}

@@ -42,10 +42,7 @@ class InitialOptions:
 def initial_screw(arguments: argparse.Namespace, explant: LabelMap, events: Events) -> InitialScrew | None:
     """The screw as the options give it, in the explant's space; None if nothing is known of it.
 
-    Raises
-    ------
-    InputError
-        If a file cannot be used, or options contradict each other.
+    Raises InputError if a file cannot be used, or options contradict each other.
     """
     from MgImplantSegLib.quantification import InitialScrew
 
@@ -82,10 +79,7 @@ def _placed(screw: InitialScrew, arguments: argparse.Namespace, explant: LabelMa
 def read_initial_screw(path: Path, scheme: LabelScheme | None = None) -> InitialScrew:
     """The screw before implantation, of a mesh or a segmentation with its voxel size.
 
-    Raises
-    ------
-    InputError
-        If there is no screw in it, or its voxel size is unset.
+    Raises InputError if there is no screw in it, or its voxel size is unset.
     """
     from MgImplantSegLib.io import read_label_map
     from MgImplantSegLib.io.foreign_formats import how_to_convert

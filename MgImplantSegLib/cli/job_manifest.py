@@ -19,10 +19,7 @@ NAME_THERE = "manifest.csv"
 def with_files_of_manifest(request: JobRequest) -> JobRequest:
     """The request with a manifest among its words replaced by one that names the files where they will be.
 
-    Raises
-    ------
-    InputError
-        If the manifest cannot be used, or a file that it names is missing.
+    Raises InputError if the manifest cannot be used, or a file that it names is missing.
     """
     if request.words[:1] != (COMMAND,):
         return request

@@ -19,10 +19,7 @@ NAME_THERE = "pairs.toml"
 def with_scans_of_pairs(request: JobRequest) -> JobRequest:
     """The request with a file of pairs among its words replaced by one that names the scans where they will be.
 
-    Raises
-    ------
-    InputError
-        If the file of pairs cannot be used.
+    Raises InputError if the file of pairs cannot be used.
     """
     if request.words[:1] != (COMMAND,):
         return request

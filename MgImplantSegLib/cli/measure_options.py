@@ -64,10 +64,7 @@ def add_measure_arguments(parser: argparse.ArgumentParser, of_one_scan: bool = T
 def measure_options(arguments: argparse.Namespace, explant: LabelMap, events: Events) -> QuantifyOptions:
     """The options as `quantify` takes them; reads the initial screw, the regions, the scan and the disagreement.
 
-    Raises
-    ------
-    InputError
-        If a file cannot be used, or options contradict each other.
+    Raises InputError if a file cannot be used, or options contradict each other.
     """
     from MgImplantSegLib.grids.regions import read_roi_markups
     from MgImplantSegLib.io import read_volume
@@ -86,10 +83,7 @@ def measure_options(arguments: argparse.Namespace, explant: LabelMap, events: Ev
 def require_measure_files(arguments: argparse.Namespace) -> None:
     """Read what the options name once before long work begins: the regions and the initial screw.
 
-    Raises
-    ------
-    InputError
-        If a file cannot be used.
+    Raises InputError if a file cannot be used.
     """
     from MgImplantSegLib.grids.regions import read_roi_markups
 
@@ -102,10 +96,7 @@ def require_measure_files(arguments: argparse.Namespace) -> None:
 def read_scan_of(label_map: LabelMap, arguments: argparse.Namespace) -> Volume | None:
     """The scan that ``--image`` names, which has to be on the grid of its segmentation; None without the option.
 
-    Raises
-    ------
-    InputError
-        If it is no volume or on another grid.
+    Raises InputError if it is not a volume or on another grid.
     """
     from MgImplantSegLib.io import read_volume
     from MgImplantSegLib.io.grids import along_axes_of

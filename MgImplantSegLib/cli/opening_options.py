@@ -39,10 +39,7 @@ def record_of_openings(arguments: argparse.Namespace) -> dict[str, Any]:
 def openings_for(arguments: argparse.Namespace, volume: Volume) -> OpeningOptions:
     """The options, before long work on a scan begins.
 
-    Raises
-    ------
-    InputError
-        If they are not valid, or do not fit the voxels of the scan.
+    Raises InputError if they are not valid, or do not fit the voxels of the scan.
     """
     options = opening_options(arguments)
     options.width_mm(volume.geometry.spacing_zyx_mm)

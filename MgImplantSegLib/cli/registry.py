@@ -51,13 +51,7 @@ class Command:
 
 
 def command(name: str) -> Command:
-    """The command of that name.
-
-    Raises
-    ------
-    InputError
-        If there is none; names the nearest.
-    """
+    """The command of that name. Raises InputError if there is none, naming the nearest."""
     if name not in COMMANDS:
         raise InputError(
             f"Expected a command ({', '.join(COMMANDS)}), got {name!r}.{nearest(name, COMMANDS)}",

@@ -27,10 +27,7 @@ NAMES_OR_FILES = ("model",)
 def require_separate_files(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
     """Refuse results that would be written over an input, or over each other.
 
-    Raises
-    ------
-    InputError
-        If a path of a result is also that of an input or of another result.
+    Raises InputError if a path of a result is also that of an input or of another result.
     """
     files = [(_shown(parser, name), path) for name, path in _results(arguments) if not _is_folder(path)]
     if files:
@@ -40,10 +37,8 @@ def require_separate_files(parser: argparse.ArgumentParser, arguments: argparse.
 def require_separate(inputs: Iterable[Path], results: Iterable[tuple[str, Path]]) -> None:
     """Refuse files for results, each with what it is called, that are an input or another result.
 
-    Raises
-    ------
-    InputError
-        If two are the same file, also by a link, another spelling, or case where the disk does not mind it.
+    Raises InputError if two are the same file, also by a link, another spelling, or letter case on a disk that ignores
+    it.
     """
     taken = {identity: "an input" for path in inputs for identity in _identities(path)}
     for shown, path in results:
@@ -60,10 +55,8 @@ def require_separate(inputs: Iterable[Path], results: Iterable[tuple[str, Path]]
 def require_places(arguments: argparse.Namespace) -> None:
     """Check that every file and folder for results can be made: nothing of another kind is there.
 
-    Raises
-    ------
-    OutputError
-        If a folder is in the place of a file or the other way round, or a folder is missing or not writable.
+    Raises OutputError if a folder is in the place of a file or the other way round, or a folder is missing or not
+    writable.
     """
     for name, path in _results(arguments):
         if _is_folder(path):

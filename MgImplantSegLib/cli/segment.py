@@ -116,10 +116,7 @@ def run(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
 def _with_voxels_for(openings: OpeningOptions, arguments: argparse.Namespace, scan: Volume, events: Events) -> Volume:
     """The scan with all its voxels in memory where openings are wanted, which are found on them.
 
-    Raises
-    ------
-    InputError
-        If the segmentation would not have the scan's voxels.
+    Raises InputError if the segmentation would not have the scan's voxels.
     """
     if not openings.openings:
         return scan

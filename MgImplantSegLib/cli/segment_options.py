@@ -48,17 +48,14 @@ def add_segment_arguments(parser: argparse.ArgumentParser) -> None:
 def segment_options(arguments: argparse.Namespace, roi: Path | None = None, **wanted: bool) -> SegmentOptions:
     """The options as `segment_volume` takes them; finds the model and reads the region.
 
+    Raises InputError if the model or the region cannot be used.
+
     Parameters
     ----------
     roi : Path, optional
         Slicer's markups file with the one region that is segmented.
     wanted : bool
         ``want_probabilities`` and ``want_disagreement``.
-
-    Raises
-    ------
-    InputError
-        If the model or the region cannot be used.
     """
     from MgImplantSegLib.inference.options import SegmentOptions
     from MgImplantSegLib.model.file import read_card
@@ -70,13 +67,7 @@ def segment_options(arguments: argparse.Namespace, roi: Path | None = None, **wa
 
 
 def single_roi(path: Path) -> OrientedBox:
-    """The one region of a Slicer's markups file.
-
-    Raises
-    ------
-    InputError
-        If it cannot be read, or holds several.
-    """
+    """The one region of a Slicer's markups file. Raises InputError if it cannot be read, or holds several."""
     from MgImplantSegLib.grids.regions import read_roi_markups
 
     rois = read_roi_markups(path)
@@ -88,10 +79,7 @@ def single_roi(path: Path) -> OrientedBox:
 def read_scan(path: Path, arguments: argparse.Namespace) -> Volume:
     """The scan, with a voxel size that is known.
 
-    Raises
-    ------
-    InputError
-        If it is no volume, or its voxel size is unset and not given either.
+    Raises InputError if it is not a volume, or its voxel size is unset and not given either.
     """
     from MgImplantSegLib.io import read_volume
 

@@ -110,14 +110,9 @@ def remove_parts(arguments: argparse.Namespace) -> None:
 def run_as_tasks(add_arguments: Callable[[Any], None], arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
     """Run the parts as jobs of an environment, then the one that merges them; returns its result, with the files here.
 
-    Raises
-    ------
-    InputError
-        If its outputs do not lie in one folder.
-    MgImplantSegError
-        If the environment cannot be reached, or tasks fail there; the others are kept for the same command.
-    Cancelled
-        If the events are cancelled; the tasks are stopped then, and those that are done are kept.
+    Raises InputError if its outputs do not lie in one folder; MgImplantSegError if the environment cannot be reached,
+    or tasks fail there; the others are kept for the same command; Cancelled if the events are cancelled; the tasks are
+    stopped then, and those that are done are kept.
     """
     entries = list(given(add_arguments, arguments))
     folders = {value.absolute().parent for _, _, value in entries if isinstance(value, ResultPath)}
@@ -197,13 +192,7 @@ class _Work:
         self._jobs += jobs
 
     def _wait(self, task: Task) -> None:
-        """Until all jobs that were started are over.
-
-        Raises
-        ------
-        MgImplantSegError
-            If some have not ended well.
-        """
+        """Until all jobs that were started are over. Raises MgImplantSegError if some have not ended well."""
         wait_s, done_before = SHORTEST_WAIT_S, 0
         while True:
             answers = self._backend.look_all(self._jobs, [0] * len(self._jobs))

@@ -55,10 +55,7 @@ def add_reading_arguments(parser: argparse.ArgumentParser) -> None:
 def read_segmentation(path: str | Path, arguments: argparse.Namespace, scheme: LabelScheme | None = None) -> LabelMap:
     """The label map of a file, with a voxel size that is known.
 
-    Raises
-    ------
-    InputError
-        If the file is no segmentation, or its voxel size is unset and not given either.
+    Raises InputError if the file is not a segmentation, or its voxel size is unset and not given either.
     """
     from MgImplantSegLib.io import read_label_map
 

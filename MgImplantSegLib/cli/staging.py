@@ -16,14 +16,8 @@ from MgImplantSegLib.base.leftovers import remove_leftovers, temporary_name
 def staged_files(folder: Path) -> Iterator[Path]:
     """A temporary folder inside `folder`; when the block ends well, its files move up and replace namesakes.
 
-    Other files of `folder` are left alone.
-
-    Raises
-    ------
-    OutputError
-        If the folder cannot be made or written to, or there is a folder in the place of a file.
-    InputError
-        If a file would replace an input of the command.
+    Other files of `folder` are left alone. Raises OutputError if the folder cannot be made or written to, or there is a
+    folder in the place of a file; InputError if a file would replace an input of the command.
     """
     with output_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)

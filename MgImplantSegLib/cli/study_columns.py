@@ -35,11 +35,8 @@ def canonical_name(name: str | None) -> str:
 def require_columns(names: Sequence[str], known: Collection[str], where: str) -> None:
     """Check the header of a manifest.
 
-    Raises
-    ------
-    InputError
-        If the column `image` is missing, a name stands there twice, or one is nearly that of a known column that is
-        missing.
+    Raises InputError if the column `image` is missing, a name stands there twice, or one is nearly that of a known
+    column that is missing.
     """
     repeated = [name for index, name in enumerate(names) if name and name in names[:index]]
     if repeated:
@@ -61,10 +58,7 @@ def require_columns(names: Sequence[str], known: Collection[str], where: str) ->
 def study_cell(name: str, text: str) -> str:
     """The text of one cell that says what a sample is in its study, in one line.
 
-    Raises
-    ------
-    ArgumentTypeError
-        If a time point is no number of days, or the text is too long.
+    Raises ArgumentTypeError if a time point is not a number of days, or the text is too long.
     """
     if name == TIME_POINT and text:
         return f"{number('days', zero=True)(text):.10g}"

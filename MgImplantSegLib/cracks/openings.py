@@ -68,7 +68,8 @@ def with_openings(
     """The label map with the cracks and canals that the scan shows; metal stays as it is.
 
     Cracks are looked for in the degradation layer and in gaps of the implant, canals in bone and in gaps of bone. What
-    is found becomes background, or a class of its own that measures take as background.
+    is found becomes background, or a class of its own that measures take as background. Raises InputError if scan and
+    label map lie on different grids.
 
     Parameters
     ----------
@@ -82,11 +83,6 @@ def with_openings(
         Progress, cancellation, and a warning where nothing can be looked for.
     voxels_per_slab : int
         How much is worked on at once; the result does not depend on it.
-
-    Raises
-    ------
-    InputError
-        If scan and label map lie on different grids.
     """
     events = events or Events()
     if not options.openings:

@@ -30,10 +30,7 @@ RESULTS: Registry[Choice] = Registry(
 class OpeningOptions:
     """What is looked for in the grey values after a segmentation. The fields say themselves what they are.
 
-    Raises
-    ------
-    InputError
-        If a value is not valid.
+    Raises InputError if a value is not valid.
     """
 
     openings: tuple[str, ...] | None = option(
@@ -61,13 +58,7 @@ class OpeningOptions:
             )
 
     def width_mm(self, spacing_zyx_mm: tuple[float, float, float]) -> float:
-        """The narrowest opening in mm on a grid.
-
-        Raises
-        ------
-        InputError
-            If it is narrower than a voxel.
-        """
+        """The narrowest opening in mm on a grid. Raises InputError if it is narrower than a voxel."""
         voxel_mm = max(spacing_zyx_mm)
         if self.opening_width_um is None:
             return 2 * voxel_mm

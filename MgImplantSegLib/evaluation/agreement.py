@@ -55,10 +55,7 @@ class IntraclassCorrelation:
 def bland_altman(first: Sequence[float], second: Sequence[float]) -> BlandAltman:
     """Limits of agreement of two raters; pairs with an undefined value are left out.
 
-    Raises
-    ------
-    InputError
-        If they have not rated the same samples.
+    Raises InputError if they have not rated the same samples.
     """
     from scipy.stats import t
 
@@ -80,15 +77,12 @@ def bland_altman(first: Sequence[float], second: Sequence[float]) -> BlandAltman
 def intraclass_correlation(ratings: np.ndarray) -> IntraclassCorrelation:
     """Intraclass correlations of single ratings.
 
+    Raises InputError if it is no such table of two raters or more.
+
     Parameters
     ----------
     ratings : numpy.ndarray
         Shape (samples, raters). Samples with an undefined rating are left out.
-
-    Raises
-    ------
-    InputError
-        If it is no such table of two raters or more.
     """
     table = np.asarray(ratings, float)
     if table.ndim != 2 or table.shape[1] < 2:

@@ -63,10 +63,7 @@ class Comparison:
     def value(self, segmentation: str, symbol: str, region: str | None = None) -> ComparedValue:
         """The first number of a segmentation with that symbol, in that region or any.
 
-        Raises
-        ------
-        InputError
-            If there is none.
+        Raises InputError if there is none.
         """
         for entry in self.values:
             if (entry.segmentation, entry.symbol) == (segmentation, symbol) and region in (None, entry.region):
@@ -97,6 +94,8 @@ def compare(
 ) -> Comparison:
     """IoU and measures of segmentations of one scan, with the deviation from the reference.
 
+    Raises InputError if grids differ, a label has no role, or a name is taken.
+
     Parameters
     ----------
     reference : LabelMap
@@ -109,11 +108,6 @@ def compare(
         Progress and cancellation.
     sample : str
         Name of the sample, for tables over several.
-
-    Raises
-    ------
-    InputError
-        If grids differ, a label has no role, or a name is taken.
     """
     options, events = options or QuantifyOptions(), events or Events()
     if REFERENCE in others or not others:

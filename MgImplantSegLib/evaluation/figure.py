@@ -17,12 +17,8 @@ SHOWN = ("DR", "BIC", "BV/TV", "V_r", "V_DL")
 def write_deviation_figure(comparisons: Iterable[Comparison], path: str | Path) -> None:
     """Bars of the mean deviation in % of each segmentation, ± standard error over the samples, and of the mean IoU.
 
-    Raises
-    ------
-    InputError
-        If there is nothing to show or the suffix is not .png, .pdf or .svg.
-    DependencyError
-        If matplotlib is missing.
+    Raises InputError if there is nothing to show or the suffix is not .png, .pdf or .svg; DependencyError if matplotlib
+    is missing.
     """
     comparisons = tuple(comparisons)
     names = list(dict.fromkeys(e.segmentation for c in comparisons for e in c.values if e.segmentation != REFERENCE))

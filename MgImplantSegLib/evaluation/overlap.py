@@ -77,17 +77,14 @@ def _class_dict(score: ClassScore) -> dict[str, Any]:
 def evaluate(prediction: LabelMap, reference: LabelMap, *, surface_distances: bool = False) -> Evaluation:
     """IoU = |P ∩ R| / |P ∪ R| and Dice = 2 |P ∩ R| / (|P| + |R|) per class, over voxels known in both.
 
+    Raises InputError if the two lie on different grids, or a value has no role.
+
     Parameters
     ----------
     prediction, reference : LabelMap
         On one grid, listed along any axes; their schemes may differ.
     surface_distances : bool
         Also measure how far the surfaces of each class, background excepted, lie apart.
-
-    Raises
-    ------
-    InputError
-        If the two lie on different grids, or a value has no role.
     """
     prediction = along_axes_of(prediction, reference.geometry)
     if not prediction.geometry.same_grid(reference.geometry):

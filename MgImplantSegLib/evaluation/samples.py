@@ -17,10 +17,7 @@ NUMBERS = ("value", "reference", "deviation_percent")
 def read_comparisons(paths: Iterable[str | Path]) -> tuple[Comparison, ...]:
     """One comparison per file that `Comparison.write_csv` wrote; a sample without a name is named after its file.
 
-    Raises
-    ------
-    InputError
-        If a file cannot be read or is another table.
+    Raises InputError if a file cannot be read or is another table.
     """
     return tuple(_read(Path(path)) for path in paths)
 

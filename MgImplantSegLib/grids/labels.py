@@ -125,10 +125,7 @@ IMPLANT_ROLES = (Role.DEGRADATION_LAYER, Role.RESIDUAL_MATERIAL)
 class LabelScheme:
     """The classes that a label map may hold, and the value for "nothing known here".
 
-    Raises
-    ------
-    InputError
-        If two classes share a value or a segment ID, or a class has the ignore value.
+    Raises InputError if two classes share a value or a segment ID, or a class has the ignore value.
     """
 
     labels: tuple[Label, ...] = CLASSES
@@ -194,13 +191,7 @@ class LabelScheme:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> LabelScheme:
-        """The scheme of `to_dict`'s data.
-
-        Raises
-        ------
-        InputError
-            If a key is missing or a role is unknown.
-        """
+        """The scheme of `to_dict`'s data. Raises InputError if a key is missing or a role is unknown."""
         try:
             labels = tuple(
                 replace(
@@ -235,10 +226,7 @@ DEFAULT_SCHEME = LabelScheme()
 def parse_roles(text: str) -> LabelScheme:
     """The scheme of a text like ``1=bone,2=degradation_layer,3=residual_material,255=ignore``.
 
-    Raises
-    ------
-    InputError
-        If a part is not VALUE=ROLE or a role is unknown.
+    Raises InputError if a part is not VALUE=ROLE or a role is unknown.
     """
     roles: dict[int, str] = {}
     ignore_value = None

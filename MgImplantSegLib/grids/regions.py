@@ -42,6 +42,8 @@ def rows(matrix: np.ndarray) -> tuple[tuple[float, float, float], ...]:
 class OrientedBox:
     """A box of any orientation in LPS space.
 
+    Raises InputError if a size is not positive or the axes are not perpendicular unit vectors.
+
     Parameters
     ----------
     centre_lps_mm : tuple of float
@@ -52,11 +54,6 @@ class OrientedBox:
         Edge lengths along the three columns of `axes_lps` in millimetres.
     name : str
         Name of the region in tables.
-
-    Raises
-    ------
-    InputError
-        If a size is not positive or the axes are not perpendicular unit vectors.
     """
 
     centre_lps_mm: tuple[float, float, float]
@@ -93,10 +90,7 @@ class OrientedBox:
     def from_matrix(cls, object_to_lps: np.ndarray, size_mm: Iterable[float], name: str = "ROI") -> OrientedBox:
         """The box of a 4×4 matrix from box to LPS coordinates; scaling in the matrix goes into the size.
 
-        Raises
-        ------
-        InputError
-            If the matrix shears the box.
+        Raises InputError if the matrix shears the box.
         """
         matrix = np.asarray(object_to_lps, dtype=float)
         scale = np.linalg.norm(matrix[:3, :3], axis=0)
@@ -167,10 +161,7 @@ class OrientedBox:
 def read_roi_markups(path: str | Path) -> tuple[OrientedBox, ...]:
     """The ROI boxes of a Slicer markups file, in LPS.
 
-    Raises
-    ------
-    InputError
-        If the file is missing, no markups file, or holds no usable ROI.
+    Raises InputError if the file is missing, not a markups file, or holds no usable ROI.
     """
     path = Path(path)
     rois = [markup for markup in _markups_of(path) if isinstance(markup, dict) and markup.get("type") == "ROI"]

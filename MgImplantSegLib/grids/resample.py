@@ -26,11 +26,7 @@ def interpolation_matrices(
     """For z, y and x the matrix, (target size, source size), that turns values on `source` into values on `target`.
 
     Beyond the outermost voxel centres of `source` the outermost values go on. For `keep_ramps` see `triangle_matrix`.
-
-    Raises
-    ------
-    InputError
-        If the axes of the grids are not parallel.
+    Raises InputError if the axes of the grids are not parallel.
     """
     if not np.allclose(source.direction_lps, target.direction_lps, atol=1e-4):
         raise InputError(

@@ -26,6 +26,8 @@ IDENTITY_DIRECTION = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 class Geometry:
     """Where the voxels of an array (z, y, x) lie in LPS space.
 
+    Raises InputError if a size or spacing is not positive and finite, or the axes are not perpendicular unit vectors.
+
     Parameters
     ----------
     shape_zyx : tuple of int
@@ -36,11 +38,6 @@ class Geometry:
         Centre (L, P, S) of the voxel with index (0, 0, 0).
     direction_lps : tuple of float
         Row-major 3×3; columns are the unit vectors of the array axes x, y, z in LPS.
-
-    Raises
-    ------
-    InputError
-        If a size or spacing is not positive and finite, or the axes are not perpendicular unit vectors.
     """
 
     shape_zyx: tuple[int, int, int]

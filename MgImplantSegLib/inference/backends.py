@@ -63,14 +63,8 @@ def load_network(
 ) -> LoadedNetwork:
     """The network of a model file, on the device and with the backend that the words mean.
 
-    Raises
-    ------
-    InputError
-        If the file is no usable model, a word is unknown, or the words do not fit each other.
-    DependencyError
-        If the backend is not installed.
-    ResourceError
-        If the device is not there.
+    Raises InputError if the file is not a usable model, a word is unknown, or the words do not fit each other;
+    DependencyError if the backend is not installed; ResourceError if the device is not there.
     """
     card = read_card(path)
     for registry, word in ((BACKENDS, backend), (PRECISIONS, precision)):

@@ -91,6 +91,9 @@ class Compute:
 def choose_compute(device: str = "auto", precision: str = "auto") -> Compute:
     """Device and precision for the user's words.
 
+    Raises InputError if a word is unknown, or fp16 is asked for on a CPU; ResourceError if this machine does not have
+    the device.
+
     Parameters
     ----------
     device : str
@@ -98,13 +101,6 @@ def choose_compute(device: str = "auto", precision: str = "auto") -> Compute:
     precision : str
         ``auto``, ``fp32``, ``bf16`` or ``fp16``. Automatic is bf16 where the device computes with it, otherwise fp16
         on a GPU and fp32 on a CPU. Labels agree with fp32 in 99.9 % of the voxels.
-
-    Raises
-    ------
-    InputError
-        If a word is unknown, or fp16 is asked for on a CPU.
-    ResourceError
-        If this machine does not have the device.
     """
     PRECISIONS.find(precision)
     device = _device(device)
@@ -114,13 +110,7 @@ def choose_compute(device: str = "auto", precision: str = "auto") -> Compute:
 
 
 def choose_computes(device: str, precision: str = "auto") -> list[Compute]:
-    """As `choose_compute`, for a word that may name several GPUs; all have the precision of the first.
-
-    Raises
-    ------
-    InputError, ResourceError
-        As `choose_compute`.
-    """
+    """As `choose_compute`, for a word that may name several GPUs; all have the precision of the first."""
     numbers = gpu_numbers(device)
     if len(numbers) < 2:
         return [choose_compute(device, precision)]

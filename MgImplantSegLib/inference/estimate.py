@@ -87,11 +87,8 @@ def estimate(
 ) -> Estimate:
     """Memory and network evaluations for a volume of that geometry, with the label map on a grid of `GRIDS`.
 
-    Raises
-    ------
-    InputError
-        If a choice is unknown or the volume does not fit the model, see
-        `MgImplantSegLib.preprocessing.preprocess.model_grid`.
+    Raises InputError if a choice is unknown or the volume does not fit the model, see
+    `MgImplantSegLib.preprocessing.preprocess.model_grid`.
     """
     spec, planes, rule = network_spec(card.network), plane_set(planes), FUSIONS.find(fusion)
     grid = model_grid(geometry, card.preprocessing)
@@ -134,10 +131,7 @@ def reading_bytes(scan: Geometry, held_bytes: int | None = None) -> int:
 def roi_box(roi: OrientedBox, grid: Geometry) -> tuple[slice, slice, slice]:
     """The part of the model's grid that is predicted for a region: its bounding box, and a margin for context.
 
-    Raises
-    ------
-    InputError
-        If the region lies outside the grid.
+    Raises InputError if the region lies outside the grid.
     """
     bounds = roi.index_bounds(grid)
     if min(box_shape(bounds)) < 1:

@@ -44,10 +44,7 @@ class MemoryPlan:
     def allocate(self, shape: tuple[int, ...], dtype: type) -> np.ndarray:
         """An array of zeros, in memory or on disk as planned; a file on disk ends with the array.
 
-        Raises
-        ------
-        ResourceError
-            If the disk is full.
+        Raises ResourceError if the disk is full.
         """
         return zeros_on_disk(shape, dtype) if self.accumulator_on_disk else np.zeros(shape, dtype)
 
@@ -64,8 +61,9 @@ def plan_memory(
 ) -> MemoryPlan:
     """How to keep within `memory_gb` (1e9 bytes each) or, if that is None, within what the machine has free.
 
-    Larger slices than fit are predicted in tiles; if that is not enough, the accumulator goes to disk. The limit is
-    of the whole process, as the system counts it: with the program itself and all pages of mapped files.
+    Larger slices than fit are predicted in tiles; if that is not enough, the accumulator goes to disk. The limit is of
+    the whole process, as the system counts it: with the program itself and all pages of mapped files. Raises InputError
+    if `memory_gb` is not a positive number; ResourceError if the work does not fit, with what it needs.
 
     Parameters
     ----------
@@ -83,13 +81,6 @@ def plan_memory(
         Size of an input that is mapped from disk and not read yet.
     network_factor : float
         Memory that the network takes, as a multiple of the estimate.
-
-    Raises
-    ------
-    InputError
-        If `memory_gb` is not a positive number.
-    ResourceError
-        If the work does not fit, with what it needs.
     """
     limit, whole, fixed = _limit_bytes(memory_gb, resident), max(estimate.largest_slice), resident + WORKING_BYTES
     for on_disk, gives_back in ((False, False), (False, True), (True, True)):
@@ -115,10 +106,7 @@ def plan_memory(
 def zeros_on_disk(shape: tuple[int, ...], dtype: type) -> np.memmap:
     """An array of zeros in an unnamed file of the folder for temporary files.
 
-    Raises
-    ------
-    ResourceError
-        If the disk has no room for it.
+    Raises ResourceError if the disk has no room for it.
     """
     folder, size = Path(tempfile.gettempdir()), math.prod(shape) * np.dtype(dtype).itemsize
     free = shutil.disk_usage(folder).free

@@ -45,23 +45,15 @@ class OpenVinoNetwork:
 
 
 def has_openvino(path: str | Path) -> bool:
-    """Whether a model file holds a network for OpenVINO, usable or not.
-
-    Raises
-    ------
-    InputError
-        If it is no model file.
-    """
+    """Whether a model file holds a network for OpenVINO, usable or not. Raises InputError if it is not a model file."""
     return XML_NAME in entry_names(path)
 
 
 def read_openvino(path: str | Path) -> OpenVinoNetwork:
     """The network for OpenVINO of a model file; needs neither torch nor OpenVINO.
 
-    Raises
-    ------
-    InputError
-        If there is none, it is damaged, or it was made of another network or other weights than those in the file.
+    Raises InputError if there is none, it is damaged, or it was made of another network or other weights than those in
+    the file.
     """
     if not has_openvino(path):
         raise InputError(f"Expected a model file with a network for OpenVINO, got {path} without one.", CONVERT)
@@ -83,12 +75,7 @@ def read_openvino(path: str | Path) -> OpenVinoNetwork:
 def write_openvino(path: Path, out: Path, network: OpenVinoNetwork) -> None:
     """Write the model file `path` with that network to `out`, which may be the same file.
 
-    Raises
-    ------
-    InputError
-        If `path` is no model file.
-    OutputError
-        If `out` cannot be written.
+    Raises InputError if `path` is not a model file; OutputError if `out` cannot be written.
     """
     card = read_card(path)
     stored = read_entry(path, WEIGHTS_NAME, path.stat().st_size)

@@ -43,14 +43,8 @@ SEED = 20
 def add_openvino(path: Path, out: Path | None = None) -> Path:
     """Write a model file with its network for OpenVINO besides, to `out` or in its own place.
 
-    Raises
-    ------
-    InputError
-        If the file is no usable model, or its network cannot be computed by OpenVINO with the same result.
-    DependencyError
-        If OpenVINO or torch is not installed.
-    OutputError
-        If the file cannot be written.
+    Raises InputError if the file is not a usable model, or its network cannot be computed by OpenVINO with the same
+    result; DependencyError if OpenVINO or torch is not installed; OutputError if the file cannot be written.
     """
     require_openvino()
     _require_torch()

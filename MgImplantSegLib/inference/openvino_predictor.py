@@ -28,6 +28,9 @@ INSTALL = "pip install --upgrade openvino"
 class OpenVinoPredictor(TiledPredictor):
     """Computes probabilities with OpenVINO on the CPU.
 
+    Raises InputError if OpenVINO cannot read the network, or it has other channels or classes than the card says;
+    DependencyError if OpenVINO is not installed or too old.
+
     Parameters
     ----------
     card : ModelCard
@@ -38,13 +41,6 @@ class OpenVinoPredictor(TiledPredictor):
         Precision; the device is the CPU.
     tile_edge : int
         Largest edge of a tile in pixels; slices up to it are predicted whole.
-
-    Raises
-    ------
-    InputError
-        If OpenVINO cannot read the network, or it has other channels or classes than the card says.
-    DependencyError
-        If OpenVINO is not installed or too old.
     """
 
     def __init__(self, card: ModelCard, network: OpenVinoNetwork, compute: Compute, tile_edge: int = 1 << 16) -> None:

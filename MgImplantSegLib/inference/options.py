@@ -24,6 +24,8 @@ OF_CARD = "as stated in the model card"
 class SegmentOptions:
     """How to segment. The fields made by `option` say themselves what they are.
 
+    Raises InputError if a value is not valid.
+
     Parameters
     ----------
     roi : OrientedBox or None
@@ -33,11 +35,6 @@ class SegmentOptions:
         A key of `GRIDS`: on which grid the label map lies.
     want_probabilities, want_disagreement, want_statistics : bool
         Whether the result has them.
-
-    Raises
-    ------
-    InputError
-        If a value is not valid.
     """
 
     model: Path = option("model file, or name of a bundled model", Kind("M"), default_help=DEFAULT_MODEL)

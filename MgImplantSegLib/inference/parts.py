@@ -51,10 +51,7 @@ class Part:
     def stretches(self, plan: FusedPlan, shape_zyx: Shape) -> list[Stretch]:
         """Its blocks of slices; all parts together have each block once.
 
-        Raises
-        ------
-        InputError
-            If there are more parts than blocks.
+        Raises InputError if there are more parts than blocks.
         """
         planes = plane_set(plan.planes)
         whole = all_stretches(plan, shape_zyx)
@@ -106,15 +103,12 @@ def has_part(folder: Path, part: Part, key: str) -> bool:
 def merged(plan: FusedPlan, shape_zyx: Shape, folders: Sequence[Path], key: str) -> FusedPrediction:
     """The prediction that all parts together are.
 
+    Raises InputError if one of them is missing, damaged, or part of something else.
+
     Parameters
     ----------
     folders : sequence of Path
         One for each part, in their order.
-
-    Raises
-    ------
-    InputError
-        If one of them is missing, damaged, or part of something else.
     """
     accumulator, squares = plan.accumulator(shape_zyx), []
     for number, folder in enumerate(folders):
@@ -176,13 +170,7 @@ def _sides(edges: Sequence[Sequence[int]]) -> Box:
 
 
 def _held(folder: Path, accumulator: Accumulator, box: Box) -> dict[str, np.ndarray]:
-    """The arrays of a part, mapped from disk.
-
-    Raises
-    ------
-    InputError
-        If one is missing or has another shape.
-    """
+    """The arrays of a part, mapped from disk. Raises InputError if one is missing or has another shape."""
     held = {}
     for name, own in accumulator.held.items():
         path = folder / f"{name}.npy"

@@ -48,12 +48,8 @@ class NetworkPredictor(TiledPredictor):
     def from_file(cls, path: str | Path, device: str = "auto", precision: str = "auto") -> NetworkPredictor:
         """The predictor of a model file.
 
-        Raises
-        ------
-        InputError
-            If the file is no usable model, or a word is unknown.
-        ResourceError
-            If the device is not there.
+        Raises InputError if the file is not a usable model, or a word is unknown; ResourceError if the device is not
+        there.
         """
         card, state_dict = load_model(path)
         return cls(card, state_dict, choose_compute(device, precision))
@@ -61,10 +57,7 @@ class NetworkPredictor(TiledPredictor):
     def __call__(self, slices: np.ndarray) -> np.ndarray:
         """Probabilities, float32 (batch, classes, rows, columns), of slices, float32 (batch, channels, rows, columns).
 
-        Raises
-        ------
-        ResourceError
-            If not even the smallest tile fits into the device's memory.
+        Raises ResourceError if not even the smallest tile fits into the device's memory.
         """
         while True:
             try:

@@ -85,6 +85,9 @@ def segment_volume(
 ) -> SegmentationResult:
     """Segment a volume.
 
+    Raises InputError if the model file is unusable, a choice is unknown, the volume cannot be segmented, or a part does
+    not fit; ResourceError if the device is not there, or memory or disk do not suffice.
+
     Parameters
     ----------
     volume : Volume
@@ -95,13 +98,6 @@ def segment_volume(
         Progress and warnings; cancelling raises `Cancelled`.
     parts : sequence of Path
         What `segment_part` has left, all parts in their order; without any the network runs here.
-
-    Raises
-    ------
-    InputError
-        If the model file is unusable, a choice is unknown, the volume cannot be segmented, or a part does not fit.
-    ResourceError
-        If the device is not there, or memory or disk do not suffice.
     """
     events, start = events or Events(), time.monotonic()
     keep_freed_memory()

@@ -33,10 +33,7 @@ class TiledPredictor(ABC):
     def __call__(self, slices: np.ndarray) -> np.ndarray:
         """Probabilities, float32 (batch, classes, rows, columns), of slices, float32 (batch, channels, rows, columns).
 
-        Raises
-        ------
-        ResourceError
-            If not even the smallest tile fits into the device's memory.
+        Raises ResourceError if not even the smallest tile fits into the device's memory.
         """
         return self._whole_or_tiled(slices)
 

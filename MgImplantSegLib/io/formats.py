@@ -177,10 +177,7 @@ def without_suffix(path: Path) -> str:
 def format_of(path: Path) -> FileFormat:
     """The format of a file by its suffix, the longest that fits (case does not matter), or of a folder.
 
-    Raises
-    ------
-    InputError
-        If no format has the suffix.
+    Raises InputError if no format has the suffix.
     """
     if path.is_dir():
         return FORMATS["tiff_folder"]

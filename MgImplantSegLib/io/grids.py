@@ -99,10 +99,7 @@ def coincidence(part_to_whole_xyz: np.ndarray, shape_zyx: tuple[int, int, int]) 
 def along_axes_of(item: Item, geometry: Geometry, what: str = "segmentation") -> Item:
     """A volume or label map that lists its voxels as a grid does with which they coincide; the same voxels.
 
-    Raises
-    ------
-    InputError
-        If its voxels do not coincide with those of the grid.
+    Raises InputError if its voxels do not coincide with those of the grid.
     """
     place = require_placement(item.geometry, geometry, what)
     if place.keeps_axes:
@@ -114,10 +111,7 @@ def along_axes_of(item: Item, geometry: Geometry, what: str = "segmentation") ->
 def on_common_grid(first: LabelMap, second: LabelMap) -> tuple[LabelMap, LabelMap]:
     """Both along the axes of the second, cropped to the box of voxels that both show.
 
-    Raises
-    ------
-    InputError
-        If the voxels of the two do not lie at the same places, or they have none in common.
+    Raises InputError if the voxels of the two do not lie at the same places, or they have none in common.
     """
     if first.geometry.same_grid(second.geometry):
         return first, second
@@ -137,19 +131,15 @@ def on_common_grid(first: LabelMap, second: LabelMap) -> tuple[LabelMap, LabelMa
 def on_grid_of(label_map: LabelMap, geometry: Geometry) -> LabelMap:
     """The label map on the grid of an image whose voxels coincide with its own.
 
-    The label map may cover only a part of the image, reach beyond it, and list its voxels along other axes or in
-    the opposite direction. Voxels of the image that it does not cover get the scheme's ignore value; a scheme
-    without one gets 255, or the lowest free value.
+    The label map may cover only a part of the image, reach beyond it, and list its voxels along other axes or in the
+    opposite direction. Voxels of the image that it does not cover get the scheme's ignore value; a scheme without one
+    gets 255, or the lowest free value. Raises InputError if the voxels do not coincide or the two have no voxel in
+    common.
 
     Returns
     -------
     LabelMap
         On `geometry`; the very same label map if it is on that grid already.
-
-    Raises
-    ------
-    InputError
-        If the voxels do not coincide or the two have no voxel in common.
     """
     if label_map.geometry.same_grid(geometry):
         return label_map
@@ -166,13 +156,7 @@ def on_grid_of(label_map: LabelMap, geometry: Geometry) -> LabelMap:
 
 
 def require_placement(part: Geometry, whole: Geometry, what: str) -> Placement:
-    """The placement of `part` on `whole`.
-
-    Raises
-    ------
-    InputError
-        If their voxels do not coincide.
-    """
+    """The placement of `part` on `whole`. Raises InputError if their voxels do not coincide."""
     place = placement(part, whole)
     if place is None:
         raise InputError(

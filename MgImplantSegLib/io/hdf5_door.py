@@ -35,12 +35,8 @@ _tried_here = False  # in the child, which is the one that may be ended
 def opened(path: Path) -> Iterator[Any]:
     """The file, open for reading.
 
-    Raises
-    ------
-    InputError
-        If its contents end the HDF5 library, or it is being written.
-    OSError
-        If it is no HDF5 file, or h5py finds it damaged.
+    Raises InputError if its contents end the HDF5 library, or it is being written; OSError if it is not an HDF5 file,
+    or h5py finds it damaged.
     """
     import h5py
 
@@ -78,10 +74,7 @@ def has_signature(path: Path) -> bool:
 def require_harmless(path: Path) -> None:
     """Try an HDF5 file in a child, unless this state of it was tried before; other files are left to their reader.
 
-    Raises
-    ------
-    InputError
-        If the file ends the child, or takes too long.
+    Raises InputError if the file ends the child, or takes too long.
     """
     if not has_signature(path):
         return

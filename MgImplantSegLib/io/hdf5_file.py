@@ -24,13 +24,8 @@ from MgImplantSegLib.io.raw_data import allocate
 def read_hdf5(path: Path, options: ReadOptions) -> ImageData:
     """One dataset of an HDF5 file as volume, axis order (z, y, x) as stored.
 
-    Raises
-    ------
-    InputError
-        If it is no HDF5 file, the dataset is missing or is no 3D array of real numbers, several fit equally, or parts
-        of it are missing.
-    DependencyError
-        If h5py or a filter of HDF5 is missing.
+    Raises InputError if it is not an HDF5 file, the dataset is missing or is not a 3D array of real numbers, several
+    fit equally, or parts of it are missing; DependencyError if h5py or a filter of HDF5 is missing.
     """
     _require_h5py()
     from MgImplantSegLib.io.hdf5_door import opened

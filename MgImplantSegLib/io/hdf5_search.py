@@ -83,10 +83,7 @@ def contents_of(file: Any) -> Contents:
 def named(file: Any, name: str, path: Path) -> Found:
     """The dataset that the user names.
 
-    Raises
-    ------
-    InputError
-        If there is none of that name, or its values are no real numbers.
+    Raises InputError if there is none of that name, or its values are not real numbers.
     """
     import h5py
 
@@ -110,10 +107,8 @@ def named(file: Any, name: str, path: Path) -> Found:
 def default(file: Any, path: Path) -> Found:
     """`DEFAULT_DATASET` if it is a volume, else the largest volume; raw projections are none.
 
-    Raises
-    ------
-    InputError
-        If there is no volume, several fit equally, or the volume lies behind a link that leads nowhere.
+    Raises InputError if there is no volume, several fit equally, or the volume lies behind a link that leads
+    nowhere.
     """
     import h5py
 

@@ -18,10 +18,7 @@ def keys_of_provenance(provenance: Mapping[str, Any]) -> dict[str, str]:
 def said_in_keys(keys: Mapping[str, Any], path: object) -> dict[str, Any]:
     """`notes` and `remarks` as `ImageData` takes them.
 
-    Raises
-    ------
-    InputError
-        If the warnings are no list of sentences.
+    Raises InputError if the warnings are not a list of sentences.
     """
     notes = {**notes_of_keys(keys, path), **window_of_keys(keys, path)}
     return {"notes": notes, "remarks": remarks_of_keys(keys, path)}

@@ -98,10 +98,7 @@ class ImageData:
     def geometry(self, spacing_um: float | Sequence[float] | None = None) -> Geometry:
         """The checked geometry; `spacing_um` (one number, or z, y, x) replaces the spacing and keeps the origin.
 
-        Raises
-        ------
-        InputError
-            If a spacing is zero, negative or not finite, or the axes are not perpendicular.
+        Raises InputError if a spacing is zero, negative or not finite, or the axes are not perpendicular.
         """
         spacing = self.spacing_zyx_mm if spacing_um is None else spacing_from_um(spacing_um)
         return Geometry(self.array.shape, spacing or (1.0, 1.0, 1.0), self.origin_lps_mm, self.direction_lps)
@@ -110,10 +107,7 @@ class ImageData:
 def spacing_from_um(spacing_um: float | Sequence[float]) -> tuple[float, float, float]:
     """Spacing (z, y, x) in mm of one number or three (z, y, x) in µm.
 
-    Raises
-    ------
-    InputError
-        If a number is not positive and finite, or there are not one or three.
+    Raises InputError if a number is not positive and finite, or there are not one or three.
     """
     try:
         numbers = [float(value) for value in np.ravel(spacing_um)]

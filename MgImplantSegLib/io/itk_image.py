@@ -47,10 +47,7 @@ class Information:
 def read_information(path: Path, image_io: str) -> Information:
     """The header of an image file in the format of SimpleITK's `image_io`, three axes and one number per voxel.
 
-    Raises
-    ------
-    InputError
-        If SimpleITK cannot read it, it has fewer or more axes, or colours.
+    Raises InputError if SimpleITK cannot read it, it has fewer or more axes, or colours.
     """
     reader = sitk.ImageFileReader()
     reader.SetImageIO(image_io)
@@ -126,13 +123,7 @@ def itk_image(array: np.ndarray, geometry: Geometry) -> sitk.Image:
 
 
 def write_with_itk(path: Path, array: np.ndarray, geometry: Geometry, *, compress: bool) -> None:
-    """Write an array (z, y, x) in the format of the suffix.
-
-    Raises
-    ------
-    OutputError
-        If SimpleITK cannot write the file.
-    """
+    """Write an array (z, y, x) in the format of the suffix. Raises OutputError if SimpleITK cannot write the file."""
     with _writing(path), utf8_path(path) as name:
         sitk.WriteImage(itk_image(array, geometry), name, compress, compressionLevel=ITK_GZIP_LEVEL)
 
@@ -140,10 +131,7 @@ def write_with_itk(path: Path, array: np.ndarray, geometry: Geometry, *, compres
 def write_colours_with_itk(path: Path, pixels: np.ndarray) -> None:
     """Write a picture (rows, columns, channels) in the format of the suffix.
 
-    Raises
-    ------
-    OutputError
-        If SimpleITK cannot write the file.
+    Raises OutputError if SimpleITK cannot write the file.
     """
     with _writing(path), utf8_path(path) as name:
         sitk.WriteImage(sitk.GetImageFromArray(pixels, isVector=True), name)
@@ -163,10 +151,7 @@ def _writing(path: Path) -> Iterator[None]:
 def read_with_itk(path: Path) -> np.ndarray:
     """The voxels (z, y, x) of an image file that only SimpleITK can decode.
 
-    Raises
-    ------
-    InputError
-        If SimpleITK cannot read it either.
+    Raises InputError if SimpleITK cannot read it either.
     """
     try:
         with utf8_path(path) as name:

@@ -55,6 +55,8 @@ def read_label_map(
 ) -> LabelMap:
     """Read a segmentation: a label map in any of `FORMATS`, or 3D Slicer's .seg.nrrd.
 
+    Raises InputError if the voxels are not whole numbers, or a value has no role.
+
     Parameters
     ----------
     path : str or Path
@@ -66,11 +68,6 @@ def read_label_map(
         As in `read_volume`.
     roles_option : str
         The option with which a user gives the scheme, for advice.
-
-    Raises
-    ------
-    InputError
-        If the voxels are no whole numbers, or a value has no role.
     """
     with remarks_of_reading() as remarks:
         label_map = _read(path, scheme, ReadOptions(dataset, events or Events()), spacing_um, roles_option)
@@ -111,14 +108,8 @@ def _tell_assumed_roles(found: tuple[int, ...], scheme: LabelScheme, path: str |
 def write_label_map(label_map: LabelMap, path: str | Path) -> None:
     """Write a segmentation, compressed, in the format of the suffix; ``.seg.nrrd`` is 3D Slicer's segmentation.
 
-    NRRD and MetaImage keep the meaning of the values too. The other formats keep the values alone.
-
-    Raises
-    ------
-    InputError
-        If the suffix is unknown.
-    OutputError
-        If the file cannot be written.
+    NRRD and MetaImage keep the meaning of the values too. The other formats keep the values alone. Raises InputError if
+    the suffix is unknown; OutputError if the file cannot be written.
     """
     path = Path(path)
     label_map = replace(label_map, array=writable_array(label_map.array))

@@ -22,13 +22,7 @@ def keys_of_scheme(scheme: LabelScheme) -> dict[str, str]:
 
 
 def scheme_of_keys(keys: Mapping[str, Any], path: object) -> LabelScheme | None:
-    """The scheme in the keys of a header; None if it has none.
-
-    Raises
-    ------
-    InputError
-        If the text is no scheme.
-    """
+    """The scheme in the keys of a header; None if it has none. Raises InputError if the text is not a scheme."""
     text = keys.get(SCHEME_KEY)
     if text is None:
         return None
@@ -51,10 +45,7 @@ def keys_of_remarks(provenance: Mapping[str, Any]) -> dict[str, str]:
 def remarks_of_keys(keys: Mapping[str, Any], path: object) -> tuple[str, ...]:
     """The warnings that were stored with a file, as what it shows was made.
 
-    Raises
-    ------
-    InputError
-        If the text is no list of sentences.
+    Raises InputError if the text is not a list of sentences.
     """
     text = keys.get(WARNINGS_KEY)
     if text is None:

@@ -13,10 +13,7 @@ MOST_COUNTED_VALUES = 16
 def whole_numbers(array: np.ndarray, path: object) -> np.ndarray:
     """The same values in an integer type; floating-point arrays are accepted when they hold whole numbers.
 
-    Raises
-    ------
-    InputError
-        If a value has a fraction, is not finite or needs more than 32 bits.
+    Raises InputError if a value has a fraction, is not finite or needs more than 32 bits.
     """
     if array.dtype == bool:
         return array.view(np.uint8)

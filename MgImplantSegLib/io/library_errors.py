@@ -16,11 +16,7 @@ def damaged_as_input_error(path: object, what: str, library: str, kinds: tuple[t
     """Within the block an error of one of `kinds` that `library` raised becomes an `InputError` about `path`.
 
     Errors that arise in this program itself pass through: they are faults, and a copy of the file would not help.
-
-    Raises
-    ------
-    InputError
-        If the library found the file damaged.
+    Raises InputError if the library found the file damaged.
     """
     try:
         yield

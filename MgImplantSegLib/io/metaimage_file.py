@@ -68,7 +68,7 @@ class MetaImageHeader:
 
     @classmethod
     def read(cls, path: Path) -> MetaImageHeader:
-        """Raises `InputError` if it is no MetaImage, is 2D or a colour image, or is damaged."""
+        """Raises `InputError` if it is not a MetaImage file, is 2D or a colour image, or is damaged."""
         place, information = _place(path), read_information(path, "MetaImageIO")
         try:
             place.require_shape(information.shape_zyx)
@@ -96,10 +96,7 @@ class MetaImageHeader:
 def read_metaimage(path: Path, options: ReadOptions) -> ImageData:
     """The image of a .mha or .mhd file.
 
-    Raises
-    ------
-    InputError
-        If it is no MetaImage, is 2D or a colour image, or is damaged.
+    Raises InputError if it is not a MetaImage file, is 2D or a colour image, or is damaged.
     """
     header = MetaImageHeader.read(path)
     load = raw_slices if options.by_slices else load_joined

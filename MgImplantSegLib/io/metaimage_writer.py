@@ -48,6 +48,8 @@ def metaimage_steps(
 ) -> Iterator[tuple[int, int]]:
     """As `write_metaimage`, step by step: yields the steps done and their number.
 
+    Raises InputError if MetaImage has no such type of numbers.
+
     Parameters
     ----------
     path : Path
@@ -60,11 +62,6 @@ def metaimage_steps(
         Whether the voxels are packed with zlib (level 1).
     keys : mapping, optional
         Further fields of the header; no value has several lines.
-
-    Raises
-    ------
-    InputError
-        If MetaImage has no such type of numbers.
     """
     dtype = np.dtype(array.dtype)
     code = f"{dtype.kind}{dtype.itemsize}"

@@ -53,10 +53,7 @@ class _Start:
 def read_nifti(path: Path, options: ReadOptions) -> ImageData:
     """The image of a .nii or .nii.gz file, or of a pair of .hdr and .img of which `path` is one.
 
-    Raises
-    ------
-    InputError
-        If it is no NIfTI file, is 2D, has several time points, channels or colours, or is damaged.
+    Raises InputError if it is not a NIfTI file, is 2D, has several time points, channels or colours, or is damaged.
     """
     header, voxels = _header_and_voxels(path)
     start, information = _start(header), read_information(header, "NiftiImageIO")

@@ -40,6 +40,8 @@ def nrrd_parts(
 ) -> list[RawData]:
     """The voxels as one or several pieces, the slowest axis first.
 
+    Raises InputError if the encoding is unknown, or a file is missing or lies elsewhere.
+
     Parameters
     ----------
     header : Path
@@ -52,11 +54,6 @@ def nrrd_parts(
         Bytes of the header, for voxels in the same file.
     listed : sequence of str
         The names after ``data file: LIST``.
-
-    Raises
-    ------
-    InputError
-        If the encoding is unknown, or a file is missing or lies elsewhere.
     """
     encoding, skips = _encoding(header, fields), _skips(header, fields)
     name = str(fields.get("data file", fields.get("datafile", "")))

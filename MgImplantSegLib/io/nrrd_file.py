@@ -40,10 +40,7 @@ NAME_OF_DTYPE = {
 def read_nrrd_image(header: NrrdHeader, by_slices: bool = False) -> ImageData:
     """The image of a header: three spatial axes, others only if they have length 1; see `ReadOptions.by_slices`.
 
-    Raises
-    ------
-    InputError
-        If it is 2D, has channels or time points, or is damaged.
+    Raises InputError if it is 2D, has channels or time points, or is damaged.
     """
     sizes, axes, spatial_shape = header.fields["sizes"], header.spatial_axes, header.shape_zyx
     if len(axes) < 3 <= len(sizes) or np.prod(sizes) != np.prod(spatial_shape):

@@ -73,12 +73,8 @@ class NrrdHeader:
     def read(cls, path: Path) -> NrrdHeader:
         """Parse the header of `path`.
 
-        Raises
-        ------
-        InputError
-            If it is no NRRD file or the header is damaged.
-        DependencyError
-            If pynrrd is missing, as in Slicer's own Python before it is installed there.
+        Raises InputError if it is not an NRRD file or the header is damaged; DependencyError if pynrrd is missing, as
+        in Slicer's own Python before it is installed there.
         """
         nrrd = _pynrrd()
         lines, data_files, data_offset = header_lines(path)
@@ -126,10 +122,7 @@ class NrrdHeader:
     def voxels(self) -> list[RawData]:
         """Where the voxels lie, in one file or one after the other, the slowest axis first.
 
-        Raises
-        ------
-        InputError
-            If the type or the encoding is none that holds one number per voxel as bytes.
+        Raises InputError if the type or the encoding does not hold one number per voxel as bytes.
         """
         kind = str(self.fields["type"]).lower()
         if kind not in DTYPE_OF_TYPE:

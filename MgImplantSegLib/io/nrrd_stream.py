@@ -19,6 +19,9 @@ def write_nrrd_slices(
 ) -> None:
     """Write slices (y, x) of one type as an uncompressed NRRD file.
 
+    Raises OutputError if the file cannot be written, as when the disk is full; ValueError if there are more or fewer
+    slices, or the header has another length after them.
+
     Parameters
     ----------
     path : Path
@@ -28,13 +31,6 @@ def write_nrrd_slices(
     keys : callable
         Gives the key/value pairs of the header. Called before and after the slices; the header is then written again,
         so the texts have to have the same length both times.
-
-    Raises
-    ------
-    OutputError
-        If the file cannot be written, as when the disk is full.
-    ValueError
-        If there are more or fewer slices, or the header has another length after them.
     """
     before = header_text(dtype, geometry, False, keys()).encode("utf-8")
     with open_for_writing(path) as file:

@@ -20,13 +20,7 @@ LARGEST_RATIO = 8 * 1032  # pixels of one bit, packed by deflate
 
 
 def read_picture(path: Path) -> np.ndarray:
-    """The grey values (rows, columns) of a picture.
-
-    Raises
-    ------
-    InputError
-        If it is damaged, or holds colours.
-    """
+    """The grey values (rows, columns) of a picture. Raises InputError if it is damaged, or holds colours."""
     _require_enough_bytes(path)
     one_bit = _one_bit_bmp(path) if path.suffix.lower() == ".bmp" else None
     values = read_with_itk(path) if one_bit is None else one_bit
@@ -46,10 +40,7 @@ def read_picture(path: Path) -> np.ndarray:
 def write_picture(path: Path, pixels: np.ndarray) -> None:
     """Write pixels (rows, columns, red green blue), uint8, in the format of the suffix, whole or not at all.
 
-    Raises
-    ------
-    OutputError
-        If the file cannot be written.
+    Raises OutputError if the file cannot be written.
     """
     with atomic_output(path) as temporary:
         write_colours_with_itk(temporary, pixels)

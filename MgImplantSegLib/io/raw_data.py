@@ -62,12 +62,8 @@ class RawData:
     def load(self) -> np.ndarray:
         """The voxels in native byte order: mapped copy-on-write if they are raw, else read into one new array.
 
-        Raises
-        ------
-        InputError
-            If the file is shorter than its header says, or damaged.
-        ResourceError
-            If the array is larger than the memory of this computer.
+        Raises InputError if the file is shorter than its header says, or damaged; ResourceError if the array is larger
+        than the memory of this computer.
         """
         self.require_enough()
         if self.encoding in TEXT_ENCODINGS:
@@ -141,10 +137,7 @@ class RawData:
     def fill(self, array: np.ndarray, voxels_per_part: int = VOXELS_PER_SLAB) -> Iterator[slice]:
         """Read binary voxels into a contiguous array of this shape and type; yields each part of it that is filled.
 
-        Raises
-        ------
-        InputError
-            If the file is shorter than its header says, or damaged.
+        Raises InputError if the file is shorter than its header says, or damaged.
         """
         self.require_enough()
         filled = 0
@@ -199,10 +192,7 @@ def intact(path: Path) -> Iterator[None]:
 def load_joined(parts: Sequence[RawData], shape: tuple[int, ...], path: Path) -> np.ndarray:
     """The voxels of one image that lie in one file after the other, slowest axis first.
 
-    Raises
-    ------
-    InputError, ResourceError
-        As in `RawData.load`; also if the parts hold another number of voxels than `shape`.
+    Raises what `RawData.load` raises; InputError also if the parts hold another number of voxels than `shape`.
     """
     if sum(math.prod(part.shape) for part in parts) != math.prod(shape):
         raise InputError(
@@ -228,10 +218,7 @@ def load_joined(parts: Sequence[RawData], shape: tuple[int, ...], path: Path) ->
 def voxel_file(header: Path, name: str) -> Path:
     """The file that a detached header names; a relative name begins at the header's folder.
 
-    Raises
-    ------
-    InputError
-        If the name is an absolute path to another folder, or there is no such file.
+    Raises InputError if the name is an absolute path to another folder, or there is no such file.
     """
     is_absolute = Path(name).is_absolute() or PureWindowsPath(name).is_absolute()
     folder = header.parent.resolve()
@@ -252,10 +239,7 @@ def voxel_file(header: Path, name: str) -> Path:
 def allocate(shape: tuple[int, ...], dtype: np.dtype, path: object) -> np.ndarray:
     """An empty array for the voxels of `path`.
 
-    Raises
-    ------
-    ResourceError
-        If it is larger than the memory of this computer.
+    Raises ResourceError if it is larger than the memory of this computer.
     """
     size_bytes = math.prod(shape) * np.dtype(dtype).itemsize
     remedy = "Save it uncompressed as .nrrd or .mha, which is read from disk piece by piece, or crop it."

@@ -21,12 +21,8 @@ def raw_slices(parts: Sequence[RawData], shape_zyx: tuple[int, int, int], path: 
     """The voxels of one image, in one file or one after the other, without reading them into one array.
 
     Mapped if they are raw, of native byte order and in one file, read slice by slice if each file holds whole slices,
-    else loaded.
-
-    Raises
-    ------
-    InputError
-        If a file is shorter than its header says; damage inside is found when a slice is read.
+    else loaded. Raises InputError if a file is shorter than its header says; damage inside is found when a slice is
+    read.
     """
     slice_voxels = math.prod(shape_zyx[1:])
     counts = [math.prod(part.shape) for part in parts]

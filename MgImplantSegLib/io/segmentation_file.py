@@ -28,13 +28,9 @@ SOURCE_KEY = "Segmentation_MasterRepresentation"
 def read_segmentation(header: NrrdHeader) -> ImageData:
     """The segments of a .seg.nrrd file, merged into one label map on the reference image's grid.
 
-    Where segments overlap, the later one in the file wins, as in 3D Slicer's export to a label map. The label
-    values of the file are kept unless two segments share one; then segments are numbered 1, 2, 3, … as listed.
-
-    Raises
-    ------
-    InputError
-        If the file holds surfaces or fractions instead of voxels, or is damaged.
+    Where segments overlap, the later one in the file wins, as in 3D Slicer's export to a label map. The label values of
+    the file are kept unless two segments share one; then segments are numbered 1, 2, 3, … as listed. Raises InputError
+    if the file holds surfaces or fractions instead of voxels, or is damaged.
     """
     fields = header.fields
     representation = fields.get("Segmentation_SourceRepresentation", fields.get(SOURCE_KEY, "Binary labelmap"))

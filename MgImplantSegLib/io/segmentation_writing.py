@@ -27,10 +27,7 @@ SOURCE_KEY = "Segmentation_MasterRepresentation"
 def write_segmentation(path: Path, label_map: LabelMap) -> None:
     """Write the classes that occur as segments in one layer; background is 0, what is ignored a segment of its own.
 
-    Raises
-    ------
-    InputError
-        If a value has no class.
+    Raises InputError if a value has no class.
     """
     found = values_in(label_map.array)
     unknown = set(found) - {*label_map.scheme.values, label_map.scheme.ignore_value}

@@ -34,12 +34,8 @@ def read_slice_folder(path: Path, options: ReadOptions) -> ImageData:
     """The volume whose slices are the TIFF, BMP or PNG files of a folder, in the order of their numbers.
 
     Voxels are cubes of the size that a log tells, see `scanner_logs`; without a log the first slice's tags count.
-
-    Raises
-    ------
-    InputError
-        If there are no slices, some are broken links, the names belong to several series or have gaps, or
-        sizes or types differ.
+    Raises InputError if there are no slices, some are broken links, the names belong to several series or have gaps, or
+    sizes or types differ.
     """
     files = slice_files(path)
     first, spacing, notes = _read_first(files[0])
@@ -77,10 +73,7 @@ def _slices_of_files(files: list[Path], first: np.ndarray, events: Events) -> np
 def slice_files(folder: Path) -> list[Path]:
     """The slices of a folder in order.
 
-    Raises
-    ------
-    InputError
-        If there are fewer than two, some are broken links, or their names give no order.
+    Raises InputError if there are fewer than two, some are broken links, or their names give no order.
     """
     entries = sorted((entry for entry in folder.iterdir() if not entry.name.startswith(".")), key=lambda e: e.name)
     _require_targets(entries, folder)

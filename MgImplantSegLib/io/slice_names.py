@@ -61,18 +61,15 @@ class _Reading:
 def in_order(names: Sequence[str], folder: Path) -> list[str]:
     """The names of slices in the order in which they lie, told by the one number that counts or measures them.
 
+    Raises InputError if the names differ in more than numbers, a number is missing or occurs twice, or two readings of
+    the names put the slices in different orders.
+
     Parameters
     ----------
     names : sequence of str
         At least two names of files of one folder.
     folder : Path
         The folder, for messages.
-
-    Raises
-    ------
-    InputError
-        If the names differ in more than numbers, a number is missing or occurs twice, or two readings of the names
-        put the slices in different orders.
     """
     stems = [Path(name).stem for name in names]
     pattern = _pattern(names, stems, folder)

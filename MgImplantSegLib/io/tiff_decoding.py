@@ -30,6 +30,9 @@ BIT, BYTE = 1, 8
 def page_voxels(page: Any, read: Any, path: Path) -> np.ndarray:
     """The voxels (rows, columns) of a page of grey values, in the type that the file stores and native byte order.
 
+    Raises DependencyError if the compression is not known here; InputError if the page has a layout that cannot be
+    decoded, or is damaged.
+
     Parameters
     ----------
     page : tifffile.TiffPage or TiffFrame
@@ -38,13 +41,6 @@ def page_voxels(page: Any, read: Any, path: Path) -> np.ndarray:
         ``read(offset, size)`` gives bytes of the file.
     path : Path
         The file, for messages.
-
-    Raises
-    ------
-    DependencyError
-        If the compression is not known here.
-    InputError
-        If the page has a layout that cannot be decoded, or is damaged.
     """
     frame = page.keyframe
     known = (*CCITT, LZW, JPEG, PACKBITS, *DEFLATE)

@@ -35,10 +35,7 @@ class _Layout:
 def require_finite_directories(path: Path) -> None:
     """Check that no directory of the TIFF file is reached twice.
 
-    Raises
-    ------
-    InputError
-        If the directories run in circles.
+    Raises InputError if the directories run in circles.
     """
     with open(path, "rb") as stream:
         layout = _layout(stream)

@@ -52,10 +52,7 @@ TIFF_ERRORS = (  # what tifffile raises on damaged files
 def read_tiff(path: Path, options: ReadOptions) -> ImageData:
     """The stack in a TIFF file.
 
-    Raises
-    ------
-    InputError
-        If it is no TIFF file, holds one slice, colours, several stacks or time points, or is damaged.
+    Raises InputError if it is not a TIFF file, holds one slice, colours, several stacks or time points, or is damaged.
     """
     if options.open_files is not None:
         data = _read_by_slices(options.open_files.enter_context(open_tiff(path)), path)
@@ -113,13 +110,7 @@ def write_tiff(path: Path, array: np.ndarray, geometry: Geometry, *, compress: b
 
 
 def import_tifffile() -> Any:
-    """The tifffile package.
-
-    Raises
-    ------
-    DependencyError
-        If it is not installed.
-    """
+    """The tifffile package. Raises DependencyError if it is not installed."""
     try:
         import tifffile
     except ImportError as error:
@@ -149,12 +140,8 @@ def open_tiff(path: Path) -> Iterator[Any]:
 def decoded(tiff: Any, path: Path, series: Any, out: np.ndarray | None = None) -> np.ndarray:
     """The voxels of `series`, in `out` if given.
 
-    Raises
-    ------
-    InputError
-        If the file is too small for them, or damaged.
-    DependencyError
-        If the compression is not known here.
+    Raises InputError if the file is too small for them, or damaged; DependencyError if the compression is not known
+    here.
     """
     require_enough(series, path)
     array = allocate(series.shape, series.dtype.newbyteorder("="), path) if out is None else out

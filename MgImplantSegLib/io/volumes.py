@@ -32,6 +32,8 @@ def read_volume(
 ) -> Volume:
     """Read a grey-value image; the voxels keep their type and are mapped from disk where the file allows it.
 
+    Raises InputError if this is not a 3D image with one real number per voxel.
+
     Parameters
     ----------
     path : str or Path
@@ -49,11 +51,6 @@ def read_volume(
     Volume
         `spacing_is_known` is False when the file has no voxel size, or 1 mm along every axis, and none was given;
         `provenance` holds what the reader warns of.
-
-    Raises
-    ------
-    InputError
-        If this is no 3D image with one real number per voxel.
     """
     return _volume(path, ReadOptions(dataset, events or Events()), spacing_um)
 
@@ -98,12 +95,8 @@ def _volume(path: str | Path, options: ReadOptions, spacing_um: float | Sequence
 def write_volume(volume: Volume, path: str | Path) -> None:
     """Write a grey-value image uncompressed, in the format of the suffix; see `FORMATS` for what it can store.
 
-    Raises
-    ------
-    InputError
-        If the suffix is unknown or the voxels are no real numbers.
-    OutputError
-        If the file cannot be written.
+    Raises InputError if the suffix is unknown or the voxels are not real numbers; OutputError if the file cannot be
+    written.
     """
     write_image(Path(path), writable_array(volume.array), volume.geometry, compress=False)
 
@@ -138,12 +131,7 @@ def read_image(path: str | Path, options: ReadOptions) -> tuple[ImageData, FileF
 def read_geometry(path: str | Path) -> Geometry | None:
     """The grid of an image file without its voxels; None for a format whose header does not tell it alone.
 
-    A file without a voxel size has 1 mm.
-
-    Raises
-    ------
-    InputError
-        If it is no image file or its header cannot be used.
+    A file without a voxel size has 1 mm. Raises InputError if it is not an image file or its header cannot be used.
     """
     path = Path(path)
     read_frame = format_of(path).read_frame
@@ -170,10 +158,7 @@ def write_image(
 def writable_format(path: Path, *, labels: bool = False) -> FileFormat:
     """The format that an image, or a segmentation with `labels`, can be written in at `path`.
 
-    Raises
-    ------
-    InputError
-        If no format with that suffix is written.
+    Raises InputError if no format with that suffix is written.
     """
     suffixes = known_suffixes(writable=True, labels=labels)
     entry = format_of(path) if path.name.lower().endswith(tuple(suffixes)) else None

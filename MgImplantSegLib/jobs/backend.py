@@ -107,13 +107,8 @@ class Backend:
         """Send what the job needs and start it; the same request twice is one job.
 
         A cluster's controller that is down is waited for, `SECONDS_OF_PATIENCE` at most; so do `cancel` and `resume`.
-
-        Raises
-        ------
-        Cancelled
-            If `events` are cancelled while it waits.
-        MgImplantSegError
-            If the environment cannot be reached, or does not take the job; nothing runs then.
+        Raises Cancelled if `events` are cancelled while it waits; MgImplantSegError if the environment cannot be
+        reached, or does not take the job; nothing runs then.
         """
         self._ask("hello")
         engine_digest, engine = send_engine(self._connection, events)

@@ -52,10 +52,7 @@ class Bundle:
 def make_bundle(path: Path, events: Events) -> Bundle:
     """The bundle of a file or of a folder with what lies beside or below it; reads what it has not read before.
 
-    Raises
-    ------
-    InputError
-        If there is no such file or folder.
+    Raises InputError if there is no such file or folder.
     """
     path = Path(os.path.abspath(path))
     files = sorted({file for file in _files(path) if file.is_relative_to(path.parent)})

@@ -156,10 +156,7 @@ class Environment:
     def from_dict(cls, name: str, values: Mapping[str, Any]) -> Environment:
         """An environment from the keys and values of its table.
 
-        Raises
-        ------
-        InputError
-            If a key is unknown or a value has the wrong type; names the nearest key.
+        Raises InputError if a key is unknown or a value has the wrong type, naming the nearest key.
         """
         values = {KEY_OF_OLD_ONE.get(key, key): value for key, value in values.items()}
         known = {entry.name: entry for entry in fields(cls) if entry.name != "name"}

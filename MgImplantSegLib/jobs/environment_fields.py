@@ -109,13 +109,7 @@ def default_of_field(name: str) -> Any:
 
 
 def pair(text: str, expected: str) -> list[str]:
-    """The two parts of ``NAME=VALUE`` or ``HERE=THERE``.
-
-    Raises
-    ------
-    InputError
-        If one of them is missing.
-    """
+    """The two parts of ``NAME=VALUE`` or ``HERE=THERE``. Raises InputError if one of them is missing."""
     before, equals, after = text.partition("=")
     if not (before and equals and after):
         raise InputError(f"Expected {expected}, got {text!r}.")

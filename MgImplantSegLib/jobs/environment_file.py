@@ -63,10 +63,7 @@ def known_environments() -> tuple[dict[str, Environment], list[InputError]]:
 def find_environment(name: str) -> Environment:
     """The environment of that name; others in the file may be damaged.
 
-    Raises
-    ------
-    InputError
-        If there is none, names the nearest; if it or the file cannot be read, says where.
+    Raises InputError if there is none, naming the nearest; or if it or the file cannot be read, saying where.
     """
     try:
         tables = _read_tables()

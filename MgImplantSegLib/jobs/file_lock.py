@@ -26,12 +26,8 @@ def locked(path: Path, seconds: float = SECONDS_OF_PATIENCE) -> Iterator[int]:
 
     What it yields is the lock's descriptor: a child process that inherits it holds the lock too.
 
-    On a disk without locks there is none to hold, which is logged.
-
-    Raises
-    ------
-    OutputError
-        If another program holds it for long.
+    On a disk without locks there is none to hold, which is logged. Raises OutputError if another program holds it for
+    long.
     """
     beside = path.with_name(f".{path.name}.lock")
     with output_errors(path):

@@ -65,10 +65,7 @@ class PythonPlan:
 def plan_python(environment: Environment, folder: str, index: str = "") -> PythonPlan:
     """What a new Python in `folder` of the environment's machine would be; looks at its driver, changes nothing.
 
-    Raises
-    ------
-    InputError
-        If `index` has a password in it, which would stay in the job's files.
+    Raises InputError if `index` has a password in it, which would stay in the job's files.
     """
     if "@" in urlsplit(index).netloc:
         raise InputError(
@@ -96,10 +93,7 @@ def plan_python(environment: Environment, folder: str, index: str = "") -> Pytho
 def make_python(environment: Environment, plan: PythonPlan, events: Events) -> Environment:
     """Make the planned Python by a job there; returns the environment with it.
 
-    Raises
-    ------
-    MgImplantSegError
-        If it could not be made; what was begun has been removed.
+    Raises MgImplantSegError if it could not be made; what was begun has been removed.
     """
     request = JobRequest((plan.folder, plan.index, *PACKAGES), "new-python", program=SCRIPT, again=plan.folder)
     with Backend(_on_the_machine_itself(environment)) as backend:

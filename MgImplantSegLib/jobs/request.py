@@ -88,12 +88,8 @@ class JobRequest:
 def engine_request(words: Sequence[str], *, name: str = "", again: str = "") -> JobRequest:
     """The request of a command as it is typed: words that name existing files or folders go along.
 
-    A word counts as a path if it contains a dot or a separator and exists; ``./NAME`` makes any name one.
-
-    Raises
-    ------
-    InputError
-        If an option belongs to the launcher itself.
+    A word counts as a path if it contains a dot or a separator and exists; ``./NAME`` makes any name one. Raises
+    InputError if an option belongs to the launcher itself.
     """
     for word in words:
         if word.split("=")[0] in OWN_OPTIONS:

@@ -41,12 +41,8 @@ class SshConnection:
     def ask(self, operation: str, payload: bytes = b"", **arguments: Any) -> tuple[dict[str, Any], bytes]:
         """The agent's answer and its payload.
 
-        Raises
-        ------
-        ConnectionFailed
-            If the host cannot be reached, now or again.
-        MgImplantSegError
-            What the agent answers with.
+        Raises ConnectionFailed if the host cannot be reached, now or again; any MgImplantSegError that the agent
+        answers with.
         """
         answer, found = self._ask_again_if_lost({"operation": operation, **arguments}, payload)
         if "error" in answer:

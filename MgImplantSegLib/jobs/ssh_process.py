@@ -48,15 +48,12 @@ LAST_WORDS_BYTES = 16 << 10
 class SshProcess:
     """A running client; what its host prints is read from the first moment on.
 
+    Raises DependencyError if there is no OpenSSH client here.
+
     Parameters
     ----------
     environment : Environment
         One with a host.
-
-    Raises
-    ------
-    DependencyError
-        If there is no OpenSSH client here.
     """
 
     def __init__(self, environment: Environment) -> None:
@@ -71,12 +68,8 @@ class SshProcess:
     def begin(self) -> None:
         """Start the agent on the host.
 
-        Raises
-        ------
-        EOFError, OSError
-            If it does not start; `ending` tells why.
-        DependencyError
-            If the Python there is too old.
+        Raises EOFError or OSError if it does not start; `ending` tells why; DependencyError if the Python there is too
+        old.
         """
         settings, program = agent_settings(self._environment), FIRST_PROGRAM.read_bytes()
         end = time.monotonic() + self.seconds_to_answer

@@ -20,6 +20,8 @@ def training_request(
 ) -> JobRequest:
     """The request to train as a TOML file says, on the samples that it names.
 
+    Raises InputError if the configuration cannot be used, a pattern matches nothing or a file of a sample is missing.
+
     Parameters
     ----------
     configuration : Path
@@ -32,11 +34,6 @@ def training_request(
         For people; default: the command and the run's name.
     again : str
         Any text; makes the same configuration run once more.
-
-    Raises
-    ------
-    InputError
-        If the configuration cannot be used, a pattern matches nothing or a file of a sample is missing.
     """
     from MgImplantSegLib.training.data.sample_files import expanded_samples
     from MgImplantSegLib.training.settings.configuration import TrainingConfig

@@ -39,10 +39,7 @@ def send_engine(connection: Connection, events: Events) -> tuple[str, str]:
 def send_input(connection: Connection, environment: Environment, path: Path, events: Events) -> SentInput:
     """An input for a job: left in its place where the job can see it, else copied.
 
-    Raises
-    ------
-    InputError
-        If there is no such file or folder, here or behind the path mapping.
+    Raises InputError if there is no such file or folder, here or behind the path mapping.
     """
     path = Path(os.path.abspath(path))
     if not path.exists():
@@ -93,14 +90,8 @@ def send_bundle(connection: Connection, bundle: Bundle, events: Events) -> str:
 def fetch_results(connection: Connection, job: str, folder: Path, events: Events, under: str = "") -> list[Path]:
     """Copy a job's results into `folder`; files that are there with the right content are kept.
 
-    With `under`, a folder of the results, only what is in it, without that part of the path.
-
-    Raises
-    ------
-    OutputError
-        If they cannot be written, or there is no room for them.
-    DamagedCopy
-        If a file arrives differently twice.
+    With `under`, a folder of the results, only what is in it, without that part of the path. Raises OutputError if they
+    cannot be written, or there is no room for them; DamagedCopy if a file arrives differently twice.
     """
     files = [file for file in connection.ask("results", job=job)[0]["files"] if file["path"].startswith(under)]
     folder = Path(os.path.abspath(folder))

@@ -23,10 +23,7 @@ PASSED_ON = ("progress", "metric", "warning", "sample")
 def follow(backend: Backend, job: str, events: Events, offset: int = 0) -> JobStatus:
     """Pass the job's progress, metrics and warnings on to `events` until it ends; returns how it ended.
 
-    Raises
-    ------
-    Cancelled
-        If `events` are cancelled; the job goes on.
+    Raises Cancelled if `events` are cancelled; the job goes on.
     """
     wait_s, last_look, status = SHORTEST_WAIT_S, time.monotonic(), backend.status(job)
     while True:
@@ -57,12 +54,8 @@ class FinishedJob:
 def run_job(environment: Environment, request: JobRequest, folder: Path, events: Events) -> FinishedJob:
     """Run a request elsewhere as if it ran here: send, follow, fetch the results into `folder`; cancel stops the job.
 
-    Raises
-    ------
-    MgImplantSegError
-        If the job does not end well; says why.
-    Cancelled
-        If `events` are cancelled; the job is stopped then.
+    Raises MgImplantSegError if the job does not end well, saying why; Cancelled if `events` are cancelled; the job is
+    stopped then.
     """
     with Backend(environment) as backend:
         status = backend.submit(request, events)

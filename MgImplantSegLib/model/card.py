@@ -28,6 +28,8 @@ WEIGHT_DTYPES = ("float32", "float16")
 class ModelCard:
     """What a model is, what it expects and what it is good for.
 
+    Raises InputError if a part does not fit the others, such as the number of classes.
+
     Parameters
     ----------
     name : str
@@ -50,11 +52,6 @@ class ModelCard:
         ``float32`` or ``float16``: how weights of convolutions are stored.
     software_version, licence, intended_use, created : str
         Version of MgImplantSeg that wrote the file, licence of the weights, what the model is for, date.
-
-    Raises
-    ------
-    InputError
-        If a part does not fit the others, such as the number of classes.
     """
 
     name: str
@@ -103,13 +100,7 @@ class ModelCard:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> ModelCard:
-        """The card of `to_dict`'s data.
-
-        Raises
-        ------
-        InputError
-            If a key is missing or unknown, or a value does not fit.
-        """
+        """The card of `to_dict`'s data. Raises InputError if a key is missing or unknown, or a value does not fit."""
         if not isinstance(data, dict):
             raise InputError(f"Expected a table of keys in the card, got {type(data).__name__}.")
         if data.get("format_version") != FORMAT_VERSION:

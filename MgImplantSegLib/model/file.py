@@ -56,16 +56,16 @@ DAMAGED_WEIGHTS = (
 def read_card(path: str | Path) -> ModelCard:
     """The card of a model file; needs no torch.
 
-    Raises
-    ------
-    InputError
-        If the file is missing, damaged, or not a model file of this format version.
+    Raises InputError if the file is missing, damaged, or not a model file of this format version.
     """
     return _card_from_bytes(path, read_entry(path, CARD_NAME, LARGEST_CARD_BYTES))
 
 
 def save_model(path: str | Path, card: ModelCard, state_dict: dict[str, torch.Tensor]) -> None:
     """Write a model file; the same card and weights give the same bytes.
+
+    Raises InputError if the suffix is another one or the weights do not fit the card's network; OutputError if the file
+    cannot be written.
 
     Parameters
     ----------
@@ -75,13 +75,6 @@ def save_model(path: str | Path, card: ModelCard, state_dict: dict[str, torch.Te
         What the model is.
     state_dict : dict of Tensor
         ``network.state_dict()`` of the network in the card.
-
-    Raises
-    ------
-    InputError
-        If the suffix is another one or the weights do not fit the card's network.
-    OutputError
-        If the file cannot be written.
     """
     import torch
 
@@ -101,10 +94,7 @@ def save_model(path: str | Path, card: ModelCard, state_dict: dict[str, torch.Te
 def load_model(path: str | Path) -> tuple[ModelCard, dict[str, torch.Tensor]]:
     """Card and weights (float32, on the CPU) of a model file, checked against each other.
 
-    Raises
-    ------
-    InputError
-        If the file is missing, damaged, of another format version, or its weights do not fit its card.
+    Raises InputError if the file is missing, damaged, of another format version, or its weights do not fit its card.
     """
     import torch
 
@@ -144,10 +134,7 @@ def _damaged_weights(path: str | Path) -> InputError:
 def entry_names(path: str | Path) -> tuple[str, ...]:
     """Names of what a model file holds, sorted.
 
-    Raises
-    ------
-    InputError
-        If it is missing or damaged, or holds other things than a model file does.
+    Raises InputError if it is missing or damaged, or holds other things than a model file does.
     """
     with _opened(path) as archive:
         return tuple(sorted(archive.namelist()))
@@ -156,10 +143,8 @@ def entry_names(path: str | Path) -> tuple[str, ...]:
 def read_entry(path: str | Path, name: str, largest_bytes: int, least_bytes: int = 0) -> bytes:
     """One of the things that a model file holds, of at most so many bytes.
 
-    Raises
-    ------
-    InputError
-        If the file is missing, damaged or of another kind, or the entry is larger or smaller than it can be.
+    Raises InputError if the file is missing, damaged or of another kind, or the entry is larger or smaller than it can
+    be.
     """
     with _opened(path) as archive:
         entry = archive.getinfo(name)

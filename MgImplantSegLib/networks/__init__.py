@@ -69,23 +69,14 @@ PAPER = {"name": "unet", "depth": 5, "width": 64}
 
 
 def network_type(spec_dict: dict[str, Any]) -> NetworkType:
-    """The kind of network that plain data names.
-
-    Raises
-    ------
-    InputError
-        If the name is not registered.
-    """
+    """The kind of network that plain data names. Raises InputError if the name is not registered."""
     return NETWORKS.find(spec_dict.get("name") if isinstance(spec_dict, dict) else [spec_dict])
 
 
 def network_spec(spec_dict: dict[str, Any]) -> UNetSpec:
     """The specification of plain data such as ``{"name": "unet", "depth": 4, "width": 16, "classes": 4}``.
 
-    Raises
-    ------
-    InputError
-        If the name is not registered, or a key is unknown or missing.
+    Raises InputError if the name is not registered, or a key is unknown or missing.
     """
     spec_type = network_type(spec_dict).spec_type
     options = {key: value for key, value in spec_dict.items() if key != "name"}
@@ -95,10 +86,7 @@ def network_spec(spec_dict: dict[str, Any]) -> UNetSpec:
 def network_options(given: dict[str, Any], classes: int) -> dict[str, Any]:
     """The options of a network as a configuration gives them, those of the paper where it gives none, without classes.
 
-    Raises
-    ------
-    InputError
-        If they describe no registered network.
+    Raises InputError if they describe no registered network.
     """
     if "classes" in given:
         raise InputError("Expected no classes in the table of the network, got some.", "They follow from the data.")
@@ -113,10 +101,7 @@ def network_options(given: dict[str, Any], classes: int) -> dict[str, Any]:
 def build_network(spec_dict: dict[str, Any]) -> nn.Module:
     """A new network with random weights (torch's generator) for the plain data of `network_spec`.
 
-    Raises
-    ------
-    InputError
-        If the data describes no registered network.
+    Raises InputError if the data describes no registered network.
     """
     spec = network_spec(spec_dict)
     return find_object(network_type(spec_dict).build)(spec)

@@ -14,12 +14,8 @@ LIMITS = {"depth": (1, 8), "width": (1, 512), "classes": (2, 64)}
 class UNetSpec:
     """A 2D U-Net: `depth` encoder blocks, `width` channels in the first of them, a slice as the only input channel.
 
-    Block l of the encoder has ``width · 2**l`` channels, the bottleneck ``width · 2**depth``.
-
-    Raises
-    ------
-    InputError
-        If a number is not whole or lies outside `LIMITS`, or there are other input channels than the network takes.
+    Block l of the encoder has ``width · 2**l`` channels, the bottleneck ``width · 2**depth``. Raises InputError if a
+    number is not whole or lies outside `LIMITS`, or there are other input channels than the network takes.
     """
 
     CHANNELS: ClassVar[tuple[int, ...]] = (1,)

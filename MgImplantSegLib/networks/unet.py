@@ -47,10 +47,7 @@ class UNet(nn.Module):
     def forward(self, slices: torch.Tensor) -> torch.Tensor:
         """Logits, shape (batch, classes, rows, columns), of `slices`, shape (batch, in_channels, rows, columns).
 
-        Raises
-        ------
-        InputError
-            If rows or columns are not a multiple of ``2**depth``.
+        Raises InputError if rows or columns are not a multiple of ``2**depth``.
         """
         rows, columns = slices.shape[-2:]
         multiple = self.spec.size_multiple

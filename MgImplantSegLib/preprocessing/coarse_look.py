@@ -45,10 +45,7 @@ class CoarseLook:
     def percentiles(self, percents: tuple[float, float], box: Box, shape_zyx: tuple[int, int, int]) -> list[float]:
         """Percentiles of the grey values that were scanned inside a box of the scan's voxels.
 
-        Raises
-        ------
-        InputError
-            If there are no such values, or all are the same.
+        Raises InputError if there are no such values, or all are the same.
         """
         parts = [
             slice(int(part.start * n // size), max(int(part.start * n // size) + 1, -(-part.stop * n // size)))
@@ -67,15 +64,7 @@ class CoarseLook:
 
 
 def coarse_look(scan: Volume, events: Events, most_slices: int = MOST_SLICES) -> CoarseLook:
-    """Look at some slices of a scan.
-
-    Raises
-    ------
-    InputError
-        If the file is damaged.
-    Cancelled
-        If the user asks to stop.
-    """
+    """Look at some slices of a scan. Raises InputError if the file is damaged; Cancelled if the user asks to stop."""
     shape = scan.array.shape
     count = min(shape[0], most_slices)
     edges = [_edges(n, min(n, MOST_PIXELS)) for n in shape[1:]]

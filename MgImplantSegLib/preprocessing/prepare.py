@@ -63,6 +63,9 @@ class Counts:
 def prepare(scan: Volume, planned: PreparePlan, path: Path, events: Events) -> Counts:
     """Write the prepared scan to `path`, which is left half-written if anything fails: give a temporary name.
 
+    Raises InputError if a slice is damaged, or its values are not finite inside the field of view; OutputError if the
+    file cannot be written; Cancelled if the user asks to stop.
+
     Parameters
     ----------
     scan : Volume
@@ -74,15 +77,6 @@ def prepare(scan: Volume, planned: PreparePlan, path: Path, events: Events) -> C
     -------
     Counts
         What became of the voxels.
-
-    Raises
-    ------
-    InputError
-        If a slice is damaged, or its values are not finite inside the field of view.
-    OutputError
-        If the file cannot be written.
-    Cancelled
-        If the user asks to stop.
     """
     counts, grid = Counts(), planned.grid
     record = {PROVENANCE_KEY: json.dumps(_provenance(scan, planned))}

@@ -39,10 +39,7 @@ class GivenBox:
     def of(self, geometry: Geometry) -> Box:
         """The voxels (z, y, x) of a scan that the box touches.
 
-        Raises
-        ------
-        InputError
-            If a part of it lies outside the scan.
+        Raises InputError if a part of it lies outside the scan.
         """
         result = []
         for (low, high), n, spacing_mm in zip(
@@ -95,6 +92,8 @@ class BoxKind(Kind):
 class PrepareOptions:
     """How a large scan is made smaller. The fields made by `option` say themselves what they are.
 
+    Raises InputError if a value is not valid, or more than one box is given.
+
     Parameters
     ----------
     roi : OrientedBox or None
@@ -102,11 +101,6 @@ class PrepareOptions:
     percentiles : tuple of float or None
         Grey values that become 0 and 65535. None: scans of 8 and 16 bits keep their values, others get
         `DEFAULT_PERCENTILES`.
-
-    Raises
-    ------
-    InputError
-        If a value is not valid, or more than one box is given.
     """
 
     target_um: float | None = option(
@@ -145,10 +139,7 @@ class PrepareOptions:
     def box_of_roi(self, geometry: Geometry) -> Box:
         """The voxels (z, y, x) of a scan around `roi`, as far as the scan goes.
 
-        Raises
-        ------
-        InputError
-            If the region lies outside the scan.
+        Raises InputError if the region lies outside the scan.
         """
         roi = self.roi
         if roi is None:

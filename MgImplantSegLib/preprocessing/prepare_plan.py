@@ -82,12 +82,8 @@ class PreparePlan:
 def plan(scan: Volume, options: PrepareOptions, events: Events, *, with_look: bool = False) -> PreparePlan:
     """What preparing a scan gives and takes; looks at some slices if the options need it, or `with_look`.
 
-    Raises
-    ------
-    InputError
-        If the box or the voxel size does not fit the scan, or its grey values cannot be used.
-    ResourceError
-        If the work does not fit into the memory limit.
+    Raises InputError if the box or the voxel size does not fit the scan, or its grey values cannot be used;
+    ResourceError if the work does not fit into the memory limit.
     """
     if scan.array.dtype.kind not in "buif":
         raise InputError(f"Expected grey values as real numbers, got values of type {scan.array.dtype}.")
@@ -124,12 +120,8 @@ def block_bytes(memory_gb: float) -> int:
 def target_grid(part: Geometry, target_um: float | None) -> Geometry:
     """The grid of the result over a part of the scan, from its first corner on.
 
-    Without a voxel size the finest whole multiple of the scan's whose file has at most `MOST_BYTES`.
-
-    Raises
-    ------
-    InputError
-        If the voxel size is that of no scan.
+    Without a voxel size the finest whole multiple of the scan's whose file has at most `MOST_BYTES`. Raises InputError
+    if the voxel size is one that no scan has.
     """
     if target_um is None:
         factor = 1

@@ -36,17 +36,14 @@ BYTES_BEFORE_GIVING_BACK = 1 << 24
 class Preprocessing:
     """How grey values become a network's input; a model's card holds the numbers it was trained with.
 
+    Raises InputError if the spacing is not positive or the percentiles do not lie in order in 0–100.
+
     Parameters
     ----------
     spacing_um : float
         Edge length of the isotropic voxels in micrometres.
     lower_percentile, upper_percentile : float
         Grey values are clipped to these percentiles of the resampled volume and scaled linearly to [0, 1].
-
-    Raises
-    ------
-    InputError
-        If the spacing is not positive or the percentiles do not lie in order in 0–100.
     """
 
     spacing_um: float
@@ -74,6 +71,9 @@ def preprocess(
 ) -> Volume:
     """The volume on the isotropic grid, clipped and scaled to [0, 1].
 
+    Raises InputError if the values are not finite real numbers, are all equal, or the grids do not fit, see
+    `model_grid`.
+
     Parameters
     ----------
     volume : Volume
@@ -90,11 +90,6 @@ def preprocess(
     Volume
         float32; `provenance` tells the grey values that became 0 and 1 (`clipped_to`), how many voxels of the input
         lie outside the field of view because they are NaN (`voxels_outside`), and what was warned of.
-
-    Raises
-    ------
-    InputError
-        If the values are not finite real numbers, are all equal, or the grids do not fit, see `model_grid`.
     """
     events, remarks = events or Events(), list[str]()
 
@@ -137,10 +132,7 @@ def preprocess(
 def model_grid(geometry: Geometry, settings: Preprocessing) -> Geometry:
     """The isotropic grid over the same field; the input's own grid if its spacing agrees within 0.1 %.
 
-    Raises
-    ------
-    InputError
-        If the grid has fewer than 8 voxels along an axis, or the input is more than 8 times coarser.
+    Raises InputError if the grid has fewer than 8 voxels along an axis, or the input is more than 8 times coarser.
     """
     spacing_mm = settings.spacing_um / 1000
     ratios = [spacing / spacing_mm for spacing in geometry.spacing_zyx_mm]
@@ -246,12 +238,7 @@ class _HasNaN(Exception):
 def _finite_slice(image: np.ndarray, extremes: list[float]) -> np.ndarray:
     """A slice as float32; `extremes` become those of all slices read.
 
-    Raises
-    ------
-    _NotFinite
-        If a value is infinite.
-    _HasNaN
-        If one is NaN.
+    Raises _NotFinite if a value is infinite; _HasNaN if one is NaN.
     """
     with np.errstate(over="ignore"):
         image = np.ascontiguousarray(image, dtype=np.float32)

@@ -23,6 +23,8 @@ NO_ROLE = 255
 def role_codes(label_map: LabelMap, field_of_view: np.ndarray | None = None, *, may_share: bool = False) -> np.ndarray:
     """uint8 array (z, y, x) of BACKGROUND, BONE, LAYER, METAL, and UNKNOWN for ignored or not scanned voxels.
 
+    Raises InputError if a value has no role, or the field of view has another shape.
+
     Parameters
     ----------
     label_map : LabelMap
@@ -31,11 +33,6 @@ def role_codes(label_map: LabelMap, field_of_view: np.ndarray | None = None, *, 
         True where the scanner has seen something.
     may_share : bool
         Whether the label map's own array may come back, to be read only, where its values are the codes.
-
-    Raises
-    ------
-    InputError
-        If a value has no role, or the field of view has another shape.
     """
     if field_of_view is not None and field_of_view.shape != label_map.array.shape:
         raise InputError(

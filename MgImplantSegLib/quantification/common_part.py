@@ -86,10 +86,7 @@ class CommonPart:
 def common_part(context: Explant) -> CommonPart | None:
     """The part of the screw that both scans show; None where the initial screw's shape or the implant is missing.
 
-    Raises
-    ------
-    InputError
-        If the initial screw is far larger than the volume, as with a wrong unit.
+    Raises InputError if the initial screw is far larger than the volume, as with a wrong unit.
     """
     options = context.options
     if options.initial is None or options.initial.shape is None or context.implant_box is None:
@@ -131,10 +128,7 @@ def common_part(context: Explant) -> CommonPart | None:
 def box_around(points_lps_mm: np.ndarray, geometry: Geometry) -> Box:
     """The box of a grid around points in LPS mm, with a margin; it may reach outside the grid.
 
-    Raises
-    ------
-    InputError
-        If it is far larger than the grid, as with a wrong unit.
+    Raises InputError if it is far larger than the grid, as with a wrong unit.
     """
     index_zyx = geometry.index_zyx_from_lps(points_lps_mm)
     start = np.floor(index_zyx.min(axis=0)).astype(int) - MARGIN_VOXELS

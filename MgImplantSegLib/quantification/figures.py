@@ -15,12 +15,8 @@ FIGURE_SUFFIXES = (".png", ".pdf", ".svg")
 def write_series_figure(series: Series, path: str | Path) -> None:
     """A measure over shells or along the screw axis as steps.
 
-    Raises
-    ------
-    InputError
-        If the suffix is not .png, .pdf or .svg, or the series is empty.
-    DependencyError
-        If matplotlib is missing.
+    Raises InputError if the suffix is not .png, .pdf or .svg, or the series is empty; DependencyError if matplotlib is
+    missing.
     """
     if not series.values:
         raise InputError(f"Expected values of {series.symbol} to draw, got none.")
@@ -37,12 +33,7 @@ def write_series_figure(series: Series, path: str | Path) -> None:
 def new_figure(path: str | Path):
     """A figure of matplotlib that needs no display.
 
-    Raises
-    ------
-    InputError
-        If the suffix is not .png, .pdf or .svg.
-    DependencyError
-        If matplotlib is missing.
+    Raises InputError if the suffix is not .png, .pdf or .svg; DependencyError if matplotlib is missing.
     """
     if Path(path).suffix.lower() not in FIGURE_SUFFIXES:
         raise InputError(f"Expected a figure file ({', '.join(FIGURE_SUFFIXES)}), got {path}.")

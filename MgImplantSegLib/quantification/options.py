@@ -33,7 +33,7 @@ class Days(Number):
 class QuantifyOptions:
     """What is known besides the segmentation, and how to measure. Lengths in mm.
 
-    The fields made by `option` say themselves what they are.
+    The fields made by `option` say themselves what they are. Raises InputError if a value is not valid.
 
     Parameters
     ----------
@@ -49,11 +49,6 @@ class QuantifyOptions:
         What was warned of when the scan was read; stands in the notes of all measures.
     disagreement : Volume, optional
         Disagreement of the slicing planes, for ranges beside the values.
-
-    Raises
-    ------
-    InputError
-        If a value is not valid.
     """
 
     initial: InitialScrew | None = None

@@ -121,10 +121,7 @@ class QuantificationReport:
     def find(self, symbol: str, region: str | None = None) -> Measure:
         """The measure with that symbol, in that region or else the first one listed.
 
-        Raises
-        ------
-        InputError
-            If there is none.
+        Raises InputError if there is none.
         """
         for measure in self.measures:
             if measure.symbol == symbol and region in (None, measure.region):

@@ -20,10 +20,7 @@ WINDOWS_WITHOUT_DRIVER = ("vtkOSOpenGLRenderWindow", "vtkRenderWindow")
 def require_vtk() -> None:
     """Load VTK with its OpenGL parts, which VTK needs before the first render window is made.
 
-    Raises
-    ------
-    DependencyError
-        If VTK or a library that it draws with is missing.
+    Raises DependencyError if VTK or a library that it draws with is missing.
     """
     try:
         import vtkmodules.vtkInteractionStyle
@@ -39,10 +36,7 @@ def require_vtk() -> None:
 def new_render_window() -> Any:
     """A `vtkRenderWindow` that is never shown: X where there is a display, EGL without one, as VTK picks by itself.
 
-    Raises
-    ------
-    DependencyError
-        If there is neither; VTK would end the process at the first picture.
+    Raises DependencyError if there is neither; VTK would end the process at the first picture.
     """
     require_vtk()
     from vtkmodules.vtkCommonCore import vtkObject

@@ -55,19 +55,13 @@ def create_closed_surfaces(
 ) -> dict[str, int]:
     """Make the closed surface of every segment anew, and show it in 3D views.
 
-    A segmentation that is made of surfaces, as one from an STL file, keeps them as they are.
+    A segmentation that is made of surfaces, as one from an STL file, keeps them as they are. Raises ResourceError if
+    the segmentation is too large to do this unasked; InputError if a segment with voxels gets no polygons.
 
     Returns
     -------
     dict
         Number of polygons by segment ID; 0 for segments without voxels.
-
-    Raises
-    ------
-    ResourceError
-        If the segmentation is too large to do this unasked.
-    InputError
-        If a segment with voxels gets no polygons.
     """
     settings, events = settings or SurfaceSettings(), events or Events()
     segmentation = segmentation_node.GetSegmentation()

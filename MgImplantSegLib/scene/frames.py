@@ -37,10 +37,7 @@ def ijk_to_ras(geometry: Geometry) -> np.ndarray:
 def geometry_from_ijk_to_ras(matrix: np.ndarray, shape_zyx: tuple[int, int, int]) -> Geometry:
     """The geometry of a grid whose 4×4 `matrix` goes from voxel index (x, y, z, 1) to RAS millimetres.
 
-    Raises
-    ------
-    InputError
-        If the axes of the grid are not perpendicular, as under a shearing transform.
+    Raises InputError if the axes of the grid are not perpendicular, as under a shearing transform.
     """
     to_lps = LPS_TO_RAS @ np.asarray(matrix, dtype=float)
     spacing_xyz_mm = np.linalg.norm(to_lps[:3, :3], axis=0)
@@ -52,10 +49,7 @@ def geometry_from_ijk_to_ras(matrix: np.ndarray, shape_zyx: tuple[int, int, int]
 def local_to_world_ras(node: Any) -> np.ndarray:
     """4×4 matrix from the coordinates of a transformable node to the world, both RAS; identity without a parent.
 
-    Raises
-    ------
-    InputError
-        If the node is under a transform that is not linear.
+    Raises InputError if the node is under a transform that is not linear.
     """
     from vtkmodules.vtkCommonMath import vtkMatrix4x4
 

@@ -31,12 +31,7 @@ def contact_surface(label_map: LabelMap) -> Any:
     """The implant's surface with the cell array `CONTACT`: `FREE`, `BONE_CONTACT`, or `NOT_COUNTED`.
 
     The cells are the face pairs of the default BIC; `NOT_COUNTED` are those towards voxels of which nothing is known,
-    and those on the border of the volume.
-
-    Raises
-    ------
-    InputError
-        If there is no implant.
+    and those on the border of the volume. Raises InputError if there is no implant.
     """
     from vtkmodules.util.numpy_support import vtk_to_numpy
 
@@ -55,17 +50,13 @@ def contact_surface(label_map: LabelMap) -> Any:
 def depth_surface(label_map: LabelMap, initial: LabelMap) -> Any:
     """The surface of the residual material with the point array `DEPTH`: millimetres below the initial surface.
 
-    Negative where the residual material reaches out of the initial screw, as after a poor registration.
+    Negative where the residual material reaches out of the initial screw, as after a poor registration. Raises
+    InputError if there is no residual material, or no initial screw.
 
     Parameters
     ----------
     initial : LabelMap
         The screw before implantation, registered to the explant; it may be on another grid.
-
-    Raises
-    ------
-    InputError
-        If there is no residual material, or no initial screw.
     """
     from vtkmodules.util.numpy_support import vtk_to_numpy
     from vtkmodules.vtkFiltersGeneral import vtkDistancePolyDataFilter

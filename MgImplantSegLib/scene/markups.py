@@ -34,10 +34,8 @@ def add_roi_node(scene: Any, box: OrientedBox) -> Any:
 def box_of_roi_node(node: Any) -> OrientedBox:
     """The box of a markups ROI node in the world, its parent transforms included.
 
-    Raises
-    ------
-    InputError
-        If the ROI has no size yet, is inside out, or is under a transform that is not linear or shears it.
+    Raises InputError if the ROI has no size yet, is inside out, or is under a transform that is not linear or shears
+    it.
     """
     name = node.GetName()
     if node.GetInsideOut():
@@ -68,7 +66,8 @@ def box_around_points(points: np.ndarray, geometry: Geometry, distance_mm: float
     """The box along the longest axis of an implant that holds it, grown by `distance_mm` on all sides.
 
     The first edge lies along the longest axis, the second as near as possible to an axis of the grid. An implant
-    without a clear longest axis gets a box along the grid.
+    without a clear longest axis gets a box along the grid. Raises InputError if there is no implant, or the
+    distance is negative.
 
     Parameters
     ----------
@@ -80,11 +79,6 @@ def box_around_points(points: np.ndarray, geometry: Geometry, distance_mm: float
         How far the box reaches beyond them.
     name : str
         Of the box.
-
-    Raises
-    ------
-    InputError
-        If there is no implant, or the distance is negative.
     """
     if not (math.isfinite(distance_mm) and distance_mm >= 0):
         raise InputError(f"Expected a distance of 0 mm or more around the implant, got {distance_mm}.")

@@ -51,13 +51,7 @@ def write_mesh(mesh: Any, path: str | Path) -> Path:
 
 
 def read_mesh(path: str | Path) -> Any:
-    """The mesh of `write_mesh`.
-
-    Raises
-    ------
-    InputError
-        If the file is missing or has no mesh.
-    """
+    """The mesh of `write_mesh`. Raises InputError if the file is missing or has no mesh."""
     from vtkmodules.vtkIOXML import vtkXMLPolyDataReader
 
     reader = vtkXMLPolyDataReader()

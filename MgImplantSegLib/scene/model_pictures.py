@@ -23,15 +23,13 @@ MOST_NAMED_COLORS = 12
 def render_model(model_node: Any, path: str | Path, title: str = "", width: int = 1800, height: int = 1200) -> Path:
     """Draw a model node coloured by its active array into a PNG file, front beside back.
 
+    Raises InputError if the model has no surface, is not coloured by an array, or is under a transform that is not
+    linear.
+
     Parameters
     ----------
     title : str
         What the colours show, with its unit; the name of the array if not given.
-
-    Raises
-    ------
-    InputError
-        If the model has no surface, is not coloured by an array, or is under a transform that is not linear.
     """
     mesh, display = model_node.GetPolyData(), model_node.GetDisplayNode()
     if mesh is None or not mesh.GetNumberOfPolys():

@@ -89,20 +89,14 @@ def render_segmentation(
     """Draw the closed surfaces of a segmentation node into a PNG file.
 
     Segments that are hidden in the node, that have no closed surface, or of which it is not known what they are, are
-    left out. Bone without an implant is drawn whole and opaque.
+    left out. Bone without an implant is drawn whole and opaque. Raises InputError if there is no surface to draw,
+    make them with `create_closed_surfaces`; or if the node is under a transform that is not linear; DependencyError if
+    nothing can be drawn off-screen on this computer.
 
     Parameters
     ----------
     roles : mapping of segment ID to Role, optional
         What segments are, where ID, terminology and name do not tell.
-
-    Raises
-    ------
-    InputError
-        If there is no surface to draw, make them with `create_closed_surfaces`; or if the node is under a transform
-        that is not linear.
-    DependencyError
-        If nothing can be drawn off-screen on this computer.
     """
     settings = settings or PictureSettings()
     surfaces = _surfaces(segmentation_node, roles or {})

@@ -17,12 +17,8 @@ COLORS_RGB = ((0.0, 0.45, 0.70), (0.84, 0.37, 0.0), (0.0, 0.62, 0.45), (0.80, 0.
 def add_chart(scene: Any, series: Sequence[Series], title: str) -> Any:
     """A `vtkMRMLPlotChartNode` with one line per series, each over a table node of its own.
 
-    Points stand at the middle of their bins; undefined values leave a gap.
-
-    Raises
-    ------
-    InputError
-        If there is no series, or the series do not share their axes.
+    Points stand at the middle of their bins; undefined values leave a gap. Raises InputError if there is no series,
+    or the series do not share their axes.
     """
     if not series:
         raise InputError("Expected a series of measures to plot, got none.", "Compute the measures first.")

@@ -147,18 +147,15 @@ def reading_of_node(
 ) -> SegmentationReading:
     """The grid and the meaning of a segmentation node at once, its voxels when they are asked for.
 
+    Raises InputError if there is no segment, a segment's role is unknown, or the node is under a transform that is
+    not linear or shears.
+
     Parameters
     ----------
     roles : mapping of segment ID to Role, optional
         What the segments are, where their names do not tell; `Role.BACKGROUND` leaves a segment out.
     reference_node : vtkMRMLScalarVolumeNode, optional
         Gives the grid in place of the segmentation's own reference; what lies beyond it is left out.
-
-    Raises
-    ------
-    InputError
-        If there is no segment, a segment's role is unknown, or the node is under a transform that is not linear or
-        shears.
     """
     segmentation = node.GetSegmentation()
     if not segment_ids(segmentation):

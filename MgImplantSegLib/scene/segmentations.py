@@ -42,7 +42,8 @@ def add_segmentation_node(
     """A `vtkMRMLSegmentationNode` with the classes of `label_map` as segments.
 
     The segments share one image, which shares the memory of `label_map.array` where its values can stand in Slicer as
-    they are; so edits in Slicer change the array.
+    they are; so edits in Slicer change the array. Raises InputError if the array holds values that neither the scheme
+    nor its ignore value explains.
 
     Parameters
     ----------
@@ -55,11 +56,6 @@ def add_segmentation_node(
         What the result was made with (model, version, options), kept as an attribute of the node.
     present : collection of int, optional
         The values that occur in the array, where they are known already; finding them looks at every voxel.
-
-    Raises
-    ------
-    InputError
-        If the array holds values that neither the scheme nor its ignore value explains.
     """
     present = _known_values(label_map, set(values_in(label_map.array) if present is None else present))
     node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", scene.GenerateUniqueName(name))

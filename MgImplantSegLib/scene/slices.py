@@ -41,17 +41,13 @@ def draw_slices(
 ) -> Path:
     """Draw three cuts of a volume, plain above and with the classes of its label map below, into one PNG file.
 
+    Raises InputError if the two are not on the same grid, or the cuts would be outside; DependencyError if matplotlib
+    is missing.
+
     Parameters
     ----------
     at_zyx : sequence of int, optional
         Voxel through which the cuts go; the centre of the implant if not given, else of all labels.
-
-    Raises
-    ------
-    InputError
-        If the two are not on the same grid, or the cuts would be outside.
-    DependencyError
-        If matplotlib is missing.
     """
     if not volume.geometry.same_grid(label_map.geometry):
         raise InputError("Expected a label map on the grid of the image, got another grid.", "Resample one of them.")

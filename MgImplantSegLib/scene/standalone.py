@@ -31,10 +31,7 @@ MODULE_LOGICS = MappingProxyType(
 def require_slicer() -> Any:
     """The `slicer` package: of the application, or of the wheel slicer-core.
 
-    Raises
-    ------
-    DependencyError
-        If neither is there.
+    Raises DependencyError if neither is there.
     """
     try:
         import slicer

@@ -26,10 +26,7 @@ DEEPEST_PERCENTILE = 99.5
 def add_contact_model(scene: Any, label_map: LabelMap, name: str, provenance: Mapping[str, Any] | None = None) -> Any:
     """A `vtkMRMLModelNode` of the implant's surface, coloured where bone touches it.
 
-    Raises
-    ------
-    InputError
-        If there is no implant.
+    Raises InputError if there is no implant.
     """
     return add_contact_model_of_mesh(scene, contact_surface(label_map), name, provenance)
 
@@ -48,10 +45,7 @@ def add_depth_model(
 ) -> Any:
     """A `vtkMRMLModelNode` of the residual material's surface, coloured by millimetres below the initial surface.
 
-    Raises
-    ------
-    InputError
-        If there is no residual material, or no initial screw.
+    Raises InputError if there is no residual material, or no initial screw.
     """
     return add_depth_model_of_mesh(scene, depth_surface(label_map, initial), name, provenance)
 

@@ -30,12 +30,8 @@ def add_volume_node(scene: Any, volume: Volume, name: str) -> Any:
 def volume_of_node(node: Any) -> Volume:
     """The grey values and the place in the world of a scalar volume node; shares the node's memory.
 
-    Parent transforms count: the geometry is that of the world, not of the node alone.
-
-    Raises
-    ------
-    InputError
-        If the node has no voxels or several components a voxel, or is under a transform that is not linear or shears.
+    Parent transforms count: the geometry is that of the world, not of the node alone. Raises InputError if the node has
+    no voxels or several components a voxel, or is under a transform that is not linear or shears.
     """
     array = array_of_image(_require_image(node))
     return Volume(array, geometry_of_node(node), provenance={"name": node.GetName()})

@@ -39,10 +39,7 @@ class Drawing:
     def write(self, folder: Path) -> list[str]:
         """Draw it into a folder as SVG and PNG; returns the names of the files.
 
-        Raises
-        ------
-        DependencyError
-            If matplotlib is missing.
+        Raises DependencyError if matplotlib is missing.
         """
         figure = new_figure(folder / f"{self.stem}.svg")
         figure.set_size_inches(self.width_inch, HEIGHT_INCH)

@@ -23,17 +23,14 @@ REMEDY = "Give the folder of a batch or of one sample, or the JSON file written 
 def read_study(paths: Sequence[Path], studies: Mapping[str, Mapping[str, str]] | None = None) -> Study:
     """Everything that the results tell.
 
+    Raises InputError if one is not a result, or `studies` names something that is not a sample.
+
     Parameters
     ----------
     paths : sequence of Path
         Folders of batches, folders of samples, files of measures.
     studies : mapping, optional
         Cells of a manifest by the name of the sample, in place of those that the results have.
-
-    Raises
-    ------
-    InputError
-        If one is no result, or a name of `studies` is none of a sample.
     """
     samples: list[StudySample] = []
     commands: list[str] = []
@@ -47,13 +44,7 @@ def read_study(paths: Sequence[Path], studies: Mapping[str, Mapping[str, str]] |
 
 
 def read_sample(folder: Path, name: str = "") -> StudySample:
-    """The sample whose files are in a folder.
-
-    Raises
-    ------
-    InputError
-        If its measures are missing or damaged.
-    """
+    """The sample whose files are in a folder. Raises InputError if its measures are missing or damaged."""
     return _sample_of_file(folder / MEASURES, name or folder.resolve().name)
 
 

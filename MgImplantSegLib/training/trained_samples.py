@@ -33,10 +33,7 @@ def remember_samples(config: TrainingConfig) -> None:
 def require_same_samples(config: TrainingConfig) -> None:
     """Check that the samples are those that the run began with; runs without a note of them are not checked.
 
-    Raises
-    ------
-    InputError
-        If a file of a sample has changed since; names the samples.
+    Raises InputError if a file of a sample has changed since, naming the samples.
     """
     before = _noted(config.run_folder / SAMPLES_FILE)
     if before is None:

@@ -52,13 +52,7 @@ class Agent:
         self._store = FileStore(self._root)
 
     def answer(self, request: dict[str, Any], payload: bytes = b"") -> tuple[dict[str, Any], bytes]:
-        """The answer to one request ``{"operation": NAME, ...}``, with its payload.
-
-        Raises
-        ------
-        MgImplantSegError
-            What the operation raises.
-        """
+        """The answer to one request ``{"operation": NAME, ...}``, with its payload; raises what that raises."""
         arguments = dict(request)
         name = arguments.pop("operation", None)
         if name not in OPERATIONS:

@@ -81,12 +81,8 @@ class JobDescription:
     def from_dict(cls, values: Mapping[str, Any]) -> JobDescription:
         """A description from plain data.
 
-        Raises
-        ------
-        OtherVersion
-            If it was written by a version that this one does not know.
-        InputError
-            If a value is missing or wrong; names it.
+        Raises OtherVersion if it was written by a version that this one does not know; InputError if a value is missing
+        or wrong, naming it.
         """
         try:
             require_known_version(values)

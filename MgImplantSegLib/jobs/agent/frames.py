@@ -21,12 +21,7 @@ def write_frame(stream: IO[bytes], message: dict[str, Any], payload: bytes = b""
 def read_frame(stream: IO[bytes]) -> tuple[dict[str, Any], bytes]:
     """Read one message with its payload; lines that something else writes into the stream are skipped.
 
-    Raises
-    ------
-    EOFError
-        If the stream ends before the message does.
-    ValueError
-        If what comes is no message.
+    Raises EOFError if the stream ends before the message does; ValueError if what comes is not a message.
     """
     for _ in range(MOST_FOREIGN_LINES):
         head = stream.readline(LONGEST_HEAD)

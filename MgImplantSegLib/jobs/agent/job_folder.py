@@ -124,10 +124,7 @@ class JobFolder:
     def create(cls, path: Path, description: JobDescription, inputs: dict[str, str]) -> JobFolder:
         """A new private folder with the description and the texts of `inputs`; it is whole or not there.
 
-        Raises
-        ------
-        FileExistsError
-            If there is a folder of that name.
+        Raises FileExistsError if there is a folder of that name.
         """
         new = cls(path.parent / f".new-{os.getpid()}-{time.monotonic_ns()}")
         with output_errors(path):
@@ -152,12 +149,8 @@ class JobFolder:
     def description(self) -> JobDescription:
         """What was asked.
 
-        Raises
-        ------
-        DamagedRecord
-            If there is none that can be understood; names the file.
-        OtherVersion
-            If a later version of this program wrote it.
+        Raises DamagedRecord if there is none that can be understood, naming the file; OtherVersion if a later version
+        of this program wrote it.
         """
         path = self.path / "job.json"
         found = read_record(path, JobDescription, require_known_version)
@@ -178,10 +171,7 @@ class JobFolder:
     def read(self, name: str, kind: type[Record]) -> Record | None:
         """The record in ``NAME.json``; None if it is not there (yet).
 
-        Raises
-        ------
-        DamagedRecord
-            If the file is something else.
+        Raises DamagedRecord if the file is something else.
         """
         return read_record(self.path / f"{name}.json", kind)
 

@@ -15,10 +15,8 @@ SLICER_SAVED, SLICER_LEVEL = "APPLAUNCHER_0_", "APPLAUNCHER_LEVEL"
 def run_program(words: Sequence[str], seconds: float, cwd: str | None = None) -> subprocess.CompletedProcess[str]:
     """A program that has ended, with its output and errors as text.
 
-    Raises
-    ------
-    FileNotFoundError, subprocess.TimeoutExpired
-        If there is no such program; if it takes longer than `seconds`, after which it is ended.
+    Raises FileNotFoundError if there is no such program, subprocess.TimeoutExpired if it takes longer than `seconds`;
+    it is ended then.
     """
     return subprocess.run(
         words,

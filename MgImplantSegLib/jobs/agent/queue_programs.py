@@ -17,12 +17,7 @@ def run_queue_program(
 ) -> subprocess.CompletedProcess[str]:
     """A program of the cluster that has ended; `title` is the cluster's kind, for people.
 
-    Raises
-    ------
-    DependencyError
-        If there is no such program here.
-    QueueDown
-        If it does not end in time.
+    Raises DependencyError if there is no such program here; QueueDown if it does not end in time.
     """
     try:
         return run_program(words, seconds, cwd)

@@ -58,10 +58,7 @@ def read_record(
 ) -> Record | None:
     """The record in a file, after `check` of its plain values; None if there is no file (yet).
 
-    Raises
-    ------
-    DamagedRecord
-        If the file is something else; names the file.
+    Raises DamagedRecord if the file is something else, naming the file.
     """
     try:
         values = _read_json(path)
@@ -83,13 +80,7 @@ def damaged(path: Path, what: str) -> DamagedRecord:
 
 
 def from_values(kind: type[Record], values: Mapping[str, Any]) -> Record:
-    """A record from plain data.
-
-    Raises
-    ------
-    WrongValues
-        If a value is missing or is not what its field may hold.
-    """
+    """A record from plain data. Raises WrongValues if a value is missing or is not what its field may hold."""
     found = {}
     for entry in fields(kind):
         if entry.name in values:

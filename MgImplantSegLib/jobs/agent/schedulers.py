@@ -42,10 +42,7 @@ QUEUES = tuple(name for name in SCHEDULERS if name != PROCESS)
 def scheduler_class(name: str) -> type[Scheduler]:
     """The class of that name; loaded when it is needed.
 
-    Raises
-    ------
-    InputError
-        If there is no such scheduler; names the nearest.
+    Raises InputError if there is no such scheduler, naming the nearest.
     """
     return find_object(f"{__package__}.{SCHEDULERS.find(name).reference}")
 

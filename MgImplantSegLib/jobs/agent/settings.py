@@ -52,12 +52,7 @@ class AgentSettings:
     def from_dict(cls, values: Mapping[str, Any]) -> AgentSettings:
         """Settings from plain data.
 
-        Raises
-        ------
-        OtherVersion
-            If they are of a later version.
-        InputError
-            If a value is missing or wrong; names it.
+        Raises OtherVersion if they are of a later version; InputError if a value is missing or wrong, naming it.
         """
         try:
             OtherVersion.require(values, VERSION, "settings of an environment")

@@ -14,13 +14,7 @@ from MgImplantSegLib.jobs.agent.scheduler import Scheduler
 
 
 def known_status(folder: JobFolder, scheduler: Scheduler) -> dict[str, Any]:
-    """The status of a job whose records can be read.
-
-    Raises
-    ------
-    MgImplantSegError
-        If one cannot be read.
-    """
+    """The status of a job whose records can be read. Raises MgImplantSegError if one cannot be read."""
     description, outcome = folder.description, scheduler.look(folder)
     ended = folder.ended
     return {

@@ -62,10 +62,7 @@ class FileStore:
     def complete(self, digest: str) -> None:
         """Check a file that has arrived as a whole, and keep it.
 
-        Raises
-        ------
-        DamagedCopy
-            If its content is not what its name says; it is thrown away.
+        Raises DamagedCopy if its content is not what its name says, which is then deleted.
         """
         part = self._part(digest)
         with output_errors(part):

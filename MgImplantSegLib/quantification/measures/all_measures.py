@@ -86,6 +86,9 @@ def quantify(
 ) -> QuantificationReport:
     """Measure a segmentation.
 
+    Raises InputError if a label value has no role, an option names something that does not exist, or steps cannot be
+    counted.
+
     Parameters
     ----------
     label_map : LabelMap
@@ -94,11 +97,6 @@ def quantify(
         What is known besides, and how to measure.
     events : Events
         Gets progress and warnings, and can cancel.
-
-    Raises
-    ------
-    InputError
-        If a label value has no role, an option names something that does not exist, or steps cannot be counted.
     """
     options, events = options or QuantifyOptions(), events or Events()
     label_map = _without_what_no_longer_holds(label_map)

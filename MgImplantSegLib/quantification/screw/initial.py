@@ -19,6 +19,8 @@ from MgImplantSegLib.quantification.surfaces.triangle_mesh import MESH_SUFFIXES,
 class InitialScrew:
     """What is known of the screw before implantation: typed numbers, its shape, or both.
 
+    Raises InputError if a number is not positive and finite, or nothing is given.
+
     Parameters
     ----------
     volume_mm3, area_mm2 : float, optional
@@ -29,11 +31,6 @@ class InitialScrew:
         Where it comes from, for the report.
     remarks : tuple of str
         What was warned of when it was read.
-
-    Raises
-    ------
-    InputError
-        If a number is not positive and finite, or nothing is given.
     """
 
     volume_mm3: float | None = None
@@ -58,13 +55,7 @@ class InitialScrew:
 
     @classmethod
     def from_label_map(cls, label_map: LabelMap, source: str | None = None) -> InitialScrew:
-        """A screw from its segmentation before implantation.
-
-        Raises
-        ------
-        InputError
-            If the segmentation is empty.
-        """
+        """A screw from its segmentation before implantation. Raises InputError if the segmentation is empty."""
         source = source or str(label_map.provenance.get("path", "segmentation"))
         remarks = remarks_with_doubt(label_map)
         return cls(shape=LabelMapShape.from_label_map(label_map), source=source, remarks=remarks)
@@ -73,23 +64,14 @@ class InitialScrew:
     def from_mesh(cls, path: str | Path, unit_mm: float = 1.0) -> InitialScrew:
         """A screw from a closed mesh: STL, PLY, OBJ, VTK or VTP; `unit_mm` is the file's unit in mm.
 
-        Raises
-        ------
-        InputError
-            If the file cannot be read or the mesh is not closed.
+        Raises InputError if the file cannot be read or the mesh is not closed.
         """
         solid = read_mesh(path, unit_mm)
         return cls(shape=MeshShape(solid.points_lps_mm, solid.triangles, solid.note), source=str(path))
 
     @classmethod
     def read(cls, path: str | Path) -> InitialScrew:
-        """A screw from a mesh or a segmentation, by the file's suffix.
-
-        Raises
-        ------
-        InputError
-            If the file cannot be read.
-        """
+        """A screw from a mesh or a segmentation, by the file's suffix. Raises InputError if the file cannot be read."""
         if Path(path).suffix.lower() in MESH_SUFFIXES:
             return cls.from_mesh(path)
         from MgImplantSegLib.io import read_label_map
@@ -99,10 +81,7 @@ class InitialScrew:
     def moved(self, initial_to_explant: np.ndarray) -> InitialScrew:
         """The screw after a rigid 4×4 LPS transform, from its own space to the explant's.
 
-        Raises
-        ------
-        InputError
-            If only numbers are known.
+        Raises InputError if only numbers are known.
         """
         if self.shape is None:
             raise InputError("Expected a screw with a shape to move, got only numbers.", "Omit the transform.")

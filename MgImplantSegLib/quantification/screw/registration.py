@@ -77,7 +77,8 @@ def register_screw(
 
     Starts from the principal axes of both, either way up, with ends or middles together, in turns about the axis. The
     best starts are refined on distance maps of the masks, coarse then fine, and, if grey values are given, on these by
-    mutual information. A screw that overlaps the implant more as it is placed stays there.
+    mutual information. A screw that overlaps the implant more as it is placed stays there. Raises InputError if the
+    initial screw has no shape or the explant no implant, or they cannot be brought to overlap.
 
     Parameters
     ----------
@@ -89,11 +90,6 @@ def register_screw(
         Progress and cancellation.
     grey_values : tuple of Volume, optional
         Images of the screw before implantation, in the space of `initial`, and of the explant.
-
-    Raises
-    ------
-    InputError
-        If the initial screw has no shape or the explant no implant, or they cannot be brought to overlap.
     """
     if initial.shape is None:
         raise InputError("Expected a screw with a shape to register, got only numbers.", "Give a file with its shape.")

@@ -17,13 +17,7 @@ NEARLY_OPPOSITE = -0.9
 
 
 def require_rigid(matrix: np.ndarray, source: str = "the transform") -> np.ndarray:
-    """The 4×4 matrix as float array.
-
-    Raises
-    ------
-    InputError
-        If it is not a rotation and a shift.
-    """
+    """The 4×4 matrix as float array. Raises InputError if it is not a rotation and a shift."""
     matrix = np.asarray(matrix, dtype=float)
     rotation = matrix[:3, :3] if matrix.shape == (4, 4) else np.zeros((3, 3))
     is_rotation = np.allclose(rotation.T @ rotation, np.eye(3), atol=RIGID_TOLERANCE) and np.linalg.det(rotation) > 0
@@ -39,14 +33,8 @@ def write_rigid_transform(initial_to_explant: np.ndarray, path: str | Path) -> N
     """Write a 4×4 LPS matrix as ITK transform (.tfm, .txt, .h5).
 
     As ITK and Slicer expect it, the file maps points of the explant to points of the initial screw; a transform node
-    that Slicer makes of it moves the initial screw onto the explant.
-
-    Raises
-    ------
-    InputError
-        If the matrix is not rigid or the suffix unknown.
-    OutputError
-        If the file cannot be written.
+    that Slicer makes of it moves the initial screw onto the explant. Raises InputError if the matrix is not rigid or
+    the suffix unknown; OutputError if the file cannot be written.
     """
     _require_suffix(Path(path))
     explant_to_initial = np.linalg.inv(require_rigid(initial_to_explant))
@@ -60,10 +48,7 @@ def write_rigid_transform(initial_to_explant: np.ndarray, path: str | Path) -> N
 def read_rigid_transform(path: str | Path) -> np.ndarray:
     """The 4×4 LPS matrix from the initial screw to the explant of an ITK transform file.
 
-    Raises
-    ------
-    InputError
-        If the file cannot be read or the transform is not rigid.
+    Raises InputError if the file cannot be read or the transform is not rigid.
     """
     path = Path(path)
     _require_suffix(path)

@@ -53,10 +53,7 @@ class LabelMapShape:
     def from_label_map(cls, label_map: LabelMap) -> LabelMapShape:
         """The implant classes of a label map, or everything that is not background where it has none.
 
-        Raises
-        ------
-        InputError
-            If the label map is empty.
+        Raises InputError if the label map is empty.
         """
         codes = role_codes(label_map)
         mask, note = implant_in(codes), ""

@@ -18,10 +18,10 @@ GUESS_WITHIN = 2.5
 
 
 def require_plausible_size(shape: LabelMapShape | MeshShape, implant: ScrewAxis, geometry: Geometry) -> None:
-    """A screw that is far smaller than what is left of it, or far larger than the volume, has another unit.
+    """Refuse a screw that is far smaller than what is left of it, or far larger than the volume: it has another unit.
 
-    All three principal sizes have to say so: a part of a screw is smaller along its axis only, and little is left of
-    one that has degraded.
+    All three principal sizes have to agree: a part of a screw is smaller along its axis only, and little is left of
+    one that has degraded. Raises InputError with the unit that would fit, if there is one.
 
     Parameters
     ----------
@@ -31,11 +31,6 @@ def require_plausible_size(shape: LabelMapShape | MeshShape, implant: ScrewAxis,
         Of the explant's implant.
     geometry : Geometry
         The explant's grid.
-
-    Raises
-    ------
-    InputError
-        With the unit that would fit, if there is one.
     """
     screw_mm, implant_mm = np.array(shape.sizes_mm), np.array(implant.sizes_mm)
     extent_mm = np.sort(geometry.extent_zyx_mm)[::-1]

@@ -21,10 +21,7 @@ UP = np.array([0.0, 0.0, 1.0])
 def upright_matrix(label_map: LabelMap) -> np.ndarray:
     """4×4 LPS matrix that turns the implant's axis, about the implant's centre, to the direction (0, 0, 1).
 
-    Raises
-    ------
-    InputError
-        If there is no implant.
+    Raises InputError if there is no implant.
     """
     implant = implant_in(role_codes(label_map))
     box = bounding_box(implant)

@@ -42,12 +42,8 @@ def solid_of(points_lps_mm: np.ndarray, triangles: np.ndarray, source: str) -> S
 
     Inside is what a ray to infinity leaves through an odd number of triangles, so a shell within a shell is a cavity.
     Points that are listed more than once are one, walls between bodies that share them are no surface, and a body that
-    is listed more than once counts once.
-
-    Raises
-    ------
-    InputError
-        If the surface is open, crosses itself, has bodies that overlap, or encloses nothing.
+    is listed more than once counts once. Raises InputError if the surface is open, crosses itself, has bodies that
+    overlap, or encloses nothing.
     """
     points, distinct = _closed(points_lps_mm, triangles, source)
     patch, turned = patches(distinct.triangles)

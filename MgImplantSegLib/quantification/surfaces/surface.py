@@ -61,6 +61,8 @@ def surface_area_mm2(
 ) -> float:
     """Area in mm² of the surface of a mask.
 
+    Raises InputError if there is no such method.
+
     Parameters
     ----------
     mask : bool array (z, y, x)
@@ -74,11 +76,6 @@ def surface_area_mm2(
     closed : bool
         Whether the border of the array closes an object that touches it. By default the object goes on beyond,
         and the border is no surface.
-
-    Raises
-    ------
-    InputError
-        If there is no such method.
     """
     area_mm2 = SURFACE_METHODS.find(method).area_mm2
     box = bounding_box(mask)

@@ -25,7 +25,9 @@ def read_mesh(path: str | Path, unit_mm: float = 1.0) -> Solid:
     """The solid inside a closed mesh, in LPS mm.
 
     Files are in LPS unless their header says ``SPACE=RAS``, as Slicer writes it. The file is read in a process of its
-    own, so that a damaged one ends that process only; how its triangles are wound does not matter.
+    own, so that a damaged one ends that process only; how its triangles are wound does not matter. Raises InputError if
+    the file is missing, cannot be read, or holds no closed surface without self-intersections; DependencyError if VTK
+    is not installed.
 
     Parameters
     ----------
@@ -33,13 +35,6 @@ def read_mesh(path: str | Path, unit_mm: float = 1.0) -> Solid:
         File with one of `MESH_SUFFIXES`.
     unit_mm : float
         Length of the file's unit in mm.
-
-    Raises
-    ------
-    InputError
-        If the file is missing, cannot be read, or holds no closed surface without self-intersections.
-    DependencyError
-        If VTK is not installed.
     """
     path = Path(path)
     if path.suffix.lower() not in MESH_SUFFIXES:

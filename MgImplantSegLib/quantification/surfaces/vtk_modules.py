@@ -11,10 +11,7 @@ from MgImplantSegLib.base.errors import DependencyError
 def vtk_module(name: str) -> ModuleType:
     """A module of VTK, for example ``vtkFiltersCore`` or ``util.numpy_support``.
 
-    Raises
-    ------
-    DependencyError
-        If VTK is not installed.
+    Raises DependencyError if VTK is not installed.
     """
     try:
         return importlib.import_module(f"vtkmodules.{name}")

@@ -90,12 +90,7 @@ class CachedSample:
 def cache_samples(samples: Iterable[SampleSettings], data: DataSettings, events: Events) -> list[CachedSample]:
     """All samples as entries of the cache; those that are not there yet are read and preprocessed.
 
-    Raises
-    ------
-    InputError
-        If a sample cannot be used.
-    OutputError
-        If the cache cannot be written.
+    Raises InputError if a sample cannot be used; OutputError if the cache cannot be written.
     """
     samples = list(samples)
     with output_errors(data.cache):

@@ -13,10 +13,7 @@ from MgImplantSegLib.training.settings.data_settings import SampleSettings
 def expanded_samples(samples: tuple[SampleSettings, ...]) -> tuple[SampleSettings, ...]:
     """All samples with their names, patterns with ``*`` replaced by what they match.
 
-    Raises
-    ------
-    InputError
-        If a pattern matches nothing, a file is missing, or two samples share a name.
+    Raises InputError if a pattern matches nothing, a file is missing, or two samples share a name.
     """
     found = tuple(entry for settings in samples for entry in _matches(settings))
     names = [entry.name for entry in found]

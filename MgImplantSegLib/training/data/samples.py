@@ -34,10 +34,7 @@ class Sample:
 def read_sample(settings: SampleSettings, data: DataSettings, events: Events) -> Sample:
     """Read, check and preprocess one sample.
 
-    Raises
-    ------
-    InputError
-        If files cannot be read, the grids do not belong together, or label values are out of range.
+    Raises InputError if files cannot be read, the grids do not belong together, or label values are out of range.
     """
     volume = read_volume(settings.image, dataset=settings.dataset, spacing_um=settings.spacing_um)
     label_map = _read_labels(settings)
@@ -77,10 +74,7 @@ def _on_axes_of(label_map: LabelMap, whole: Geometry, settings: SampleSettings) 
 def channels_of(label_map: LabelMap, network_scheme: LabelScheme, settings: SampleSettings) -> np.ndarray:
     """The channel number (uint8) of every voxel; `IGNORE` where the label map says "nothing known".
 
-    Raises
-    ------
-    InputError
-        If a value has no role or its role is not among the network's classes.
+    Raises InputError if a value has no role or its role is not among the network's classes.
     """
     channel_of_role = {label.role: channel for channel, label in enumerate(network_scheme.labels)}
     scheme = label_map.scheme

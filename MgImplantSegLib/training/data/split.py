@@ -13,12 +13,8 @@ from MgImplantSegLib.training.settings.data_settings import SampleSettings
 def with_validation_samples(samples: tuple[SampleSettings, ...], share: float, seed: int) -> tuple[SampleSettings, ...]:
     """The samples with some for validation: as they are if some are, else `share` of the training groups at random.
 
-    With a single training group its samples serve for both, under other names.
-
-    Raises
-    ------
-    InputError
-        If there is no training sample, or a group is in two splits.
+    With a single training group its samples serve for both, under other names. Raises InputError if there is not a
+    training sample, or a group is in two splits.
     """
     _require_whole_groups(samples)
     if any(sample.split == "validation" for sample in samples):

@@ -18,10 +18,7 @@ FORMAT = 2
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """Write `state` (tensors and plain Python) to `path`; the file that was there stays until it is complete.
 
-    Raises
-    ------
-    OutputError
-        If the disk is full or cannot be written.
+    Raises OutputError if the disk is full or cannot be written.
     """
     with atomic_output(path) as temporary, open(temporary, "wb") as stream:
         try:
@@ -38,10 +35,7 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
 def load_checkpoint(path: Path) -> dict[str, Any]:
     """The state that `save_checkpoint` wrote.
 
-    Raises
-    ------
-    InputError
-        If there is no readable checkpoint of this format.
+    Raises InputError if there is no readable checkpoint of this format.
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)

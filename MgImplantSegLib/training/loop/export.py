@@ -40,19 +40,15 @@ def preprocessing_of(data: DataSettings) -> Preprocessing:
 def export_run(run_folder: Path, path: Path | None = None) -> Path:
     """Write the best weights of a run, finished or not, as a model file; returns its path.
 
+    Raises InputError if there is no run, or it has not come to a first validation; OutputError if the file cannot be
+    written.
+
     Parameters
     ----------
     run_folder : Path
         The run's folder.
     path : Path, optional
         Default: ``NAME.mgmodel`` in the run's folder.
-
-    Raises
-    ------
-    InputError
-        If there is no run, or it has not come to a first validation.
-    OutputError
-        If the file cannot be written.
     """
     state = load_checkpoint(run_folder / BEST)
     config = TrainingConfig.read(run_folder / CONFIGURATION_FILE)
@@ -103,13 +99,7 @@ def write_facts(config: TrainingConfig, samples: Sequence[CachedSample]) -> None
 
 
 def read_facts(run_folder: Path) -> dict[str, Any]:
-    """What `write_facts` has noted.
-
-    Raises
-    ------
-    InputError
-        If there is nothing readable.
-    """
+    """What `write_facts` has noted. Raises InputError if there is nothing readable."""
     try:
         return read_json(run_folder / FACTS_FILE)
     except (OSError, ValueError) as error:

@@ -73,10 +73,7 @@ class Learner:
     def step(self, batch: RawBatch, learning_rate: float) -> float:
         """One optimisation step on this rank's part of a global batch; returns the loss of the global batch.
 
-        Raises
-        ------
-        InputError
-            If the loss is not finite; names the samples. The weights are still those before the step.
+        Raises InputError if the loss is not finite, naming the samples. The weights are still those before the step.
         """
         self.model.train()
         parts = batch.to(self.arithmetic.device).split(self.settings.accumulate)

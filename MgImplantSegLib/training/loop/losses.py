@@ -76,10 +76,7 @@ LOSSES: Registry[Loss] = Registry(
 def require_loss(name: str, options: Mapping[str, float]) -> Loss:
     """The loss of that name, whose options these may be.
 
-    Raises
-    ------
-    InputError
-        If the name or an option is unknown, or an option is no finite number.
+    Raises InputError if the name or an option is unknown, or an option is not a finite number.
     """
     loss = LOSSES.find(name)
     for key, value in options.items():
@@ -99,12 +96,8 @@ def build_loss(
 ) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
     """The loss `name` as a function of logits and target, whose channels mean what `scheme` lists.
 
-    `total` is as in `loss_functions`; without it a batch is the whole one.
-
-    Raises
-    ------
-    InputError
-        If the name or an option is unknown.
+    `total` is as in `loss_functions`; without it a batch is the whole one. Raises InputError if the name or an option
+    is unknown.
     """
     loss = require_loss(name, options)
     given: dict[str, Any] = {**loss.options, **options} | ({} if total is None else {"total": total})

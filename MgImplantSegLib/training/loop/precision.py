@@ -29,14 +29,8 @@ class Arithmetic:
 def choose_arithmetic(device: str, precision: str) -> Arithmetic:
     """Device and type for the texts of a configuration, as inference chooses them.
 
-    Under torchrun "auto" and "cuda" are the GPU with the number of the local rank.
-
-    Raises
-    ------
-    InputError
-        If the device is unknown, or fp16 is asked for on a CPU.
-    ResourceError
-        If this machine does not have it.
+    Under torchrun "auto" and "cuda" are the GPU with the number of the local rank. Raises InputError if the device is
+    unknown, or fp16 is asked for on a CPU; ResourceError if this machine does not have it.
     """
     local_rank = os.environ.get("LOCAL_RANK", "0")
     if device == "cuda" or (device == "auto" and torch.cuda.is_available()):

@@ -88,6 +88,9 @@ class TrainingOutcome:
 def train(config: TrainingConfig | str | Path, events: Events, resume: str | Path | None = None) -> TrainingOutcome:
     """Train a network and export it as a model file.
 
+    Raises InputError if configuration or data cannot be used, or the loss is no longer finite; OutputError if the run's
+    folder or the cache cannot be written.
+
     Parameters
     ----------
     config : TrainingConfig or path
@@ -96,13 +99,6 @@ def train(config: TrainingConfig | str | Path, events: Events, resume: str | Pat
         Progress, metrics and warnings.
     resume : path, optional
         Folder of an interrupted run of this configuration, to go on with.
-
-    Raises
-    ------
-    InputError
-        If configuration or data cannot be used, or the loss is no longer finite.
-    OutputError
-        If the run's folder or the cache cannot be written.
     """
     config = config if isinstance(config, TrainingConfig) else TrainingConfig.read(config)
     config = with_all_samples(config)

@@ -96,10 +96,7 @@ class TrainingConfig:
     def from_dict(cls, data: dict[str, Any], folder: str | Path = ".") -> TrainingConfig:
         """The configuration of plain data; relative paths are taken from `folder`.
 
-        Raises
-        ------
-        InputError
-            If a key is unknown, missing or holds what it may not.
+        Raises InputError if a key is unknown, missing or holds what it may not.
         """
         folder = Path(folder).absolute()
         config = settings_from_dict(cls, data, folder)

@@ -34,8 +34,9 @@ TABLE = "table2"
 def crossvalidate(config: TrainingConfig | str | Path, events: Events, only_fold: int | None = None) -> dict[str, Any]:
     """Train one model for each fold, test it on the test samples, and write the table of mean ± standard error.
 
-    Folds that are finished are used as they are, an interrupted one is gone on with. Without test samples each model
-    is tested on the fold that it was not trained on. Writes ``table2.csv``, ``.md`` and ``.png`` to the study's folder.
+    Folds that are finished are used as they are, an interrupted one is gone on with. Without test samples each model is
+    tested on the fold that it was not trained on. Writes ``table2.csv``, ``.md`` and ``.png`` to the study's folder.
+    Raises InputError if there are fewer groups than folds, or as `train`.
 
     Parameters
     ----------
@@ -45,11 +46,6 @@ def crossvalidate(config: TrainingConfig | str | Path, events: Events, only_fold
         Progress.
     only_fold : int, optional
         Train this fold alone, counted from 1: one job for each. The table is written once all folds are there.
-
-    Raises
-    ------
-    InputError
-        If there are fewer groups than folds, or as `train`.
     """
     config = config if isinstance(config, TrainingConfig) else TrainingConfig.read(config)
     folds = fold_configs(config)

@@ -31,6 +31,8 @@ TEST_SCHEME = PlaneScheme("3", "soft")
 def scale(config: TrainingConfig | str | Path, events: Events, only: str | None = None) -> dict[str, Any]:
     """Train the models of the grid that are not finished yet, and write ``figure3.csv``, ``.md`` and ``.png``.
 
+    Raises InputError if the name is not in the grid, or as `train`.
+
     Parameters
     ----------
     config : TrainingConfig or path
@@ -39,11 +41,6 @@ def scale(config: TrainingConfig | str | Path, events: Events, only: str | None 
         Progress.
     only : str, optional
         Train the model of that name alone: one job for each. The table has the models that are finished.
-
-    Raises
-    ------
-    InputError
-        If the name is not in the grid, or as `train`.
     """
     config = config if isinstance(config, TrainingConfig) else TrainingConfig.read(config)
     grid = grid_configs(config)

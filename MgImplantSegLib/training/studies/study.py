@@ -38,10 +38,7 @@ def model_of(config: TrainingConfig) -> Path:
 def finished_model(config: TrainingConfig, events: Events) -> Path | None:
     """The model file of `config`: there already, or trained now; None if training was stopped on request.
 
-    Raises
-    ------
-    InputError
-        If the run's folder holds a run of another configuration, or of samples that have changed since.
+    Raises InputError if the run's folder holds a run of another configuration, or of samples that have changed since.
     """
     if model_of(config).exists():
         whole = with_all_samples(config)

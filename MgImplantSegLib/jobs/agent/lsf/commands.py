@@ -80,14 +80,8 @@ class LsfAllocation(Allocation):
 def run_lsf(words: Sequence[str], seconds: float = SECONDS_TO_ANSWER) -> str:
     """Standard output of one of LSF's programs.
 
-    Raises
-    ------
-    DependencyError
-        If LSF is not installed here.
-    QueueDown
-        If it does not answer.
-    InputError
-        If LSF refuses; says why and what to do.
+    Raises DependencyError if LSF is not installed here; QueueDown if it does not answer; InputError if LSF refuses,
+    saying why and what to do.
     """
     done = run_queue_program(TITLE, words, seconds)
     if done.returncode == 0:

@@ -203,10 +203,7 @@ class SlurmScheduler(QueueScheduler):
     def _number_in(self, text: str, name: str, known: Callable[[], list[str]]) -> QueueRecord:
         """The job's number among what sbatch printed; plug-ins and wrappers of a site print lines of their own.
 
-        Raises
-        ------
-        InputError
-            If none of the lines can be it, or several can and the queue knows none of them as the job.
+        Raises InputError if none of the lines can be it, or several can and the queue knows none of them as the job.
         """
         matches = [match for line in text.splitlines() if (match := NUMBER_LINE.fullmatch(line.strip()))]
         found = {QueueRecord(match["job"], match["cluster"] or "") for match in matches}

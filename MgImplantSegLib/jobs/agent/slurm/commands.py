@@ -138,14 +138,8 @@ class SlurmAllocation(Allocation):
 def run_slurm(command: Sequence[str], seconds: float = SECONDS_TO_ANSWER, cwd: str | None = None) -> str:
     """Standard output of one of SLURM's programs.
 
-    Raises
-    ------
-    DependencyError
-        If SLURM is not installed here.
-    QueueDown
-        If the controller does not answer.
-    InputError
-        If SLURM refuses; says why and what to do.
+    Raises DependencyError if SLURM is not installed here; QueueDown if the controller does not answer; InputError if
+    SLURM refuses, saying why and what to do.
     """
     done = run_queue_program(TITLE, command, seconds, cwd)
     if done.returncode == 0:
