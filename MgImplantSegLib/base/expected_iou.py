@@ -144,8 +144,6 @@ class Calibration:
         ----------
         features : mapping
             `FEATURES` of each role that the network predicted, and those of the mean (`MEAN`).
-        planes : int
-            Number of slicing planes.
         found : frozenset of str
             Roles in the segmentation after post-processing; only these are told.
         """

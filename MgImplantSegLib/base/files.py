@@ -112,8 +112,6 @@ def require_writable_folder(path: str | Path, needed_bytes: int = 0) -> Path:
 
     Parameters
     ----------
-    path : str or Path
-        The folder.
     needed_bytes : int
         Size of what will be written there, as far as it is known.
     """

@@ -25,10 +25,6 @@ class Board:
 
     Parameters
     ----------
-    rows : sequence of Row
-        In the order of the table.
-    folder : Path
-        Where the table is.
     command : str
         What the batch was started by.
     events : Events

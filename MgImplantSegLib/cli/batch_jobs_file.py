@@ -22,8 +22,6 @@ class KnownArray:
     ----------
     name : str
         Of the array; its jobs are NAME-0, NAME-1 and so on.
-    environment : str
-        Where it is.
     tasks : sequence of sequences of str
         The samples of each job.
     keys : mapping of str to str

@@ -43,14 +43,8 @@ class Pool:
 
     Parameters
     ----------
-    samples : list of Sample
-        All of the batch.
     arguments : Namespace
         Of the command line.
-    board : Board
-        Where their rows go.
-    events : Events
-        Warnings and rows.
     task : Task
         Advanced by one for each sample that is done or has failed.
     """

@@ -22,14 +22,10 @@ class Record:
     ----------
     key : str
         The work, see `MgImplantSegLib.cli.batch.work_key`.
-    image : str
-        The scan.
     seconds : float
         How long it took.
     measures : list of dict
         The measures of the report as plain data.
-    digests : mapping
-        Digests of the input's files, see `MgImplantSegLib.base.file_digests.FileDigests`.
     results : mapping of str to int, optional
         The sample's files and their sizes in bytes.
     warnings : list of str

@@ -51,12 +51,6 @@ class Site:
 
     Parameters
     ----------
-    environment : Environment
-        Where its jobs run.
-    pool : Pool
-        The samples.
-    events : Events
-        Progress of what is sent there.
     is_alone : bool
         Whether no other environment shares the samples. It gets all of them at once then, in arrays where there is a
         queue; otherwise it gets as many as may run at once, and more when these are done.

@@ -12,15 +12,7 @@ NUMBER = re.compile(r"[-–+]?[0-9.]*(e[-+][0-9]+)?( %)?")
 
 
 def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns padded to their widest cell, columns of numbers to the right.
-
-    Parameters
-    ----------
-    header : sequence of str
-        Titles of the columns.
-    rows : sequence of sequences of str
-        One cell for each column.
-    """
+    """Columns padded to their widest cell, columns of numbers to the right."""
     rows = [tuple(map(one_line, row)) for row in rows]
     columns = list(zip(header, *rows, strict=True))
     widths = [max(map(len, column)) for column in columns]

@@ -73,8 +73,6 @@ def with_openings(
 
     Parameters
     ----------
-    volume : Volume
-        The scan.
     label_map : LabelMap
         Its segmentation, on the same grid.
     options : OpeningOptions

@@ -104,8 +104,6 @@ def compare(
         Segmentations by name, on the reference's grid, listed along any axes.
     options : QuantifyOptions
         How to measure; the same for all.
-    events : Events
-        Progress and cancellation.
     sample : str
         Name of the sample, for tables over several.
     """

@@ -52,8 +52,6 @@ class OrientedBox:
         3×3 matrix whose columns are the unit vectors of the box's three edges in LPS.
     size_mm : tuple of float
         Edge lengths along the three columns of `axes_lps` in millimetres.
-    name : str
-        Name of the region in tables.
     """
 
     centre_lps_mm: tuple[float, float, float]

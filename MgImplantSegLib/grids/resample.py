@@ -72,8 +72,6 @@ def triangle_matrix(
         Where the target voxels lie, in indices of the source.
     step : float
         Distance of the target voxels in source voxels.
-    source_size : int
-        Number of source voxels.
     keep_ramps : bool
         Weigh so that the centre of the weights is the place of the target voxel. Where `step` is no whole number it is
         else up to some hundredths of a voxel beside it, and more at the ends.
@@ -118,8 +116,6 @@ def resampled_slices(
     ----------
     read : callable
         Source slice z as float32, (..., y, x).
-    matrices : tuple
-        See `interpolation_matrices`.
     in_plane : callable, optional
         ``in_plane(values, along_y, along_x)`` in place of `resampled_in_plane`; may give several channels of one slice.
     """

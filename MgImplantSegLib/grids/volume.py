@@ -30,8 +30,6 @@ class Geometry:
 
     Parameters
     ----------
-    shape_zyx : tuple of int
-        Number of voxels along z, y, x.
     spacing_zyx_mm : tuple of float
         Distance between voxel centres along z, y, x in millimetres.
     origin_lps_mm : tuple of float

@@ -40,16 +40,10 @@ class Accumulator:
 
     Parameters
     ----------
-    shape_zyx : tuple of int
-        Shape of the volume.
     classes : int
         Number of classes, at least 2.
-    plane_count : int
-        How many planes will be added.
     sum_bits : int
         16 or 32, see above.
-    with_votes : bool
-        Whether votes are counted.
     allocate : callable
         Makes an array of zeros of a shape and dtype, in memory or on disk.
     """

@@ -36,10 +36,6 @@ class LoadedNetwork:
 
     Parameters
     ----------
-    card : ModelCard
-        What it is.
-    compute : Compute
-        Backend, device and precision.
     predictor : callable
         Gives the predictor for a largest edge of tiles.
     memory_factor : float

@@ -25,8 +25,6 @@ class DevicePlane:
     ----------
     plane : SlicingPlane
         One of the planes of `PLANE_SETS`.
-    shape_zyx : tuple of int
-        Shape of the volume.
     device : str
         As torch calls it.
     """

@@ -67,12 +67,6 @@ def plan_memory(
 
     Parameters
     ----------
-    estimate : Estimate
-        Sizes of the segmentation.
-    card : ModelCard
-        The model.
-    memory_gb : float or None
-        The limit.
     network_on_gpu : bool
         Whether the network has memory of its own.
     resident : int

@@ -33,8 +33,6 @@ class OpenVinoPredictor(TiledPredictor):
 
     Parameters
     ----------
-    card : ModelCard
-        What the network is.
     network : OpenVinoNetwork
         The network for OpenVINO from the model file.
     compute : Compute

@@ -33,8 +33,6 @@ class SegmentOptions:
         scheme's ignore value, because nothing is known there.
     grid : str
         A key of `GRIDS`: on which grid the label map lies.
-    want_probabilities, want_disagreement, want_statistics : bool
-        Whether the result has them.
     """
 
     model: Path = option("model file, or name of a bundled model", Kind("M"), default_help=DEFAULT_MODEL)

@@ -46,8 +46,6 @@ def labels_on_grid(
         Class n has the value of ``scheme.labels[n]``.
     roi : OrientedBox or None
         Outside of it labels have the ignore value; the scheme gets one if it has none.
-    events : Events
-        Progress.
     """
     if roi is None:
         return _to_values(classes_on_grid(prediction, classes_zyx, source, target, events), scheme), scheme

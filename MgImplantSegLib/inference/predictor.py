@@ -25,12 +25,6 @@ class NetworkPredictor(TiledPredictor):
 
     Parameters
     ----------
-    card : ModelCard
-        What the network is.
-    state_dict : dict of Tensor
-        Its weights.
-    compute : Compute
-        Device and precision.
     tile_edge : int
         Largest edge of a tile in pixels; slices up to it are predicted whole.
     """

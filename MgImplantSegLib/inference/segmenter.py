@@ -92,10 +92,6 @@ def segment_volume(
     ----------
     volume : Volume
         Grey values; the array may be `SlicesOnDisk`.
-    options : SegmentOptions
-        Model and choices.
-    events : Events
-        Progress and warnings; cancelling raises `Cancelled`.
     parts : sequence of Path
         What `segment_part` has left, all parts in their order; without any the network runs here.
     """

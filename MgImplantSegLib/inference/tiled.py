@@ -17,10 +17,6 @@ class TiledPredictor(ABC):
 
     Parameters
     ----------
-    card : ModelCard
-        What the network is.
-    compute : Compute
-        Backend, device and precision.
     tile_edge : int
         Largest edge of a tile in pixels; slices up to it are predicted whole.
     """

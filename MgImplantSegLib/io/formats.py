@@ -35,8 +35,6 @@ class FileFormat:
 
     Parameters
     ----------
-    name : str
-        What users call it.
     suffixes : tuple of str
         Ends of file names, lower case, the first is the usual one; empty for a folder.
     read : callable

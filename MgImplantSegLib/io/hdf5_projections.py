@@ -19,15 +19,7 @@ HDF5_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError)
 
 
 def why_projections(dataset: Any, groups: Sequence[Any]) -> str:
-    """What tells that these are projections, in words; empty if nothing does.
-
-    Parameters
-    ----------
-    dataset : h5py.Dataset
-        The dataset in question.
-    groups : sequence of h5py.Group
-        The groups around it.
-    """
+    """What tells that these are projections, in words; empty if nothing does."""
     if _last_name(dataset) in FLAT_AND_DARK_FIELDS:
         return "its name is that of flat or dark fields"
     for group in groups:

@@ -27,8 +27,6 @@ class Information:
 
     Parameters
     ----------
-    path : Path
-        The file.
     shape_zyx : tuple of int
         Three lengths of axes; further axes of length 1 are left out.
     frame : dict

@@ -52,12 +52,8 @@ def metaimage_steps(
 
     Parameters
     ----------
-    path : Path
-        The file.
     array : array-like
         Has `shape`, `dtype`, and gives rows along its first axis by a slice.
-    geometry : Geometry
-        Its geometry.
     compress : bool
         Whether the voxels are packed with zlib (level 1).
     keys : mapping, optional

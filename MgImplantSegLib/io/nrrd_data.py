@@ -44,8 +44,6 @@ def nrrd_parts(
 
     Parameters
     ----------
-    header : Path
-        The header's file.
     fields : mapping
         As pynrrd gives them, with the lengths of the axes, fastest first, as ``sizes``.
     dtype : np.dtype

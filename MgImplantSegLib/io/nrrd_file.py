@@ -64,12 +64,8 @@ def write_nrrd(path: Path, array: np.ndarray, geometry: Geometry, *, compress: b
 
     Parameters
     ----------
-    path : Path
-        The file.
     array : np.ndarray
         Voxels, axis order (z, y, x).
-    geometry : Geometry
-        Its geometry.
     compress : bool
         Whether the voxels are gzipped (level 1); uncompressed files can be mapped from disk.
     keys : dict

@@ -54,8 +54,6 @@ class NrrdHeader:
 
     Parameters
     ----------
-    path : Path
-        The header's file.
     fields : dict
         Fields and key/value pairs as pynrrd parses them.
     data_offset : int

@@ -24,8 +24,6 @@ def write_nrrd_slices(
 
     Parameters
     ----------
-    path : Path
-        The file.
     slices : iterable of np.ndarray
         As many as the geometry has, in order.
     keys : callable

@@ -33,8 +33,6 @@ class RawData:
 
     Parameters
     ----------
-    path : Path
-        The file.
     offset : int
         Bytes before the voxels; -1 when the voxels are the last bytes of the file.
     dtype : np.dtype

@@ -68,8 +68,6 @@ def in_order(names: Sequence[str], folder: Path) -> list[str]:
     ----------
     names : sequence of str
         At least two names of files of one folder.
-    folder : Path
-        The folder, for messages.
     """
     stems = [Path(name).stem for name in names]
     pattern = _pattern(names, stems, folder)

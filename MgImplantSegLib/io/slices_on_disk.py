@@ -20,8 +20,6 @@ class SlicesOnDisk:
 
     Parameters
     ----------
-    shape_zyx : tuple of int
-        Lengths of the axes.
     dtype : np.dtype
         Type of the voxels, native byte order.
     read : callable
@@ -94,8 +92,6 @@ def in_blocks(read: ReadSlices, count: int, depth: int) -> ReadSlice:
     ----------
     read : callable
         ``read(start, stop)`` gives slices (z, y, x).
-    count : int
-        Number of slices.
     depth : int
         Slices in a block; blocks begin at multiples of it.
     """

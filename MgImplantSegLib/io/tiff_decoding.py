@@ -35,12 +35,8 @@ def page_voxels(page: Any, read: Any, path: Path) -> np.ndarray:
 
     Parameters
     ----------
-    page : tifffile.TiffPage or TiffFrame
-        The page.
     read : callable
         ``read(offset, size)`` gives bytes of the file.
-    path : Path
-        The file, for messages.
     """
     frame = page.keyframe
     known = (*CCITT, LZW, JPEG, PACKBITS, *DEFLATE)

@@ -87,8 +87,6 @@ class Backend:
 
     Parameters
     ----------
-    environment : Environment
-        Where the jobs run.
     connection : Connection, optional
         Another way to its agent.
     """
@@ -146,8 +144,6 @@ class Backend:
             Further words of each job.
         at_once : int
             How many may run at the same time, where there is a queue that can hold others back; 0: all.
-        events : Events
-            Progress and cancellation.
         after : str
             A job of another array that has to be over before any of these starts, where there is a queue; empty: none.
 

@@ -40,8 +40,6 @@ class Environment:
 
     Parameters
     ----------
-    name : str
-        Chosen by the user.
     kind : Kind
         "this": the Python that runs now; "local": another one on this computer; "ssh": one on a host; the name of
         a queue: a cluster, through its programs on this computer or, with `host`, on its login node.

@@ -19,12 +19,8 @@ class EnvironmentField:
 
     Parameters
     ----------
-    label : str
-        A few words, the unit with them.
     metavar : str
         What stands for the value on the command line.
-    help : str
-        What it is, as a phrase.
     needs : str
         `ANYWHERE`, `HOST` (what is reached through OpenSSH's client) or `QUEUE` (clusters).
     """

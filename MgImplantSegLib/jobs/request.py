@@ -28,8 +28,6 @@ class InputText:
 
     Parameters
     ----------
-    name : str
-        Of the file.
     compose : callable
         Gives the text; is told how to find out where a file that goes along is there.
     """

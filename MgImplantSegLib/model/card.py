@@ -32,8 +32,6 @@ class ModelCard:
 
     Parameters
     ----------
-    name : str
-        Name of the model.
     network : dict
         Plain data of the network's specification, see `MgImplantSegLib.networks.network_spec`.
     preprocessing : Preprocessing

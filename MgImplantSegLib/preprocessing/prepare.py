@@ -70,8 +70,6 @@ def prepare(scan: Volume, planned: PreparePlan, path: Path, events: Events) -> C
     ----------
     scan : Volume
         As `io.open_volume` opens it.
-    planned : PreparePlan
-        See `prepare_plan.plan`.
 
     Returns
     -------

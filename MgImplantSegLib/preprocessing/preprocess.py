@@ -78,10 +78,6 @@ def preprocess(
     ----------
     volume : Volume
         Grey values of any real type.
-    settings : Preprocessing
-        Spacing and percentiles.
-    events : Events
-        Progress, and warnings about doubtful spacings.
     give_back : callable, optional
         Called now and then while the input is read, to take what was read of a mapped file out of memory.
 

@@ -25,8 +25,6 @@ def sample_box(look: CoarseLook, margin_mm: float, shape_zyx: tuple[int, int, in
 
     Parameters
     ----------
-    look : CoarseLook
-        What was seen of the scan.
     margin_mm : float
         How much is added on every side; one voxel of the coarse copy is added besides.
     shape_zyx : tuple of int

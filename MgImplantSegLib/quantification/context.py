@@ -31,12 +31,6 @@ class MeasureContext:
     ----------
     codes : uint8 array (z, y, x)
         Codes of `role_codes`.
-    geometry : Geometry
-        Where the array lies.
-    options : QuantifyOptions
-        How to measure.
-    events : Events
-        Progress and cancellation.
     label_map : LabelMap, optional
         What the codes are of; tells cracks and canals from other background.
     """

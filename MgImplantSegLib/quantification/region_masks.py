@@ -20,8 +20,6 @@ class Region:
 
     Parameters
     ----------
-    name : str
-        For the tables.
     box : Box
         Slices (z, y, x) of the volume that hold it; may be empty.
     mask_of : callable

@@ -77,8 +77,6 @@ def box_around_points(points: np.ndarray, geometry: Geometry, distance_mm: float
         Grid of these voxels.
     distance_mm : float
         How far the box reaches beyond them.
-    name : str
-        Of the box.
     """
     if not (math.isfinite(distance_mm) and distance_mm >= 0):
         raise InputError(f"Expected a distance of 0 mm or more around the implant, got {distance_mm}.")

@@ -62,8 +62,6 @@ class PictureSettings:
 
     Parameters
     ----------
-    width, height : int
-        Pixels.
     cut_open : bool
         Cut the bone away in front of the implant's axis, and the layer at the right of it.
     background_rgb : tuple of float

@@ -41,10 +41,6 @@ class LabelsOfSegments:
     """The labels of a segmentation node as an array (z, y, x) of which only the rows asked for are made.
 
     Where segments overlap, the later one wins, as in Slicer's export to a label map.
-
-    Parameters
-    ----------
-    value_of_id : mapping of segment ID to the value in the array, in the order of the segments
     """
 
     def __init__(self, segmentation: Any, lattice: Lattice, value_of_id: Mapping[str, int]) -> None:

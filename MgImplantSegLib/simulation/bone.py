@@ -21,8 +21,6 @@ def bone_level_set(bone: BoneParameters, implant: np.ndarray, voxel_mm: float, r
         Level set of the implant's outer surface in voxels.
     voxel_mm : float
         Voxel size in mm.
-    rng : numpy.random.Generator
-        Source of randomness.
     """
     level_set = np.full(implant.shape, 50, np.float32)
     if bone.real_scale:

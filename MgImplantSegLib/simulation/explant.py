@@ -51,8 +51,6 @@ def simulate_explant(
     ----------
     settings : SimulationSettings
         Size, voxel size, seed and kind of implant; the same settings give the same explant.
-    events : Events, optional
-        Told about progress; can cancel.
     parameters : ExplantParameters, optional
         Taken instead of what the seed draws, for explants that shall differ in something chosen.
     """

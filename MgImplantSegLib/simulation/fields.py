@@ -15,8 +15,6 @@ def smooth_field(rng: np.random.Generator, shape_zyx: tuple[int, ...], correlati
 
     Parameters
     ----------
-    rng : numpy.random.Generator
-        Source of randomness.
     shape_zyx : tuple of int
         Shape of the field; periodic along every axis.
     correlation : float

@@ -63,8 +63,6 @@ class SimulationSettings:
     imaging_seed : int, optional
         Grey values, resolution, noise and artefacts of the explant with this seed, as from one alloy and one scanner;
         without it they belong to `seed` too.
-    look : Look
-        How the scan comes about.
     """
 
     size: int = 160

@@ -22,8 +22,6 @@ def layer_pattern(
 
     Parameters
     ----------
-    rng : numpy.random.Generator
-        Source of randomness.
     from_metal : numpy.ndarray
         Distance to the metal in voxels (z, y, x).
     texture : TextureParameters

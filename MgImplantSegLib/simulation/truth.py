@@ -87,8 +87,6 @@ def exact_measures(
         Level sets in voxels of the implant before implantation and of the residual material.
     view : numpy.ndarray
         bool (y, x): the field of view.
-    time_days : float
-        Time in bone.
     voxel_mm : float
         Voxel size in mm.
 

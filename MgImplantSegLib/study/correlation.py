@@ -28,8 +28,6 @@ def correlation(x: Sequence[float], y: Sequence[float], cells: Sequence[Hashable
 
     Parameters
     ----------
-    x, y : sequence of float
-        The pairs.
     cells : sequence, optional
         A key for each pair: then what is correlated are the deviations from the means of pairs with the same key, which
         is the partial correlation given the key.

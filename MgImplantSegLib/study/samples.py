@@ -37,18 +37,12 @@ class StudySample:
     ----------
     name, image : str
         In the results; the scan.
-    folder : Path
-        Where its files are.
     state, problem : str
         ``done``, or what else, and why.
     study : mapping of str to str
         Cells of the manifest: animal, group, time_point_days, alloy, side and others.
     measures, series : sequence of dict
         As `QuantificationReport.to_dict` gives them.
-    inputs : mapping
-        What they were computed from.
-    warnings : sequence of str
-        What was warned of.
     facts : mapping
         What the demo knows besides: ``title``, ``classes`` and, of a simulated explant, ``truth`` by symbol.
     """

@@ -37,13 +37,7 @@ STARTS_ANEW = (State.FAILED, State.CANCELLED, State.LOST)
 
 
 class Agent:
-    """Jobs, files and checks under one root folder of this machine.
-
-    Parameters
-    ----------
-    settings : AgentSettings
-        Of the environment.
-    """
+    """Jobs, files and checks under one root folder of this machine."""
 
     def __init__(self, settings: AgentSettings) -> None:
         self._settings = settings.at_home()

@@ -47,8 +47,6 @@ class JobDescription:
         Name of the environment and number of the submission that it came from.
     array : str
         Name of the array that it belongs to; empty for a job of its own.
-    id : str
-        Name of its folder.
     created : float
         Seconds since 1970.
     version : int

@@ -78,8 +78,6 @@ class RunnerRecord:
     ----------
     process : str
         Its identity, as `processes.identity` gives it.
-    machine : str
-        Name of the machine.
     last_sign : float
         Seconds since 1970 of its last sign of life.
     """
@@ -106,13 +104,7 @@ class QueueRecord:
 
 
 class JobFolder:
-    """Reads and writes one job's folder.
-
-    Parameters
-    ----------
-    path : Path
-        The folder.
-    """
+    """Reads and writes one job's folder."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -26,10 +26,6 @@ def command_line(description: JobDescription, results: Path, allocation: Allocat
 
     Parameters
     ----------
-    description : JobDescription
-        Of the job.
-    results : Path
-        The job's working directory.
     allocation : Allocation
         What surrounds the job.
     """

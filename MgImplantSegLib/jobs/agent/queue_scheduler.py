@@ -24,11 +24,6 @@ class QueueScheduler(ManyJobs, ABC):
     """Jobs in the queue of a cluster; a job's runner sits in what the cluster starts.
 
     The job's number is kept in ``NAME.json``.
-
-    Parameters
-    ----------
-    settings : AgentSettings
-        Of the environment.
     """
 
     name: str

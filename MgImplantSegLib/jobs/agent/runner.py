@@ -34,13 +34,7 @@ class StopReason(str, Enum):
 
 
 class Runner:
-    """One attempt of one job; lives in the process that calls `announce` and `run`.
-
-    Parameters
-    ----------
-    job : JobFolder
-        The job's folder.
-    """
+    """One attempt of one job; lives in the process that calls `announce` and `run`."""
 
     def __init__(self, job: JobFolder) -> None:
         self._job = job

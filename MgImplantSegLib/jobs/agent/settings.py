@@ -29,8 +29,6 @@ class AgentSettings:
         Machines; cores and GPUs on each. 0: the cluster's default.
     memory_gb, time_minutes, grace_s : float, int, float
         Memory on each machine in GB, time limit in minutes (0: the cluster's default), time to stop politely in s.
-    version : int
-        Of these settings.
     """
 
     root: str

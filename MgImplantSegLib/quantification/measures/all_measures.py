@@ -91,12 +91,8 @@ def quantify(
 
     Parameters
     ----------
-    label_map : LabelMap
-        Segmentation of the explant.
     options : QuantifyOptions
         What is known besides, and how to measure.
-    events : Events
-        Gets progress and warnings, and can cancel.
     """
     options, events = options or QuantifyOptions(), events or Events()
     label_map = _without_what_no_longer_holds(label_map)

@@ -44,10 +44,6 @@ def local_thickness_mm(
         The structure.
     spacing_zyx_mm : tuple of float
         Distance of the voxel centres.
-    events : Events, optional
-        Progress and cancellation.
-    stage : str
-        Name of the work in the progress.
     """
     no_end_mm = np.full((1, 1, 1), np.inf)
     return thickness_of(mask, ~mask, no_end_mm, spacing_zyx_mm, events, stage).diameter_mm
@@ -78,10 +74,6 @@ def thickness_of(
         Distance of every voxel's centre from what is not known, where the structure may go on; infinite if all is.
     spacing_zyx_mm : tuple of float
         Distance of the voxel centres.
-    events : Events, optional
-        Progress and cancellation.
-    stage : str
-        Name of the work in the progress.
     """
     diameter_mm, cut_mm = np.zeros((2, *mask.shape), dtype=np.float32)
     radius_mm = np.where(mask, distance_to_mm(bounds, spacing_zyx_mm), np.float32(0))

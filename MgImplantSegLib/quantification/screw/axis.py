@@ -102,8 +102,6 @@ def screw_axis(
     ----------
     mask : bool array (z, y, x)
         The body; at least one voxel.
-    geometry : Geometry
-        Where the array lies.
     direction_lps : tuple of float, optional
         Given direction of any length; then only the centre is computed.
     """

@@ -84,10 +84,6 @@ def register_screw(
     ----------
     initial : InitialScrew
         With a shape.
-    explant : LabelMap
-        Segmentation of the explant.
-    events : Events, optional
-        Progress and cancellation.
     grey_values : tuple of Volume, optional
         Images of the screw before implantation, in the space of `initial`, and of the explant.
     """

@@ -35,8 +35,6 @@ class LabelMapShape:
     ----------
     array : bool array (z, y, x)
         The screw, cropped to a box around it.
-    geometry : Geometry
-        Where that box lies.
     field : OrientedBox
         The whole scan that it was cropped from.
     note : str

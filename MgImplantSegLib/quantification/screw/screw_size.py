@@ -29,8 +29,6 @@ def require_plausible_size(shape: LabelMapShape | MeshShape, implant: ScrewAxis,
         The screw before implantation, anywhere.
     implant : ScrewAxis
         Of the explant's implant.
-    geometry : Geometry
-        The explant's grid.
     """
     screw_mm, implant_mm = np.array(shape.sizes_mm), np.array(implant.sizes_mm)
     extent_mm = np.sort(geometry.extent_zyx_mm)[::-1]

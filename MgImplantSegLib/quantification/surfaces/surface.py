@@ -69,8 +69,6 @@ def surface_area_mm2(
         The object.
     spacing_zyx_mm : tuple of float
         Distance of the voxel centres.
-    method : str
-        Key of `SURFACE_METHODS`.
     counted : bool array (z, y, x), optional
         Surface counts where the voxels on both of its sides are True.
     closed : bool

@@ -71,15 +71,11 @@ class Augmentation:
 
     Parameters
     ----------
-    settings : AugmentationSettings
-        What is varied and how much.
     size : int
         Edge length of the patches in pixels.
     background_channel, layer_channel : int, optional
         Channels of background and degradation layer, for simulated cracks and the contrast of classes to background;
         without them neither is varied.
-    classes : int
-        Channels of the network.
     """
 
     settings: AugmentationSettings

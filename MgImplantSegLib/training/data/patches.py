@@ -59,12 +59,8 @@ class PatchBatches(Dataset):
 
     Parameters
     ----------
-    samples : sequence of CachedSample
-        What patches are taken from.
     planes : sequence of AxisPlane
         Slicing planes, all alike.
-    settings : PatchSettings
-        How patches are chosen.
     world : World
         Rank and number of processes; the batch size has to be a multiple of the latter.
     """

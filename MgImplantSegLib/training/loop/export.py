@@ -45,8 +45,6 @@ def export_run(run_folder: Path, path: Path | None = None) -> Path:
 
     Parameters
     ----------
-    run_folder : Path
-        The run's folder.
     path : Path, optional
         Default: ``NAME.mgmodel`` in the run's folder.
     """

@@ -35,8 +35,6 @@ class Learner:
         Loss, optimiser, accumulation, averaging.
     augment : callable
         A raw batch → images (B, 1, h, w) and labels (B, h, w).
-    arithmetic : Arithmetic
-        Device and precision.
     world : World
         This process among others.
     scheme : LabelScheme

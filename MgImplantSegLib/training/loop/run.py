@@ -93,10 +93,6 @@ def train(config: TrainingConfig | str | Path, events: Events, resume: str | Pat
 
     Parameters
     ----------
-    config : TrainingConfig or path
-        The configuration, or its TOML file.
-    events : Events
-        Progress, metrics and warnings.
     resume : path, optional
         Folder of an interrupted run of this configuration, to go on with.
     """

@@ -38,16 +38,12 @@ class Trainer:
 
     Parameters
     ----------
-    config : TrainingConfig
-        The whole configuration.
     learner : Learner
         The network and what a step is.
     data : TrainingData
         Where batches come from.
     stop : StopRequest
         Asked before every iteration.
-    events : Events
-        Progress and metrics.
     """
 
     def __init__(

@@ -42,8 +42,6 @@ def crossvalidate(config: TrainingConfig | str | Path, events: Events, only_fold
     ----------
     config : TrainingConfig or path
         The configuration; `config.crossvalidation` says how many folds.
-    events : Events
-        Progress.
     only_fold : int, optional
         Train this fold alone, counted from 1: one job for each. The table is written once all folds are there.
     """

@@ -92,14 +92,6 @@ def compare_planes(
         Grey values in [0, 1], (z, y, x).
     channels : array
         True channel numbers, (z, y, x); `IGNORE` where nothing is known.
-    predict : callable
-        As in `predict_fused`.
-    spec : UNetSpec
-        Specification of the network.
-    schemes : tuple of PlaneScheme
-        What is compared.
-    events : Events
-        Progress by planes.
     """
     needed = tuple(dict.fromkeys(plane for scheme in schemes for plane in PLANE_SETS[scheme.planes]))
     several = dict.fromkeys(scheme.planes for scheme in schemes if len(PLANE_SETS[scheme.planes]) > 1)

@@ -37,8 +37,6 @@ def scale(config: TrainingConfig | str | Path, events: Events, only: str | None 
     ----------
     config : TrainingConfig or path
         The configuration; `config.scaling` is the grid.
-    events : Events
-        Progress.
     only : str, optional
         Train the model of that name alone: one job for each. The table has the models that are finished.
     """

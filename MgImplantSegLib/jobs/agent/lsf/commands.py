@@ -35,8 +35,6 @@ class LsfAllocation(Allocation):
 
     Parameters
     ----------
-    queued : QueueRecord
-        Its number.
     hosts : dict of int
         Cores on each machine, by name; this one first.
     """

@@ -40,8 +40,6 @@ class SlurmAllocation(Allocation):
 
     Parameters
     ----------
-    queued : QueueRecord
-        Its number.
     restarts : int
         How often it was queued again before this attempt.
     variables : mapping
