@@ -42,16 +42,12 @@ from MgImplantSegLib.cli.measure_options import (
     require_measure_files,
     with_field_of_view,
 )
-from MgImplantSegLib.cli.opening_options import (
-    add_opening_arguments,
-    opening_declarations,
-    opening_options,
-    openings_for,
-)
+from MgImplantSegLib.cli.opening_options import add_opening_arguments, opening_declarations, opening_options
 from MgImplantSegLib.cli.parser import folder_path
 from MgImplantSegLib.cli.pictures import draw_measures, draw_pictures
 from MgImplantSegLib.cli.registry import PROGRAM
 from MgImplantSegLib.cli.result_paths import COMMON_RESULTS, STANDARD_OUTPUT, require_separate
+from MgImplantSegLib.cli.segment import segment_scan
 from MgImplantSegLib.cli.segment_options import (
     add_segment_arguments,
     read_scan,
@@ -270,16 +266,13 @@ def _row_of(sample: Sample, common: argparse.Namespace, row: Row, events: Events
 
 
 def _work(sample: Sample, arguments: argparse.Namespace, folder: Path, events: Events) -> QuantificationReport:
-    from MgImplantSegLib.cracks.openings import with_openings
-    from MgImplantSegLib.inference.segmenter import segment_volume
     from MgImplantSegLib.io import write_label_map
     from MgImplantSegLib.quantification import quantify
 
     require_measure_files(arguments)
     volume = read_scan(sample.image, arguments)
-    openings = openings_for(arguments, volume)
-    result = segment_volume(volume, segment_options(arguments, want_disagreement=arguments.ranges), events)
-    result = replace(result, label_map=with_openings(volume, result.label_map, openings, events))
+    chosen = segment_options(arguments, want_disagreement=arguments.ranges)
+    result = segment_scan(volume, chosen, arguments, events)
     options = with_field_of_view(measure_options(arguments, result.label_map, events), volume)
     measures = quantify(result.label_map, replace(options, disagreement=result.disagreement), events)
     write_label_map(result.label_map, folder / SEGMENTATION)

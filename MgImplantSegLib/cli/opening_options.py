@@ -9,7 +9,6 @@ from MgImplantSegLib.base.options import add_options, record, values_of
 
 if TYPE_CHECKING:
     from MgImplantSegLib.cracks.options import OpeningOptions
-    from MgImplantSegLib.grids.volume import Volume
 
 
 def opening_declarations() -> tuple[type, ...]:
@@ -34,13 +33,3 @@ def opening_options(arguments: argparse.Namespace) -> OpeningOptions:
 def record_of_openings(arguments: argparse.Namespace) -> dict[str, Any]:
     """What a result depends on; nothing where nothing is looked for."""
     return record(arguments, *opening_declarations()) if arguments.openings else {}
-
-
-def openings_for(arguments: argparse.Namespace, volume: Volume) -> OpeningOptions:
-    """The options, before long work on a scan begins.
-
-    Raises InputError if they are not valid, or do not fit the voxels of the scan.
-    """
-    options = opening_options(arguments)
-    options.width_mm(volume.geometry.spacing_zyx_mm)
-    return options

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +19,7 @@ from MgImplantSegLib.base.option_kinds import File, OneOf, ResultFile
 from MgImplantSegLib.base.options import add_options, option
 from MgImplantSegLib.base.resources import find_model
 from MgImplantSegLib.cli.elsewhere import add_environment_option, run_elsewhere
-from MgImplantSegLib.cli.opening_options import add_opening_arguments, openings_for
+from MgImplantSegLib.cli.opening_options import add_opening_arguments, opening_options
 from MgImplantSegLib.cli.result_paths import require_separate
 from MgImplantSegLib.cli.segment_options import (
     add_segment_arguments,
@@ -39,9 +39,9 @@ from MgImplantSegLib.cli.tables import text_table, value_text
 from MgImplantSegLib.inference.grids import GRIDS, INPUT, MODEL
 
 if TYPE_CHECKING:
-    from MgImplantSegLib.cracks.options import OpeningOptions
     from MgImplantSegLib.grids.volume import LabelMap, Volume
-    from MgImplantSegLib.inference.segmenter import SegmentationResult
+    from MgImplantSegLib.inference.options import SegmentOptions
+    from MgImplantSegLib.inference.segmenter import SegmentationResult, SegmentationRun
 
 NAME = "segment"
 PART_OF_A_FILE_NAME = re.compile(r"[\w .+-]{1,100}")
@@ -82,25 +82,19 @@ def run(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
         if arguments.tasks:
             return run_as_tasks(add_arguments, arguments, events)
         return run_elsewhere(NAME, add_arguments, arguments, events)
-    from MgImplantSegLib.cracks.openings import with_openings
-    from MgImplantSegLib.inference.segmenter import segment_volume
-
     start = time.monotonic()
     _require_writable(arguments)
     options = segment_options(
         arguments,
         arguments.roi,
+        grid=arguments.grid,
         want_probabilities=arguments.probabilities is not None,
         want_disagreement=arguments.disagreement is not None,
     )
     with open_scan(arguments.image, arguments, events) as scan, _grid_advised(arguments):
-        options = replace(options, grid=arguments.grid)
         if arguments.task is not None:
-            return {"part": str(do_part(scan, options, arguments, arguments.task, events))}
-        openings = openings_for(arguments, scan)
-        scan = _with_voxels_for(openings, arguments, scan, events)
-        result = segment_volume(scan, options, events, do_all_parts(scan, options, arguments, events))
-        result = replace(result, label_map=with_openings(scan, result.label_map, openings, events))
+            return {"part": str(do_part(scan, options, arguments, events))}
+        result = segment_scan(scan, options, arguments, events, lambda run: do_all_parts(run, arguments, events))
     events.check_cancelled()
     files = _write(result, arguments)
     remove_parts(arguments)
@@ -113,19 +107,32 @@ def run(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
     }
 
 
-def _with_voxels_for(openings: OpeningOptions, arguments: argparse.Namespace, scan: Volume, events: Events) -> Volume:
-    """The scan with all its voxels in memory where openings are wanted, which are found on them.
+def segment_scan(
+    scan: Volume,
+    options: SegmentOptions,
+    arguments: argparse.Namespace,
+    events: Events,
+    parts: Callable[[SegmentationRun], Sequence[Path]] = lambda _run: (),
+) -> SegmentationResult:
+    """Segment a scan, from `parts` where there are any, and mark the openings that are looked for on its voxels.
 
-    Raises InputError if the segmentation would not have the scan's voxels.
+    Raises InputError if openings are wanted that do not fit the scan's voxels, or a segmentation without these.
     """
-    if not openings.openings:
-        return scan
-    if arguments.grid == MODEL:
-        raise InputError(
-            f"Expected a segmentation on the scan's voxels for openings, got the grid {MODEL}.",
-            f"Choose the grid {INPUT} [[grid]], or leave the openings out [[openings]].",
-        )
-    return in_memory(scan, events)
+    from MgImplantSegLib.cracks.openings import with_openings
+    from MgImplantSegLib.inference.segmenter import SegmentationRun
+
+    openings = opening_options(arguments)
+    openings.width_mm(scan.geometry.spacing_zyx_mm)
+    if openings.openings:
+        if options.grid == MODEL:
+            raise InputError(
+                f"Expected a segmentation on the scan's voxels for openings, got the grid {MODEL}.",
+                f"Choose the grid {INPUT} [[grid]], or leave the openings out [[openings]].",
+            )
+        scan = in_memory(scan, events)
+    run = SegmentationRun(scan, options, events)
+    result = run.result(parts(run))
+    return replace(result, label_map=with_openings(scan, result.label_map, openings, events))
 
 
 @contextmanager

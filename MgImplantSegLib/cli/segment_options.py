@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from MgImplantSegLib.base.errors import InputError
 from MgImplantSegLib.base.option_kinds import Kind, Number
@@ -45,7 +45,7 @@ def add_segment_arguments(parser: argparse.ArgumentParser) -> None:
     add_options(parser.add_argument_group("segmentation"), *segment_declarations())
 
 
-def segment_options(arguments: argparse.Namespace, roi: Path | None = None, **wanted: bool) -> SegmentOptions:
+def segment_options(arguments: argparse.Namespace, roi: Path | None = None, **further: Any) -> SegmentOptions:
     """The options as `segment_volume` takes them; finds the model and reads the region.
 
     Raises InputError if the model or the region cannot be used.
@@ -54,14 +54,14 @@ def segment_options(arguments: argparse.Namespace, roi: Path | None = None, **wa
     ----------
     roi : Path, optional
         Slicer's markups file with the one region that is segmented.
-    wanted : bool
-        ``want_probabilities`` and ``want_disagreement``.
+    further : dict
+        Fields that are no option of the command line: ``grid``, ``want_probabilities``, ``want_disagreement``.
     """
     from MgImplantSegLib.inference.options import SegmentOptions
     from MgImplantSegLib.model.file import read_card
 
     chosen = {entry.name: value for entry, value in values_of(arguments, SegmentOptions)}
-    chosen |= {"model": find_model(arguments.model), "roi": single_roi(roi) if roi else None, **wanted}
+    chosen |= {"model": find_model(arguments.model), "roi": single_roi(roi) if roi else None, **further}
     read_card(chosen["model"])
     return SegmentOptions(**chosen)
 

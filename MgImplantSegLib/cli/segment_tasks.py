@@ -34,6 +34,7 @@ from MgImplantSegLib.jobs.watch import collected, followed_to_success, pause
 if TYPE_CHECKING:
     from MgImplantSegLib.grids.volume import Volume
     from MgImplantSegLib.inference.options import SegmentOptions
+    from MgImplantSegLib.inference.segmenter import SegmentationRun
 
 NAME, TASKS, TASK, PARTS = "segment", "--tasks", "--task", "--parts"
 LIST_OF_PARTS = "parts.txt"
@@ -71,28 +72,32 @@ def part_path(out: Path, number: int) -> Path:
     return parts_folder(out) / f"part-{number:04d}"
 
 
-def do_part(
-    volume: Volume, options: SegmentOptions, arguments: argparse.Namespace, number: int, events: Events
-) -> Path:
+def do_part(volume: Volume, options: SegmentOptions, arguments: argparse.Namespace, events: Events) -> Path:
+    """The part that is this process's task."""
+    from MgImplantSegLib.inference.segmenter import SegmentationRun
+
+    if not 0 <= arguments.task < (arguments.tasks or 0):
+        raise InputError(f"Expected a task from 0 to {(arguments.tasks or 0) - 1}, got {arguments.task}.")
+    return _do(SegmentationRun(volume, options, events), arguments, arguments.task)
+
+
+def _do(run: SegmentationRun, arguments: argparse.Namespace, number: int) -> Path:
     """One part, kept beside the output; one that is there already is kept."""
     from MgImplantSegLib.inference.parts import Part
-    from MgImplantSegLib.inference.segmenter import segment_part
 
-    if not 0 <= number < (arguments.tasks or 0):
-        raise InputError(f"Expected a task from 0 to {(arguments.tasks or 0) - 1}, got {number}.")
     path = part_path(arguments.out, number)
     path.parent.mkdir(exist_ok=True)
-    segment_part(volume, options, Part(number, arguments.tasks), path, events)
+    run.do_part(Part(number, arguments.tasks), path)
     return path
 
 
-def do_all_parts(volume: Volume, options: SegmentOptions, arguments: argparse.Namespace, events: Events) -> list[Path]:
+def do_all_parts(run: SegmentationRun, arguments: argparse.Namespace, events: Events) -> list[Path]:
     """All parts one after the other, but those that are there; or those of a list, where other tasks have left them."""
     if arguments.parts is not None:
         return [Path(line) for line in arguments.parts.read_text("utf-8").splitlines()]
     parts = []
     for number in range(arguments.tasks or 0):
-        parts.append(do_part(volume, options, arguments, number, events))
+        parts.append(_do(run, arguments, number))
         events.check_cancelled()
     return parts
 

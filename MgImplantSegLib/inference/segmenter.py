@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -80,102 +81,128 @@ class SegmentationResult:
     statistics: RunStatistics | None = None
 
 
-def segment_volume(
-    volume: Volume, options: SegmentOptions, events: Events | None = None, parts: Sequence[Path] = ()
-) -> SegmentationResult:
-    """Segment a volume.
+def segment_volume(volume: Volume, options: SegmentOptions, events: Events | None = None) -> SegmentationResult:
+    """Segment a volume of grey values, whose array may be `SlicesOnDisk`.
 
-    Raises InputError if the model file is unusable, a choice is unknown, the volume cannot be segmented, or a part does
-    not fit; ResourceError if the device is not there, or memory or disk do not suffice.
-
-    Parameters
-    ----------
-    volume : Volume
-        Grey values; the array may be `SlicesOnDisk`.
-    parts : sequence of Path
-        What `segment_part` has left, all parts in their order; without any the network runs here.
+    Raises InputError if the model file is unusable, a choice is unknown, or the volume cannot be segmented;
+    ResourceError if the device is not there, or memory or disk do not suffice.
     """
-    events, start = events or Events(), time.monotonic()
-    keep_freed_memory()
-    network = load_network(options.model, options.device, options.precision, options.backend)
-    card, compute = network.card, network.compute
-    options = options.with_defaults_of(card)
-    prediction, grid, prepared, evaluations, statistics = _predict(volume, network, options, parts, events)
-    classes = prediction.labels()
-    POSTPROCESSING.find(present(options.postprocessing)).tidy(classes, prediction, card.label_scheme)
-    expected = None if statistics is None else _expected(card, statistics, classes)
-    target = model_grid(volume.geometry, card.preprocessing) if options.grid == MODEL else volume.geometry
-    values, scheme = labels_on_grid(prediction, classes, grid, target, card.label_scheme, options.roi, events)
-    if prepared["voxels_outside"]:
-        scheme = ignoring_nan(values, target, volume, scheme)
-    provenance = _provenance(card, options, compute) | {
-        "clipped_to": list(prepared["clipped_to"]),
-        "evaluations": evaluations,
-        "seconds": round(time.monotonic() - start, 1),
-        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-    if expected is not None:
-        voxels = LabelMap(values, target, scheme).voxels_of_roles()
-        provenance[KEY] = replace(expected, voxels=voxels).to_dict()
-    if expected is not None and expected.is_low:
-        events.warning(expected.warning(), kind=KEY)
-    provenance = with_remarks(provenance, remarks_of(prepared))
-    return SegmentationResult(
-        LabelMap(values, target, scheme, provenance),
-        _probabilities(prediction, grid, card.label_scheme) if options.want_probabilities else None,
-        Volume(prediction.disagreement(), grid) if options.want_disagreement else None,
-        MappingProxyType(provenance),
-        statistics if options.want_statistics else None,
-    )
+    return SegmentationRun(volume, options, events).result()
 
 
-def segment_part(volume: Volume, options: SegmentOptions, part: Part, folder: Path, events: Events) -> None:
-    """Do one part of a segmentation and keep it as a folder, see `parts`; one that is there already is kept.
+class SegmentationRun:
+    """A volume, a model and the choices: loaded and prepared once, whether segmented as a whole or in parts.
 
-    Raises
-    ------
-    InputError, ResourceError
-        As `segment_volume`; or if there are more parts than blocks of slices.
+    Raises what `segment_volume` raises.
     """
-    keep_freed_memory()
-    network = load_network(options.model, options.device, options.precision, options.backend)
-    options = options.with_defaults_of(network.card)
-    sizes, memory = _sizes(volume, network, options, events)
-    key = _key_of_parts(volume, network.card, options)
-    if has_part(folder, part, key):
-        return
-    array, _, _ = _prepared(volume, network.card, options, memory, events)
-    predictor = network.predictor(memory.tile_edge)
-    save_part(array, predictor, _plan(predictor, options, sizes, memory), part, key, folder, events)
 
+    def __init__(self, volume: Volume, options: SegmentOptions, events: Events | None = None) -> None:
+        self._start, self._events, self._volume = time.monotonic(), events or Events(), volume
+        keep_freed_memory()
+        self._network = load_network(options.model, options.device, options.precision, options.backend)
+        self._card = self._network.card
+        self._options = options.with_defaults_of(self._card)
+        self._sizes = _sizes(volume, self._card, self._options)
+        self._memory = _memory(volume, self._network, self._sizes, self._options, self._events)
 
-def _key_of_parts(volume: Volume, card: ModelCard, options: SegmentOptions) -> str:
-    """Changes with the voxels, the model, and all that the sums depend on."""
-    chosen = {**record(options), "model": card.hash, "roi": options.roi, "votes": options.want_disagreement}
-    return key_of(volume.array, [__version__, chosen, vars(volume.geometry)])
+    def do_part(self, part: Part, folder: Path) -> None:
+        """Do one part and keep it as a folder, see `parts`; one that is there already is kept.
 
+        Raises InputError if there are more parts than blocks of slices.
+        """
+        if not has_part(folder, part, self._key):
+            array, _, _ = self._prepared
+            save_part(array, self._predictor, self._plan, part, self._key, folder, self._events)
 
-def _predict(
-    volume: Volume, network: LoadedNetwork, options: SegmentOptions, parts: Sequence[Path], events: Events
-) -> tuple[FusedPrediction, Geometry, Mapping[str, Any], int, RunStatistics | None]:
-    """The prediction, its grid, what `preprocess` says, number of evaluations, and statistics where they are needed.
+    def result(self, parts: Sequence[Path] = ()) -> SegmentationResult:
+        """The segmentation, of `parts` that `do_part` has left, all in their order, or else by the network now.
 
-    What the network has seen ends here.
-    """
-    sizes, memory = _sizes(volume, network, options, events)
-    array, grid, prepared = _prepared(volume, network.card, options, memory, events)
-    predictor = network.predictor(memory.tile_edge)
-    plan = _plan(predictor, options, sizes, memory)
-    if parts:
-        prediction = merged(plan, array.shape, parts, _key_of_parts(volume, network.card, options))
-    elif network.on_several is None:
-        prediction = predict_fused(array, predictor, plan, events)
-    else:
+        Ends the run. Raises InputError if a part does not fit.
+        """
+        card, options, events = self._card, self._options, self._events
+        prediction = self._predict(parts)
+        _, grid, prepared = self._prepared
+        del self._prepared  # what the network has seen is needed no more
+        needed = bool(card.calibration) or options.want_statistics
+        statistics = run_statistics(prediction) if needed else None
+        classes = prediction.labels()
+        POSTPROCESSING.find(present(options.postprocessing)).tidy(classes, prediction, card.label_scheme)
+        expected = None if statistics is None else _expected(card, statistics, classes)
+        geometry = self._volume.geometry
+        target = model_grid(geometry, card.preprocessing) if options.grid == MODEL else geometry
+        values, scheme = labels_on_grid(prediction, classes, grid, target, card.label_scheme, options.roi, events)
+        if prepared["voxels_outside"]:
+            scheme = ignoring_nan(values, target, self._volume, scheme)
+        provenance = _provenance(card, options, self._network.compute) | {
+            "clipped_to": list(prepared["clipped_to"]),
+            "evaluations": self._sizes.evaluations,
+            "seconds": round(time.monotonic() - self._start, 1),
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+        if expected is not None:
+            voxels = LabelMap(values, target, scheme).voxels_of_roles()
+            provenance[KEY] = replace(expected, voxels=voxels).to_dict()
+        if expected is not None and expected.is_low:
+            events.warning(expected.warning(), kind=KEY)
+        provenance = with_remarks(provenance, remarks_of(prepared))
+        return SegmentationResult(
+            LabelMap(values, target, scheme, provenance),
+            _probabilities(prediction, grid, card.label_scheme) if options.want_probabilities else None,
+            Volume(prediction.disagreement(), grid) if options.want_disagreement else None,
+            MappingProxyType(provenance),
+            statistics if options.want_statistics else None,
+        )
+
+    def _predict(self, parts: Sequence[Path]) -> FusedPrediction:
+        array, _, _ = self._prepared
+        if parts:
+            return merged(self._plan, array.shape, parts, self._key)
+        if self._network.on_several is None:
+            return predict_fused(array, self._predictor, self._plan, self._events)
         from MgImplantSegLib.inference.device_fused import predict_on_devices  # needs torch
 
-        prediction = predict_on_devices(array, network.on_several(), plan, events)
-    needed = bool(network.card.calibration) or options.want_statistics
-    return prediction, grid, prepared, sizes.evaluations, run_statistics(prediction) if needed else None
+        return predict_on_devices(array, self._network.on_several(), self._plan, self._events)
+
+    @cached_property
+    def _key(self) -> str:
+        """Changes with the voxels, the model, and all that the sums depend on."""
+        options = self._options
+        chosen = {**record(options), "model": self._card.hash, "roi": options.roi, "votes": options.want_disagreement}
+        return key_of(self._volume.array, [__version__, chosen, vars(self._volume.geometry)])
+
+    @cached_property
+    def _prepared(self) -> tuple[np.ndarray, Geometry, Mapping[str, Any]]:
+        """What the network sees, its grid, and what `preprocess` says about the grey values."""
+        volume, roi = self._volume, self._options.roi
+        give_back = (lambda: give_back_pages(volume.array)) if self._memory.gives_back_input else None
+        prepared = preprocess(volume, self._card.preprocessing, self._events, give_back)
+        array, grid = prepared.array, prepared.geometry
+        if roi is not None:
+            box = roi_box(roi, grid)
+            array, grid = array[box], grid.cropped([part.start for part in box], box_shape(box))
+        return array, grid, prepared.provenance
+
+    @cached_property
+    def _predictor(self) -> TiledPredictor:
+        return self._network.predictor(self._memory.tile_edge)
+
+    @cached_property
+    def _plan(self) -> FusedPlan:
+        predictor, options = self._predictor, self._options
+        on_cpu = predictor.compute.device == "cpu"
+        pixels_per_batch = PIXELS_PER_BATCH["cpu" if on_cpu else "cuda"]
+        return FusedPlan(
+            present(options.planes),
+            present(options.fusion),
+            predictor.spec.classes,
+            max(1, pixels_per_batch // math.prod(self._sizes.largest_slice)),
+            predictor.spec.size_multiple,
+            predictor.spec.context,
+            SUM_BITS,
+            with_votes=options.want_disagreement,
+            allocate=self._memory.allocate,
+            side_by_side=not on_cpu,
+        )
 
 
 def _expected(card: ModelCard, statistics: RunStatistics, classes: np.ndarray) -> ExpectedIoU | None:
@@ -190,11 +217,8 @@ def _expected(card: ModelCard, statistics: RunStatistics, classes: np.ndarray) -
     return calibration.expected(features_of(statistics, card.label_scheme), statistics.planes, roles)
 
 
-def _sizes(
-    volume: Volume, network: LoadedNetwork, options: SegmentOptions, events: Events
-) -> tuple[Estimate, MemoryPlan]:
-    """What the work takes, and how it keeps within the memory."""
-    card = network.card
+def _sizes(volume: Volume, card: ModelCard, options: SegmentOptions) -> Estimate:
+    """What the work takes, with the probabilities and disagreement that are wanted."""
     sizes = estimate(
         volume.geometry,
         card,
@@ -204,10 +228,16 @@ def _sizes(
         with_votes=options.want_disagreement,
         on_grid=options.grid,
     )
-    sizes = replace(sizes, finishing_bytes=sizes.finishing_bytes + _further_bytes(sizes, card, options))
+    return replace(sizes, finishing_bytes=sizes.finishing_bytes + _further_bytes(sizes, card, options))
+
+
+def _memory(
+    volume: Volume, network: LoadedNetwork, sizes: Estimate, options: SegmentOptions, events: Events
+) -> MemoryPlan:
+    """How the work keeps within the memory."""
     memory = plan_memory(
         sizes,
-        card,
+        network.card,
         options.memory_gb,
         network_on_gpu=network.compute.device != "cpu",
         network_factor=network.memory_factor,
@@ -216,7 +246,7 @@ def _sizes(
     )
     if memory.accumulator_on_disk:
         events.warning("Memory is scarce: the accumulator is kept on disk, which is slower.", kind="memory")
-    return sizes, memory
+    return memory
 
 
 def _reading_bytes(volume: Volume) -> int:
@@ -229,36 +259,6 @@ def _further_bytes(sizes: Estimate, card: ModelCard, options: SegmentOptions) ->
     """What probabilities and disagreement take beside the label maps, float32."""
     volumes = len(card.label_scheme.labels) * options.want_probabilities + options.want_disagreement
     return 4 * volumes * math.prod(sizes.predicted_shape_zyx)
-
-
-def _prepared(
-    volume: Volume, card: ModelCard, options: SegmentOptions, memory: MemoryPlan, events: Events
-) -> tuple[np.ndarray, Geometry, Mapping[str, Any]]:
-    """What the network sees, its grid, and what `preprocess` says about the grey values."""
-    give_back = (lambda: give_back_pages(volume.array)) if memory.gives_back_input else None
-    prepared = preprocess(volume, card.preprocessing, events, give_back)
-    array, grid = prepared.array, prepared.geometry
-    if options.roi is not None:
-        box = roi_box(options.roi, grid)
-        array, grid = array[box], grid.cropped([part.start for part in box], box_shape(box))
-    return array, grid, prepared.provenance
-
-
-def _plan(predictor: TiledPredictor, options: SegmentOptions, sizes: Estimate, memory: MemoryPlan) -> FusedPlan:
-    on_cpu = predictor.compute.device == "cpu"
-    pixels_per_batch = PIXELS_PER_BATCH["cpu" if on_cpu else "cuda"]
-    return FusedPlan(
-        present(options.planes),
-        present(options.fusion),
-        predictor.spec.classes,
-        max(1, pixels_per_batch // math.prod(sizes.largest_slice)),
-        predictor.spec.size_multiple,
-        predictor.spec.context,
-        SUM_BITS,
-        with_votes=options.want_disagreement,
-        allocate=memory.allocate,
-        side_by_side=not on_cpu,
-    )
 
 
 def _probabilities(prediction: FusedPrediction, grid: Geometry, scheme: LabelScheme) -> Mapping[str, Volume]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import groupby
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from MgImplantSegLib.grids.volume import Geometry, Volume
 from MgImplantSegLib.inference.fused import FusedPlan, all_stretches, predict_fused
 from MgImplantSegLib.inference.options import SegmentOptions
 from MgImplantSegLib.inference.parts import Part, merged, save_part
-from MgImplantSegLib.inference.segmenter import segment_part, segment_volume
+from MgImplantSegLib.inference.segmenter import SegmentationRun
 from MgImplantSegLib.planes.plane_sets import plane_set
 
 
@@ -94,17 +95,22 @@ def test_a_scan_in_parts_has_the_labels_and_the_expectations_of_a_scan_in_one(tm
     model = save_threshold_model(tmp_path / "thresholds.mgmodel", 20.0, sharpness=4.0)
     options = SegmentOptions(model, planes, fusion, device="cpu", want_disagreement=True, want_statistics=True)
     folders = [tmp_path / str(number) for number in range(3)]
+    stages: list[str] = []
+    run = SegmentationRun(scan, options, Events(lambda record: stages.append(record.get("stage", ""))))
     for number, folder in enumerate(folders):
-        segment_part(scan, options, Part(number, 3), folder, Events())
+        run.do_part(Part(number, 3), folder)
     before = (folders[0] / "part.json").stat().st_mtime_ns
-    segment_part(scan, options, Part(0, 3), folders[0], Events())
+    run.do_part(Part(0, 3), folders[0])
     assert (folders[0] / "part.json").stat().st_mtime_ns == before, "what is done is not done again"
-    found, expected = (segment_volume(scan, options, parts=parts) for parts in (folders, ()))
+    found = run.result(folders)
+    steps = [stage for stage, _ in groupby(stages)]
+    assert steps[0] == "preprocessing" and steps.count("preprocessing") == 1, "the scan is prepared once for all parts"
+    expected = SegmentationRun(scan, options).result()
     assert (found.label_map.array == expected.label_map.array).all() and len(np.unique(found.label_map.array)) > 2
     assert (found.disagreement.array == expected.disagreement.array).all()
     assert (found.statistics.plane_squares == expected.statistics.plane_squares).all()
     other = Volume(scan.array + 1, scan.geometry)
     with pytest.raises(InputError, match="Expected part 1 of 3"):
-        segment_volume(other, options, parts=folders)
+        SegmentationRun(other, options).result(folders)
     record = json.loads((folders[0] / "part.json").read_text("ascii"))
     assert (record["number"], record["count"]) == (0, 3)
