@@ -17,7 +17,7 @@ FORMER_PLACES = {
 
 
 class FormerPlaces(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Scripts may go on importing `MgImplantSegLib.volume` and others, which stand in folders now."""
+    """Scripts may continue to import `MgImplantSegLib.volume` and others, which are in folders now."""
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> importlib.machinery.ModuleSpec | None:
         """Asked for what no other finder has found."""

@@ -1,6 +1,6 @@
 """Files that a library in C reads are tried in a process of their own, which a damaged file may end.
 
-What is here starts such a process and tells an end by the file's contents from all other ends.
+This file starts such a process and distinguishes a crash caused by the file's contents from all other ends.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from MgImplantSegLib.base.errors import InputError
 
 
 class Entry(Protocol):
-    """What each entry of a registry has: a name for people, and a sentence that defines it."""
+    """What each entry of a registry has: a name for display, and a sentence that defines it."""
 
     @property
     def name(self) -> str:

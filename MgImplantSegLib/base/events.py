@@ -48,7 +48,7 @@ class Events:
         self.emit("started", command=command, **fields)
 
     def metric(self, **values: Any) -> None:
-        """Numbers measured on the way, a loss for example."""
+        """Numbers measured during the work, such as a loss."""
         self.emit("metric", **values)
 
     def result(self, **fields: Any) -> None:

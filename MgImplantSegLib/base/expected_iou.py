@@ -39,7 +39,7 @@ class Expected:
 class ExpectedIoU:
     """Expected IoU of a segmentation by role and on average, background included.
 
-    `is_low` where it warns. `voxels` of each role tell whether a segmentation is still the one that was made.
+    `is_low` where it warns. `voxels` of each role show whether a segmentation is still the one that was made.
     """
 
     of_role: Mapping[str, Expected]
@@ -145,7 +145,7 @@ class Calibration:
         features : mapping
             `FEATURES` of each role that the network predicted, and those of the mean (`MEAN`).
         found : frozenset of str
-            Roles in the segmentation after post-processing; only these are told.
+            Roles in the segmentation after post-processing; only these are reported.
         """
         regressions = self.several_planes if planes > 1 else self.one_plane
         of_role = {

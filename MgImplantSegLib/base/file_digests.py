@@ -1,10 +1,10 @@
 """Has this file changed? One answer for all who keep results: by content, read again only where it may differ.
 
-`FileDigests` gives the digest of files' contents and remembers them with size, times of change of content and of
-inode, and inode number. A file whose state is the remembered one is not read again. So a file that was copied or
-touched is the same as before, and one with equal size and a time of change that was set back is another one: its
-inode's time (``ctime``) cannot be set. On Windows there is no such time, and there a file whose time is set back
-after a change of equal size is taken for unchanged.
+`FileDigests` gives the digest of files' contents and remembers them with size, times of change of content and of inode,
+and inode number. A file whose state is the remembered one is not read again. So a file that was copied or touched is
+the same as before, and one with equal size and a time of change that was set back is another one: its inode's time
+(``ctime``) cannot be set. On Windows there is no such time, and there a file whose time is set back after a change of
+equal size counts as unchanged.
 
 A file that was changed within the last two seconds before it was read could change once more without a trace in its
 coarse times; its digest is not remembered.
@@ -50,7 +50,7 @@ class FileDigests:
     Parameters
     ----------
     known : mapping
-        What an earlier `known` was; damaged entries are as good as none.
+        What an earlier `known` was; damaged entries are ignored.
     """
 
     def __init__(self, known: Mapping[str, Any] | None = None) -> None:
@@ -83,7 +83,7 @@ class FileDigests:
             self._is_changed = False
 
     def of(self, path: str | Path, advance: Callable[[int], object] = lambda count: None) -> str:
-        """The digest of one file; `advance` is told the bytes that are done. Raises OSError if it cannot be read."""
+        """The digest of one file; `advance` gets the number of bytes done. Raises OSError if it cannot be read."""
         key, state = os.path.abspath(path), file_state(path)
         entry = self.known.get(key)
         if entry is not None and entry[:4] == state:

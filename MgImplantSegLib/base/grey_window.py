@@ -72,7 +72,7 @@ class GreyWindow:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> GreyWindow:
-        """The window of `to_dict`'s data; ValueError if it is none."""
+        """The window of `to_dict`'s data; ValueError if it is not one."""
         try:
             given = data.get("percentiles")
             percentiles = None if given is None else (float(given[0]), float(given[1]))

@@ -47,7 +47,7 @@ class Kind:
         return self._metavar
 
     def read(self, text: str) -> Any:
-        """The value of a word; ValueError if it is none."""
+        """The value of a word; ValueError if it is not one."""
         return text
 
     def is_valid(self, value: Any) -> bool:
@@ -145,7 +145,7 @@ class Number(Kind):
     metavar : str
         What stands for a value in the help.
     offered_up_to : float
-        The largest number that the panel offers; it is no limit of the engine.
+        The largest number that the panel offers; it is not a limit of the engine.
     """
 
     def __init__(self, unit: str, *, zero: bool = False, metavar: str = "X", offered_up_to: float = 1e6) -> None:

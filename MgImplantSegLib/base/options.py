@@ -1,4 +1,4 @@
-"""An option is said once: a field of a dataclass, made by `option`, with its help, its kind, and what it changes.
+"""An option is declared once: a field of a dataclass, made by `option`, with its help, its kind, and what it changes.
 
 From these fields come the arguments of the command line, the words of a command, what is kept with a result, the key of
 resumable work, and the check of the values. The kinds of values are in `option_kinds`.
@@ -18,7 +18,7 @@ KEY = "option"
 
 @dataclass(frozen=True)
 class Option:
-    """What is said of an option, apart from the name and the default of its field.
+    """The declaration of an option, apart from the name and the default of its field.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def option(help_text: str, kind: Kind, default: Any = dataclasses.MISSING, **fur
 
 
 def options_of(*declarations: type) -> Iterator[Declared]:
-    """The options of dataclasses; fields that were not made by `option` are none."""
+    """The options of dataclasses; other fields are ignored."""
     for declaration in declarations:
         for field in dataclasses.fields(declaration):
             if KEY in field.metadata:

@@ -1,7 +1,7 @@
 """Text that comes from files, made harmless where it is shown: one function for the terminal, for HTML and for CSV.
 
-Names of files, regions and segments and the texts of model cards may hold anything: escape sequences that steer a
-terminal, marks that turn the direction of writing round, line ends, bytes that are no UTF-8, formulas. What is neither
+Names of files, regions and segments and the texts of model cards may hold anything: escape sequences that control a
+terminal, marks that reverse the direction of writing, line ends, bytes that are not UTF-8, formulas. What is neither
 letter nor sign is shown as in Python's texts: ``\\x1b``, ``\\u202e``, ``\\n``.
 """
 
@@ -34,14 +34,14 @@ def terminal_text(text: object) -> str:
 
 
 def html_text(text: object) -> str:
-    """Text for HTML, inside and outside of attributes."""
+    """Text for HTML, inside and outside attributes."""
     return html.escape(one_line(text))
 
 
 def csv_cell(value: Any) -> str:
     """A cell of a CSV file that no spreadsheet takes for a formula; None and NaN are empty, numbers stay numbers.
 
-    A text that begins with ``= + - @``, tab or line end and is no number gets an apostrophe in front of it.
+    A text that begins with ``= + - @``, tab or line end and is not a number gets an apostrophe in front.
     """
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
@@ -67,7 +67,7 @@ class CsvWriter:
 
 
 def _shown(match: re.Match[str]) -> str:
-    """One character as Python shows it; a byte that is no UTF-8 as that byte."""
+    """One character as Python shows it; a byte that is not UTF-8 as that byte."""
     character = match[0]
     if BYTE_THAT_IS_NO_UTF_8.match(character):
         return f"\\x{ord(character) - 0xDC00:02x}"

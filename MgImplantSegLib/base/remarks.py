@@ -19,7 +19,7 @@ REMARKS = "warnings"
 
 
 class _Collector(logging.Handler):
-    """Keeps the warnings of one thread, each once, and leaves them to whoever listens besides."""
+    """Keeps the warnings of one thread, each once, and passes them on to other listeners."""
 
     def __init__(self, said: list[str]) -> None:
         super().__init__(logging.WARNING)

@@ -30,7 +30,7 @@ MM_OF_UNIT = {
 
 
 def mm_of_unit(unit: str) -> float | None:
-    """Length of one `unit` in mm, or None for what is no unit of length (``"pixel"``, ``""``).
+    """Length of one `unit` in mm, or None for what is not a unit of length (``"pixel"``, ``""``).
 
     Understands singular and plural, both micro signs, and the escaped micro sign of ImageJ.
     """

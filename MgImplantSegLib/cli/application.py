@@ -1,4 +1,4 @@
-"""`main`: from the command line's words to an exit code. The one place that turns errors into lines for people."""
+"""`main`: from the command line's words to an exit code. The one place that turns errors into lines for users."""
 
 from __future__ import annotations
 

@@ -218,7 +218,7 @@ def report(result: dict[str, Any]) -> str:
 
 
 def command_line(arguments: argparse.Namespace) -> str:
-    """The command for people, as it can be typed again."""
+    """The command as text that can be typed again."""
     return shlex.join([PROGRAM, NAME, *_words(arguments)])
 
 

@@ -1,4 +1,4 @@
-"""How far a batch is: its rows, kept as table and overview, and seen by whoever looks on."""
+"""How far a batch is: its rows, kept as table and overview, and read by anybody who watches."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ SECONDS_OF_PATIENCE = 10.0  # what a killed batch has started ends within some s
 
 
 class Board:
-    """The rows of a batch; each change is written, and told as an event.
+    """The rows of a batch; each change is written and reported as an event.
 
     Parameters
     ----------
     command : str
         What the batch was started by.
     events : Events
-        Told of samples that are done or have failed.
+        Gets an event for each sample that is done or has failed.
     """
 
     def __init__(self, rows: Sequence[Row], folder: Path, command: str, events: Events) -> None:

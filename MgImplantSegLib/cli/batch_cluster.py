@@ -1,7 +1,7 @@
 """A batch elsewhere: on a cluster, on hosts, or on several of them at once; results are collected as they come.
 
-What was submitted stands in ``batch-jobs.json`` in the folder of the results, before it is submitted. A sample belongs
-to a job as long as its key, made of options and contents, is the one that was submitted. The same command goes on.
+Everything is noted in ``batch-jobs.json`` in the folder of the results before it is submitted. A sample belongs to a
+job as long as its key, made of options and contents, is the one that was submitted. The same command continues.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def run_elsewhere(
 ) -> None:
     """Collect what was submitted before, submit what is left, and follow all to its end.
 
-    Raises Cancelled if the events are cancelled; the jobs go on, or are stopped where that was chosen;
+    Raises Cancelled if the events are cancelled; the jobs continue, or are stopped where that was chosen;
     MgImplantSegError if the environment, or the last of several, cannot be reached or refuses.
     """
     with events.task("samples", len(samples)) as task:
@@ -55,7 +55,7 @@ def run_elsewhere(
 
 
 def _serve_alone(site: Site, events: Events) -> None:
-    """All samples in one environment; an error ends it, and the same command goes on."""
+    """All samples in one environment; an error ends it, and the same command continues."""
     with Backend(site.environment) as backend:
         try:
             site.collect(backend, is_first=True)

@@ -1,4 +1,4 @@
-"""What a batch has submitted to clusters, as it stands in the folder of its results: ``batch-jobs.json``."""
+"""What a batch has submitted to clusters, kept in the folder of its results: ``batch-jobs.json``."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ class Pool:
     def take(self, environment: str, count: int | None = None) -> list[str]:
         """Samples for an environment to work on, `count` at most (None: all).
 
-        It gets none that a job of its own has ended badly with, as long as there are others.
+        It gets none on which a job of its own has failed, unless there are no others.
         """
         with self._lock:
             is_alone = self._usable <= {environment}
@@ -145,7 +145,7 @@ class Pool:
             self._board.mark(name, RUNNING)
 
     def none_runs(self) -> None:
-        """Nobody looks at the samples any more: those that run wait for the next start."""
+        """The samples are no longer watched: those that run wait for the next start."""
         with self._lock:
             for row in self._board.rows:
                 if row.state == RUNNING:

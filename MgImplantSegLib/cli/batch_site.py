@@ -125,7 +125,7 @@ class Site:
             self._left = []
 
     def leave(self, backend: Backend) -> None:
-        """After Ctrl-C the jobs go on, or all are stopped."""
+        """After Ctrl-C the jobs continue, or all are stopped."""
         if not self._open:
             return
         if self._arguments.when_stopped != CANCEL:

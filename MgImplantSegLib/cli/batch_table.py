@@ -22,7 +22,7 @@ SHORT_SYMBOLS = ("V_r", "V_DL", "DR", "BIC", "BV/TV")
 
 @dataclass(frozen=True)
 class Row:
-    """One sample in the table; `measures` are those of the report as plain data, `warnings` what was said of it.
+    """One sample in the table; `measures` are those of the report as plain data, `warnings` the warnings about it.
 
     `study` has the cells of the manifest's other columns: animal, group, time_point_days and so on.
     """
@@ -59,7 +59,7 @@ def write_table(rows: Sequence[Row], folder: Path) -> Path:
 
 
 def write_overview(rows: Sequence[Row], folder: Path, command: str) -> Path:
-    """Write what a report reads besides the samples' own files: their states, what they are in the study."""
+    """Write what a report reads in addition to the samples' own files: their states, what they are in the study."""
     kept = [{name: value for name, value in row.to_dict().items() if name != "measures"} for row in rows]
     data = {"version": 1, "software_version": __version__, "command": command, "samples": kept}
     with atomic_output(folder / OVERVIEW) as temporary:

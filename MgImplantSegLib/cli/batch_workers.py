@@ -1,4 +1,4 @@
-"""A batch by several processes of this computer: each asks for one sample after the other and tells its row."""
+"""A batch by several processes of this computer: each asks for one sample after the other and returns its row."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ def _row_from(worker: Worker, record: dict[str, Any] | None, board: Board, event
 
 
 def row_of(record: dict[str, Any]) -> Row | None:
-    """The row that an event tells of; None if it is none."""
+    """The row in an event; None if there is none."""
     if record.get("state") not in (DONE, FAILED) or not isinstance(record.get("measures"), list):
         return None
     return Row(**{name: record[name] for name in LOOSE_ROW if name in record})

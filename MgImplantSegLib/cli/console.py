@@ -36,7 +36,7 @@ class Console:
             self.line(record["text"])
 
     def line(self, text: str) -> None:
-        """One whole line, whatever the text holds; a bar on the way is removed first."""
+        """One whole line, whatever the text holds; a progress bar is removed first."""
         self.clear()
         self._stream.write(one_line(text) + "\n")
         self._stream.flush()

@@ -1,4 +1,4 @@
-"""``cracks``: cracks of the degradation layer and canals of bone in a segmentation that is there already."""
+"""``cracks``: cracks of the degradation layer and canals of bone in an existing segmentation."""
 
 from __future__ import annotations
 

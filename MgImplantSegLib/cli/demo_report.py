@@ -70,7 +70,7 @@ def report_text(result: dict[str, Any]) -> str:
 
 
 def facts(case: DemoCase, result: dict[str, Any]) -> dict[str, Any]:
-    """What is known of the case besides its measures, for the page and for later reports: ``demo.json``."""
+    """What is known of the case apart from its measures, for the page and for later reports: ``demo.json``."""
     truth = {symbol: case.truth[key] for symbol, key in TRUTH_OF_SYMBOL.items() if key in case.truth}
     return {name: result[name] for name in ("title", "classes", "mean_iou", "absent")} | {"truth": truth}
 

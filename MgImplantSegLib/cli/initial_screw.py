@@ -1,4 +1,4 @@
-"""The screw before implantation: read from a file or typed in, and put onto the explant."""
+"""The screw before implantation: read from a file or typed in, and placed on the explant."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class InitialOptions:
-    """What is known of the screw, and how it comes to lie on the explant."""
+    """What is known of the screw, and how it is placed on the explant."""
 
     initial: Path | None = option(
         "screw before implantation: segmentation, or mesh in mm (STL, PLY, OBJ, VTK, VTP)", File("FILE"), None

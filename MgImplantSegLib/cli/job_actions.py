@@ -1,4 +1,4 @@
-"""What ``jobs`` can do with jobs: one function an action, each returns its result with a text for people."""
+"""What ``jobs`` can do with jobs: one function an action, each returns its result with a text for display."""
 
 from __future__ import annotations
 

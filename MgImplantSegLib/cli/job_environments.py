@@ -116,7 +116,7 @@ def _create(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
 
 
 def check_line(check: dict[str, Any]) -> str:
-    """One check for people."""
+    """One check for display."""
     remedy = f"\n    {check['remedy']}" if check["remedy"] else ""
     return f"{'✓' if check['ok'] else '✗'} {check['name']}: {check['found']}{remedy}"
 

@@ -1,4 +1,4 @@
-"""The manifest of a batch that runs as a job: written anew with the paths there, so that all its files go along."""
+"""The manifest of a batch that runs as a job: rewritten with the paths there, so that all its files are sent along."""
 
 from __future__ import annotations
 

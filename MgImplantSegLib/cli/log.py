@@ -39,7 +39,7 @@ class HarmlessFormatter(logging.Formatter):
 def log_to_user(events: Events, debug: bool) -> Iterator[None]:
     """Within the block the library's log goes to events, and in full to standard error with `debug`.
 
-    So do the warnings of Python and its packages, which are no lines for users, with `debug` alone.
+    So do the warnings of Python and its packages, which are not lines for users, with `debug` alone.
     """
     logger = logging.getLogger(LIBRARY)
     handlers: list[logging.Handler] = [WarningsToEvents(events)]

@@ -118,7 +118,7 @@ def read_scan_of(label_map: LabelMap, arguments: argparse.Namespace) -> Volume |
 
 
 def with_field_of_view(options: QuantifyOptions, scan: Volume | None) -> QuantifyOptions:
-    """The options with the scan's round field of view, and what was warned of it, as far as a scan is known."""
+    """The options with the scan's round field of view, and the warnings about it, if there is a scan."""
     from MgImplantSegLib.quantification.field_of_view import field_of_view_of
 
     if scan is None:

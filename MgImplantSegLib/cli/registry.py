@@ -41,7 +41,7 @@ PROGRAM = "mgimplantseg"
 
 @dataclass(frozen=True)
 class Command:
-    """One command: `run` does the work and returns its result, `report` turns the result into text for people."""
+    """One command: `run` does the work and returns its result, `report` turns the result into text for display."""
 
     name: str
     help: str

@@ -44,7 +44,7 @@ def sample_elements(sample: StudySample, is_one_of_many: bool) -> Iterator[Eleme
 
 
 def sample_pictures(folder: Path, width: int) -> Iterator[Picture]:
-    """The pictures of a sample, as large as the page needs them; a file that is no picture is left out."""
+    """The pictures of a sample, as large as the page needs them; a file that is not a picture is left out."""
     for name, caption in CAPTIONS.items():
         path = folder / name
         if path.is_file() and path.stat().st_size <= LARGEST_PICTURE_BYTES:
@@ -127,13 +127,13 @@ def _facts(sample: StudySample) -> list[str]:
 
 
 def _number_text(value: Any) -> str:
-    """A number for people; empty for anything else."""
+    """A number for display; empty for anything else."""
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     return value_text(value) if is_number else ""
 
 
 def sample_remarks(sample: StudySample) -> list[str]:
-    """Classes that are absent, where the regions are, notes of measures, and what was warned of."""
+    """Classes that are absent, where the regions are, notes of measures, and the warnings."""
     absent = sample.facts.get("absent") or ()
     remarks = [f"Not found in this scan: {', '.join(map(str, absent))}."] if absent else []
     for roi in sample.inputs.get("rois") or ():

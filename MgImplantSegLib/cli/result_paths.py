@@ -1,6 +1,6 @@
 """Results do not take the place of what they are made of, nor of each other, and are of the right kind.
 
-All of that is told before the work begins. While it runs, `protected_files` guards the inputs.
+All of this is reported before the work begins. While it runs, `protected_files` guards the inputs.
 """
 
 from __future__ import annotations

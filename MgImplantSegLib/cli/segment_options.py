@@ -55,7 +55,7 @@ def segment_options(arguments: argparse.Namespace, roi: Path | None = None, **fu
     roi : Path, optional
         Slicer's markups file with the one region that is segmented.
     further : dict
-        Fields that are no option of the command line: ``grid``, ``want_probabilities``, ``want_disagreement``.
+        Fields that are not options of the command line: ``grid``, ``want_probabilities``, ``want_disagreement``.
     """
     from MgImplantSegLib.inference.options import SegmentOptions
     from MgImplantSegLib.model.file import read_card

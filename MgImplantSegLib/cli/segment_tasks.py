@@ -57,7 +57,7 @@ class TaskOptions:
 
 
 def add_hidden_arguments(parser: argparse.ArgumentParser) -> None:
-    """What the tasks themselves are told."""
+    """Arguments for the tasks themselves."""
     parser.add_argument(TASK, type=int, help=argparse.SUPPRESS)
     parser.add_argument(PARTS, type=Path, help=argparse.SUPPRESS)
 

@@ -1,4 +1,4 @@
-"""Parts of a sparse set of voxels that hang together, and how far they reach."""
+"""Parts of a sparse set of voxels that are connected, and how far they reach."""
 
 from __future__ import annotations
 

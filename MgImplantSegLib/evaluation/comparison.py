@@ -99,7 +99,7 @@ def compare(
     Parameters
     ----------
     reference : LabelMap
-        Taken for the truth.
+        Taken as the truth.
     others : mapping of str to LabelMap
         Segmentations by name, on the reference's grid, listed along any axes.
     options : QuantifyOptions

@@ -25,8 +25,8 @@ def interpolation_matrices(
 ) -> tuple[sparse.csr_array, ...]:
     """For z, y and x the matrix, (target size, source size), that turns values on `source` into values on `target`.
 
-    Beyond the outermost voxel centres of `source` the outermost values go on. For `keep_ramps` see `triangle_matrix`.
-    Raises InputError if the axes of the grids are not parallel.
+    Beyond the outermost voxel centres of `source` the outermost values are repeated. For `keep_ramps` see
+    `triangle_matrix`. Raises InputError if the axes of the grids are not parallel.
     """
     if not np.allclose(source.direction_lps, target.direction_lps, atol=1e-4):
         raise InputError(

@@ -6,9 +6,9 @@ is as exact as float32. Class 0 is not held: probabilities sum to 1, so it is wh
 take 6 bytes a voxel with 16 bits. What is left for class 0 carries the rounding of all others, so class 0, which wins
 ties, also wins within `rounding`.
 
-Votes (how many planes give a voxel each label) are held besides where they are asked for, one byte each, again
-without class 0. No plane needs memory of its own: a plane settles every voxel once, with all its probabilities, so its
-label is known at that moment.
+Votes (how many planes give a voxel each label) are also kept where they are asked for, one byte each, again without
+class 0. No plane needs memory of its own: a plane settles every voxel once, with all its probabilities, so its label is
+known at that moment.
 """
 
 from __future__ import annotations

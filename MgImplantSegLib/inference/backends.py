@@ -41,7 +41,7 @@ class LoadedNetwork:
     memory_factor : float
         Memory that the network takes, as a multiple of what its specification says.
     working_bytes : int
-        Memory that the backend takes besides, more than torch does.
+        Additional memory that the backend takes, beyond that of torch.
     on_several : callable or None
         Gives the network on each of several GPUs, which share the planes, see `device_fused`; None for one device.
     """

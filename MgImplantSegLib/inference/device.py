@@ -162,7 +162,7 @@ def _cpu_flags() -> set[str]:
 def keep_freed_memory() -> bool:
     """Let glibc keep what is freed; True where there was a glibc to take the setting.
 
-    By default it maps and unmaps every big activation anew, which costs half of the time with batches of 8.
+    By default it maps and unmaps every big activation again, which costs half of the time with batches of 8.
     """
     if not sys.platform.startswith("linux"):
         return False

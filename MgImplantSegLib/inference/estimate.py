@@ -70,7 +70,7 @@ class Estimate:
 
     @property
     def memory_bytes(self) -> int:
-        """The most that is needed at one time besides the input, all in memory and on the CPU."""
+        """The most that is needed at one time in addition to the input, all in memory and on the CPU."""
         predicting = self.volume_bytes + self.block_bytes + self.network_bytes
         return FIXED_BYTES + self.accumulator_bytes + max(predicting, self.finishing_bytes)
 

@@ -41,7 +41,7 @@ SEED = 20
 
 
 def add_openvino(path: Path, out: Path | None = None) -> Path:
-    """Write a model file with its network for OpenVINO besides, to `out` or in its own place.
+    """Write a model file that also holds its network for OpenVINO, to `out` or in its own place.
 
     Raises InputError if the file is not a usable model, or its network cannot be computed by OpenVINO with the same
     result; DependencyError if OpenVINO or torch is not installed; OutputError if the file cannot be written.

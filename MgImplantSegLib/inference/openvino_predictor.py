@@ -88,7 +88,7 @@ def require_openvino() -> None:
 
 
 def version_numbers(version: str) -> tuple[int, int]:
-    """Year and release of ``2026.4.0``; zeros where the text is no version."""
+    """Year and release of ``2026.4.0``; zeros where the text is not a version."""
     match = re.match(r"(\d{1,6})\.(\d{1,6})", version)
     return (int(match[1]), int(match[2])) if match else (0, 0)
 

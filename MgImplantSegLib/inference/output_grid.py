@@ -1,9 +1,9 @@
 """From the model's grid onto the grid of the input: scores interpolated linearly, then the largest wins.
 
-Interpolating scores instead of labels gives boundaries that are smooth on a finer grid. Work goes slice by slice, so
-besides the accumulator and the labels there are a few slices only. On the same grid the labels are taken as they are.
-A class that no voxel of the model's grid has is in no voxel of the other grid either: between two voxels of different
-classes it could otherwise be the second choice of both, and win.
+Interpolating scores instead of labels gives boundaries that are smooth on a finer grid. Work proceeds slice by slice,
+so only a few slices are needed in addition to the accumulator and the labels. On the same grid the labels are taken as
+they are. A class that no voxel of the model's grid has is in no voxel of the other grid either: between two voxels of
+different classes it could otherwise be the second choice of both, and win.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def labels_on_grid(
     scheme : LabelScheme
         Class n has the value of ``scheme.labels[n]``.
     roi : OrientedBox or None
-        Outside of it labels have the ignore value; the scheme gets one if it has none.
+        Outside it labels have the ignore value; the scheme gets one if it has none.
     """
     if roi is None:
         return _to_values(classes_on_grid(prediction, classes_zyx, source, target, events), scheme), scheme

@@ -125,7 +125,7 @@ def merged(plan: FusedPlan, shape_zyx: Shape, folders: Sequence[Path], key: str)
 
 
 def key_of(array: np.ndarray, said: Sequence[Any]) -> str:
-    """A text that changes with the voxels of a volume and with whatever is said besides."""
+    """A text that changes with the voxels of a volume and with everything in `said`."""
     digest = hashlib.sha256(json.dumps([array.shape, str(array.dtype), *said], sort_keys=True, default=str).encode())
     for slab in slabs(array.shape, VOXELS_PER_SLAB):
         digest.update(np.ascontiguousarray(array[slab]).data)

@@ -154,7 +154,7 @@ def _is_small_beside_the_largest(parts: np.ndarray, count: int) -> np.ndarray:
 
 
 def _is_thin(parts: np.ndarray, count: int) -> np.ndarray:
-    """Whether no ball fits; the border of the volume is no surface of a part that it cuts."""
+    """Whether no ball fits; the border of the volume is not a surface of a part that it cuts."""
     if parts.all():
         return np.zeros(count, dtype=bool)
     radii = ndimage.maximum(ndimage.distance_transform_edt(parts), parts, np.arange(1, count + 1))

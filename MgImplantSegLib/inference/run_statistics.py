@@ -1,8 +1,8 @@
 """What a run shows of itself: how sure the network is, and how far the planes agree.
 
-All of it are sums over voxels, gathered while the planes come in and once more slab by slab at the end; nothing of the
-size of a volume is kept. How far two planes agree follows without votes: the mean square of the planes' mean is the
-mean over all pairs of planes of their product.
+All are sums over voxels, gathered while the planes come in and once more slab by slab at the end; nothing of the size
+of a volume is kept. How far two planes agree follows without votes: the mean square of the planes' mean is the mean
+over all pairs of planes of their product.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class RunStatistics:
     inside: np.ndarray
 
     def certainty(self) -> np.ndarray:
-        """IoU that the mean probabilities themselves let expect, (classes,)."""
+        """IoU to be expected from the mean probabilities themselves, (classes,)."""
         return self.inside / np.maximum(self.voxels + self.probability - self.inside, 1e-9)
 
     def agreement(self) -> np.ndarray:

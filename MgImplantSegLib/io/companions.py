@@ -1,6 +1,6 @@
 """All files that an input consists of: what else is read when a file or a folder of slices is.
 
-One small function a format gives the files that its readers open besides; `COMPANIONS` is the registry. They read a
+One small function a format gives the further files that its readers open; `COMPANIONS` is the registry. They read a
 header at most, believe nothing in it and raise no errors: a damaged file has no companions, and its reader says why.
 """
 

@@ -20,7 +20,7 @@ def keys_of_expected_iou(provenance: Mapping[str, Any]) -> dict[str, str]:
 
 
 def notes_of_keys(keys: Mapping[str, Any], path: object) -> dict[str, Any]:
-    """What belongs into the provenance; a damaged text is told of and left out, as all else can be read."""
+    """What belongs into the provenance; a damaged text is left out with a warning, as everything else can be read."""
     text = keys.get(HEADER_KEY)
     if text is None:
         return {}

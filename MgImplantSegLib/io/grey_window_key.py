@@ -21,7 +21,7 @@ def keys_of_window(window: GreyWindow, counts: Mapping[str, int]) -> dict[str, s
 
 
 def window_of_keys(keys: Mapping[str, Any], path: object) -> dict[str, Any]:
-    """What belongs into the provenance; a damaged text is told of and left out, as the numbers can be used."""
+    """What belongs into the provenance; a damaged text is left out with a warning, as the numbers can be used."""
     text = keys.get(HEADER_KEY)
     if text is None:
         return {}

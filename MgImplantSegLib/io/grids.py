@@ -1,4 +1,4 @@
-"""Whether the voxels of two grids are the same, a part of them or listed along other axes; one put onto the other.
+"""Whether the voxels of two grids are the same, a part of them or listed along other axes; one placed on the other.
 
 A label map of nnU-Net (NIfTI) and one of 3D Slicer (NRRD) often list the same voxels in opposite directions. Here it
 is decided, for every command, what counts as the same place: `SAME_PLACE_VOXELS` of a voxel.

@@ -19,7 +19,7 @@ HDF5_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError)
 
 
 def why_projections(dataset: Any, groups: Sequence[Any]) -> str:
-    """What tells that these are projections, in words; empty if nothing does."""
+    """What shows that these are projections, in words; empty if nothing does."""
     if _last_name(dataset) in FLAT_AND_DARK_FIELDS:
         return "its name is that of flat or dark fields"
     for group in groups:

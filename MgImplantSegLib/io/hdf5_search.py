@@ -105,7 +105,7 @@ def named(file: Any, name: str, path: Path) -> Found:
 
 
 def default(file: Any, path: Path) -> Found:
-    """`DEFAULT_DATASET` if it is a volume, else the largest volume; raw projections are none.
+    """`DEFAULT_DATASET` if it is a volume, else the largest volume; raw projections do not count.
 
     Raises InputError if there is no volume, several fit equally, or the volume lies behind a link that leads
     nowhere.

@@ -29,9 +29,9 @@ Chain = tuple[tuple[str, str], ...]  # real path and dataset of each virtual dat
 def require_whole(dataset: Any, name: str, path: Path) -> None:
     """Check that every voxel of `dataset`, called `name` in the file `path`, was written and can be found.
 
-    Parts that were never written are told by a warning, as sparse files are no fault in themselves. Raises InputError
-    if nothing was written at all, if sources of a virtual dataset or raw files are missing or too small, or if a
-    virtual dataset is its own source.
+    Parts that were never written give a warning, as sparse files are not a fault in themselves. Raises InputError if
+    nothing was written at all, if sources of a virtual dataset or raw files are missing or too small, or if a virtual
+    dataset is its own source.
     """
     missing: list[str] = []
     _check(dataset, f"the dataset {name} of {path}", _whole_box(dataset), (), missing)

@@ -1,4 +1,4 @@
-"""What a file's header says of an image besides voxels and labels: expected IoU, grey-value window, warnings."""
+"""What a file's header says of an image apart from voxels and labels: expected IoU, grey-value window, warnings."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def keys_of_provenance(provenance: Mapping[str, Any]) -> dict[str, str]:
 
 
 def said_in_keys(keys: Mapping[str, Any], path: object) -> dict[str, Any]:
-    """`notes` and `remarks` as `ImageData` takes them.
+    """`notes` and `remarks` for `ImageData`.
 
     Raises InputError if the warnings are not a list of sentences.
     """

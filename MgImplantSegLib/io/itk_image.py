@@ -33,7 +33,7 @@ class Information:
         Spacing, origin and direction as `ImageData` takes them, in what SimpleITK takes for millimetres. A negative
         spacing is a direction that runs the other way.
     keys : dict
-        All that it knows of the header besides.
+        Everything else that it knows of the header.
     """
 
     path: Path

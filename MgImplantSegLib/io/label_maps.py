@@ -62,7 +62,7 @@ def read_label_map(
     path : str or Path
         The file, or a folder with one file per slice.
     scheme : LabelScheme, optional
-        What the values mean. Without it the segments of a .seg.nrrd tell by their names; other files follow the scheme
+        What the values mean. Without it the names of the segments of a .seg.nrrd decide; other files follow the scheme
         stored in them, or `DEFAULT_SCHEME`, with a warning.
     dataset, spacing_um, events
         As in `read_volume`.

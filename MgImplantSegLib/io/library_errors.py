@@ -1,4 +1,4 @@
-"""Errors of a file library that tell of a damaged file, kept apart from faults of this program."""
+"""Errors of a file library that mean a damaged file, as opposed to faults of this program."""
 
 from __future__ import annotations
 

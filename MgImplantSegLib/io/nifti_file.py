@@ -44,7 +44,7 @@ SAME_SPACING = 1e-2
 
 @dataclass(frozen=True)
 class _Start:
-    """The order of the bytes and the voxel sizes (x, y, z) in the file's unit, as they stand in the header."""
+    """The order of the bytes and the voxel sizes (x, y, z) in the file's unit, as stated in the header."""
 
     byte_order: str
     pixdim_xyz: tuple[float, float, float]

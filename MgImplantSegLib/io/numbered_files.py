@@ -9,7 +9,7 @@ MOST_FILES = 1 << 20
 
 
 def numbered_names(text: str) -> list[str]:
-    """The names of a row: pattern, first number, last number, step; empty if `text` is no row."""
+    """The names of a row: pattern, first number, last number, step; empty if `text` is not a row."""
     match = NUMBERED.fullmatch(text)
     if not match or match["name"].count("%") != 1:
         return []

@@ -33,9 +33,9 @@ LEAST_PICTURES = 4
 def read_slice_folder(path: Path, options: ReadOptions) -> ImageData:
     """The volume whose slices are the TIFF, BMP or PNG files of a folder, in the order of their numbers.
 
-    Voxels are cubes of the size that a log tells, see `scanner_logs`; without a log the first slice's tags count.
-    Raises InputError if there are no slices, some are broken links, the names belong to several series or have gaps, or
-    sizes or types differ.
+    Voxels are cubes of the size stated in a log, see `scanner_logs`; without a log the first slice's tags count. Raises
+    InputError if there are no slices, some are broken links, the names belong to several series or have gaps, or sizes
+    or types differ.
     """
     files = slice_files(path)
     first, spacing, notes = _read_first(files[0])
@@ -105,7 +105,7 @@ def is_slice(name: str) -> bool:
 
 
 def holds_slices(folder: Path) -> bool:
-    """Whether there are TIFF files in the folder, or a numbered series of pictures; single pictures are no slices."""
+    """Whether there are TIFF files in the folder, or a numbered series of pictures; single pictures are not slices."""
     names = [name for name in _names(folder) if is_slice(name) and not name.startswith(".")]
     pictures = Counter(re.sub(r"\d+", "#", name) for name in names if name.lower().endswith(PICTURE_SUFFIXES))
     return (

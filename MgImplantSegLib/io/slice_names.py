@@ -59,7 +59,7 @@ class _Reading:
 
 
 def in_order(names: Sequence[str], folder: Path) -> list[str]:
-    """The names of slices in the order in which they lie, told by the one number that counts or measures them.
+    """The names of slices in the order in which they lie, from the one number that counts or measures them.
 
     Raises InputError if the names differ in more than numbers, a number is missing or occurs twice, or two readings of
     the names put the slices in different orders.
@@ -90,7 +90,7 @@ def in_order(names: Sequence[str], folder: Path) -> list[str]:
 
 
 def _pattern(names: Sequence[str], stems: Sequence[str], folder: Path) -> re.Pattern[str]:
-    """The pattern of numbers outside of which all names are the same; signs count where only some have one."""
+    """The pattern of numbers outside which all names are the same; signs count where only some have one."""
     kinds: Counter[str] = Counter()
     for pattern in (NUMBER, SIGNED):
         suffixes = [Path(name).suffix for name in names]

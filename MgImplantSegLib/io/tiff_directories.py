@@ -1,4 +1,4 @@
-"""Whether the directories of a TIFF file come to an end: damaged ones run in circles, and readers with them."""
+"""Whether the directories of a TIFF file come to an end: in damaged ones they run in circles, and so do readers."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ def read_tiff(path: Path, options: ReadOptions) -> ImageData:
 
 
 def _read_by_slices(tiff: Any, path: Path) -> ImageData | None:
-    """The stack in an open file whose slices are read when they are asked for; None if its pages are no slices."""
+    """The stack in an open file whose slices are read when they are asked for; None if its pages are not slices."""
     stack = _stack(tiff, path)
     shape = _shape_of(stack, path)
     for series in stack:

@@ -21,7 +21,7 @@ SliceShape = tuple[int, int]
 def tiff_slices(
     tiff: Any, stack: Sequence[Any], shape_zyx: tuple[int, int, int], path: Path, errors: tuple[type[Exception], ...]
 ) -> np.ndarray | None:
-    """The voxels as the file stores them, mapped or `SlicesOnDisk`; None if its pages are no slices.
+    """The voxels as the file stores them, mapped or `SlicesOnDisk`; None if its pages are not slices.
 
     Parameters
     ----------

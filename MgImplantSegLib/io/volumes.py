@@ -129,7 +129,7 @@ def read_image(path: str | Path, options: ReadOptions) -> tuple[ImageData, FileF
 
 
 def read_geometry(path: str | Path) -> Geometry | None:
-    """The grid of an image file without its voxels; None for a format whose header does not tell it alone.
+    """The grid of an image file without its voxels; None for a format in which the header alone is not enough.
 
     A file without a voxel size has 1 mm. Raises InputError if it is not an image file or its header cannot be used.
     """

@@ -1,4 +1,4 @@
-"""Voxel sizes that cannot be: told by whoever reads a file, and beside every number that follows from them."""
+"""Impossible voxel sizes: a warning where a file is read, and beside every number that follows from them."""
 
 from __future__ import annotations
 
@@ -43,6 +43,6 @@ def warn_of_voxel_size(geometry: Geometry, path: object) -> None:
 
 
 def remarks_with_doubt(label_map: LabelMap) -> tuple[str, ...]:
-    """What was warned of when a label map was read, and whether its voxel size can be, which is said once."""
+    """What was warned of when a label map was read, and whether its voxel size is possible, said once."""
     remarks, doubt = remarks_of(label_map.provenance), voxel_size_doubt(label_map.geometry)
     return remarks if any(doubt in sentence for sentence in remarks) or not doubt else (*remarks, doubt)

@@ -1,4 +1,4 @@
-"""The launcher: jobs in environments outside of this process. Needs the standard library only.
+"""The launcher: jobs in environments outside this process. Needs the standard library only.
 
 >>> with Backend(find_environment("gpu-server")) as backend:            # doctest: +SKIP
 ...     status = backend.submit(engine_request(["segment", "scan.nrrd", "out.seg.nrrd"]), Events())

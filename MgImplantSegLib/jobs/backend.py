@@ -34,14 +34,14 @@ class JobStatus:
     environment, job : str
         Together the job's reference ``ENVIRONMENT/JOB``.
     name, command : str
-        For people.
+        For display.
     state : State
         pending, running, done, failed, cancelled or lost; damaged where its records cannot be read, unknown where
         they are of another version or scheduler.
     reason, remedy : str
         Why, and what to do; may be empty.
     created, ended : float
-        Seconds since 1970; `ended` is None as long as it has not.
+        Seconds since 1970; `ended` is None until it has ended.
     folder : str
         The job's folder there.
     queue_job : str, optional
@@ -165,7 +165,7 @@ class Backend:
         ]
 
     def look_all(self, jobs: Sequence[str], offsets: Sequence[int]) -> EventRecords:
-        """State, reason, and what they have told since an offset, of many jobs: one answer for all."""
+        """State, reason and events since an offset, of many jobs: one answer for all."""
         return self._ask("look_all", jobs=[*jobs], offsets=[*offsets])["jobs"]
 
     def ask_to_stop(self, jobs: Sequence[str]) -> None:
@@ -181,11 +181,11 @@ class Backend:
         return [self._status(entry) for entry in self._ask("list")["jobs"]]
 
     def cancel(self, job: str, events: Events | None = None) -> JobStatus:
-        """Stop a job; nothing of it runs any more when this returns."""
+        """Stop a job; nothing of it is still running when this returns."""
         return self._ask_patiently(events or Events(), "cancel", job=job)
 
     def resume(self, job: str, events: Events | None = None) -> JobStatus:
-        """Start a job that has ended again; a training goes on from its checkpoint."""
+        """Start a job that has ended again; a training continues from its checkpoint."""
         return self._ask_patiently(events or Events(), "resume", job=job)
 
     def remove(self, job: str) -> None:

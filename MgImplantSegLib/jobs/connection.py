@@ -1,4 +1,4 @@
-"""The way to an environment's agent: what it promises, what the agent is told, what becomes of its errors."""
+"""The way to an environment's agent: what it promises, what the agent is asked, what becomes of its errors."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Connection(Protocol):
         """The agent's answer and its payload; errors of the agent are raised here."""
 
     def close(self) -> None:
-        """End the connection; jobs go on."""
+        """End the connection; jobs continue."""
 
 
 def agent_settings(environment: Environment) -> AgentSettings:

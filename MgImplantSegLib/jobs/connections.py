@@ -11,7 +11,7 @@ from MgImplantSegLib.jobs.ssh_connection import SshConnection
 
 
 class LocalConnection:
-    """The agent inside of this process.
+    """The agent inside this process.
 
     Parameters
     ----------

@@ -74,7 +74,7 @@ class Environment:
     memory_gb : float
         On each machine; 0: the cluster's default.
     time_minutes : int
-        Time limit; a training that reaches it is queued again and goes on. 0: the cluster's default.
+        Time limit; a training that reaches it is queued again and continues. 0: the cluster's default.
     queue_options : tuple of str
         Further options of sbatch or bsub: ``--constraint=a100``, ``-R select[ngpus>0]``.
     grace_s : float

@@ -1,4 +1,4 @@
-"""What a host prints before the agent answers: skipped if the agent does, told if it never does."""
+"""What a host prints before the agent answers: skipped if the agent answers, reported if it never does."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\
 
 
 class Greeting:
-    """Reads a stream up to a mark, in a thread of its own: a host that never gets there blocks nobody.
+    """Reads a stream up to a mark, in a thread of its own: a host that never gets there blocks nothing.
 
     Parameters
     ----------
     stream : BufferedReader
-        What the host prints. Until `is_over` nobody else may read it or close it.
+        What the host prints. Until `is_over` nothing else may read or close it.
     mark : pattern of bytes
         What the host prints once it has come as far as is wanted.
     begun : bytes

@@ -29,7 +29,7 @@ class InputText:
     Parameters
     ----------
     compose : callable
-        Gives the text; is told how to find out where a file that goes along is there.
+        Gives the text; gets a function that says where a file that is sent along is there.
     """
 
     name: str
@@ -49,13 +49,13 @@ class JobRequest:
         The command for the engine, ``("segment", InputPath(scan), "out.seg.nrrd")``. Relative paths that are
         plain words are meant in the job's results.
     name : str
-        For people; any characters.
+        For display; any characters.
     program : Path, optional
         A script of one's own that runs instead of the engine.
     is_parallel : bool
         Whether it runs in several processes where the environment has them.
     resume_words : tuple of str
-        Added when the job goes on from a checkpoint.
+        Added when the job continues from a checkpoint.
     checkpoint : str
         File or folder among the results that a checkpoint consists of.
     again : str
@@ -79,7 +79,7 @@ class JobRequest:
 
     @property
     def shown(self) -> str:
-        """The command for people."""
+        """The command for display."""
         return " ".join(shown_word(word) for word in self.words)
 
 

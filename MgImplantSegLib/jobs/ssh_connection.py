@@ -50,7 +50,7 @@ class SshConnection:
         return answer, found
 
     def close(self) -> None:
-        """End the connection; jobs go on."""
+        """End the connection; jobs continue."""
         if self._process is not None:
             self._process.end(is_polite=True)
             self._process = None

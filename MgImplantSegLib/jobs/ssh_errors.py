@@ -22,7 +22,7 @@ ASK_ABOUT_THE_ACCOUNT = (
 
 
 class ConnectionFailed(MgImplantSegError):
-    """A host that cannot be reached, or was lost; jobs on it go on."""
+    """A host that cannot be reached, or was lost; jobs on it continue."""
 
     kind = "connection"
     is_permanent = False

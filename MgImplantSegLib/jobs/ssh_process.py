@@ -68,7 +68,7 @@ class SshProcess:
     def begin(self) -> None:
         """Start the agent on the host.
 
-        Raises EOFError or OSError if it does not start; `ending` tells why; DependencyError if the Python there is too
+        Raises EOFError or OSError if it does not start; `ending` says why; DependencyError if the Python there is too
         old.
         """
         settings, program = agent_settings(self._environment), FIRST_PROGRAM.read_bytes()
@@ -108,7 +108,7 @@ class SshProcess:
         )
 
     def end(self, *, is_polite: bool = False) -> None:
-        """End the client; if `is_polite` the agent is told by the end of its input."""
+        """End the client; if `is_polite`, the end of its input asks the agent to end."""
         if is_polite:
             with suppress(OSError):
                 self._stdin.close()

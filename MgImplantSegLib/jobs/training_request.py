@@ -27,11 +27,11 @@ def training_request(
     configuration : Path
         Read and checked now, patterns of samples replaced by what they match now; later changes do not matter.
     command : str
-        One of `TRAINING_COMMANDS`. Studies go on by themselves from what is finished; they run in one process.
+        One of `TRAINING_COMMANDS`. Studies continue by themselves from what is finished; they run in one process.
     words : tuple of str
         Further words of the command.
     name : str
-        For people; default: the command and the run's name.
+        For display; default: the command and the run's name.
     again : str
         Any text; makes the same configuration run once more.
     """

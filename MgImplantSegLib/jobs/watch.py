@@ -23,7 +23,7 @@ PASSED_ON = ("progress", "metric", "warning", "sample")
 def follow(backend: Backend, job: str, events: Events, offset: int = 0) -> JobStatus:
     """Pass the job's progress, metrics and warnings on to `events` until it ends; returns how it ended.
 
-    Raises Cancelled if `events` are cancelled; the job goes on.
+    Raises Cancelled if `events` are cancelled; the job continues.
     """
     wait_s, last_look, status = SHORTEST_WAIT_S, time.monotonic(), backend.status(job)
     while True:
@@ -44,7 +44,7 @@ def follow(backend: Backend, job: str, events: Events, offset: int = 0) -> JobSt
 
 @dataclass(frozen=True)
 class FinishedJob:
-    """A job that ended well: its reference, the files it brought, and the result that its command told of."""
+    """A job that ended well: its reference, the files it brought, and the result that its command reported."""
 
     reference: str
     files: tuple[Path, ...]
@@ -94,7 +94,7 @@ def pause(seconds: float, events: Events) -> None:
 
 
 def last_result(backend: Backend, job: str) -> dict[str, Any]:
-    """What the command of a job has told as its result; empty if nothing."""
+    """What the command of a job has reported as its result; empty if nothing."""
     found: dict[str, Any] = {}
     offset = 0
     while records := (chunk := backend.read_events(job, offset))[0]:

@@ -1,6 +1,6 @@
 """Model files `NAME.mgmodel`: a zip of `card.json`, readable without torch, and `weights.pt`.
 
-A file may hold the same network for OpenVINO besides, see `MgImplantSegLib.inference.openvino_entries`.
+A file may also hold the same network for OpenVINO, see `MgImplantSegLib.inference.openvino_entries`.
 
 Weights of convolutions may be stored as 16-bit floats, which halves the file; the card says so (`weights_dtype`).
 Vectors, such as the statistics of the batch norms, are always stored with 32 bits. `load_model` gives 32 bits.

@@ -36,7 +36,7 @@ class UNetSpec:
 
     @property
     def context(self) -> int:
-        """How many neighbouring slices on either side the network sees besides the slice itself."""
+        """How many neighbouring slices on either side the network sees in addition to the slice itself."""
         return self.in_channels // 2
 
     @property

@@ -1,4 +1,4 @@
-"""What the grey values of a scan say about it: voxels outside the field of view, and label maps taken for scans."""
+"""What the grey values of a scan say about it: voxels outside the field of view, and label maps mistaken for scans."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ VOXELS_ACROSS = 100
 def outside_field_of_view(image: np.ndarray) -> np.ndarray:
     """Boolean array, True where a slice (y, x) is NaN in a region that reaches its border.
 
-    Reconstructions are NaN outside the round, or turned, field that the scanner has seen. NaN inside of it is a fault
-    of the data.
+    Reconstructions are NaN outside the round, or turned, field that the scanner has seen. NaN inside it is a fault of
+    the data.
     """
     missing = np.isnan(image)
     if not missing.any() or missing.all():

@@ -10,7 +10,7 @@ the filter reaches them, so what is cropped has the values that the whole would 
 Grey values become numbers of 16 bits. Those of scans with 8 or 16 bits stay as they are; of others two percentiles of
 the grey values in the box become 0 and 65535. They are taken from the slices of a first look (`coarse_look`), which
 costs a small part of the time, since exact ones would cost a second pass; voxels outside the window are counted in the
-one pass, and window and counts stand in the header. NaN outside the field of view becomes 0 and is counted too.
+one pass, and window and counts are written to the header. NaN outside the field of view becomes 0 and is counted too.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Counts:
     written: int = 0
 
     def to_dict(self) -> dict[str, int]:
-        """As they stand in the header."""
+        """As stated in the header."""
         return {
             "clipped_below": self.clipped_below,
             "clipped_above": self.clipped_above,

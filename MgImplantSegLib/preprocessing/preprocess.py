@@ -1,6 +1,6 @@
 """Preprocessing of Baltruschat et al. 2021 (doi 10.1038/s41598-021-03542-y): resample, clip, scale.
 
-The input is read slice by slice and may lie on disk; besides it there is only the result. Percentiles are those of the
+The input is read slice by slice and may lie on disk; the only other array is the result. Percentiles are those of the
 resampled volume and exact. Voxels outside a masked field of view count like all others, as in the paper, unless they
 are NaN: these count nowhere and become 0 at the end.
 """
@@ -84,8 +84,8 @@ def preprocess(
     Returns
     -------
     Volume
-        float32; `provenance` tells the grey values that became 0 and 1 (`clipped_to`), how many voxels of the input
-        lie outside the field of view because they are NaN (`voxels_outside`), and what was warned of.
+        float32; `provenance` has the grey values that became 0 and 1 (`clipped_to`), how many voxels of the input lie
+        outside the field of view because they are NaN (`voxels_outside`), and the warnings.
     """
     events, remarks = events or Events(), list[str]()
 
@@ -248,7 +248,7 @@ def _finite_slice(image: np.ndarray, extremes: list[float]) -> np.ndarray:
 
 
 def _weighted(image: np.ndarray, extremes: list[float]) -> np.ndarray:
-    """A slice with 0 outside the field of view, and 1 inside of it, shape (2, y, x); both are interpolated."""
+    """A slice with 0 outside the field of view, and 1 inside it, shape (2, y, x); both are interpolated."""
     with np.errstate(over="ignore"):
         image = np.ascontiguousarray(image, dtype=np.float32)
     outside = outside_field_of_view(image)

@@ -1,4 +1,4 @@
-"""Three slices through the first look at a scan, side by side, with the box that is kept: for people to check."""
+"""Three slices through the first look at a scan, side by side, with the box that is kept: for the user to check."""
 
 from __future__ import annotations
 

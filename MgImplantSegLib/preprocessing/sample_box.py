@@ -26,7 +26,7 @@ def sample_box(look: CoarseLook, margin_mm: float, shape_zyx: tuple[int, int, in
     Parameters
     ----------
     margin_mm : float
-        How much is added on every side; one voxel of the coarse copy is added besides.
+        How much is added on every side; one voxel of the coarse copy is added.
     shape_zyx : tuple of int
         Of the scan.
     """

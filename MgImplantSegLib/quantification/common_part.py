@@ -201,7 +201,7 @@ def _implant_profile(context: Explant, axis: ScrewAxis) -> _Profile | None:
 def _limits_mm(body: _Profile | None, other: _Profile | None, rule: CommonLength) -> tuple[float, float]:
     """Between which positions on the axis a body counts, given the other; infinite where it is not cut.
 
-    It is cut only where it goes on beyond the other: where it ends by itself, its end is surface and counts.
+    It is cut only where it continues beyond the other: where it ends by itself, its end is surface and counts.
     """
     if body is None or other is None or rule is CommonLength.SCAN:
         return -np.inf, np.inf

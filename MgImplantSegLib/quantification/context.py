@@ -32,7 +32,7 @@ class MeasureContext:
     codes : uint8 array (z, y, x)
         Codes of `role_codes`.
     label_map : LabelMap, optional
-        What the codes are of; tells cracks and canals from other background.
+        What the codes are of; distinguishes cracks and canals from other background.
     """
 
     def __init__(

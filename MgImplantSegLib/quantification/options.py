@@ -20,7 +20,7 @@ from MgImplantSegLib.quantification.surfaces.surface import DEFAULT_SURFACE_METH
 
 
 class Days(Number):
-    """A time in days; one that cannot be is no error of the options, but the reason for an undefined measure."""
+    """A time in days; an impossible one is not an error of the options, but the reason for an undefined measure."""
 
     def __init__(self) -> None:
         super().__init__("days", zero=True, metavar="T", offered_up_to=36500)
@@ -31,7 +31,7 @@ class Days(Number):
 
 @dataclass(frozen=True)
 class QuantifyOptions:
-    """What is known besides the segmentation, and how to measure. Lengths in mm.
+    """Additional information on the segmentation, and how to measure. Lengths in mm.
 
     The fields made by `option` say themselves what they are. Raises InputError if a value is not valid.
 
@@ -46,7 +46,7 @@ class QuantifyOptions:
     field_of_view : bool array (z, y, x), optional
         True where the scanner has seen something.
     scan_remarks : tuple of str
-        What was warned of when the scan was read; stands in the notes of all measures.
+        What was warned of when the scan was read; appears in the notes of all measures.
     disagreement : Volume, optional
         Disagreement of the slicing planes, for ranges beside the values.
     """

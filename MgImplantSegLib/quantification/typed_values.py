@@ -1,4 +1,4 @@
-"""What is said of typed numbers of the new screw that cannot be right."""
+"""Warnings about typed numbers of the new screw that cannot be right."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ class SurfaceSettings:
 def create_closed_surfaces(
     segmentation_node: Any, settings: SurfaceSettings | None = None, events: Events | None = None
 ) -> dict[str, int]:
-    """Make the closed surface of every segment anew, and show it in 3D views.
+    """Make the closed surface of every segment again, and show it in 3D views.
 
     A segmentation that is made of surfaces, as one from an STL file, keeps them as they are. Raises ResourceError if
     the segmentation is too large to do this unasked; InputError if a segment with voxels gets no polygons.
@@ -87,7 +87,7 @@ def put_closed_surfaces(
 ) -> dict[str, int]:
     """Give every segment a surface that is made already, and show it in 3D views.
 
-    A segmentation that is made of surfaces, as one from an STL file, keeps them as they are. What Slicer makes anew
+    A segmentation that is made of surfaces, as one from an STL file, keeps them as they are. What Slicer makes again
     after edits is made with the same settings.
 
     Parameters

@@ -1,4 +1,4 @@
-"""Colour tables of result surfaces, made in the scene so that they are the same in and outside of Slicer."""
+"""Colour tables of result surfaces, made in the scene so that they are the same in and outside Slicer."""
 
 from __future__ import annotations
 

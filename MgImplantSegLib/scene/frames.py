@@ -1,6 +1,6 @@
 """Between the engine's LPS and the scene's RAS: matrices of grids and of parent transforms.
 
-Everything in `scene/` is in RAS millimetres, everything outside of it in LPS millimetres; this file is the border.
+Everything in `scene/` is in RAS millimetres, everything outside it in LPS millimetres; this file is the border.
 """
 
 from __future__ import annotations

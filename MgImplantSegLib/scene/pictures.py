@@ -94,7 +94,7 @@ def render_segmentation(
     Parameters
     ----------
     roles : mapping of segment ID to Role, optional
-        What segments are, where ID, terminology and name do not tell.
+        What segments are, where ID, terminology and name do not say.
     """
     settings = settings or PictureSettings()
     surfaces = _surfaces(segmentation_node, roles or {})

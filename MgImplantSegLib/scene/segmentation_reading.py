@@ -149,7 +149,7 @@ def reading_of_node(
     Parameters
     ----------
     roles : mapping of segment ID to Role, optional
-        What the segments are, where their names do not tell; `Role.BACKGROUND` leaves a segment out.
+        What the segments are, where their names do not say; `Role.BACKGROUND` leaves a segment out.
     reference_node : vtkMRMLScalarVolumeNode, optional
         Gives the grid in place of the segmentation's own reference; what lies beyond it is left out.
     """

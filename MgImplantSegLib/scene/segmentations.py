@@ -41,8 +41,8 @@ def add_segmentation_node(
 ) -> Any:
     """A `vtkMRMLSegmentationNode` with the classes of `label_map` as segments.
 
-    The segments share one image, which shares the memory of `label_map.array` where its values can stand in Slicer as
-    they are; so edits in Slicer change the array. Raises InputError if the array holds values that neither the scheme
+    The segments share one image, which shares the memory of `label_map.array` where Slicer can hold its values
+    unchanged; so edits in Slicer change the array. Raises InputError if the array holds values that neither the scheme
     nor its ignore value explains.
 
     Parameters

@@ -30,8 +30,8 @@ RADIUS_RANGE_MM = {
 def draw_parameters(settings: SimulationSettings) -> ExplantParameters:
     """The parameters that belong to the seed, in ranges that real explants have (see the fields' comments).
 
-    Screws 1–3 mm across, degradation layers of 20–200 µm, trabeculae of 50–200 µm; metal, layer and bone absorb
-    alike to a few per cent or differ clearly, as they do for other alloys and energies.
+    Screws 1–3 mm across, degradation layers of 20–200 µm, trabeculae of 50–200 µm; metal, layer and bone absorb the
+    same to a few per cent or differ clearly, as they do for other alloys and energies.
     """
     if settings.imaging_seed is not None:
         own = draw_parameters(replace(settings, imaging_seed=None))

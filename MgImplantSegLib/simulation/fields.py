@@ -68,7 +68,7 @@ def signed_distance(level_set: np.ndarray) -> np.ndarray:
 
 
 def _distance_beyond(mask: np.ndarray, level_set: np.ndarray) -> np.ndarray:
-    """Distance from voxels in the mask to its surface; `level_set` is positive outside of the mask."""
+    """Distance from voxels in the mask to its surface; `level_set` is positive outside the mask."""
     distance, nearest = ndimage.distance_transform_edt(mask, return_indices=True)
     return np.maximum(distance - np.minimum(level_set[tuple(nearest)], 1), 0).astype(np.float32)
 

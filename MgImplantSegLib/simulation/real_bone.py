@@ -26,7 +26,7 @@ def _signed_distance() -> np.ndarray:
 def real_trabeculae(rng: np.random.Generator, shape: tuple[int, ...], scale: float, voxel_mm: float) -> np.ndarray:
     """Level set in voxels, negative inside, of the real bone `scale` times as large, warped.
 
-    Beyond the scan its mirror image goes on; axes are exchanged and flipped at random.
+    Beyond the scan its mirror image continues; axes are exchanged and flipped at random.
     """
     distance = _signed_distance().transpose(rng.permutation(3))
     distance = distance[tuple(slice(None, None, int(step)) for step in rng.choice([-1, 1], 3))]

@@ -26,9 +26,10 @@ STRANGE = 0.6  # of the explants of `Look.SCANNER` go beyond what is usual in on
 
 
 def draw_texture(rng: np.random.Generator, imaging: ImagingParameters) -> TextureParameters:
-    """Patterns of the layer; none where its grey value tells it from the metal well enough.
+    """Patterns of the layer; none where its grey value distinguishes it from the metal well enough.
 
-    Where it does not, texture, cracks, place and edges tell the two apart, so the pattern is stronger than the noise.
+    Where it does not, texture, cracks, position and edges distinguish the two, so the pattern is stronger than the
+    noise.
     """
     count = 1 + int(rng.random() < 0.4)
     kinds = tuple(Texture(kind) for kind in rng.choice(BASIC_TEXTURES, count, replace=False))

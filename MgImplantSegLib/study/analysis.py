@@ -1,4 +1,4 @@
-"""The statistics of a study: groups at each time point, comparisons of them, and how DR goes with contact."""
+"""The statistics of a study: groups at each time point, comparisons of them, and the correlation of DR with contact."""
 
 from __future__ import annotations
 

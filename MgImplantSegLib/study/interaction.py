@@ -9,7 +9,7 @@ seen twice it is Welch's contrast of four means. A mixed model was not fitted: i
 p for few animals, and statsmodels would be a dependency for nothing else.
 
 The permutation test exchanges the changes of animals that were all seen at both times, which is exact. Otherwise there
-is none: beside differences of groups and times no exact one exists (Anderson & ter Braak, J. Stat. Comput. Simul.
+is none: with differences between groups and times no exact one exists (Anderson & ter Braak, J. Stat. Comput. Simul.
 73:85, 2003), and approximate ones find too much in as few animals.
 """
 

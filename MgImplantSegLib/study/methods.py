@@ -1,4 +1,4 @@
-"""The methods of a study in words that fit a paper, from what the results tell of themselves."""
+"""The methods of a study worded for a paper, from what is recorded in the results."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ EFFECT_SIZES = (
 
 
 def methods_text(study: Study, comparisons: Sequence[Comparison] = ()) -> list[str]:
-    """Paragraphs: segmentation, measures, statistics; what the results do not tell is left out."""
+    """Paragraphs: segmentation, measures, statistics; what is not recorded in the results is left out."""
     paragraphs = [_segmentation(study.done), _measures(study.done)]
     if study.is_grouped:
         paragraphs.append(_statistics(study, comparisons))

@@ -21,7 +21,7 @@ REMEDY = "Give the folder of a batch or of one sample, or the JSON file written 
 
 
 def read_study(paths: Sequence[Path], studies: Mapping[str, Mapping[str, str]] | None = None) -> Study:
-    """Everything that the results tell.
+    """Everything in the results.
 
     Raises InputError if one is not a result, or `studies` names something that is not a sample.
 

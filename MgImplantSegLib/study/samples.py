@@ -44,7 +44,7 @@ class StudySample:
     measures, series : sequence of dict
         As `QuantificationReport.to_dict` gives them.
     facts : mapping
-        What the demo knows besides: ``title``, ``classes`` and, of a simulated explant, ``truth`` by symbol.
+        What the demo also knows: ``title``, ``classes`` and, of a simulated explant, ``truth`` by symbol.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""What a run was trained on: digests of its samples' files, so that changed samples are not taken for the same."""
+"""What a run was trained on: digests of its samples' files, so that changed samples are recognised."""
 
 from __future__ import annotations
 

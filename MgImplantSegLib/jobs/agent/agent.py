@@ -115,7 +115,7 @@ class Agent:
         return {"path": None if folder is None else str(folder)}
 
     def submit(self, job: str, description: dict[str, Any], inputs: dict[str, str]) -> dict[str, Any]:
-        """Start a job; one that was submitted in the same words before is started anew only if it ended badly."""
+        """Start a job; one that was submitted in the same words before is started again only if it ended badly."""
         require_valid_id(job)
         asked = JobDescription.from_dict(description)
         asked = replace(asked, python=os.path.expanduser(asked.python))
@@ -162,7 +162,7 @@ class Agent:
         return {"jobs": [job.path.name for job in jobs]}
 
     def look_all(self, jobs: list[str], offsets: list[int]) -> dict[str, Any]:
-        """States of many jobs with what they have told since; those that are not here are lost."""
+        """States of many jobs with their events since; those that are not here are lost."""
         return {"jobs": look_all(self._jobs, self._own_scheduler, jobs, offsets)}
 
     def ask_to_stop(self, jobs: list[str]) -> dict[str, Any]:
@@ -189,7 +189,7 @@ class Agent:
         return {}, results.read_part(files[file], offset, min(limit, LONGEST_READ))
 
     def cancel(self, job: str) -> dict[str, Any]:
-        """Stop a job; nothing of it runs any more when this returns."""
+        """Stop a job; nothing of it is still running when this returns."""
         folder = self._known(job)
         if not self._scheduler(folder).look(folder).state.is_final:
             self._scheduler(folder).stop(folder)
@@ -215,7 +215,7 @@ class Agent:
         return {}
 
     def clean(self) -> dict[str, Any]:
-        """Delete files that no job uses; those that trainings keep for the next one as soon as no job goes on."""
+        """Delete files that no job uses; those that trainings keep for the next one as soon as no job continues."""
         folders = self._folders()
         used = {digest for folder in folders for digest in folder.description.digests}
         freed = self._store.remove_unused(used)

@@ -20,7 +20,7 @@ class JobDescription:
     Parameters
     ----------
     name, shown : str
-        The job's name and its command, for people.
+        The job's name and its command, for display.
     arguments : tuple of str
         Words of the command as they are meant there.
     program : str, optional
@@ -38,7 +38,7 @@ class JobDescription:
     scheduler : str
         What starts the job.
     resume_arguments : tuple of str
-        Added when the job goes on from its checkpoint.
+        Added when the job continues from its checkpoint.
     checkpoint : str
         File or folder among the results; empty: there is none.
     digests : tuple of str

@@ -51,7 +51,7 @@ class State(str, Enum):
 
     @property
     def is_final(self) -> bool:
-        """Whether nothing more happens by itself, as far as can be known."""
+        """Whether nothing more will happen by itself, as far as can be known."""
         return self not in (State.PENDING, State.RUNNING)
 
 

@@ -43,7 +43,7 @@ def command_line(description: JobDescription, results: Path, allocation: Allocat
 
 
 def can_resume(description: JobDescription, results: Path) -> bool:
-    """Whether the job can go on from a checkpoint."""
+    """Whether the job can continue from a checkpoint."""
     return bool(description.checkpoint) and (results / description.checkpoint).exists()
 
 

@@ -1,6 +1,6 @@
 """Runs a module or a script so that it ends with its parent: ``leash.py -m MODULE ...`` or ``leash.py SCRIPT ...``.
 
-Workers started by torchrun have sessions of their own; without this they go on when torchrun is killed.
+Workers started by torchrun have sessions of their own; without this they continue when torchrun is killed.
 """
 
 from __future__ import annotations

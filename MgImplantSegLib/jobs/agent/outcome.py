@@ -30,7 +30,7 @@ class Outcome:
 
     @classmethod
     def recorded(cls, ended: Ended) -> Outcome:
-        """The outcome that a record tells of."""
+        """The outcome in a record."""
         return cls(State(ended.state), ended.reason, ended.remedy, ended.is_provisional)
 
     def ended_now(self) -> Ended:
@@ -66,7 +66,7 @@ def judge(events: Path, first_byte: int, code: int, last_words: str = "") -> Out
 
 
 def read_events(path: Path, first_byte: int) -> Iterator[dict[str, Any]]:
-    """The events of a file from one byte on; lines that are no events are skipped."""
+    """The events of a file from one byte on; lines that are not events are skipped."""
     with open(path, "rb") as stream:
         stream.seek(first_byte)
         for line in stream:

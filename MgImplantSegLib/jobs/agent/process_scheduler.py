@@ -107,7 +107,7 @@ class ProcessScheduler(ManyJobs):
 
     @classmethod
     def allocation(cls, _variables: Mapping[str, str]) -> Allocation:
-        """None, though the process may run inside of somebody's."""
+        """None, though the process may run inside somebody's."""
         return Allocation()
 
 

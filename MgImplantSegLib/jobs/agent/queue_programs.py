@@ -15,7 +15,7 @@ SECONDS_TO_ANSWER = 30.0
 def run_queue_program(
     title: str, words: Sequence[str], seconds: float = SECONDS_TO_ANSWER, cwd: str | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """A program of the cluster that has ended; `title` is the cluster's kind, for people.
+    """A program of the cluster that has ended; `title` is the cluster's kind, for display.
 
     Raises DependencyError if there is no such program here; QueueDown if it does not end in time.
     """

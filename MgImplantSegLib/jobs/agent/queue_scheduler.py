@@ -95,12 +95,12 @@ class QueueScheduler(ManyJobs, ABC):
         return known.job if known else None
 
     def files_visible(self, root: Path, path: Path) -> bool:
-        """Computing nodes see the disk of the root folder, for the jobs lie there; of other disks nobody knows."""
+        """Computing nodes see the disk of the root folder, for the jobs lie there; other disks are unknown."""
         return len({place.stat().st_dev for place in (root, path, path.parent)}) == 1
 
     @property
     def forgotten(self) -> Outcome:
-        """Of a job that the queue does not know and whose runner has told of no end."""
+        """Of a job that the queue does not know and whose runner has reported no end."""
         return Outcome(
             State.LOST,
             f"{self.title} has no record of it, and it reported no result.",

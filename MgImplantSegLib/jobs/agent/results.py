@@ -1,4 +1,4 @@
-"""A job's results: which files there are, their digests and their bytes. Nothing outside of the folder is shown."""
+"""A job's results: which files there are, their digests and their bytes. Nothing outside the folder is shown."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def list_results(folder: Path) -> list[dict[str, Any]]:
 
 
 def result_path(folder: Path, path: str) -> Path:
-    """The file of that name. Raises InputError if it is not a file inside of the folder."""
+    """The file of that name. Raises InputError if it is not a file inside the folder."""
     target = (folder / path).resolve()
     if not target.is_relative_to(folder.resolve()) or not target.is_file():
         raise InputError(f"Expected a file among the job's results, got {path!r}.", "Fetch again.")

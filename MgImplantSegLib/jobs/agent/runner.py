@@ -68,7 +68,7 @@ class Runner:
         self._sign_of_life()
 
     def run(self) -> int:
-        """Run the command to its end; returns the exit code that tells the scheduler of it, 0 when the job is done."""
+        """Run the command to its end; returns the exit code for the scheduler, 0 when the job is done."""
         try:
             outcome = STOPPED if self._job.stop_is_asked else self._run_command()
         except (OSError, MgImplantSegError) as error:

@@ -14,7 +14,7 @@ from MgImplantSegLib.jobs.agent.settings import AgentSettings
 
 
 class QueueDown(ResourceError):
-    """The cluster's queue does not answer now; jobs go on."""
+    """The cluster's queue does not answer now; jobs continue."""
 
     kind = "queue"
 
@@ -63,7 +63,7 @@ class Allocation:
         return False
 
     def interruption(self, is_time_over: bool) -> Interruption:
-        """Why the job is being stopped; `is_time_over` if it was told that its time ends."""
+        """Why the job is being stopped; `is_time_over` if it was warned that its time ends."""
         return Interruption.CANCELLED
 
     def requeue(self) -> bool:
@@ -132,10 +132,10 @@ class Scheduler(Protocol):
         """The states of many jobs."""
 
     def stop(self, job: JobFolder) -> None:
-        """Have the job stopped; returns when nothing of it runs any more."""
+        """Have the job stopped; returns when nothing of it is still running."""
 
     def number(self, job: JobFolder) -> str | None:
-        """The job's number in the queue, for people."""
+        """The job's number in the queue, for display."""
 
     def check_settings(self) -> list[dict[str, Any]]:
         """Whether jobs with these settings would be taken, a `check` each; nothing is queued."""

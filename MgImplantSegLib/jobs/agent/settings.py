@@ -1,4 +1,4 @@
-"""`AgentSettings`: what the agent of an environment has to know of it."""
+"""`AgentSettings`: what the agent of an environment has to know."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is said of a job: its state with reason and remedy, also where its records cannot be read."""
+"""The status of a job: its state with reason and remedy, also where its records cannot be read."""
 
 from __future__ import annotations
 

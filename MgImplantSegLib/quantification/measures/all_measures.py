@@ -92,7 +92,7 @@ def quantify(
     Parameters
     ----------
     options : QuantifyOptions
-        What is known besides, and how to measure.
+        Additional information, and how to measure.
     """
     options, events = options or QuantifyOptions(), events or Events()
     label_map = _without_what_no_longer_holds(label_map)

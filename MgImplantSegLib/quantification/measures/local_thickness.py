@@ -36,7 +36,7 @@ def local_thickness_mm(
 ) -> np.ndarray:
     """Diameter in mm of the largest sphere that fits in the mask and holds the voxel; float32, 0 outside the mask.
 
-    What lies beyond the array does not bound a sphere; `thickness_of` tells which spheres that concerns.
+    What lies beyond the array does not bound a sphere; `thickness_of` says which spheres this concerns.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def thickness_of(
     bounds : bool array (z, y, x)
         What bounds its spheres.
     end_mm : float array (z, y, x)
-        Distance of every voxel's centre from what is not known, where the structure may go on; infinite if all is.
+        Distance of every voxel's centre from what is not known, where the structure may continue; infinite if all is.
     spacing_zyx_mm : tuple of float
         Distance of the voxel centres.
     """

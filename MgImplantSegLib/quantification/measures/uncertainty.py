@@ -1,9 +1,9 @@
 """Ranges of DR, BIC and BV/TV from the disagreement of the slicing planes.
 
 Where at least a third of the planes disagree the class is uncertain. Two extreme segmentations are made for a class:
-one gives it all uncertain voxels that hang together with it, the other takes all from it that hang together with its
+one gives it all uncertain voxels that are connected to it, the other takes all from it that are connected to its
 neighbour; up to 8 voxels deep. The measures of both, and of the segmentation itself, span the range. It holds errors
-that the planes do not share; what all planes get wrong together is not in it, so it is no confidence interval.
+that the planes do not share; what all planes get wrong together is not in it, so it is not a confidence interval.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Where a scan cuts the explant, the cut ends of the new screw's shape are no surface."""
+"""Where a scan cuts the explant, the cut ends of the new screw's shape are not surface."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ BEYOND_VOXELS = 2
 
 
 def box_without_cut_ends(going_on: np.ndarray, box: Box, codes: np.ndarray) -> Box:
-    """The box of the volume without its outer layers where the initial screw ends there though the implant goes on.
+    """The box of the volume without its outer layers where the initial screw ends there though the implant continues.
 
     A mesh of the scanned part of a screw is closed at the border of its own scan; these caps lie within a few voxels
     of the border at which the explant is cut, once the mesh is registered. The screw ends there if it has less than

@@ -87,7 +87,7 @@ class LabelMapShape:
         return self.geometry.corners_lps_mm()
 
     def area_mm2(self, method: str) -> tuple[float, str]:
-        """Surface in mm² by a key of `SURFACE_METHODS`, and the method's name; the scan's border is no surface."""
+        """Surface in mm² by a key of `SURFACE_METHODS`, and the method's name; the scan's border is not a surface."""
         pad = 1
         mask = np.pad(self.array, pad)
         geometry = self.geometry.cropped((-pad,) * 3, mask.shape)

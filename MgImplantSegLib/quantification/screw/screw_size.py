@@ -18,7 +18,7 @@ GUESS_WITHIN = 2.5
 
 
 def require_plausible_size(shape: LabelMapShape | MeshShape, implant: ScrewAxis, geometry: Geometry) -> None:
-    """Refuse a screw that is far smaller than what is left of it, or far larger than the volume: it has another unit.
+    """Refuse a screw that is far smaller than what is left of it, or far larger than the volume: its unit is wrong.
 
     All three principal sizes have to agree: a part of a screw is smaller along its axis only, and little is left of
     one that has degraded. Raises InputError with the unit that would fit, if there is one.

@@ -41,7 +41,7 @@ def solid_of(points_lps_mm: np.ndarray, triangles: np.ndarray, source: str) -> S
     """The solid that a file's triangles enclose, whatever their sense.
 
     Inside is what a ray to infinity leaves through an odd number of triangles, so a shell within a shell is a cavity.
-    Points that are listed more than once are one, walls between bodies that share them are no surface, and a body that
+    Points that are listed more than once are one, walls between bodies that share them are not surface, and a body that
     is listed more than once counts once. Raises InputError if the surface is open, crosses itself, has bodies that
     overlap, or encloses nothing.
     """

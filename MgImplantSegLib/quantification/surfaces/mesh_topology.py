@@ -57,7 +57,7 @@ class Distinct:
 def distinct_triangles(triangles: np.ndarray) -> Distinct:
     """Triangles without those that are there more than once.
 
-    Walls between two bodies that share them are no surface: both of their triangles go. Of a body that is there more
+    Walls between two bodies that share them are not surface: both of their triangles go. Of a body that is there more
     than once, closed by itself, one remains.
     """
     first, number = _distinct_rows(np.sort(triangles, axis=1))
@@ -73,7 +73,7 @@ def distinct_triangles(triangles: np.ndarray) -> Distinct:
 
 
 def closed_by_themselves(triangles: np.ndarray) -> np.ndarray:
-    """Of each triangle, shape (m,), whether those that hang together with it by edges are closed."""
+    """Of each triangle, shape (m,), whether those that are connected to it by edges are closed."""
     if len(triangles) == 0:
         return np.zeros(0, dtype=bool)
     _, edge, counts = np.unique(edge_keys(triangles), return_inverse=True, return_counts=True)
@@ -95,7 +95,7 @@ def _neighbours(edge: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def patches(triangles: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
     """Number of the patch of each triangle, and whether it has to be turned to agree with its patch's first one.
 
-    Patches hang together by edges at which exactly two triangles meet. The second array is None where that is
+    Patches are connected by edges at which exactly two triangles meet. The second array is None where that is
     impossible, as on a Möbius strip.
     """
     keys = edge_keys(triangles)
@@ -131,7 +131,7 @@ def _distinct_rows(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _groups(count: int, pairs: np.ndarray) -> np.ndarray:
-    """Number of the group of each of `count` things, shape (count,), from pairs (k, 2) that hang together."""
+    """Number of the group of each of `count` things, shape (count,), from pairs (k, 2) that are connected."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 

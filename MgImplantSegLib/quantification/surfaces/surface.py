@@ -72,8 +72,8 @@ def surface_area_mm2(
     counted : bool array (z, y, x), optional
         Surface counts where the voxels on both of its sides are True.
     closed : bool
-        Whether the border of the array closes an object that touches it. By default the object goes on beyond,
-        and the border is no surface.
+        Whether the border of the array closes an object that touches it. By default the object continues beyond, and
+        the border is not a surface.
     """
     area_mm2 = SURFACE_METHODS.find(method).area_mm2
     box = bounding_box(mask)

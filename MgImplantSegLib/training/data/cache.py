@@ -42,7 +42,7 @@ class CachedSample:
     Attributes
     ----------
     settings : SampleSettings
-        What the configuration says of it.
+        Its settings in the configuration.
     folder : Path
         Its entry in the cache.
     shape_zyx : tuple of int

@@ -60,7 +60,7 @@ class PatchBatches(Dataset):
     Parameters
     ----------
     planes : sequence of AxisPlane
-        Slicing planes, all alike.
+        Slicing planes, used equally often.
     world : World
         Rank and number of processes; the batch size has to be a multiple of the latter.
     """

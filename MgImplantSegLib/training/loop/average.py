@@ -36,6 +36,6 @@ class AveragedNetwork(AveragedModel):
         return {"network": self.module.state_dict(), "updates": int(self.n_averaged) - 1}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Go on where `state` was taken."""
+        """Continue where `state` was taken."""
         self.module.load_state_dict(state["network"])
         self.n_averaged.fill_(state["updates"] + 1)

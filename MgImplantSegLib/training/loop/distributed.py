@@ -45,7 +45,7 @@ class World:
         return bool(largest[0].item()), float(largest[1].item())
 
     def wait(self) -> None:
-        """Go on when all ranks have come here."""
+        """Continue when all ranks have come here."""
         if self.size > 1:
             dist.barrier()
 

@@ -30,7 +30,7 @@ class Learner:
     Parameters
     ----------
     network : Module
-        With its first weights.
+        With its initial weights.
     settings : LoopSettings
         Loss, optimiser, accumulation, averaging.
     augment : callable
@@ -104,7 +104,7 @@ class Learner:
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Go on where `state` was taken."""
+        """Continue where `state` was taken."""
         self.network.load_state_dict(state["network"])
         if self.average:
             self.average.load_state(state["average"])

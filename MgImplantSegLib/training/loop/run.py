@@ -62,7 +62,7 @@ class TrainingOutcome:
     reason : str
         Why it ended.
     finished : bool
-        False if it was stopped on request and can go on with `resume`.
+        False if it was stopped on request and can continue with `resume`.
     run_folder : Path
         Holds checkpoints, metrics and configuration.
     model : Path, optional
@@ -94,7 +94,7 @@ def train(config: TrainingConfig | str | Path, events: Events, resume: str | Pat
     Parameters
     ----------
     resume : path, optional
-        Folder of an interrupted run of this configuration, to go on with.
+        Folder of an interrupted run of this configuration, to be continued.
     """
     config = config if isinstance(config, TrainingConfig) else TrainingConfig.read(config)
     config = with_all_samples(config)
@@ -121,7 +121,7 @@ def train(config: TrainingConfig | str | Path, events: Events, resume: str | Pat
 
 
 def with_all_samples(config: TrainingConfig) -> TrainingConfig:
-    """The configuration with every sample by itself, and its split: what is saved with the run."""
+    """The configuration with every sample listed singly, and its split: what is saved with the run."""
     samples = with_validation_samples(expanded_samples(config.data.samples), config.data.validation_share, config.seed)
     return replace(config, data=replace(config.data, samples=samples))
 

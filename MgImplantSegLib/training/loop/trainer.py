@@ -120,7 +120,7 @@ class Trainer:
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Go on where `state` was saved."""
+        """Continue where `state` was saved."""
         self.learner.load_state(state["learner"])
         self.progress = Progress(**state["progress"])
         self.history, self.recent_losses = list(state["history"]), list(state["recent_losses"])

@@ -1,1 +1,1 @@
-"""What a training is told, read from TOML."""
+"""The settings of a training, read from TOML."""

@@ -49,8 +49,8 @@ class AugmentationSettings:
         Every class gets a pattern of its own, coarse or fine, by which classes of one mean grey value differ; largest
         standard deviation relative to the grey value.
     narrow_view_probability, narrowest_view : float
-        Patch seen in a random rectangle only, as in a small scan: 0 and not known outside of it; its least share of
-        the patch's width and of its height.
+        Patch seen in a random rectangle only, as in a small scan: 0 and not known outside it; its least share of the
+        patch's width and of its height.
     """
 
     patch_scale: str = "input"

@@ -1,4 +1,4 @@
-"""Everything a training run is told, as frozen dataclasses read from TOML and saved with the run."""
+"""All settings of a training run, as frozen dataclasses read from TOML and saved with the run."""
 
 from __future__ import annotations
 

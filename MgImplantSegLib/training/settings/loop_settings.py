@@ -36,7 +36,7 @@ class LoopSettings:
     loss_options : dict
         Its numbers, for example ``{weight = 0.1}``.
     balanced_share : float
-        Share of patches placed on a class chosen at random, each class alike.
+        Share of patches placed on a class chosen at random, each equally likely.
     workers : int
         Processes that read patches ahead.
     compile : bool
@@ -46,7 +46,7 @@ class LoopSettings:
     gradient_norm : float
         Gradients are scaled down to this norm; 0: never.
     checkpoint_minutes : float
-        Time between two checkpoints, besides those after each validation.
+        Time between two checkpoints, in addition to those after each validation.
     """
 
     input_size: int = 640

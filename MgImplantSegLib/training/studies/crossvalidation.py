@@ -34,8 +34,8 @@ TABLE = "table2"
 def crossvalidate(config: TrainingConfig | str | Path, events: Events, only_fold: int | None = None) -> dict[str, Any]:
     """Train one model for each fold, test it on the test samples, and write the table of mean ± standard error.
 
-    Folds that are finished are used as they are, an interrupted one is gone on with. Without test samples each model is
-    tested on the fold that it was not trained on. Writes ``table2.csv``, ``.md`` and ``.png`` to the study's folder.
+    Folds that are finished are used as they are, an interrupted one is continued. Without test samples each model
+    is tested on the fold that it was not trained on. Writes ``table2.csv``, ``.md`` and ``.png`` to the study's folder.
     Raises InputError if there are fewer groups than folds, or as `train`.
 
     Parameters

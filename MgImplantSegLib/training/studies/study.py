@@ -1,4 +1,4 @@
-"""What cross-validation and the scaling study share: runs that are finished, gone on with or begun, and their tests."""
+"""What cross-validation and the scaling study share: runs that are finished, continued or begun, and their tests."""
 
 from __future__ import annotations
 

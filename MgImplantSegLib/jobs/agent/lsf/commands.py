@@ -62,7 +62,7 @@ class LsfAllocation(Allocation):
         return next(iter(self._hosts.values()), None)
 
     def interruption(self, is_time_over: bool) -> Interruption:
-        """LSF tells by the signal that time is over; why it ends a job otherwise it does not tell before the end."""
+        """The signal shows that LSF's time limit is reached; LSF gives no other reason before the end."""
         return Interruption.OUT_OF_TIME if is_time_over else Interruption.CANCELLED
 
     def requeue(self) -> bool:

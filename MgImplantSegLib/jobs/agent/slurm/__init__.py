@@ -87,7 +87,7 @@ class SlurmScheduler(QueueScheduler):
 
     @property
     def array_limit(self) -> int | None:
-        """The cluster's MaxArraySize; what is usual where it does not tell."""
+        """The cluster's MaxArraySize; what is usual where it does not say."""
         with suppress(MgImplantSegError):
             if found := LIMIT_LINE.search(run_slurm(["scontrol", "show", "config"])):
                 return max(1, int(found[1]))
