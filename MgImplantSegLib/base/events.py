@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import json
 import math
-import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import IO, Any
 
-from MgImplantSegLib.base.errors import Cancelled, MgImplantSegError, readable
+from MgImplantSegLib.base.errors import LONE_SURROGATE, Cancelled, MgImplantSegError, readable
 
 Sink = Callable[[dict[str, Any]], None]
 EVENTS_VERSION = 1
 SECONDS_BETWEEN_PROGRESS = 0.1
-LONE_SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
 class Events:

@@ -95,8 +95,9 @@ def _run(chosen: Command, parser: argparse.ArgumentParser, arguments: argparse.N
     warnings: list[str] = []
     prefix = f"{PROGRAM} {chosen.name}"
     with ExitStack() as stack:
-        sinks = [_collector(warnings), *_event_sinks(arguments, console, stack)] if _speaks() else []
+        sinks = _event_sinks(arguments, console, stack) if _speaks() else []
         events = Events(*sinks, is_cancelled=stack.enter_context(stop_signals(arguments.stop_file)))
+        stack.enter_context(events.warnings_into(warnings))
         stack.enter_context(log_to_user(events, arguments.debug))
         try:
             require_places(arguments)
@@ -120,14 +121,6 @@ def _run(chosen: Command, parser: argparse.ArgumentParser, arguments: argparse.N
 def _speaks() -> bool:
     """Whether events and results are this process's to give: of those that torchrun starts together the first one's."""
     return os.environ.get("RANK", "0") == "0"
-
-
-def _collector(warnings: list[str]):
-    def collect(record: dict[str, Any]) -> None:
-        if record["event"] == "warning" and record["message"] not in warnings:
-            warnings.append(record["message"])
-
-    return collect
 
 
 def _event_sinks(arguments: argparse.Namespace, console: Console, stack: ExitStack) -> list:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import queue
-import signal
 import subprocess
 import sys
 import threading
@@ -19,7 +18,8 @@ from typing import IO, Any, cast
 from MgImplantSegLib.base.events import Events
 from MgImplantSegLib.cli.batch_board import Board
 from MgImplantSegLib.cli.batch_table import DONE, FAILED, RUNNING, WAITING, Row
-from MgImplantSegLib.jobs.agent.processes import ask_to_end, kill_tree, tie_to_parent
+from MgImplantSegLib.jobs.agent.outcome import event_in, exit_text
+from MgImplantSegLib.jobs.agent.processes import ask_to_end, kill_tree, own_session
 
 SECONDS_TO_END, SECONDS_BETWEEN_LOOKS = 10.0, 0.2
 THREADS = "OMP_NUM_THREADS"
@@ -50,9 +50,7 @@ class Worker:
 
     def __init__(self, words: Sequence[str], threads: int, lock: int, messages: queue.SimpleQueue[Message]) -> None:
         self.sample, self.problem = "", ""
-        flags: dict[str, Any] = {"start_new_session": True, "preexec_fn": tie_to_parent, "pass_fds": (lock,)}
-        if sys.platform == "win32":
-            flags = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+        inherited = {} if sys.platform == "win32" else {"pass_fds": (lock,)}
         self.process = subprocess.Popen(
             [sys.executable, "-m", *words, "--worker", "--events", "-"],
             stdin=subprocess.PIPE,
@@ -61,7 +59,8 @@ class Worker:
             encoding="utf-8",
             errors="backslashreplace",
             env={THREADS: str(threads), **os.environ, "PYTHONUNBUFFERED": "1"},
-            **flags,
+            **own_session(),
+            **inherited,
         )
         self._messages, self._input = messages, cast(IO[str], self.process.stdin)
         threading.Thread(target=self._read, daemon=True).start()
@@ -78,21 +77,10 @@ class Worker:
         with suppress(OSError):
             self._input.close()
 
-    def ended_by(self) -> str:
-        """How it ended, in words."""
-        code = self.process.wait()
-        if code >= 0:
-            return f"exit code {code}"
-        with suppress(ValueError):
-            return f"signal {-code} ({signal.Signals(-code).name})"
-        return f"signal {-code}"
-
     def _read(self) -> None:
         for line in cast(IO[str], self.process.stdout):
-            with suppress(ValueError):
-                record = json.loads(line)
-                if isinstance(record, dict):
-                    self._messages.put((self, record))
+            if record := event_in(line):
+                self._messages.put((self, record))
         self._messages.put((self, None))
 
 
@@ -151,7 +139,7 @@ def _row_from(worker: Worker, record: dict[str, Any] | None, board: Board, event
     if record is None:
         if not worker.sample:
             return None
-        ended = f"Its process ended with {worker.ended_by()} before it was done. Start again to do it."
+        ended = f"Its process ended with {exit_text(worker.process.wait())} before it was done. Start again to do it."
         problem = worker.problem or ended
         events.warning(f"{worker.sample}: {problem}")
         return replace(board.row(worker.sample), state=FAILED, problem=problem)

@@ -104,10 +104,8 @@ def _gigabytes(number: int | None) -> str:
 
 
 def _check_package(name: str) -> dict[str, Any]:
-    try:
-        return _check(name, True, importlib.metadata.version(name))
-    except importlib.metadata.PackageNotFoundError:
-        return _check(name, False, f"missing; needed for {PACKAGES[name]}", f"Install it with: pip install {name}")
+    found = _version(name) or f"missing; needed for {PACKAGES[name]}"
+    return _check(name, _version(name) is not None, found, f"Install it with: pip install {name}")
 
 
 def _version(package: str) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -57,9 +57,7 @@ def run_elsewhere(
     the command fails there.
     """
     entries = list(given(add_arguments, arguments))
-    folders: set[Path] = {value.absolute().parent for _, _, value in entries if isinstance(value, ResultPath)}
-    if len(folders) > 1:
-        raise InputError("Expected all outputs in one folder when a command runs elsewhere.", "Correct the paths.")
+    folders = result_folders(entries)
     words, has_outputs = (name, *(word(*entry) for entry in entries)), bool(folders)
     shown = [str(entry.path) if isinstance(entry, InputPath) else shown_word(entry) for entry in words]
     request = with_scans_of_pairs(JobRequest(words, default_name(shown)))
@@ -68,6 +66,14 @@ def run_elsewhere(
         done = run_job(environment, request, folder, events)
     files = [str(path) for path in done.files] if has_outputs else []
     return {**done.result, "files": files, "job": done.reference}
+
+
+def result_folders(entries: Iterable[tuple[str, Any, Any]]) -> set[Path]:
+    """The folder of a command's outputs; none without outputs. Raises InputError if there are several."""
+    folders: set[Path] = {value.absolute().parent for _, _, value in entries if isinstance(value, ResultPath)}
+    if len(folders) > 1:
+        raise InputError("Expected all outputs in one folder when a command runs elsewhere.", "Correct the paths.")
+    return folders
 
 
 @contextmanager

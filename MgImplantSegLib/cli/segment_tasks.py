@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 from MgImplantSegLib.base.errors import Cancelled, InputError, MgImplantSegError
 from MgImplantSegLib.base.events import Events, Task
 from MgImplantSegLib.base.files import require_writable_folder
-from MgImplantSegLib.base.option_kinds import ResultPath, WholeNumber
+from MgImplantSegLib.base.option_kinds import WholeNumber
 from MgImplantSegLib.base.options import option
-from MgImplantSegLib.cli.elsewhere import given, word
+from MgImplantSegLib.cli.elsewhere import given, result_folders, word
 from MgImplantSegLib.jobs.agent.job_folder import State
 from MgImplantSegLib.jobs.backend import Backend
 from MgImplantSegLib.jobs.bundle import state_of_files
@@ -120,16 +120,14 @@ def run_as_tasks(add_arguments: Callable[[Any], None], arguments: argparse.Names
     stopped then, and those that are done are kept.
     """
     entries = list(given(add_arguments, arguments))
-    folders = {value.absolute().parent for _, _, value in entries if isinstance(value, ResultPath)}
-    if len(folders) != 1:
-        raise InputError("Expected all outputs in one folder when a command runs elsewhere.", "Correct the paths.")
+    folder = result_folders(entries).pop()
     words: list[Word] = [NAME, *(word(*entry) for entry in entries)]
     environment = find_environment(arguments.environment)
     with Backend(environment) as backend:
         work = _Work(backend, environment, words, arguments, events)
         try:
             work.do_parts()
-            return work.merge(require_writable_folder(folders.pop()))
+            return work.merge(require_writable_folder(folder))
         except Cancelled:
             work.stop()
             raise

@@ -31,7 +31,7 @@ from MgImplantSegLib.base.events import Events
 from MgImplantSegLib.grids.boxes import Box, shape_of, start_of
 from MgImplantSegLib.grids.resample import interpolation_matrices, resampled_in_plane, resampled_slices
 from MgImplantSegLib.grids.volume import Volume
-from MgImplantSegLib.io.grey_window_key import keys_of_window
+from MgImplantSegLib.io.header_keys import keys_of_window
 from MgImplantSegLib.io.nrrd_stream import write_nrrd_slices
 from MgImplantSegLib.preprocessing.doubtful_values import outside_field_of_view
 from MgImplantSegLib.preprocessing.given_back import GivenBack

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from MgImplantSegLib.base.errors import MgImplantSegError
 from MgImplantSegLib.base.files import output_errors
 from MgImplantSegLib.jobs.agent.description import JobDescription
 from MgImplantSegLib.jobs.agent.job_folder import JobFolder, State, require_valid_id
+from MgImplantSegLib.jobs.agent.outcome import event_in
 from MgImplantSegLib.jobs.agent.results import read_part
 from MgImplantSegLib.jobs.agent.scheduler import Scheduler
 
@@ -64,7 +64,7 @@ def look_all(root: Path, scheduler: Scheduler, names: Sequence[str], offsets: Se
 def _told(folder: JobFolder, state: State, reason: str, remedy: str, offset: int) -> dict[str, Any]:
     content = read_part(folder.events, offset, LONGEST_READ)
     whole = content[: content.rfind(b"\n") + 1]
-    events = [record for line in whole.splitlines() if (record := _event(line))]
+    events = [record for record in map(event_in, whole.splitlines()) if record and record["event"] in KEPT_EVENTS]
     return {
         "job": folder.path.name,
         "is_here": folder.path.is_dir(),
@@ -74,11 +74,3 @@ def _told(folder: JobFolder, state: State, reason: str, remedy: str, offset: int
         "events": events,
         "offset": offset + len(whole),
     }
-
-
-def _event(line: bytes) -> dict[str, Any] | None:
-    try:
-        record = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    return record if isinstance(record, dict) and record.get("event") in KEPT_EVENTS else None

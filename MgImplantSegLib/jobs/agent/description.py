@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from MgImplantSegLib.base.errors import InputError
-from MgImplantSegLib.jobs.agent.records import LARGEST, LIMITS, OtherVersion, WrongValues, from_values, to_values
+from MgImplantSegLib.jobs.agent.records import LARGEST, LIMITS, OtherVersion, received
 
-VERSION = 1
+VERSION, WHAT = 1, "description of a job"
 AT_LEAST_ONE = {LIMITS: (1, LARGEST)}
 
 
@@ -77,25 +76,14 @@ class JobDescription:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> JobDescription:
-        """A description from plain data.
-
-        Raises OtherVersion if it was written by a version that this one does not know; InputError if a value is missing
-        or wrong, naming it.
-        """
-        try:
-            require_known_version(values)
-            return from_values(cls, values)
-        except WrongValues as error:
-            raise InputError(
-                f"Expected the description of a job, got {error}.",
-                "Use the same version of this program on both sides.",
-            ) from error
+        """A description that was sent; raises what `received` raises."""
+        return received(cls, values, VERSION, WHAT)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data."""
-        return to_values(self)
+        return asdict(self)
 
 
 def require_known_version(values: Mapping[str, Any]) -> None:
     """Raise OtherVersion for a description of a later version."""
-    OtherVersion.require(values, VERSION, "description of a job")
+    OtherVersion.require(values, VERSION, WHAT)

@@ -19,7 +19,7 @@ import re
 import shutil
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from typing import Any
 from MgImplantSegLib.base.errors import InputError, OutputError
 from MgImplantSegLib.base.files import atomic_output, output_errors
 from MgImplantSegLib.jobs.agent.description import JobDescription, require_known_version
-from MgImplantSegLib.jobs.agent.records import Record, WrongValues, damaged, read_record, to_values
+from MgImplantSegLib.jobs.agent.records import Record, WrongValues, damaged, read_record
 
 IDENTITY = re.compile(r"[0-9]{1,10} \S+ \S+")
 QUEUE_NUMBER, CLUSTER = re.compile(r"[0-9]{1,20}(_[0-9]{1,10})?"), re.compile(r"(?!-)[\w.-]{0,100}")
@@ -169,7 +169,7 @@ class JobFolder:
 
     def write(self, name: str, record: Any) -> None:
         """Replace ``NAME.json`` as a whole; on a full disk the space kept back for this is used."""
-        text = json.dumps(to_values(record), indent=1, ensure_ascii=True) + "\n"
+        text = json.dumps(asdict(record), indent=1, ensure_ascii=True) + "\n"
         for is_last_try in (False, True):
             try:
                 with atomic_output(self.path / f"{name}.json") as temporary:

@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
+from MgImplantSegLib.base.machine import core_count
 from MgImplantSegLib.jobs.agent.description import JobDescription
 from MgImplantSegLib.jobs.agent.processes import MARKER
 from MgImplantSegLib.jobs.agent.scheduler import Allocation
@@ -54,7 +55,7 @@ def command_environment(
     stays = description.keeps_variables  # Slicer's own Python does not run without its variables
     kept = {name: value for name, value in variables.items() if stays or name not in LEADS_PYTHON_ASTRAY}
     paths = [description.engine, *([variables["PYTHONPATH"]] if stays and "PYTHONPATH" in variables else [])]
-    threads = max(1, _cores(allocation) // description.processes)
+    threads = max(1, (allocation.cores() or core_count()) // description.processes)
     return {
         "OMP_NUM_THREADS": str(threads),
         **kept,
@@ -79,10 +80,3 @@ def _meeting_point(allocation: Allocation) -> str:
     """Name and port where the torchruns of all machines meet: the runner's machine, a port that belongs to this job."""
     port = FIRST_PORT + zlib.crc32(allocation.number.encode()) % PORTS
     return f"{socket.gethostname()}:{port}"
-
-
-def _cores(allocation: Allocation) -> int:
-    given = allocation.cores()
-    if given is not None:
-        return given
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -54,7 +54,7 @@ def judge(events: Path, first_byte: int, code: int, last_words: str = "") -> Out
         return Outcome(State.DONE)
     if code == CODE_OF_CANCELLED or ("cancelled" in last and "error" not in last):
         return Outcome(State.CANCELLED, "The command was stopped.")
-    ended = f"The command ended with {_code_text(code)}"
+    ended = f"The command ended with {exit_text(code)}"
     said = f": {last_words.rstrip('.')}" if last_words else ""
     reason, remedy = f"{ended}{said}.", "See the log: jobs log"
     if "error" in last:
@@ -69,16 +69,20 @@ def read_events(path: Path, first_byte: int) -> Iterator[dict[str, Any]]:
     """The events of a file from one byte on; lines that are not events are skipped."""
     with open(path, "rb") as stream:
         stream.seek(first_byte)
-        for line in stream:
-            try:
-                record = json.loads(line)
-            except (ValueError, RecursionError):
-                continue
-            if isinstance(record, dict) and isinstance(record.get("event"), str):
-                yield record
+        yield from filter(None, map(event_in, stream))
 
 
-def _code_text(code: int) -> str:
+def event_in(line: str | bytes) -> dict[str, Any] | None:
+    """The event that a line of JSON holds; None if it holds something else."""
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return record if isinstance(record, dict) and isinstance(record.get("event"), str) else None
+
+
+def exit_text(code: int) -> str:
+    """An exit code in words: ``exit code 1``, ``signal 9 (SIGKILL)``."""
     if code >= 0:
         return f"exit code {code}"
     try:

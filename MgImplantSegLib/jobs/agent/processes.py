@@ -9,6 +9,7 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 MARKER = "MGIMPLANTSEG_JOB"
 PROC = Path("/proc")
@@ -36,6 +37,13 @@ def tie_to_parent() -> None:
 def adopt_orphans() -> None:
     """Become the parent of all descendants whose own parent dies (Linux; elsewhere nothing)."""
     _prctl(SET_CHILD_SUBREAPER, 1)
+
+
+def own_session() -> dict[str, Any]:
+    """What `subprocess.Popen` needs for a process in a session of its own that ends with its parent."""
+    if sys.platform == "win32":
+        return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+    return {"start_new_session": True, "preexec_fn": tie_to_parent}
 
 
 def marked(token: str) -> list[int]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from MgImplantSegLib.base.errors import DependencyError
+from MgImplantSegLib.base.errors import DependencyError, InputError, MgImplantSegError
 from MgImplantSegLib.jobs.agent.programs import run_program
 from MgImplantSegLib.jobs.agent.scheduler import QueueDown
 
@@ -33,3 +33,23 @@ def run_queue_program(
 def queue_down(title: str, reason: str) -> QueueDown:
     """The error for a queue that does not answer."""
     return QueueDown(f"{title}'s controller does not answer: {reason}.", "Running jobs continue; try again later.")
+
+
+def refusal(
+    title: str,
+    text: str,
+    reason: str,
+    no_answer: Sequence[str],
+    advice: Mapping[str, str],
+    choices: Callable[[], str],
+) -> MgImplantSegError:
+    """The error for what a program of the cluster has printed, `reason` in short.
+
+    `no_answer` are words of a queue that does not answer; `advice` says what to do about others, where ``{choices}``
+    stands for what can be chosen.
+    """
+    reason = reason.rstrip(".")
+    if any(words in text for words in no_answer):
+        return queue_down(title, reason)
+    remedy = next((remedy for words, remedy in advice.items() if words.lower() in text.lower()), "")
+    return InputError(f"{title} refused: {reason}.", remedy.format(choices=choices()) if "{" in remedy else remedy)

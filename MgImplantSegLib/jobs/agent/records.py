@@ -10,7 +10,7 @@ import json
 import math
 import stat
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, Field, asdict, fields
+from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -90,9 +90,17 @@ def from_values(kind: type[Record], values: Mapping[str, Any]) -> Record:
     return kind(**found)
 
 
-def to_values(record: Any) -> dict[str, Any]:
-    """Plain data for JSON."""
-    return asdict(record)
+def received(kind: type[Record], values: Mapping[str, Any], known: int, what: str) -> Record:
+    """A record that the other side has sent.
+
+    Raises OtherVersion if it is of a later version than `known`; InputError if a value is missing or wrong, naming it.
+    """
+    try:
+        OtherVersion.require(values, known, what)
+        return from_values(kind, values)
+    except WrongValues as error:
+        remedy = "Use the same version of this program on both sides."
+        raise InputError(f"Expected the {what}, got {error}.", remedy) from error
 
 
 def _read_json(path: Path) -> dict[str, Any] | None:

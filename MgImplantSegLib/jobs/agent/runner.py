@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from contextlib import suppress
 from enum import Enum
@@ -88,7 +87,13 @@ class Runner:
         variables = command_environment(self._description, os.environ, self._allocation, self._token)
         with open(self._job.log, "ab") as log:
             child = subprocess.Popen(
-                command, cwd=results, env=variables, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **_own_session()
+                command,
+                cwd=results,
+                env=variables,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                **processes.own_session(),
             )
         while child.poll() is None:
             self._look(child)
@@ -180,9 +185,3 @@ class Runner:
         self._job.write("exit", outcome.ended_now())
         with suppress(OSError):
             self._job.append_event("ended", state=outcome.state.value, reason=outcome.reason)
-
-
-def _own_session() -> dict:
-    if sys.platform == "win32":
-        return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
-    return {"start_new_session": True, "preexec_fn": processes.tie_to_parent}

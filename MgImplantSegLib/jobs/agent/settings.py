@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from MgImplantSegLib.base.errors import InputError
-from MgImplantSegLib.jobs.agent.records import LARGEST, LIMITS, OtherVersion, WrongValues, from_values, to_values
+from MgImplantSegLib.jobs.agent.records import LARGEST, LIMITS, received
 
 VERSION = 1
 
@@ -48,22 +47,12 @@ class AgentSettings:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> AgentSettings:
-        """Settings from plain data.
-
-        Raises OtherVersion if they are of a later version; InputError if a value is missing or wrong, naming it.
-        """
-        try:
-            OtherVersion.require(values, VERSION, "settings of an environment")
-            return from_values(cls, values)
-        except WrongValues as error:
-            raise InputError(
-                f"Expected the settings of an environment, got {error}.",
-                "Use the same version of this program on both sides.",
-            ) from error
+        """Settings that were sent; raises what `received` raises."""
+        return received(cls, values, VERSION, "settings of an environment")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data."""
-        return to_values(self)
+        return asdict(self)
 
     def at_home(self) -> AgentSettings:
         """The same with the home of this machine in its paths."""

@@ -9,19 +9,19 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from MgImplantSegLib.base.errors import InputError, MgImplantSegError
+from MgImplantSegLib.base.errors import MgImplantSegError
 from MgImplantSegLib.jobs.agent.job_folder import QueueRecord, State
 from MgImplantSegLib.jobs.agent.outcome import Outcome
 from MgImplantSegLib.jobs.agent.programs import tail
-from MgImplantSegLib.jobs.agent.queue_programs import SECONDS_TO_ANSWER, queue_down, run_queue_program
+from MgImplantSegLib.jobs.agent.queue_programs import SECONDS_TO_ANSWER, refusal, run_queue_program
 from MgImplantSegLib.jobs.agent.scheduler import Allocation, Interruption
 
 TITLE = "LSF"
 REQUEUE_CODE = 85  # told to LSF by bsub -Q: a job that ends with it is queued again
 NO_ANSWER = ("LSF is down", "LIM is down", "not responding", "Communication time out", "Failed in LSF library call")
 ADVICE = {
-    "No such queue": "Choose one of the cluster's queues: {queues}",
-    "cannot use the queue": "Choose one of the queues that you may use: {queues}",
+    "No such queue": "Choose one of the cluster's queues: {choices}",
+    "cannot use the queue": "Choose one of the queues that you may use: {choices}",
     "RUNLIMIT": "Ask for less time; the queue's limit is shown by: bqueues -l",
     "hard limit": "Ask for less; the queue's limits are shown by: bqueues -l",
     "Bad resource requirement": "Correct the further options (queue_options), or ask for less.",
@@ -85,13 +85,7 @@ def run_lsf(words: Sequence[str], seconds: float = SECONDS_TO_ANSWER) -> str:
     if done.returncode == 0:
         return done.stdout
     text = done.stderr.strip() or done.stdout
-    reason = tail(text).rstrip(".")
-    if any(words in text for words in NO_ANSWER):
-        raise queue_down(TITLE, reason)
-    advice = next((advice for words, advice in ADVICE.items() if words.lower() in text.lower()), "")
-    if "{queues}" in advice:
-        advice = advice.format(queues=", ".join(queues()) or "see bqueues")
-    raise InputError(f"LSF refused: {reason}.", advice)
+    raise refusal(TITLE, text, tail(text), NO_ANSWER, ADVICE, lambda: ", ".join(queues()) or "see bqueues")
 
 
 def queues() -> list[str]:

@@ -8,10 +8,10 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 
-from MgImplantSegLib.base.errors import InputError, MgImplantSegError
+from MgImplantSegLib.base.errors import MgImplantSegError
 from MgImplantSegLib.jobs.agent.job_folder import QueueRecord
 from MgImplantSegLib.jobs.agent.programs import tail
-from MgImplantSegLib.jobs.agent.queue_programs import SECONDS_TO_ANSWER, queue_down, run_queue_program
+from MgImplantSegLib.jobs.agent.queue_programs import SECONDS_TO_ANSWER, refusal, run_queue_program
 from MgImplantSegLib.jobs.agent.scheduler import Allocation, Interruption, QueueDown
 
 TITLE = "SLURM"
@@ -24,7 +24,7 @@ NO_CONTROLLER = (
     "Zero Bytes were transmitted",
 )
 ADVICE = {
-    "invalid partition": "Choose one of the cluster's partitions: {partitions}",
+    "invalid partition": "Choose one of the cluster's partitions: {choices}",
     "Invalid account": "Set the account that your cluster gave you.",
     "Invalid qos": "Correct the quality of service in the extra sbatch options.",
     "time limit": "Ask for less time; the partition's limit is shown by: sinfo",
@@ -142,7 +142,10 @@ def run_slurm(command: Sequence[str], seconds: float = SECONDS_TO_ANSWER, cwd: s
     done = run_queue_program(TITLE, command, seconds, cwd)
     if done.returncode == 0:
         return done.stdout
-    raise _refusal(done.stderr or done.stdout)
+    text = done.stderr or done.stdout
+    errors = re.findall(r"(?m)^\w+: (?:error|fatal): (.*)$", text)
+    reason = tail(re.sub(r"(?m)^\w+: (error: )?", "", "\n".join(errors) or text))
+    raise refusal(TITLE, text, reason, NO_CONTROLLER, ADVICE, lambda: ", ".join(partitions()) or "see sinfo")
 
 
 def _run_patiently(command: Sequence[str]) -> str:
@@ -155,17 +158,6 @@ def _run_patiently(command: Sequence[str]) -> str:
             if time.monotonic() > deadline:
                 raise
             time.sleep(SECONDS_BETWEEN_TRIES)
-
-
-def _refusal(text: str) -> MgImplantSegError:
-    errors = re.findall(r"(?m)^\w+: (?:error|fatal): (.*)$", text)
-    reason = tail(re.sub(r"(?m)^\w+: (error: )?", "", "\n".join(errors) or text))
-    if any(words in text for words in NO_CONTROLLER):
-        return queue_down(TITLE, reason)
-    advice = next((advice for words, advice in ADVICE.items() if words.lower() in text.lower()), "")
-    if "{partitions}" in advice:
-        advice = advice.format(partitions=", ".join(partitions()) or "see sinfo")
-    return InputError(f"SLURM refused: {reason}", advice)
 
 
 def partitions() -> list[str]:
