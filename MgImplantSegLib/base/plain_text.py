@@ -11,8 +11,12 @@ import csv
 import html
 import math
 import re
-from collections.abc import Iterable, Sequence
-from typing import IO, Any
+from collections.abc import Iterable
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Any
+
+from MgImplantSegLib.base.files import atomic_output
 
 BIDI_MARKS = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
 NOT_SHOWN = rf"\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufff9-\ufffb\ud800-\udfff{BIDI_MARKS}"
@@ -50,20 +54,17 @@ def csv_cell(value: Any) -> str:
     return f"'{text}" if is_formula else text
 
 
-class CsvWriter:
-    """Writes rows of cells that are harmless, see `csv_cell`; the stream is open for text with ``newline=""``."""
+def ten_digits(value: Any) -> Any:
+    """A floating-point number as text of at most ten digits, empty if it is not finite; anything else as it is."""
+    if isinstance(value, Real) and not isinstance(value, Integral):
+        return f"{value:.10g}" if math.isfinite(value) else ""
+    return value
 
-    def __init__(self, stream: IO[str]) -> None:
-        self._writer = csv.writer(stream)
 
-    def writerow(self, row: Iterable[Any]) -> None:
-        """Write one row."""
-        self._writer.writerow([csv_cell(cell) for cell in row])
-
-    def writerows(self, rows: Iterable[Sequence[Any]]) -> None:
-        """Write several rows."""
-        for row in rows:
-            self.writerow(row)
+def write_csv(path: str | Path, columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
+    """Write a table as CSV with harmless cells, see `csv_cell`; the file is whole or not there."""
+    with atomic_output(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as stream:
+        csv.writer(stream).writerows([csv_cell(cell) for cell in row] for row in (columns, *rows))
 
 
 def _shown(match: re.Match[str]) -> str:

@@ -11,7 +11,7 @@ from MgImplantSegLib import __version__
 from MgImplantSegLib.base.errors import readable
 from MgImplantSegLib.base.events import json_text
 from MgImplantSegLib.base.files import atomic_output
-from MgImplantSegLib.base.plain_text import CsvWriter
+from MgImplantSegLib.base.plain_text import write_csv
 from MgImplantSegLib.cli.tables import text_table, value_text
 
 TABLE, OVERVIEW = "batch.csv", "batch.json"
@@ -46,15 +46,13 @@ def write_table(rows: Sequence[Row], folder: Path) -> Path:
     """Write all rows as CSV; undefined values are empty cells."""
     columns = list(dict.fromkeys(column_of(entry) for row in rows for entry in row.measures))
     study = list(dict.fromkeys(name for row in rows for name in row.study))
-    with atomic_output(folder / TABLE) as temporary, open(temporary, "w", newline="", encoding="utf-8") as stream:
-        writer = CsvWriter(stream)
-        writer.writerow([*FIRST_COLUMNS, *(_study_column(name, columns) for name in study), *columns])
-        for row in rows:
-            values = {column_of(entry): entry["value"] for entry in row.measures}
-            seconds = "" if row.seconds is None else f"{row.seconds:.1f}"
-            cells = (_cell(values.get(column)) for column in columns)
-            first = (row.sample, row.state, readable(row.image), seconds, row.problem, " ".join(row.warnings))
-            writer.writerow([*first, *(row.study.get(name, "") for name in study), *cells])
+    cells = []
+    for row in rows:
+        values = {column_of(entry): entry["value"] for entry in row.measures}
+        seconds = "" if row.seconds is None else f"{row.seconds:.1f}"
+        first = (row.sample, row.state, readable(row.image), seconds, row.problem, " ".join(row.warnings))
+        cells.append((*first, *map(row.study.get, study), *(_cell(values.get(column)) for column in columns)))
+    write_csv(folder / TABLE, (*FIRST_COLUMNS, *(_study_column(name, columns) for name in study), *columns), cells)
     return folder / TABLE
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from MgImplantSegLib.base.errors import InputError
-from MgImplantSegLib.evaluation.comparison import NAN, Comparison, write_rows
+from MgImplantSegLib.base.plain_text import ten_digits, write_csv
+from MgImplantSegLib.evaluation.comparison import NAN, Comparison
 
 CONFIDENCE = 0.95
 LIMIT_SD = 1.96
@@ -227,4 +228,4 @@ def agreement_cells(row: AgreementRow) -> dict[str, object]:
 
 def write_agreement_csv(rows: Iterable[AgreementRow], path: str | Path) -> None:
     """Write one row a measure and pair of raters."""
-    write_rows(path, AGREEMENT_COLUMNS, [list(agreement_cells(row).values()) for row in rows])
+    write_csv(path, AGREEMENT_COLUMNS, (map(ten_digits, agreement_cells(row).values()) for row in rows))

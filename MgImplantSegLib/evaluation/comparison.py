@@ -12,8 +12,7 @@ import numpy as np
 
 from MgImplantSegLib.base.errors import InputError
 from MgImplantSegLib.base.events import Events, json_ready
-from MgImplantSegLib.base.files import atomic_output
-from MgImplantSegLib.base.plain_text import CsvWriter
+from MgImplantSegLib.base.plain_text import ten_digits, write_csv
 from MgImplantSegLib.base.remarks import remarks_of
 from MgImplantSegLib.evaluation.overlap import Evaluation, evaluate
 from MgImplantSegLib.grids.volume import LabelMap
@@ -82,7 +81,7 @@ class Comparison:
 def write_comparisons_csv(comparisons: Iterable[Comparison], path: str | Path) -> None:
     """Write one row per sample, segmentation and number."""
     entries = [entry for comparison in comparisons for entry in comparison.values]
-    write_rows(path, COLUMNS, [[getattr(entry, column) for column in COLUMNS] for entry in entries])
+    write_csv(path, COLUMNS, ([ten_digits(getattr(entry, column)) for column in COLUMNS] for entry in entries))
 
 
 def compare(
@@ -211,18 +210,4 @@ def _mean_and_error(values: np.ndarray) -> tuple[float, float]:
 
 def write_summary_csv(rows: Iterable[SummaryRow], path: str | Path) -> None:
     """Write one row per segmentation and number."""
-    write_rows(path, SUMMARY_COLUMNS, [[getattr(row, column) for column in SUMMARY_COLUMNS] for row in rows])
-
-
-def write_rows(path: str | Path, columns: tuple[str, ...], rows: Iterable[list[Any]]) -> None:
-    """Write a table as CSV; undefined numbers are empty cells."""
-    with atomic_output(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
-        writer = CsvWriter(stream)
-        writer.writerow(columns)
-        writer.writerows([_cell(value) for value in row] for row in rows)
-
-
-def _cell(value: Any) -> Any:
-    if isinstance(value, float):
-        return f"{value:.10g}" if math.isfinite(value) else ""
-    return value
+    write_csv(path, SUMMARY_COLUMNS, ([ten_digits(getattr(row, column)) for column in SUMMARY_COLUMNS] for row in rows))

@@ -120,6 +120,27 @@ def itk_image(array: np.ndarray, geometry: Geometry) -> sitk.Image:
     return image
 
 
+def resampled(
+    image: sitk.Image,
+    geometry: Geometry,
+    interpolator: int,
+    transform: sitk.Transform | None = None,
+    outside: float = 0,
+) -> np.ndarray:
+    """The image's values (z, y, x) on another grid, `outside` beyond it; `transform` maps the grid's points to its."""
+    grid = sitk.Resample(
+        image,
+        geometry.shape_zyx[::-1],
+        transform or sitk.Transform(),
+        interpolator,
+        geometry.origin_lps_mm,
+        geometry.spacing_zyx_mm[::-1],
+        geometry.direction_lps,
+        outside,
+    )
+    return sitk.GetArrayFromImage(grid)
+
+
 def write_with_itk(path: Path, array: np.ndarray, geometry: Geometry, *, compress: bool) -> None:
     """Write an array (z, y, x) in the format of the suffix. Raises OutputError if SimpleITK cannot write the file."""
     with _writing(path), utf8_path(path) as name:

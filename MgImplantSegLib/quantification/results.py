@@ -14,12 +14,13 @@ from MgImplantSegLib.base.errors import InputError
 from MgImplantSegLib.base.events import json_ready, json_text
 from MgImplantSegLib.base.expected_iou import expected_of
 from MgImplantSegLib.base.files import atomic_output
-from MgImplantSegLib.base.plain_text import CsvWriter
+from MgImplantSegLib.base.plain_text import ten_digits, write_csv
 
 CSV_COLUMNS = ("symbol", "name", "region", "value", "unit", "low", "high", "method", "definition", "note", "counts")
 INPUT_COLUMNS = ("segmentation", "voxel_size_um", "model", "software_version", "expected_iou")
 SERIES_COLUMNS = ("symbol", "region", "x_name", "x_low", "x_high", "x_unit", "value", "unit", "method", "note")
 UNDEFINED = float("nan")
+NO_IMPLANT = "There is no implant in the segmentation."
 
 
 class Missing(str, Enum):
@@ -156,10 +157,11 @@ class QuantificationReport:
         """
         inputs = self._input_cells()
         rows = [
-            [_cell(getattr(measure, column)) for column in CSV_COLUMNS[:-1]] + [_counts_cell(measure.counts), *inputs]
+            [ten_digits(getattr(measure, column)) for column in CSV_COLUMNS[:-1]]
+            + [counts_text(measure.counts), *inputs]
             for measure in self.measures
         ]
-        _write_table(path, CSV_COLUMNS + INPUT_COLUMNS, rows)
+        write_csv(path, CSV_COLUMNS + INPUT_COLUMNS, rows)
 
     def _input_cells(self) -> list[str]:
         source = self.inputs.get("segmentation", {})
@@ -177,10 +179,10 @@ class QuantificationReport:
                 entry.symbol,
                 entry.region,
                 entry.x_name,
-                _cell(low),
-                _cell(high),
+                ten_digits(low),
+                ten_digits(high),
                 entry.x_unit,
-                _cell(value),
+                ten_digits(value),
                 entry.unit,
                 entry.method,
                 entry.note,
@@ -188,21 +190,9 @@ class QuantificationReport:
             for entry in self.series
             for low, high, value in zip(entry.x_low, entry.x_high, entry.values, strict=True)
         ]
-        _write_table(path, SERIES_COLUMNS, rows)
+        write_csv(path, SERIES_COLUMNS, rows)
 
 
-def _write_table(path: str | Path, columns: tuple[str, ...], rows: list[list[str]]) -> None:
-    with atomic_output(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
-        writer = CsvWriter(stream)
-        writer.writerow(columns)
-        writer.writerows(rows)
-
-
-def _cell(value: float | str) -> str:
-    if isinstance(value, str):
-        return value
-    return f"{value:.10g}" if math.isfinite(value) else ""
-
-
-def _counts_cell(counts: Mapping[str, float]) -> str:
-    return "; ".join(f"{name}={_cell(float(value))}" for name, value in counts.items())
+def counts_text(counts: Mapping[str, float]) -> str:
+    """The numbers behind a value in one cell: ``voxels=12; faces=7``."""
+    return "; ".join(f"{name}={ten_digits(float(value))}" for name, value in counts.items())

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import MgImplantSegLib
-from MgImplantSegLib.base.files import atomic_output
-from MgImplantSegLib.base.plain_text import CsvWriter
-from MgImplantSegLib.quantification.results import Measure, QuantificationReport
+from MgImplantSegLib.base.plain_text import ten_digits, write_csv
+from MgImplantSegLib.quantification.results import Measure, QuantificationReport, counts_text
 from MgImplantSegLib.scene.nodes import set_provenance
 
 COLUMNS = {
@@ -67,11 +65,8 @@ def save_table(table_node: Any, path: str | Path, without: Sequence[str] = ()) -
     table = table_node.GetTable()
     columns = [table.GetColumn(index) for index in range(table.GetNumberOfColumns())]
     columns = [column for column in columns if column.GetName() not in without]
-    with atomic_output(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
-        writer = CsvWriter(stream)
-        writer.writerow([column.GetName() for column in columns])
-        for row in range(table.GetNumberOfRows()):
-            writer.writerow([_cell(column.GetValue(row)) for column in columns])
+    rows = ([ten_digits(column.GetValue(row)) for column in columns] for row in range(table.GetNumberOfRows()))
+    write_csv(path, [column.GetName() for column in columns], rows)
     return Path(path)
 
 
@@ -87,7 +82,7 @@ def _row(measure: Measure, voxel_size: str, model: str) -> dict[str, float | str
         "Method": measure.method,
         "Definition": measure.definition,
         "Note": measure.note,
-        "Counts": "; ".join(f"{name}={_cell(float(count))}" for name, count in measure.counts.items()),
+        "Counts": counts_text(measure.counts),
         "Voxel size": voxel_size,
         "Model": model,
         "Version": MgImplantSegLib.__version__,
@@ -112,9 +107,3 @@ def _column(name: str, values: Sequence[float | str]) -> Any:
     for value in values:
         array.InsertNextValue(value)
     return array
-
-
-def _cell(value: float | str) -> str:
-    if isinstance(value, str):
-        return value
-    return f"{value:.10g}" if math.isfinite(value) else ""

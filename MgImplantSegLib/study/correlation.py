@@ -6,7 +6,7 @@ import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
-from MgImplantSegLib.study.numbers import CONFIDENCE, NAN, UNKNOWN, Interval, deviation, mean, t_probability
+from MgImplantSegLib.study.numbers import CONFIDENCE, NAN, UNKNOWN, Interval, covariance, deviation, mean, t_probability
 
 FEWEST = 3
 
@@ -41,9 +41,7 @@ def correlation(x: Sequence[float], y: Sequence[float], cells: Sequence[Hashable
     spread = deviation(x) * deviation(y)
     if not spread > 0:
         return Correlation(count, note="One of the two measures has no spread.")
-    centre_x, centre_y = mean(x), mean(y)
-    shared = math.fsum((a - centre_x) * (b - centre_y) for a, b in zip(x, y, strict=True)) / (count - 1)
-    r = max(-1.0, min(1.0, shared / spread))
+    r = max(-1.0, min(1.0, covariance(x, y) / spread))
     freedom = count - 2 - taken
     p = t_probability(r * math.sqrt(freedom / (1 - r * r)), freedom) if abs(r) < 1 else 0.0
     return Correlation(count, r, _fisher(r, count - taken), p, _spearman(x, y) if cells is None else NAN)

@@ -13,7 +13,7 @@ from MgImplantSegLib.study.effect_size import (
     small_sample_factor,
     standard_deviation_of_both,
 )
-from MgImplantSegLib.study.numbers import NAN, UNKNOWN, Interval, deviation, mean, t_limit, t_probability
+from MgImplantSegLib.study.numbers import NAN, UNKNOWN, Interval, covariance, deviation, mean, t_limit, t_probability
 from MgImplantSegLib.study.permutation import NO_TEST, PermutationTest, Stratum, permutation_test
 
 FEWEST_PAIRS = 3
@@ -78,20 +78,33 @@ def difference(first: Mapping[str, float], second: Mapping[str, float]) -> Diffe
     error, freedom, method, note = _standard_error(stratum, a, b)
     if not error > 0:
         return Difference(found, permutation=permutation, method=method, note=NO_SPREAD, **counts)
-    t, half = found / error, t_limit(freedom) * error
-    effect = _effect(t, error, freedom, a, b, method)
-    note = note if math.isfinite(effect[0]) else f"{note} {TOO_FEW}".strip()
+    scale = _effect_of_t(error, freedom, a, b, method)
+    note = note if math.isfinite(scale) else f"{note} {TOO_FEW}".strip()
+    return tested(found, error, freedom, scale, permutation=permutation, method=method, note=note, **counts)
+
+
+def tested(found: float, error: float, freedom: float, effect_of_t: float, **further: Any) -> Difference:
+    """A difference with the t-test, interval and effect size that follow from its standard error, above 0.
+
+    Parameters
+    ----------
+    freedom : float
+        Degrees of freedom of the error.
+    effect_of_t : float
+        Effect size for each unit of t; NaN where there is none.
+    further : dict
+        Other fields of `Difference`.
+    """
+    t, half, limits = found / error, t_limit(freedom) * error, noncentrality_limits(found / error, freedom)
     return Difference(
         found,
         Interval(found - half, found + half),
-        *effect,
+        t * effect_of_t,
+        Interval(limits.low * effect_of_t, limits.high * effect_of_t),
         t,
         freedom,
         t_probability(t, freedom),
-        permutation,
-        method,
-        note=note,
-        **counts,
+        **further,
     )
 
 
@@ -128,22 +141,8 @@ def pooled_difference(strata: Sequence[tuple[Mapping[str, float], Mapping[str, f
     if not error > 0:
         return Difference(found, permutation=permutation, method=STRATIFIED, note=NO_SPREAD, **counts)
     freedom = math.fsum(squares) ** 2 / math.fsum(s**2 / f for s, f in zip(squares, freedoms, strict=True))
-    t, half, factor = found / error, t_limit(freedom) * error, small_sample_factor(sum(freedoms))
-    limits = noncentrality_limits(t, freedom)
-    scale = factor * error / spread
-    return Difference(
-        found,
-        Interval(found - half, found + half),
-        factor * found / spread,
-        Interval(limits.low * scale, limits.high * scale),
-        t,
-        freedom,
-        t_probability(t, freedom),
-        permutation,
-        STRATIFIED,
-        note=note,
-        **counts,
-    )
+    scale = small_sample_factor(sum(freedoms)) * error / spread
+    return tested(found, error, freedom, scale, permutation=permutation, method=STRATIFIED, note=note, **counts)
 
 
 def _standard_error(stratum: Stratum, first: Sequence[float], second: Sequence[float]) -> tuple[float, float, str, str]:
@@ -168,19 +167,14 @@ def _correlation(pairs: Sequence[tuple[float, float]]) -> float:
     """Pearson's correlation of pairs; 0 where one side has no spread."""
     x, y = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
     spread = deviation(x) * deviation(y)
-    centre_x, centre_y = mean(x), mean(y)
-    shared = math.fsum((p - centre_x) * (q - centre_y) for p, q in pairs) / (len(pairs) - 1)
-    return shared / spread if spread > 0 else 0.0
+    return covariance(x, y) / spread if spread > 0 else 0.0
 
 
-def _effect(
-    t: float, error: float, freedom: float, first: Sequence[float], second: Sequence[float], method: str
-) -> tuple[float, Interval]:
+def _effect_of_t(error: float, freedom: float, first: Sequence[float], second: Sequence[float], method: str) -> float:
+    """Hedges' g* for each unit of t; NaN without spread or with too few animals."""
     a, b = deviation(first), deviation(second)
     spread = standard_deviation_of_both(a, b)
     if not spread > 0:
-        return NAN, UNKNOWN
+        return NAN
     of_correction = freedom_of_both(a, b, len(first), len(second)) if method == INDEPENDENT else freedom
-    scale = small_sample_factor(of_correction) * error / spread
-    limits = noncentrality_limits(t, freedom)
-    return t * scale, Interval(limits.low * scale, limits.high * scale)
+    return small_sample_factor(of_correction) * error / spread

@@ -19,9 +19,9 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from MgImplantSegLib.study.difference import NO_SPREAD, Difference, difference
-from MgImplantSegLib.study.effect_size import noncentrality_limits, small_sample_factor
-from MgImplantSegLib.study.numbers import NAN, Interval, deviation, t_limit, t_probability
+from MgImplantSegLib.study.difference import NO_SPREAD, Difference, difference, tested
+from MgImplantSegLib.study.effect_size import small_sample_factor
+from MgImplantSegLib.study.numbers import NAN, deviation, t_limit
 from MgImplantSegLib.study.permutation import NO_TEST, PermutationTest, Stratum, permutation_test
 
 INTERACTION = "t-test of the groups' changes, Satterthwaite"
@@ -65,22 +65,9 @@ def interaction(first: Change, second: Change) -> Difference:
     errors = [_error(change) for change in changes]
     error = math.hypot(*errors)
     freedom = error**4 / math.fsum(e**4 / c.degrees_of_freedom for e, c in zip(errors, changes, strict=True))
-    t, half = found / error, t_limit(freedom) * error
     scale = small_sample_factor(freedom) * error / spread
-    limits = noncentrality_limits(t, freedom)
-    return Difference(
-        found,
-        Interval(found - half, found + half),
-        t * scale,
-        Interval(limits.low * scale, limits.high * scale),
-        t,
-        freedom,
-        t_probability(t, freedom),
-        permutation,
-        INTERACTION,
-        note=" ".join(dict.fromkeys(change.note for change in changes if change.note)),
-        **counts,
-    )
+    note = " ".join(dict.fromkeys(change.note for change in changes if change.note))
+    return tested(found, error, freedom, scale, permutation=permutation, method=INTERACTION, note=note, **counts)
 
 
 def _error(change: Difference) -> float:

@@ -36,6 +36,12 @@ def deviation(values: Sequence[float]) -> float:
     return math.sqrt(math.fsum((value - centre) ** 2 for value in values) / (len(values) - 1))
 
 
+def covariance(x: Sequence[float], y: Sequence[float]) -> float:
+    """The sample's covariance of pairs, with n − 1."""
+    centre_x, centre_y = mean(x), mean(y)
+    return math.fsum((a - centre_x) * (b - centre_y) for a, b in zip(x, y, strict=True)) / (len(x) - 1)
+
+
 def t_limit(degrees_of_freedom: float, confidence: float = CONFIDENCE) -> float:
     """The quantile of Student's t for a two-sided interval."""
     from scipy.stats import t

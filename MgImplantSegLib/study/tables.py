@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from MgImplantSegLib.base.plain_text import CsvWriter
+from MgImplantSegLib.base.plain_text import ten_digits, write_csv
 from MgImplantSegLib.study.analysis import Comparison, GroupSummary, MeasuredCorrelation
 from MgImplantSegLib.study.samples import ANIMAL, GROUP, TIME_POINT, Study, StudySample
 
@@ -37,15 +38,8 @@ class TidyTable:
 
     def write(self, folder: Path) -> None:
         """Write the file; undefined values are empty cells."""
-        write_rows(folder / self.name, self.columns, ([row.get(name) for name in self.columns] for row in self.rows))
-
-
-def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Write rows of cells as CSV; numbers keep ten digits, NaN and None are empty."""
-    with path.open("w", newline="", encoding="utf-8") as stream:
-        writer = CsvWriter(stream)
-        writer.writerow(columns)
-        writer.writerows([_cell(cell) for cell in row] for row in rows)
+        cells = ([ten_digits(row.get(name)) for name in self.columns] for row in self.rows)
+        write_csv(folder / self.name, self.columns, cells)
 
 
 def write_tables(tables: Sequence[TidyTable], folder: Path) -> list[str]:
@@ -57,7 +51,7 @@ def write_tables(tables: Sequence[TidyTable], folder: Path) -> list[str]:
         for table in tables
         for column in table.columns
     ]
-    write_rows(folder / DICTIONARY, ("file", "column", "type", "meaning"), words)
+    write_csv(folder / DICTIONARY, ("file", "column", "type", "meaning"), words)
     return [*(table.name for table in tables), DICTIONARY]
 
 
@@ -138,90 +132,71 @@ def _of_sample(sample: StudySample) -> Row:
     return {"sample": sample.name, ANIMAL: sample.animal, GROUP: sample.group, TIME_POINT: sample.time_days}
 
 
-Columns = dict[str, tuple[str, Callable[[Any], Any]]]
+Columns = dict[str, tuple[str, str]]  # name → meaning, attribute
 OF_QUANTITY: Columns = {
-    "symbol": ("short symbol of the measure", lambda entry: entry.quantity.symbol),
-    "region": ("part of the volume that it belongs to", lambda entry: entry.quantity.region),
-    "unit": ("unit of the values", lambda entry: entry.quantity.unit),
+    "symbol": ("short symbol of the measure", "quantity.symbol"),
+    "region": ("part of the volume that it belongs to", "quantity.region"),
+    "unit": ("unit of the values", "quantity.unit"),
 }
 GROUPS: Columns = {
     **OF_QUANTITY,
-    GROUP: ("group", lambda entry: entry.group),
-    TIME_POINT: ("time point in days", lambda entry: entry.time_days),
-    "mean": (
-        "mean over animals; an animal with several implants counts with the mean of these",
-        lambda entry: entry.mean,
-    ),
-    "standard_deviation": ("standard deviation over animals, n − 1", lambda entry: entry.standard_deviation),
-    "mean_low": ("lower end of the mean's 95 % confidence interval (Student's t)", lambda entry: entry.interval.low),
-    "mean_high": ("upper end of that interval", lambda entry: entry.interval.high),
-    "median": ("median over animals", lambda entry: entry.median),
-    "lowest": ("lowest animal", lambda entry: entry.lowest),
-    "highest": ("highest animal", lambda entry: entry.highest),
-    "animals": ("number of animals with a value", lambda entry: entry.animals),
-    "implants": ("number of implants with a value", lambda entry: entry.implants),
-    "missing": ("number of samples whose value is undefined", lambda entry: entry.missing),
+    GROUP: ("group", "group"),
+    TIME_POINT: ("time point in days", "time_days"),
+    "mean": ("mean over animals; an animal with several implants counts with the mean of these", "mean"),
+    "standard_deviation": ("standard deviation over animals, n − 1", "standard_deviation"),
+    "mean_low": ("lower end of the mean's 95 % confidence interval (Student's t)", "interval.low"),
+    "mean_high": ("upper end of that interval", "interval.high"),
+    "median": ("median over animals", "median"),
+    "lowest": ("lowest animal", "lowest"),
+    "highest": ("highest animal", "highest"),
+    "animals": ("number of animals with a value", "animals"),
+    "implants": ("number of implants with a value", "implants"),
+    "missing": ("number of samples whose value is undefined", "missing"),
 }
 COMPARISONS: Columns = {
     **OF_QUANTITY,
-    "compared": (
-        "groups, time points, or changes of groups (the interaction of group and time point)",
-        lambda entry: entry.kind,
-    ),
-    "within": (
-        "time point or group within which they are compared; of changes: from when to when",
-        lambda entry: entry.within,
-    ),
-    "first": ("first group or time point", lambda entry: entry.first),
-    "second": ("second group or time point", lambda entry: entry.second),
+    "compared": ("groups, time points, or changes of groups (the interaction of group and time point)", "kind"),
+    "within": ("time point or group within which they are compared; of changes: from when to when", "within"),
+    "first": ("first group or time point", "first"),
+    "second": ("second group or time point", "second"),
     "difference": (
         "mean over animals of second minus that of first; of changes: that of their changes",
-        lambda entry: entry.found.difference,
+        "found.difference",
     ),
-    "difference_low": ("lower end of its 95 % confidence interval", lambda entry: entry.found.interval.low),
-    "difference_high": ("upper end of that interval", lambda entry: entry.found.interval.high),
-    "hedges_g": (
-        "Hedges' g* = difference / √((SD₁² + SD₂²) / 2), corrected for small samples",
-        lambda entry: entry.found.effect_size,
-    ),
-    "hedges_g_low": ("lower end of its 95 % confidence interval", lambda entry: entry.found.effect_interval.low),
-    "hedges_g_high": ("upper end of that interval", lambda entry: entry.found.effect_interval.high),
-    "p": ("two-sided p of the t-test", lambda entry: entry.found.p),
-    "p_holm": ("p with Holm's correction for all comparisons of this kind of the measure", lambda entry: entry.p_holm),
-    "p_permutation": ("two-sided p of the permutation test", lambda entry: entry.found.permutation.p),
-    "permutations": ("number of arrangements of the permutation test", lambda e: e.found.permutation.arrangements),
-    "t": ("statistic of the t-test", lambda entry: entry.found.t),
-    "degrees_of_freedom": ("degrees of freedom of the t-test", lambda entry: entry.found.degrees_of_freedom),
-    "animals_first": ("number of animals of first", lambda entry: entry.found.animals_first),
-    "animals_second": ("number of animals of second", lambda entry: entry.found.animals_second),
-    "animals_both": (
-        "number of animals in both; of changes: of those seen at both times",
-        lambda entry: entry.found.animals_both,
-    ),
-    "method": ("the t-test", lambda entry: entry.found.method),
-    "note": ("why something is undefined, or a remark", lambda entry: entry.found.note),
+    "difference_low": ("lower end of its 95 % confidence interval", "found.interval.low"),
+    "difference_high": ("upper end of that interval", "found.interval.high"),
+    "hedges_g": ("Hedges' g* = difference / √((SD₁² + SD₂²) / 2), corrected for small samples", "found.effect_size"),
+    "hedges_g_low": ("lower end of its 95 % confidence interval", "found.effect_interval.low"),
+    "hedges_g_high": ("upper end of that interval", "found.effect_interval.high"),
+    "p": ("two-sided p of the t-test", "found.p"),
+    "p_holm": ("p with Holm's correction for all comparisons of this kind of the measure", "p_holm"),
+    "p_permutation": ("two-sided p of the permutation test", "found.permutation.p"),
+    "permutations": ("number of arrangements of the permutation test", "found.permutation.arrangements"),
+    "t": ("statistic of the t-test", "found.t"),
+    "degrees_of_freedom": ("degrees of freedom of the t-test", "found.degrees_of_freedom"),
+    "animals_first": ("number of animals of first", "found.animals_first"),
+    "animals_second": ("number of animals of second", "found.animals_second"),
+    "animals_both": ("number of animals in both; of changes: of those seen at both times", "found.animals_both"),
+    "method": ("the t-test", "found.method"),
+    "note": ("why something is undefined, or a remark", "found.note"),
 }
 CORRELATIONS: Columns = {
-    "x": ("first measure", lambda entry: entry.x.title),
-    "y": ("second measure", lambda entry: entry.y.title),
-    "within": ("all animals, a group, or deviations from the means of group and time point", lambda e: e.within),
-    "pairs": ("number of animals, at each time point, with both", lambda entry: entry.found.count),
-    "r": ("Pearson's correlation", lambda entry: entry.found.r),
-    "r_low": ("lower end of its 95 % confidence interval (Fisher)", lambda entry: entry.found.interval.low),
-    "r_high": ("upper end of that interval", lambda entry: entry.found.interval.high),
-    "p": ("two-sided p of r", lambda entry: entry.found.p),
-    "spearman_rho": ("Spearman's rank correlation", lambda entry: entry.found.rho),
-    "note": ("why something is undefined", lambda entry: entry.found.note),
+    "x": ("first measure", "x.title"),
+    "y": ("second measure", "y.title"),
+    "within": ("all animals, a group, or deviations from the means of group and time point", "within"),
+    "pairs": ("number of animals, at each time point, with both", "found.count"),
+    "r": ("Pearson's correlation", "found.r"),
+    "r_low": ("lower end of its 95 % confidence interval (Fisher)", "found.interval.low"),
+    "r_high": ("upper end of that interval", "found.interval.high"),
+    "p": ("two-sided p of r", "found.p"),
+    "spearman_rho": ("Spearman's rank correlation", "found.rho"),
+    "note": ("why something is undefined", "found.note"),
 }
 
 
 def _read(columns: Columns, entry: Any) -> Row:
-    return {name: read(entry) for name, (_meaning, read) in columns.items()}
+    return {name: attrgetter(attribute)(entry) for name, (_meaning, attribute) in columns.items()}
 
 
 def _said(columns: Columns) -> dict[str, str]:
-    return {name: meaning for name, (meaning, _read_it) in columns.items()}
-
-
-def _cell(value: Any) -> Any:
-    return f"{value:.10g}" if isinstance(value, float) and value == value else value
+    return {name: meaning for name, (meaning, _attribute) in columns.items()}

@@ -10,7 +10,7 @@ import logging
 import pytest
 
 from MgImplantSegLib.base.events import Events, JsonLinesSink, json_text
-from MgImplantSegLib.base.plain_text import CsvWriter, csv_cell, html_text, one_line, terminal_text
+from MgImplantSegLib.base.plain_text import csv_cell, html_text, one_line, terminal_text, write_csv
 from MgImplantSegLib.cli.console import Console
 from MgImplantSegLib.cli.log import log_to_user
 from MgImplantSegLib.cli.tables import text_table
@@ -66,10 +66,10 @@ def test_values_in_csv_are_written_as_they_are(value):
     "text",
     ["=1+1", "+1+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "\t=1", "\r=1", " =1", "＝1", "-x", '=HYPERLINK("x")', "-1-1"],
 )
-def test_formulas_in_csv_are_texts(text):
-    stream = io.StringIO()
-    CsvWriter(stream).writerow([text, -1.5])
-    (row,) = csv.reader(io.StringIO(stream.getvalue()))
+def test_formulas_in_csv_are_texts(tmp_path, text):
+    write_csv(tmp_path / "table.csv", ["name", "value"], [[text, -1.5]])
+    with open(tmp_path / "table.csv", newline="", encoding="utf-8") as stream:
+        _header, row = csv.reader(stream)
     assert row[0].startswith("'") and row[0][1:] == one_line(text)
     assert row[1] == "-1.5"
 

@@ -9,10 +9,9 @@ from MgImplantSegLib.grids.boxes import grown
 from MgImplantSegLib.quantification.codes import BACKGROUND, BONE, IMPLANT, UNKNOWN
 from MgImplantSegLib.quantification.context import MeasureContext
 from MgImplantSegLib.quantification.region_masks import Region, overlap
-from MgImplantSegLib.quantification.results import UNDEFINED, Measure, Series, notes
+from MgImplantSegLib.quantification.results import NO_IMPLANT, UNDEFINED, Measure, Series, notes
 
 DEFINITION = "100 · bone voxels / (bone + background voxels) of the region; implant and unknown voxels are not counted"
-NO_IMPLANT = "There is no implant in the segmentation."
 NO_VOXELS = "No voxel of the region lies outside the implant in the scanned field of view."
 
 

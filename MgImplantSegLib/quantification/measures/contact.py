@@ -10,11 +10,10 @@ from MgImplantSegLib.quantification.codes import BONE
 from MgImplantSegLib.quantification.context import MeasureContext
 from MgImplantSegLib.quantification.measures.contact_methods import CONTACT_METHODS
 from MgImplantSegLib.quantification.region_masks import Region
-from MgImplantSegLib.quantification.results import UNDEFINED, Measure, Series, notes
+from MgImplantSegLib.quantification.results import NO_IMPLANT, UNDEFINED, Measure, Series, notes
 
 DEFINITION = "100 · b / a; a: surface of the implant (DL ∪ RM), b: the part of it that touches bone"
 BORDER_NOTE = "The implant touches the border of the volume, which is not counted as surface."
-NO_IMPLANT = "There is no implant in the segmentation."
 ROUNDING = 1e-6
 
 

@@ -10,7 +10,7 @@ from MgImplantSegLib.base.typed import present
 from MgImplantSegLib.grids.boxes import shape_of, start_of
 from MgImplantSegLib.quantification.codes import METAL, implant_in
 from MgImplantSegLib.quantification.context import MeasureContext
-from MgImplantSegLib.quantification.results import UNDEFINED, Measure, Series
+from MgImplantSegLib.quantification.results import NO_IMPLANT, UNDEFINED, Measure, Series
 
 END_PART, ROUNDING = 0.1, 1e-6
 STEPS_PER_SLICE = 4
@@ -23,7 +23,7 @@ DEFINITION = (
 def cross_section(context: MeasureContext) -> tuple[Measure | Series, ...]:
     """The least cross-section with its position, and the cross-section along the axis."""
     if context.implant_box is None:
-        note = "There is no implant in the segmentation."
+        note = NO_IMPLANT
         return (_measure(UNDEFINED, "", note, {}), _position(UNDEFINED, "", note, {}))
     sections = _sections(context)
     step_mm, area_mm2 = sections.step_mm, sections.area_mm2

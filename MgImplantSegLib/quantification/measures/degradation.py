@@ -11,7 +11,7 @@ from MgImplantSegLib.grids.boxes import intersection, relative_to, shape_of, who
 from MgImplantSegLib.quantification.codes import LAYER, METAL, UNKNOWN
 from MgImplantSegLib.quantification.context import MeasureContext
 from MgImplantSegLib.quantification.measures.rate_forms import RATE_FORMS
-from MgImplantSegLib.quantification.results import UNDEFINED, Measure, Missing, notes
+from MgImplantSegLib.quantification.results import NO_IMPLANT, UNDEFINED, Measure, Missing, notes
 from MgImplantSegLib.quantification.surfaces.surface import surface_area_mm2
 from MgImplantSegLib.quantification.typed_values import typed_area_note, typed_volume_note
 
@@ -21,7 +21,6 @@ LEAST_PERCENT_TOLD = 0.1
 LONGEST_DAYS = 100 * DAYS_PER_YEAR
 NO_INITIAL = "No initial screw was given."
 NO_TIME = "No time between implantation and explantation was given."
-NO_IMPLANT = "There is no implant in the segmentation."
 GROWN = "The residual volume is larger than the initial one: check the registration and the voxel size, and that "
 "both show the same part."
 TYPED = "typed in"

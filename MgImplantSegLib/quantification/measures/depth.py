@@ -8,7 +8,7 @@ from MgImplantSegLib.quantification.codes import LAYER, METAL
 from MgImplantSegLib.quantification.common_part import codes_in
 from MgImplantSegLib.quantification.context import MeasureContext
 from MgImplantSegLib.quantification.measures.distance import distance_to_mm
-from MgImplantSegLib.quantification.results import UNDEFINED, Measure, Missing
+from MgImplantSegLib.quantification.results import NO_IMPLANT, UNDEFINED, Measure, Missing
 from MgImplantSegLib.quantification.surfaces.voxel_faces import boundary_faces
 
 DEPTH = "distance of the surface of the residual material from the initial surface, inside the initial screw"
@@ -24,57 +24,27 @@ def degradation_depth(context: MeasureContext) -> tuple[Measure, ...]:
     mean, p95, deepest = _mean(depth_mm, area_mm2), _percentile(depth_mm, area_mm2, 95), _largest(depth_mm)
     counts = {"surface_mm2": float(area_mm2.sum(dtype=float)), "faces": depth_mm.size}
     method = "Euclidean distance at the voxel faces of the residual material"
+    factor = deepest / mean if mean > 0 else UNDEFINED
     factor_note = note or ("" if mean > 0 else "The mean depth is 0.")
     missing = Missing.NOT_GIVEN if note == NO_SHAPE else None
-    return (
-        Measure(
-            "depth_mean",
-            "mean degradation depth",
-            mean,
-            "mm",
-            "implant",
-            method,
-            f"mean of the {DEPTH}",
-            note,
-            counts,
-            missing=missing,
-        ),
-        Measure(
+    ratio = {"depth_max_mm": deepest, "depth_mean_mm": mean}
+    rows: tuple[tuple[str, str, float, str, str, str, dict[str, float]], ...] = (
+        ("depth_mean", "mean degradation depth", mean, "mm", f"mean of the {DEPTH}", note, counts),
+        (
             "depth_P95",
             "95th percentile of the degradation depth",
             p95,
             "mm",
-            "implant",
-            method,
             f"95th percentile, by area, of the {DEPTH}",
             note,
             counts,
-            missing=missing,
         ),
-        Measure(
-            "depth_max",
-            "greatest degradation depth",
-            deepest,
-            "mm",
-            "implant",
-            method,
-            f"maximum of the {DEPTH}",
-            note,
-            counts,
-            missing=missing,
-        ),
-        Measure(
-            "PF",
-            "pitting factor",
-            deepest / mean if mean > 0 else UNDEFINED,
-            "1",
-            "implant",
-            method,
-            "greatest / mean degradation depth",
-            factor_note,
-            {"depth_max_mm": deepest, "depth_mean_mm": mean},
-            missing=missing,
-        ),
+        ("depth_max", "greatest degradation depth", deepest, "mm", f"maximum of the {DEPTH}", note, counts),
+        ("PF", "pitting factor", factor, "1", "greatest / mean degradation depth", factor_note, ratio),
+    )
+    return tuple(
+        Measure(symbol, name, value, unit, "implant", method, definition, said, numbers, missing=missing)
+        for symbol, name, value, unit, definition, said, numbers in rows
     )
 
 
@@ -118,7 +88,7 @@ def _thicknesses_mm(context: MeasureContext) -> tuple[np.ndarray, np.ndarray, fl
     """Thickness and area of each outer face of the layer, the part of the surface it covers, a reason if none."""
     nothing = np.zeros(0, dtype=np.float32)
     if context.implant_box is None:
-        return nothing, nothing, UNDEFINED, "There is no implant in the segmentation."
+        return nothing, nothing, UNDEFINED, NO_IMPLANT
     codes, faces = context.surface_codes, context.implant_faces
     is_layer = codes.ravel()[faces.inner] == LAYER
     layer = faces.chosen(is_layer)

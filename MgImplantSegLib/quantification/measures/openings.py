@@ -17,14 +17,13 @@ from MgImplantSegLib.quantification.envelope import with_closed_cracks
 from MgImplantSegLib.quantification.measures.contact_methods import CONTACT_METHODS
 from MgImplantSegLib.quantification.measures.distance import distance_to_mm
 from MgImplantSegLib.quantification.measures.local_thickness import local_thickness_mm
-from MgImplantSegLib.quantification.results import UNDEFINED, Measure, Missing, notes
+from MgImplantSegLib.quantification.results import NO_IMPLANT, UNDEFINED, Measure, Missing, notes
 from MgImplantSegLib.quantification.surfaces.surface import SURFACE_METHODS, surface_area_mm2
 from MgImplantSegLib.quantification.surfaces.voxel_faces import boundary_faces
 
 MARGIN_VOXELS = 2
 NOT_MEASURED = "not measured"
 SPHERES = "largest spheres (Hildebrand and Rüegsegger 1997)"
-NO_IMPLANT = "There is no implant in the segmentation."
 NO_BONE = "There is no bone in the segmentation."
 NO_CRACK_CLASS = (
     "No cracks are labelled and no width of cracks was given: look for cracks in the scan, or say up to which width "

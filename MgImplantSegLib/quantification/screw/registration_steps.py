@@ -11,7 +11,7 @@ import SimpleITK as sitk
 
 from MgImplantSegLib.grids.volume import Volume
 from MgImplantSegLib.io.itk_image import itk_image
-from MgImplantSegLib.quantification.screw.rigid_transform import rotation_between
+from MgImplantSegLib.quantification.screw.rigid_transform import rigid_matrix, rotation_between
 from MgImplantSegLib.quantification.screw.screw_body import ScrewBody
 
 TURNS = 12
@@ -40,11 +40,8 @@ def starts(fixed: ScrewBody, moving: ScrewBody) -> Iterator[np.ndarray]:
         ends = sorted(up * end for end in moving.ends_mm)
         low, high = fixed.ends_mm[0] - ends[0], fixed.ends_mm[1] - ends[1]
         for shift in (low, (low + high) / 2, high):
-            matrix = np.eye(4)
-            matrix[:3, :3] = rotation
             target = np.array(fixed.axis.centre_lps_mm) + shift * axis
-            matrix[:3, 3] = target - rotation @ moving.axis.centre_lps_mm
-            yield matrix
+            yield rigid_matrix(rotation, target - rotation @ moving.axis.centre_lps_mm)
 
 
 def distance_pair(fixed: ScrewBody, moving: ScrewBody, spacing_mm: float, samples: int) -> DistancePair:
@@ -161,7 +158,5 @@ def _euler(matrix: np.ndarray, centre_lps_mm: tuple[float, float, float]) -> sit
 
 def _matrix_of(transform: sitk.Euler3DTransform) -> np.ndarray:
     """The 4×4 matrix from the initial screw to the explant."""
-    inverse = np.eye(4)
-    inverse[:3, :3] = np.array(transform.GetMatrix()).reshape(3, 3)
-    inverse[:3, 3] = transform.TransformPoint((0.0, 0.0, 0.0))
-    return np.linalg.inv(inverse)
+    rotation = np.array(transform.GetMatrix()).reshape(3, 3)
+    return np.linalg.inv(rigid_matrix(rotation, np.array(transform.TransformPoint((0.0, 0.0, 0.0)))))

@@ -16,6 +16,13 @@ RIGID_TOLERANCE = 1e-4
 NEARLY_OPPOSITE = -0.9
 
 
+def rigid_matrix(rotation: np.ndarray, shift: np.ndarray) -> np.ndarray:
+    """The 4×4 matrix of a 3×3 rotation and a shift after it."""
+    matrix = np.eye(4)
+    matrix[:3, :3], matrix[:3, 3] = rotation, shift
+    return matrix
+
+
 def require_rigid(matrix: np.ndarray, source: str = "the transform") -> np.ndarray:
     """The 4×4 matrix as float array. Raises InputError if it is not a rotation and a shift."""
     matrix = np.asarray(matrix, dtype=float)
@@ -63,9 +70,7 @@ def read_rigid_transform(path: str | Path) -> np.ndarray:
         raise InputError(f"Expected a rigid 3D transform, got another kind in {path}.", "Use a rigid transform.")
     shift = np.array(transform.TransformPoint((0.0, 0.0, 0.0)))
     columns = [np.array(transform.TransformPoint(tuple(unit))) - shift for unit in np.eye(3)]
-    matrix = np.eye(4)
-    matrix[:3, :3], matrix[:3, 3] = np.array(columns).T, shift
-    return np.linalg.inv(require_rigid(matrix, str(path)))
+    return np.linalg.inv(require_rigid(rigid_matrix(np.array(columns).T, shift), str(path)))
 
 
 def itk_transform(matrix: np.ndarray) -> sitk.AffineTransform:

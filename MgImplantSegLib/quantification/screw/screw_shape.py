@@ -12,7 +12,7 @@ from MgImplantSegLib.grids.boxes import bounding_box, shape_of, start_of
 from MgImplantSegLib.grids.regions import OrientedBox, rows
 from MgImplantSegLib.grids.volume import Geometry, LabelMap
 from MgImplantSegLib.io.grids import placement
-from MgImplantSegLib.io.itk_image import itk_image
+from MgImplantSegLib.io.itk_image import itk_image, resampled
 from MgImplantSegLib.quantification.codes import implant_in, role_codes
 from MgImplantSegLib.quantification.screw.axis import moments_lps, principal_sizes_mm
 from MgImplantSegLib.quantification.surfaces.mesh_measures import (
@@ -88,13 +88,9 @@ class LabelMapShape:
 
     def area_mm2(self, method: str) -> tuple[float, str]:
         """Surface in mm² by a key of `SURFACE_METHODS`, and the method's name; the scan's border is not a surface."""
-        pad = 1
-        mask = np.pad(self.array, pad)
-        geometry = self.geometry.cropped((-pad,) * 3, mask.shape)
-        counted = self.known_on(geometry)
-        return surface_area_mm2(mask, self.geometry.spacing_zyx_mm, method, counted=counted), SURFACE_METHODS.find(
-            method
-        ).name
+        mask = np.pad(self.array, 1)
+        geometry = self.geometry.cropped((-1, -1, -1), mask.shape)
+        return self.area_within_mm2(mask, self.known_on(geometry), geometry, method)
 
     def area_within_mm2(
         self, mask: np.ndarray, counted: np.ndarray, geometry: Geometry, method: str
@@ -111,18 +107,8 @@ class LabelMapShape:
             if boxes is not None:
                 mask[boxes[0]] = place.along(self.array)[boxes[1]]
             return mask
-        grid = sitk.Resample(
-            itk_image(self.array.astype(np.uint8) * np.uint8(FULL), self.geometry),
-            geometry.shape_zyx[::-1],
-            sitk.Transform(),
-            sitk.sitkLinear,
-            geometry.origin_lps_mm,
-            geometry.spacing_zyx_mm[::-1],
-            geometry.direction_lps,
-            0,
-            sitk.sitkUInt8,
-        )
-        return sitk.GetArrayFromImage(grid) > FULL // 2
+        full = itk_image(self.array.astype(np.uint8) * np.uint8(FULL), self.geometry)
+        return resampled(full, geometry, sitk.sitkLinear) > FULL // 2
 
     def known_on(self, geometry: Geometry) -> np.ndarray:
         """Boolean array (z, y, x), True where the scan of the screw has seen something."""

@@ -10,10 +10,10 @@ import SimpleITK as sitk
 from MgImplantSegLib.base.errors import InputError
 from MgImplantSegLib.grids.boxes import bounding_box, shape_of, start_of
 from MgImplantSegLib.grids.volume import Geometry, LabelMap, Volume
-from MgImplantSegLib.io.itk_image import itk_image
+from MgImplantSegLib.io.itk_image import itk_image, resampled
 from MgImplantSegLib.quantification.codes import implant_in, role_codes
 from MgImplantSegLib.quantification.screw.axis import screw_axis
-from MgImplantSegLib.quantification.screw.rigid_transform import itk_transform, rotation_between
+from MgImplantSegLib.quantification.screw.rigid_transform import itk_transform, rigid_matrix, rotation_between
 
 UP = np.array([0.0, 0.0, 1.0])
 
@@ -29,10 +29,7 @@ def upright_matrix(label_map: LabelMap) -> np.ndarray:
         raise InputError("Expected an implant to align, found none.", "Check the segmentation and its roles.")
     axis = screw_axis(implant[box], label_map.geometry.cropped(start_of(box), shape_of(box)))
     rotation = rotation_between(np.array(axis.direction_lps), UP)
-    matrix = np.eye(4)
-    matrix[:3, :3] = rotation
-    matrix[:3, 3] = np.array(axis.centre_lps_mm) - rotation @ axis.centre_lps_mm
-    return matrix
+    return rigid_matrix(rotation, np.array(axis.centre_lps_mm) - rotation @ axis.centre_lps_mm)
 
 
 @overload
@@ -48,17 +45,9 @@ def turned(image: Volume | LabelMap, matrix: np.ndarray) -> Volume | LabelMap:
     geometry = _upright_geometry(image.geometry, matrix)
     outside = (image.scheme.ignore_value or 0) if isinstance(image, LabelMap) else float(image.array.min())
     array = image.array.view(np.uint8) if image.array.dtype == bool else image.array
-    resampled = sitk.Resample(
-        itk_image(array, image.geometry),
-        geometry.shape_zyx[::-1],
-        itk_transform(np.linalg.inv(matrix)),
-        sitk.sitkNearestNeighbor if isinstance(image, LabelMap) else sitk.sitkLinear,
-        geometry.origin_lps_mm,
-        geometry.spacing_zyx_mm[::-1],
-        geometry.direction_lps,
-        outside,
-    )
-    array = sitk.GetArrayFromImage(resampled)
+    interpolator = sitk.sitkNearestNeighbor if isinstance(image, LabelMap) else sitk.sitkLinear
+    transform = itk_transform(np.linalg.inv(matrix))
+    array = resampled(itk_image(array, image.geometry), geometry, interpolator, transform, outside)
     if isinstance(image, LabelMap):
         return LabelMap(array, geometry, image.scheme, image.provenance)
     return Volume(array, geometry, image.spacing_is_known, image.provenance)
@@ -66,9 +55,7 @@ def turned(image: Volume | LabelMap, matrix: np.ndarray) -> Volume | LabelMap:
 
 def _upright_geometry(geometry: Geometry, matrix: np.ndarray) -> Geometry:
     """The smallest grid with identity direction and the finest spacing that holds a turned grid."""
-    ends = [(-0.5, n - 0.5) for n in geometry.shape_zyx]
-    corners = geometry.lps_from_index_zyx(np.array(np.meshgrid(*ends, indexing="ij")).reshape(3, -1).T)
-    corners = corners @ matrix[:3, :3].T + matrix[:3, 3]
+    corners = geometry.corners_lps_mm() @ matrix[:3, :3].T + matrix[:3, 3]
     spacing_mm = min(geometry.spacing_zyx_mm)
     low, high = corners.min(axis=0), corners.max(axis=0)
     shape_xyz = np.maximum(1, np.ceil((high - low) / spacing_mm - 1e-6).astype(int))

@@ -12,7 +12,7 @@ from typing import Any
 from MgImplantSegLib.base.errors import InputError
 from MgImplantSegLib.base.events import Events
 from MgImplantSegLib.base.files import atomic_output
-from MgImplantSegLib.base.plain_text import CsvWriter
+from MgImplantSegLib.base.plain_text import write_csv
 from MgImplantSegLib.base.settings import nearest_name
 from MgImplantSegLib.training.data.sample_files import expanded_samples
 from MgImplantSegLib.training.loop.checkpoint import load_checkpoint
@@ -100,13 +100,7 @@ def _scaled_model(config: TrainingConfig, events: Events) -> ScaledModel:
 
 def _write(config: TrainingConfig, models: Sequence[ScaledModel], events: Events) -> None:
     folder = config.run_folder
-    with (
-        atomic_output(folder / f"{TABLE}.csv") as temporary,
-        open(temporary, "w", newline="", encoding="utf-8") as stream,
-    ):
-        writer = CsvWriter(stream)
-        writer.writerow(asdict(models[0]))
-        writer.writerows(list(asdict(model).values()) for model in models)
+    write_csv(folder / f"{TABLE}.csv", asdict(models[0]), (asdict(model).values() for model in models))
     with atomic_output(folder / f"{TABLE}.md") as temporary:
         temporary.write_text(_report(config, models), encoding="utf-8")
     draw_scaling(models, folder / f"{TABLE}.png", events)

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from MgImplantSegLib.base.files import atomic_output
-from MgImplantSegLib.base.plain_text import CsvWriter
+from MgImplantSegLib.base import plain_text
 
 
 @dataclass(frozen=True)
@@ -74,12 +73,12 @@ Table = dict[str, dict[str, Estimate]]  # row → column → estimate
 def write_csv(table: Table, first_column: str, path: Path) -> None:
     """One row of the table a line, with two columns (mean and standard error) for each of its columns."""
     columns = list(next(iter(table.values())))
-    with atomic_output(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as stream:
-        writer = CsvWriter(stream)
-        writer.writerow([first_column, *(name for column in columns for name in (column, f"{column} standard error"))])
-        for row, cells in table.items():
-            numbers = (value for column in columns for value in (cells[column].mean, cells[column].standard_error))
-            writer.writerow([row, *("" if math.isnan(value) else f"{value:.6f}" for value in numbers)])
+    rows = []
+    for row, cells in table.items():
+        numbers = (value for column in columns for value in (cells[column].mean, cells[column].standard_error))
+        rows.append([row, *("" if math.isnan(value) else f"{value:.6f}" for value in numbers)])
+    names = (name for column in columns for name in (column, f"{column} standard error"))
+    plain_text.write_csv(path, (first_column, *names), rows)
 
 
 def markdown(table: Table, first_column: str) -> str:
