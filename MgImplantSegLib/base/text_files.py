@@ -70,6 +70,15 @@ def read_json(path: str | Path) -> Any:
     return json_from(Path(path).read_bytes())
 
 
+def json_table(path: str | Path) -> dict[str, Any]:
+    """The table in a JSON file; empty if there is no such file, or it is damaged or holds something else."""
+    try:
+        found = read_json(path)
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def _whole_number(digits: str) -> int | float:
     if len(digits) <= MOST_DIGITS and -LARGEST_WHOLE_NUMBER <= int(digits) < LARGEST_WHOLE_NUMBER:
         return int(digits)

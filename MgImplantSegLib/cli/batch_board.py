@@ -11,7 +11,7 @@ from typing import Any
 
 from MgImplantSegLib.base.errors import InputError, OutputError
 from MgImplantSegLib.base.events import Events
-from MgImplantSegLib.base.text_files import read_json
+from MgImplantSegLib.base.text_files import json_table
 from MgImplantSegLib.cli.batch_record import read_record
 from MgImplantSegLib.cli.batch_table import DONE, FAILED, OVERVIEW, RUNNING, WAITING, Row, write_overview, write_table
 from MgImplantSegLib.jobs.file_lock import locked
@@ -105,11 +105,7 @@ def _seen(row: Row, entry: dict[str, Any], folder: Path, is_running: bool) -> Ro
 
 
 def _overview(folder: Path) -> dict[str, dict[str, Any]]:
-    try:
-        data = read_json(folder / OVERVIEW)
-    except (OSError, ValueError):
-        return {}
-    rows = data.get("samples") if isinstance(data, dict) else None
+    rows = json_table(folder / OVERVIEW).get("samples")
     entries = [entry for entry in rows if isinstance(entry, dict)] if isinstance(rows, list) else []
     return {str(entry.get("sample")): entry for entry in entries}
 

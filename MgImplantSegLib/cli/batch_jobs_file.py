@@ -9,7 +9,7 @@ from typing import Any
 
 from MgImplantSegLib.base.events import json_text
 from MgImplantSegLib.base.files import atomic_output
-from MgImplantSegLib.base.text_files import read_json
+from MgImplantSegLib.base.text_files import json_table
 
 JOBS = "batch-jobs.json"
 
@@ -36,11 +36,7 @@ class KnownArray:
 
 def read_arrays(folder: Path) -> list[KnownArray]:
     """The arrays that were submitted from a folder; none if there is no file, or it is damaged."""
-    try:
-        data = read_json(folder / JOBS)
-    except (OSError, ValueError):
-        return []
-    entries = data.get("arrays") if isinstance(data, dict) else None
+    entries = json_table(folder / JOBS).get("arrays")
     found = [_array(entry) for entry in entries] if isinstance(entries, list) else []
     return [array for array in found if array is not None]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from MgImplantSegLib.base.events import json_text
-from MgImplantSegLib.base.text_files import read_json
+from MgImplantSegLib.base.text_files import json_table
 
 RECORD = "sample.json"
 KEYS_OF_MEASURES = ("symbol", "unit", "region", "value")
@@ -56,9 +56,8 @@ class Record:
 def read_record(folder: Path) -> Record | None:
     """The record in a sample's folder; None if there is none, or it is damaged or of another version."""
     try:
-        data = read_json(folder / RECORD)
-        record = Record(**data)
-    except (OSError, ValueError, TypeError):
+        record = Record(**json_table(folder / RECORD))
+    except TypeError:
         return None
     return record if _fits(record) else None
 

@@ -21,7 +21,7 @@ import numpy as np
 from MgImplantSegLib.base.errors import InputError
 from MgImplantSegLib.base.events import Events
 from MgImplantSegLib.base.files import atomic_folder, output_errors
-from MgImplantSegLib.base.text_files import read_json
+from MgImplantSegLib.base.text_files import json_table
 from MgImplantSegLib.grids.slabs import slabs
 from MgImplantSegLib.inference.accumulator import VOXELS_PER_SLAB, Accumulator
 from MgImplantSegLib.inference.fused import (
@@ -157,11 +157,8 @@ def _box_of(plane: SlicingPlane, shape_zyx: Shape, blocks: range) -> list[slice]
 
 def _record(folder: Path) -> dict[str, Any] | None:
     """What ``part.json`` says; None if there is none that can be understood."""
-    try:
-        found = read_json(folder / RECORD)
-        return found if {"key", "number", "count", "box", "squares"} <= set(found) else None
-    except (OSError, ValueError, TypeError):
-        return None
+    found = json_table(folder / RECORD)
+    return found if {"key", "number", "count", "box", "squares"} <= set(found) else None
 
 
 def _sides(edges: Sequence[Sequence[int]]) -> Box:

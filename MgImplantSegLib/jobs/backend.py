@@ -14,6 +14,7 @@ from typing import Any
 from MgImplantSegLib.base.events import Events
 from MgImplantSegLib.jobs.agent.description import JobDescription
 from MgImplantSegLib.jobs.agent.job_folder import State
+from MgImplantSegLib.jobs.agent.outcome import event_in
 from MgImplantSegLib.jobs.agent.scheduler import QueueDown
 from MgImplantSegLib.jobs.connection import Connection, agent_settings
 from MgImplantSegLib.jobs.connections import connect
@@ -204,7 +205,7 @@ class Backend:
         """Events from an offset on, and the offset where the next ones will begin."""
         content = self._connection.ask("read", job=job, file="events", offset=offset)[1]
         whole = content[: content.rfind(b"\n") + 1]
-        return [record for line in whole.splitlines() if (record := _event(line))], offset + len(whole)
+        return [record for line in whole.splitlines() if (record := event_in(line))], offset + len(whole)
 
     def fetch(self, job: str, folder: Path, events: Events, under: str = "") -> Paths:
         """Copy the job's results, or those of one folder of them, into `folder`.
@@ -297,14 +298,6 @@ class Backend:
 
 def _version(numbers: Sequence[int] | None) -> tuple[int, int] | None:
     return (numbers[0], numbers[1]) if numbers else None
-
-
-def _event(line: bytes) -> dict[str, Any] | None:
-    try:
-        record = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    return record if isinstance(record, dict) and isinstance(record.get("event"), str) else None
 
 
 def _short_digest(content: Any) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from MgImplantSegLib.base.errors import InputError
-from MgImplantSegLib.base.text_files import read_json
+from MgImplantSegLib.base.text_files import json_table, read_json
 from MgImplantSegLib.study.samples import DONE, Study, StudySample
 
 BATCH, MEASURES, RECORD, FACTS = "batch.json", "measures.json", "sample.json", "demo.json"
@@ -98,19 +98,19 @@ def _sample_of_file(path: Path, name: str) -> StudySample:
         raise _damaged(path)
     series = [entry for entry in data.get("series") or () if _is_series(entry)]
     inputs = data["inputs"] if isinstance(data.get("inputs"), dict) else {}
-    beside = _beside(path.parent) if path.name == MEASURES else {}
+    beside = _beside(path.parent) if path.name == MEASURES else {"image": ""}
     return StudySample(name, folder=path.parent, measures=measures, series=series, inputs=inputs, **beside)
 
 
 def _beside(folder: Path) -> dict[str, Any]:
-    """What other files of a sample tell: its image and warnings, and what the demo knows besides."""
-    record, facts = _json_or_none(folder / RECORD), _json_or_none(folder / FACTS)
-    found: dict[str, Any] = {"image": "", "facts": facts if isinstance(facts, dict) else {}}
-    if isinstance(record, dict):
-        warnings = record.get("warnings")
-        found["image"] = str(record.get("image", ""))
-        found["warnings"] = tuple(map(str, warnings)) if isinstance(warnings, list) else ()
-    return found
+    """What other files of a sample say: its image and warnings, and the facts that a demo has left."""
+    record = json_table(folder / RECORD)
+    warnings = record.get("warnings")
+    return {
+        "image": str(record.get("image", "")),
+        "facts": json_table(folder / FACTS),
+        "warnings": tuple(map(str, warnings)) if isinstance(warnings, list) else (),
+    }
 
 
 def _is_number(value: Any) -> bool:
@@ -134,13 +134,6 @@ def _json(path: Path) -> Any:
         return read_json(path)
     except (OSError, ValueError) as error:
         raise _damaged(path) from error
-
-
-def _json_or_none(path: Path) -> Any:
-    try:
-        return read_json(path)
-    except (OSError, ValueError):
-        return None
 
 
 def _damaged(path: Path) -> InputError:

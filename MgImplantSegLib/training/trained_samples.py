@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 from MgImplantSegLib.base.errors import InputError
 from MgImplantSegLib.base.file_digests import FileDigests
 from MgImplantSegLib.base.files import atomic_output
-from MgImplantSegLib.base.text_files import read_json
+from MgImplantSegLib.base.text_files import json_table
 from MgImplantSegLib.io.companions import files_behind
 from MgImplantSegLib.training.data.cache import DIGESTS
 from MgImplantSegLib.training.settings.configuration import TrainingConfig
@@ -35,8 +34,8 @@ def require_same_samples(config: TrainingConfig) -> None:
 
     Raises InputError if a file of a sample has changed since, naming the samples.
     """
-    before = _noted(config.run_folder / SAMPLES_FILE)
-    if before is None:
+    before = json_table(config.run_folder / SAMPLES_FILE)
+    if not before:
         return
     changed = [name for name, digests in _digests(config).items() if before.get(name) != digests]
     if changed:
@@ -52,11 +51,3 @@ def _digests(config: TrainingConfig) -> dict[str, list[str]]:
     known = FileDigests.read(config.data.cache / DIGESTS)
     used = [sample for sample in config.data.samples if sample.split != "test"]
     return {sample.name: [known.of_all(files_behind(path)) for path in files_of(sample)] for sample in used}
-
-
-def _noted(path: Path) -> dict[str, Any] | None:
-    try:
-        noted = read_json(path)
-    except (OSError, ValueError):
-        return None
-    return noted if isinstance(noted, dict) else None

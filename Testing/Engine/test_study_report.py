@@ -311,6 +311,13 @@ def test_a_sample_whose_measures_are_damaged_is_shown_as_such(study):
     assert found["a1"].state == "unreadable" and "damaged" in found["a1"].problem
 
 
+def test_measures_are_read_from_a_file_of_any_name(tmp_path):
+    write_sample(tmp_path / "left", {"DR": 0.3}, None)
+    file = (tmp_path / "left" / "measures.json").rename(tmp_path / "left_screw.json")
+    (sample,) = read_study([file]).samples
+    assert (sample.name, sample.image, sample.measures[0]["value"]) == ("left_screw", "", 0.3)
+
+
 def test_samples_with_equal_names_of_two_batches_stay_apart(tmp_path):
     for name in ("first", "second"):
         write_study(tmp_path / name, [sample("a", name, "Mg", 28, DR=1.0)])

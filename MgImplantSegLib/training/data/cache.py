@@ -20,7 +20,7 @@ from MgImplantSegLib.base.errors import InputError
 from MgImplantSegLib.base.events import Events
 from MgImplantSegLib.base.file_digests import FileDigests
 from MgImplantSegLib.base.files import atomic_folder, output_errors, require_writable_folder
-from MgImplantSegLib.base.text_files import read_json
+from MgImplantSegLib.base.text_files import json_table
 from MgImplantSegLib.base.typed import present
 from MgImplantSegLib.io.companions import files_behind
 from MgImplantSegLib.training.data.samples import Sample, read_sample
@@ -120,11 +120,8 @@ def _cached(settings: SampleSettings, data: DataSettings, digests: FileDigests, 
 
 def _facts_of(folder: Path) -> dict[str, Any] | None:
     """What is known of a complete entry; None if there is none."""
-    try:
-        facts = read_json(folder / FACTS)
-    except (OSError, ValueError):
-        return None
-    is_complete = isinstance(facts, dict) and {"shape_zyx", "voxels_per_class"} <= facts.keys()
+    facts = json_table(folder / FACTS)
+    is_complete = {"shape_zyx", "voxels_per_class"} <= facts.keys()
     return facts if is_complete and all((folder / name).is_file() for name in ARRAYS) else None
 
 

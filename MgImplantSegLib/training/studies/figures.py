@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from MgImplantSegLib.base.errors import DependencyError
 from MgImplantSegLib.base.events import Events
 from MgImplantSegLib.base.files import atomic_output
+from MgImplantSegLib.quantification.figures import new_figure
 from MgImplantSegLib.training.studies.tables import ScaledModel, Table
 
 if TYPE_CHECKING:
@@ -71,13 +73,11 @@ def draw_scaling(models: Sequence[ScaledModel], path: Path, events: Events) -> N
 def _new_figure(size_inches: tuple[float, float], path: Path, events: Events) -> Figure | None:
     """An empty figure, or None with a warning where matplotlib is missing: the tables hold the same numbers."""
     try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
+        figure = new_figure(path)
+    except DependencyError:
         events.warning(f"{path.name} was not drawn: matplotlib is missing. Install it with: pip install matplotlib.")
         return None
-    figure = Figure(figsize=size_inches, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure.set_size_inches(*size_inches)
     return figure
 
 
