@@ -196,7 +196,7 @@ class Pool:
             self._task.advance()
 
     def _not_done(self) -> list[str]:
-        """The samples that have no finished results here; a file that cannot be read is told in its row."""
+        """The samples that have no finished results here; a file that cannot be read is named in its row."""
         left = []
         for name, sample in self.samples.items():
             folder, arguments = self._folder(name), sample.arguments(self.arguments)

@@ -174,7 +174,7 @@ def _check_large_scans() -> dict[str, Any]:
         found += f"; segment --grid model takes {_gigabytes(segmented)} memory"
         needed = max(needed, segmented)
     except MgImplantSegError:
-        pass  # told by the check of the bundled model
+        pass  # reported by the check of the bundled model
     total = total_memory_bytes()
     return _check(
         "large scans", total is None or total >= needed, found, "Prepare them on a computer with more memory."

@@ -1,4 +1,4 @@
-"""The file of pairs of a teaching that runs as a job: written anew with the paths there, so that all scans go along."""
+"""The file of pairs of a `teach` job: rewritten with the paths there, so that all scans are sent along."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def require_separate(inputs: Iterable[Path], results: Iterable[tuple[str, Path]]
     taken = {identity: "an input" for path in inputs for identity in _identities(path)}
     for shown, path in results:
         if os.path.exists(path) and not os.path.isfile(path):
-            continue  # a device, or a folder, that is told when the kinds are checked
+            continue  # a device, or a folder, which is reported when the kinds are checked
         found = next((taken[identity] for identity in _identities(path) if identity in taken), None)
         if found:
             raise InputError(

@@ -164,7 +164,7 @@ class _Work:
                     self._wait(task)
 
     def merge(self, folder: Path) -> dict[str, Any]:
-        """Have the parts merged there and the results copied here; the jobs go with all that they have kept."""
+        """Have the parts merged there and the results copied here; the jobs are removed with all they kept."""
         parts = [f"../../{job}/results/{part_path(Path(self._out), n)}" for n, job in enumerate(self._jobs)]
         listed = InputText(LIST_OF_PARTS, lambda _there: "\n".join(parts))
         status = self._backend.submit(JobRequest((*self._words, PARTS, listed), self._name), self._events)

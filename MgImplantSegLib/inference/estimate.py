@@ -121,7 +121,7 @@ def estimate(
 
 
 def reading_bytes(scan: Geometry, held_bytes: int | None = None) -> int:
-    """What a scan that is read slice by slice takes besides: what its file holds (else two slices of float32), and the
+    """What a scan that is read slice by slice also takes: what its file holds (else two slices of float32), and the
     slice on its way to the model's grid.
     """
     pixels = math.prod(scan.shape_zyx[1:])

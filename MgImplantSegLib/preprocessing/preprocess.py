@@ -177,7 +177,7 @@ def spacing_warnings(volume: Volume, settings: Preprocessing) -> list[str]:
 def _resampled(
     volume: Volume, geometry: Geometry, task: Task, give_back: Callable[[], None]
 ) -> tuple[np.ndarray, int, int]:
-    """The volume on another grid, NaN outside the field of view; how many voxels of the input lie outside of it, and
+    """The volume on another grid, NaN outside the field of view; how many voxels of the input lie outside it, and
     how many of the result inside.
     """
     result = np.empty(geometry.shape_zyx, dtype=np.float32)

@@ -24,7 +24,7 @@ NO_IMPLANT = "There is no implant in the segmentation."
 
 
 class Missing(str, Enum):
-    """Why a value is not defined: what it needs was not given, which is no surprise, or cannot be had from the data."""
+    """Why a value is not defined: what it needs was not given, or it cannot be derived from the data."""
 
     NOT_GIVEN = "not given"
     UNDEFINED = "undefined"

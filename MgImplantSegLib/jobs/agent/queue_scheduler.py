@@ -109,7 +109,7 @@ class QueueScheduler(ManyJobs, ABC):
 
     @property
     def seconds_before_limit(self) -> int:
-        """When the command is told that its time ends; clusters may be early by a minute, short limits need a share."""
+        """When the command is warned, before its limit; clusters may be a minute early, short limits need a share."""
         wanted, limit = round(self.settings.grace_s) + 60, 60 * self.settings.time_minutes
         return min(wanted, limit // 3) if limit else wanted
 

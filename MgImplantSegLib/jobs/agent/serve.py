@@ -28,7 +28,7 @@ def serve(settings: dict[str, Any], requests: BinaryIO, answers: BinaryIO) -> No
             answer, payload = found.answer(request, payload)
         except MgImplantSegError as error:
             answer, payload = {"error": {"kind": error.kind, "message": error.message, "remedy": error.remedy}}, b""
-        except Exception as error:  # the caller is told, whatever it is
+        except Exception as error:  # the caller gets it, whatever it is
             text = f"{type(error).__name__}: {error}"
             answer, payload = {"error": {"kind": "internal", "message": text, "remedy": "Please report this."}}, b""
         write_frame(answers, answer, payload)

@@ -23,7 +23,7 @@ def main() -> int:
 
 
 def _in_the_background(runner) -> int:
-    """Return once a second process has announced itself as the runner; that one goes on without parent or terminal."""
+    """Return once a second process has announced itself as the runner; that one lives on without parent or terminal."""
     reading, writing = os.pipe()
     if os.fork() == 0:
         os.close(reading)

@@ -95,7 +95,7 @@ def mesh_contact(codes: np.ndarray, region: np.ndarray | None, spacing: Spacing,
 
 
 def _class_beside(codes: np.ndarray, positions_zyx: np.ndarray) -> np.ndarray:
-    """The class besides the implant that weighs most around positions on its surface, shape (n,)."""
+    """The class other than the implant that weighs most around positions on its surface, shape (n,)."""
     if len(positions_zyx) == 0:
         return np.zeros(0, dtype=np.uint8)
     low = max(0, int(positions_zyx[:, 0].min()) - HALO_LAYERS)
