@@ -18,7 +18,6 @@ KEY = "expected_iou"  # in provenance, results and events
 MEAN = "mean"
 FEATURES_OF_MEAN = ("mean_certainty", "mean_agreement")
 FEATURES = ("certainty", "agreement", *FEATURES_OF_MEAN)
-OF_SEVERAL_PLANES = ("agreement", "mean_agreement")
 NAMES = {"background": "background", "bone": "bone", "degradation_layer": "layer", "residual_material": "metal"}
 Features = Mapping[str, Mapping[str, float]]
 

@@ -63,10 +63,10 @@ class CoarseLook:
         return [float(low), float(high)]
 
 
-def coarse_look(scan: Volume, events: Events, most_slices: int = MOST_SLICES) -> CoarseLook:
+def coarse_look(scan: Volume, events: Events) -> CoarseLook:
     """Look at some slices of a scan. Raises InputError if the file is damaged; Cancelled if the user asks to stop."""
     shape = scan.array.shape
-    count = min(shape[0], most_slices)
+    count = min(shape[0], MOST_SLICES)
     edges = [_edges(n, min(n, MOST_PIXELS)) for n in shape[1:]]
     picked = [_centres(n, min(n, VALUES_ACROSS)) for n in shape[1:]]
     coarse = np.empty((count, *(len(starts) - 1 for starts in edges)), np.float32)

@@ -7,7 +7,7 @@ from typing import Any
 LABELS = 4
 
 
-def add_color_legend(model: Any, title: str, named: bool, entries: int, label_format: str = "%.2f") -> Any:
+def add_color_legend(model: Any, title: str, named: bool, entries: int) -> Any:
     """A `vtkMRMLColorLegendDisplayNode` of a model's colours; it is shown and hidden with the model.
 
     Parameters
@@ -28,7 +28,7 @@ def add_color_legend(model: Any, title: str, named: bool, entries: int, label_fo
     legend.SetUseColorNamesForLabels(named)
     legend.SetMaxNumberOfColors(entries)
     legend.SetNumberOfLabels(entries if named else LABELS)
-    legend.SetLabelFormat("%s" if named else label_format)
+    legend.SetLabelFormat("%s" if named else "%.2f")
     legend.SetSize(0.16, 0.45)
     legend.SetPosition(0.97, 0.08)
     return legend

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+STEPS = 256  # of a colour table that runs evenly
+
 # light where the implant is whole, dark where it is eaten away; lightness falls evenly
 DEPTH_ANCHORS_RGB = (
     (0.988, 0.992, 0.749),
@@ -20,9 +22,9 @@ DEPTH_ANCHORS_RGB = (
 )
 
 
-def add_sequential_colors(scene: Any, name: str, steps: int = 256) -> Any:
+def add_sequential_colors(scene: Any, name: str) -> Any:
     """A colour table node that runs evenly from light to dark."""
-    places = np.linspace(0, len(DEPTH_ANCHORS_RGB) - 1, steps)
+    places = np.linspace(0, len(DEPTH_ANCHORS_RGB) - 1, STEPS)
     anchors = np.array(DEPTH_ANCHORS_RGB)
     colors_rgb = [np.interp(places, range(len(anchors)), channel) for channel in anchors.T]
     return add_named_colors(scene, name, [(str(step), rgb) for step, rgb in enumerate(zip(*colors_rgb, strict=True))])

@@ -11,7 +11,7 @@ import numpy as np
 from MgImplantSegLib.grids.labels import BONE
 from MgImplantSegLib.grids.volume import LabelMap
 from MgImplantSegLib.scene.color_legends import add_color_legend
-from MgImplantSegLib.scene.color_tables import add_named_colors, add_sequential_colors
+from MgImplantSegLib.scene.color_tables import STEPS, add_named_colors, add_sequential_colors
 from MgImplantSegLib.scene.implant_surfaces import CONTACT, DEPTH, contact_surface, depth_surface
 from MgImplantSegLib.scene.nodes import set_provenance
 
@@ -58,7 +58,7 @@ def add_depth_model_of_mesh(scene: Any, mesh: Any, name: str, provenance: Mappin
     deepest_mm = readable_limit(max(float(np.percentile(depth_mm, DEEPEST_PERCENTILE)), 1e-6))
     node = _add_model(scene, mesh, name, add_sequential_colors(scene, f"{name} colours"), provenance)
     _show_array(node, DEPTH, in_cells=False, limits=(0.0, deepest_mm))
-    add_color_legend(node, f"{DEPTH} [mm]", named=False, entries=256)
+    add_color_legend(node, f"{DEPTH} [mm]", named=False, entries=STEPS)
     return node
 
 

@@ -35,7 +35,7 @@ def freedom_of_both(first: float, second: float, count_first: int, count_second:
     return (count_first - 1) * (count_second - 1) * (a + b) ** 2 / below if below > 0 else NAN
 
 
-def noncentrality_limits(t: float, degrees_of_freedom: float, confidence: float = CONFIDENCE) -> Interval:
+def noncentrality_limits(t: float, degrees_of_freedom: float) -> Interval:
     """The non-centrality parameters for which `t` is just at the edge of what is expected.
 
     Multiplied by standard error / standard deviation they limit the standardised difference (Delacre et al., PsyArXiv
@@ -43,7 +43,7 @@ def noncentrality_limits(t: float, degrees_of_freedom: float, confidence: float 
     """
     if not (math.isfinite(t) and degrees_of_freedom > 0) or abs(t) > LARGEST_NONCENTRALITY / 10:
         return UNKNOWN
-    tail = (1 - confidence) / 2
+    tail = (1 - CONFIDENCE) / 2
     low, high = (
         _root(lambda x, p=p: noncentral_t_probability(t, degrees_of_freedom, x) - p, t) for p in (1 - tail, tail)
     )

@@ -42,11 +42,11 @@ def covariance(x: Sequence[float], y: Sequence[float]) -> float:
     return math.fsum((a - centre_x) * (b - centre_y) for a, b in zip(x, y, strict=True)) / (len(x) - 1)
 
 
-def t_limit(degrees_of_freedom: float, confidence: float = CONFIDENCE) -> float:
-    """The quantile of Student's t for a two-sided interval."""
+def t_limit(degrees_of_freedom: float) -> float:
+    """The quantile of Student's t for a two-sided 95 % interval."""
     from scipy.stats import t
 
-    return float(t.ppf((1 + confidence) / 2, degrees_of_freedom)) if degrees_of_freedom > 0 else NAN
+    return float(t.ppf((1 + CONFIDENCE) / 2, degrees_of_freedom)) if degrees_of_freedom > 0 else NAN
 
 
 def t_probability(t_value: float, degrees_of_freedom: float) -> float:

@@ -54,11 +54,11 @@ def marked(token: str) -> list[int]:
     return [int(entry.name) for entry in PROC.iterdir() if entry.name.isdigit() and _carries(entry, wanted)]
 
 
-def end_marked(token: str, seconds: float = SECONDS_TO_DIE) -> int:
-    """Send SIGTERM to what carries the marker, SIGKILL to what is left after `seconds`; returns how many there were."""
+def end_marked(token: str) -> int:
+    """Send SIGTERM to what carries the marker, some seconds later SIGKILL to what is left; how many there were."""
     found = marked(token)
     _signal_all(found, signal.SIGTERM)
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + SECONDS_TO_DIE
     while marked(token) and time.monotonic() < deadline:
         time.sleep(0.1)
     kill_marked(token)

@@ -19,6 +19,8 @@ from torch import nn
 
 from MgImplantSegLib.training.loop.process import end_with_parent
 
+HOURS_TO_WAIT = 24
+
 
 @dataclass(frozen=True)
 class World:
@@ -58,7 +60,7 @@ class World:
 
 
 @contextmanager
-def joined_world(device: torch.device, timeout_hours: float = 24) -> Iterator[World]:
+def joined_world(device: torch.device) -> Iterator[World]:
     """The world that torchrun describes in the environment; a single process without it.
 
     The time limit is long because the other ranks wait while the first one fills the cache; when a rank fails,
@@ -72,7 +74,7 @@ def joined_world(device: torch.device, timeout_hours: float = 24) -> Iterator[Wo
     if device.type == "cuda":
         torch.cuda.set_device(device)
     backend = "nccl" if device.type == "cuda" else "gloo"
-    dist.init_process_group(backend, timeout=timedelta(hours=timeout_hours))
+    dist.init_process_group(backend, timeout=timedelta(hours=HOURS_TO_WAIT))
     try:
         yield World(dist.get_rank(), size)
         dist.barrier()
