@@ -1,4 +1,4 @@
-"""What the computer has: processor cores and memory, with the limits of a container taken into account."""
+"""What the computer has: packages, processor cores and memory, with the limits of a container taken into account."""
 
 from __future__ import annotations
 
@@ -16,6 +16,16 @@ def core_count() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def package_version(name: str) -> str | None:
+    """The version of a Python package; None if it is not installed."""
+    import importlib.metadata  # takes long, and is needed rarely
+
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def total_memory_bytes() -> int | None:

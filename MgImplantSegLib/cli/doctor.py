@@ -17,7 +17,7 @@ import numpy as np
 import MgImplantSegLib
 from MgImplantSegLib.base.errors import MgImplantSegError
 from MgImplantSegLib.base.events import Events
-from MgImplantSegLib.base.machine import available_memory_bytes, core_count, total_memory_bytes
+from MgImplantSegLib.base.machine import available_memory_bytes, core_count, package_version, total_memory_bytes
 from MgImplantSegLib.base.resources import DEFAULT_MODEL, bundled_models, find_model
 from MgImplantSegLib.cli.console import duration_text
 from MgImplantSegLib.grids.volume import Geometry
@@ -104,20 +104,13 @@ def _gigabytes(number: int | None) -> str:
 
 
 def _check_package(name: str) -> dict[str, Any]:
-    found = _version(name) or f"missing; needed for {PACKAGES[name]}"
-    return _check(name, _version(name) is not None, found, f"Install it with: pip install {name}")
-
-
-def _version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
+    found = package_version(name) or f"missing; needed for {PACKAGES[name]}"
+    return _check(name, package_version(name) is not None, found, f"Install it with: pip install {name}")
 
 
 def _check_torch() -> dict[str, Any]:
     """Torch has to be there, unless OpenVINO is: then it is needed for training only."""
-    if version := _version("torch"):
+    if version := package_version("torch"):
         return _check("torch", True, version)
     if openvino_problem():
         found = "missing; needed to segment without OpenVINO, and for training"
@@ -131,7 +124,7 @@ def _check_openvino() -> dict[str, Any]:
     if not problem:
         bf16 = "bf16" if computes_with_bf16() else "no bf16"
         return _check("openvino", True, f"{importlib.metadata.version('openvino')} ({bf16} on this CPU)")
-    if _version("openvino") is None:
+    if package_version("openvino") is None:
         return _check("openvino", True, f"missing; segments about twice as fast on a CPU: {INSTALL}")
     least = ".".join(map(str, LEAST_VERSION))
     return _check("openvino", False, problem, f"Expected {least} or newer; install it again: {INSTALL}")
@@ -141,7 +134,7 @@ def _check_devices() -> dict[str, Any]:
     try:
         import torch
     except (ImportError, OSError) as error:
-        if _version("torch") is None and not openvino_problem():
+        if package_version("torch") is None and not openvino_problem():
             return _check("devices", True, "cpu (OpenVINO)")
         return _check("devices", False, f"torch cannot be loaded ({error})", "Install torch again: pip install torch")
     names = [_gpu_text(torch, index) for index in range(torch.cuda.device_count())]

@@ -77,7 +77,7 @@ def _add_submit(parser: argparse.ArgumentParser) -> None:
         "command",
         metavar="COMMAND",
         nargs=argparse.REMAINDER,
-        help="a command of this program with its arguments. Existing files and folders among the arguments are sent "
-        "along "
-        "(or are read in place if the environment can see them); files written to relative paths can be fetched later",
+        help="a command of this program with its arguments. Existing files and folders among the arguments are "
+        "sent along (or are read in place if the environment can see them); files written to relative paths can be "
+        "fetched later",
     )

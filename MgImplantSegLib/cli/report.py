@@ -105,13 +105,9 @@ def _inputs(results: list[Path]) -> list[Path]:
 
 
 def _facts(study: Study) -> dict[str, Any]:
-    rows = []
-    for time_days in study.times:
-        for group in study.groups:
-            members = study.members(group, time_days)
-            if members:
-                animals = len({sample.animal for sample in members})
-                row = {"group": group, "time": time_text(time_days), "animals": animals, "implants": len(members)}
-                rows.append(row)
+    rows = [
+        {"group": group, "time": time_text(time_days), "animals": animals, "implants": implants}
+        for group, time_days, animals, implants in study.counts()
+    ]
     lost = [sample.name for sample in study.samples if sample not in study.done]
     return {"samples": len(study.samples), "groups": rows, "without_results": lost}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import math
 import platform
 from collections.abc import Iterable, Iterator, Sequence
 
 from MgImplantSegLib import __version__
+from MgImplantSegLib.base.machine import package_version
 from MgImplantSegLib.cli.report_samples import sample_elements
 from MgImplantSegLib.cli.report_warnings import warnings_of
 from MgImplantSegLib.cli.tables import value_text
@@ -82,13 +82,10 @@ def _first_words(study: Study) -> Iterator[str]:
 
 def _overview(study: Study) -> Iterator[Element]:
     yield Heading("Overview", "overview")
-    rows = []
-    for time_days in study.times:
-        for group in study.groups:
-            members = study.members(group, time_days)
-            if members:
-                animals = len({sample.animal for sample in members})
-                rows.append((group, time_text(time_days), str(animals), str(len(members))))
+    rows = [
+        (group, time_text(time_days), str(animals), str(implants))
+        for group, time_days, animals, implants in study.counts()
+    ]
     yield Table("Groups and time points", ("group", "time point", "animals", "implants"), rows)
     lost = [sample for sample in study.samples if sample.state != DONE]
     if lost:
@@ -202,7 +199,7 @@ def _origin(study: Study) -> Iterator[Element]:
         )
     ]
     made_with = distinct(study.done, lambda sample: sample.inputs.get("software_version"))
-    versions = [f"{name} {_version(name)}" for name in PACKAGES if _version(name)]
+    versions = [f"{name} {version}" for name in PACKAGES if (version := package_version(name))]
     yield Lines(
         [
             *([f"measures: MgImplantSeg {', '.join(made_with)}"] if made_with else []),
@@ -212,13 +209,6 @@ def _origin(study: Study) -> Iterator[Element]:
     )
     if study.commands:
         yield Lines(study.commands, code=True)
-
-
-def _version(package: str) -> str:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return ""
 
 
 def _main(quantities: Iterable[Quantity]) -> list[Quantity]:

@@ -46,8 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=[look.value for look in Look],
         default=Look.FAST.value,
         help="fast: drawn directly in image space; scanner: reconstructed from simulated projections, with rings, "
-        "clipped "
-        "exports and layers as grey as the metal, and with more kinds of implant and bone (default: fast)",
+        "clipped exports and layers as grey as the metal, and with more kinds of implant and bone (default: fast)",
     )
     choice_option(parser, "--kind", kinds, "shape of the implant (default: chosen by the seed)")
 

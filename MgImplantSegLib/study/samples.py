@@ -149,6 +149,13 @@ class Study:
         """The samples that are done of one group at one time point."""
         return [s for s in self.done if s.group == group and same_time(s.time_days, time_days)]
 
+    def counts(self) -> Iterator[tuple[str, float, int, int]]:
+        """Group, time point in days, number of animals and number of implants, where there are any."""
+        for time_days in self.times:
+            for group in self.groups:
+                if members := self.members(group, time_days):
+                    yield group, time_days, len({sample.animal for sample in members}), len(members)
+
     def cells(self, quantity: Quantity) -> Iterator[Cell]:
         """The values of each group at each time point where there are samples."""
         for time_days in self.times:
