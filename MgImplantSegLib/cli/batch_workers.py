@@ -50,7 +50,7 @@ class Worker:
 
     def __init__(self, words: Sequence[str], threads: int, lock: int, messages: queue.SimpleQueue[Message]) -> None:
         self.sample, self.problem = "", ""
-        inherited = {} if sys.platform == "win32" else {"pass_fds": (lock,)}
+        inherited: dict[str, Any] = {} if sys.platform == "win32" else {"pass_fds": (lock,)}
         self.process = subprocess.Popen(
             [sys.executable, "-m", *words, "--worker", "--events", "-"],
             stdin=subprocess.PIPE,
