@@ -129,7 +129,7 @@ class Dock:
 
     def place(self, widget: Any) -> QtCore.QRect:
         """Where a widget lies in what the dock shows now."""
-        native = unwrap(widget)
+        native = unwrap(getattr(widget, "label", widget))  # of a text that stands in a label of fixed height
         return QtCore.QRect(native.mapTo(self.area.viewport(), QtCore.QPoint(0, 0)), native.size())
 
     def is_in_view(self, widget: Any) -> bool:
