@@ -56,6 +56,16 @@ def test_cracks_are_a_segment_of_a_new_node_that_is_measured_and_the_given_one_s
     assert parameters.measuredSegmentation is node
 
 
+def test_another_volume_starts_no_preview_by_itself(widget, ui, cracked):
+    panel = widget.panel.cracks
+    panel.previewCheckBox.blockSignals(True)
+    panel.previewCheckBox.checked = True
+    grid = geometry((24, 40, 40), spacing_mm=0.005)
+    fine = add_volume_node(slicer.mrmlScene, Volume(np.zeros(grid.shape_zyx, np.uint8), grid), "Fine")
+    widget.panel.workbench.parameters.inputVolume = fine
+    assert panel.widthSlider.value == pytest.approx(10) and not panel.isRunning()
+
+
 def test_how_far_the_search_is_and_how_long_it_takes_is_told(widget):
     widget.panel.cracks._onEvent({"event": "progress", "stage": "cracks", "done": 3, "total": 4, "eta_s": 75})
     assert widget.panel.cracks.statusLabel.text == "75 % of cracks, 1 min 15 s left"

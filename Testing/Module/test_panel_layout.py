@@ -227,10 +227,10 @@ def places_of(dock):
 
 
 def test_a_text_is_fitted_anew_when_the_panel_becomes_wider(small_dock, ui):
-    ui.segmentStatusLabel.text = text = "Expected a segmentation with voxels, got one without any. " * 2
+    ui.segmentStatusLabel.text = text = "Expected a segmentation with voxels, got one without any. " * 4
     person.process_events(50)
     assert ui.segmentStatusLabel.label.text.endswith("…") and text in ui.segmentStatusLabel.toolTip
-    small_dock.area.resize(1200, 485)
+    small_dock.area.resize(2400, 485)
     person.process_events(50)
     assert ui.segmentStatusLabel.label.text == text and ui.segmentStatusLabel.toolTip == ""
 

@@ -143,9 +143,11 @@ class CracksPanel:
             return
         self._voxelUm = voxelUm
         slider = self.widthSlider
+        slider.blockSignals(True)  # nobody has moved it: no preview
         slider.maximum = WIDEST_VOXELS * voxelUm
         slider.minimum = math.ceil(10 * voxelUm) / 10  # the slider shows one decimal, and no less than a voxel is valid
         slider.singleStep, slider.value = voxelUm / 2, 2 * voxelUm
+        slider.blockSignals(False)
 
 
 def _slider(form, text, toolTip, decimals):

@@ -10,6 +10,7 @@ import qt
 
 LONG_WORD = re.compile(r"(\S{24})(?=\S)")  # such as a path: unbroken it would make the panel wider
 BREAK, MORE = "\u200b", "…"
+OWN = ("text", "toolTip")
 # lines of each label of the panel whose text changes
 LINES = {
     "inputInfoLabel": 1,
@@ -68,13 +69,8 @@ class FixedText:
         return getattr(self.label, name)
 
     def __setattr__(self, name: str, value: Any):
-        if name == "text":
-            if value != self._text:
-                self.__dict__["_text"] = value
-                self.fit()
-        elif name == "toolTip":
-            self.__dict__["_tip"] = value
-            self._showTip()
+        if name in OWN:
+            super().__setattr__(name, value)
         else:
             setattr(self.label, name, value)
 
@@ -83,10 +79,21 @@ class FixedText:
         """The whole text."""
         return self._text
 
+    @text.setter
+    def text(self, text: str):
+        if text != self._text:
+            self.__dict__["_text"] = text
+            self.fit()
+
     @property
     def toolTip(self) -> str:
         """What the tooltip says, as plain text."""
         return "\n".join(part for part in ("" if self._isShort else self._text, self._tip) if part)
+
+    @toolTip.setter
+    def toolTip(self, tip: str):
+        self.__dict__["_tip"] = tip
+        self._showTip()
 
     def fit(self):
         """Show as much of the text as there is room for."""
@@ -117,7 +124,7 @@ class _Resized(qt.QObject):
     """Calls a function when a widget has got another size."""
 
     def __init__(self, listener: Any):
-        qt.QObject.__init__(self)
+        super().__init__()
         self.listener = listener
 
     def eventFilter(self, watched: Any, event: Any):

@@ -127,7 +127,8 @@ def fitLegends(scene: vtkMRMLScene):
         model = node.GetNodeReference(COLORED_MODEL_REFERENCE)
         legend = color_legend_of(model) if model is not None else None
         if legend is not None:
-            fit_color_legend(legend, *window.GetSize(), window.GetDPI())
+            width, height = window.GetSize()
+            fit_color_legend(legend, width, height, window.GetDPI())
 
 
 def shownColor(segmentationNode: vtkMRMLSegmentationNode):
