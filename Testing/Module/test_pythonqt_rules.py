@@ -209,12 +209,13 @@ def test_a_class_derived_from_qobject_has_attributes_of_its_own_and_is_asked_abo
             self.seen = []
 
         def eventFilter(self, watched, event):
-            self.seen.append((watched, event.type() == qt.QEvent.EnabledChange))
+            self.seen.append((watched, event.type() == qt.QEvent.Show))
             return False
 
     label, watch = qt.QLabel(), Watch()
     label.installEventFilter(watch)
-    label.enabled = False
-    assert (label, True) in watch.seen
+    label.show()
+    label.hide()
+    assert (label, True) in watch.seen and (label, False) in watch.seen
     with pytest.raises(AttributeError):
         label.seen = []

@@ -30,7 +30,7 @@ LINES = {
     "trainingEnvironmentLabel": 2,
     "trainingStatusLabel": 2,
     "batchStatusLabel": 2,
-    "environmentStatusLabel": 8,  # a line a check
+    "environmentStatusLabel": 6,  # a line a check
     "diskLabel": 2,
 }
 

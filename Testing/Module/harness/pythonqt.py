@@ -99,8 +99,9 @@ class EventFilter(QtCore.QObject):
         self._python = python
 
     def eventFilter(self, watched: QtCore.QObject, event: QtCore.QEvent) -> bool:
-        """Ask Python."""
-        return bool(self._python.eventFilter(wrap(watched), wrap(event)))
+        """Ask Python, unless the class is being collected with all of its module."""
+        ask = getattr(getattr(self, "_python", None), "eventFilter", None)
+        return ask is not None and bool(ask(wrap(watched), wrap(event)))
 
 
 def facade_class(name: str, native: type, qualified: str, base: type = Facade) -> type:
