@@ -136,7 +136,7 @@ def test_no_line_is_drawn_of_less_than_two_rows_or_of_a_number_that_has_not_come
         assert chart.GetNumberOfPlotSeriesNodes() == lines
     training.onEvent({"event": "metric", "iteration": 2, "mean_iou": 0.2})
     names = [chart.GetNthPlotSeriesNode(number).GetName() for number in range(chart.GetNumberOfPlotSeriesNodes())]
-    assert sorted(names) == ["mean IoU", "loss"]
+    assert sorted(names) == ["loss", "mean IoU"]
     assert len(slicer.util.getNodesByClass("vtkMRMLPlotSeriesNode")) == 2
 
 
