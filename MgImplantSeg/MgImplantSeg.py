@@ -105,8 +105,10 @@ class MgImplantSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         ScriptedLoadableModuleWidget.onReload(self)
 
     def onAboutToQuit(self):
-        """Slicer quits: stop all work."""
+        """Slicer quits: stop all work, and hold nothing of the views, which go before the panel does."""
         self.panel.workbench.abandonAll()
+        self.setParameterNode(None)
+        self.panel.observeNothing()
 
     def enter(self):
         """Called each time the user opens this module."""

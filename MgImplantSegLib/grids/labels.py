@@ -118,6 +118,11 @@ def template_of(role: Role, *names: str) -> Label:
     return CLASS_OF_ROLE[role]
 
 
+def class_of_word(word: Role | str) -> Label:
+    """The usual class of a role, or of ``"crack"`` or ``"canal"``; ValueError for another word."""
+    return OPENING_OF_ID.get(word) or CLASS_OF_ROLE[Role(word)]
+
+
 IMPLANT_ROLES = (Role.DEGRADATION_LAYER, Role.RESIDUAL_MATERIAL)
 
 
@@ -165,7 +170,7 @@ class LabelScheme:
         The value 0 is background unless the mapping says otherwise. Several values may share a role. ``"crack"`` and
         ``"canal"`` are openings.
         """
-        class_of = {int(value): OPENING_OF_ID.get(role) or CLASS_OF_ROLE[Role(role)] for value, role in roles.items()}
+        class_of = {int(value): class_of_word(role) for value, role in roles.items()}
         if 0 not in class_of and ignore_value != 0:
             class_of = {0: BACKGROUND, **class_of}
         labels = []

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 LABELS = 4
+SHARE_OF_VIEW, SMALLEST_PX, LARGEST_PX = 1 / 30, 8, 16  # height of letters; Slicer's own are as high in every view
+POINTS_PER_INCH = 72
 
 
 def add_color_legend(model: Any, title: str, named: bool, entries: int) -> Any:
@@ -32,6 +34,23 @@ def add_color_legend(model: Any, title: str, named: bool, entries: int) -> Any:
     legend.SetSize(0.16, 0.45)
     legend.SetPosition(0.97, 0.08)
     return legend
+
+
+def fit_color_legend(legend: Any, width_px: int, height_px: int, dpi: int = POINTS_PER_INCH) -> None:
+    """Make the letters of a legend fit a view; the bar itself is a part of the view, however large that is.
+
+    Parameters
+    ----------
+    width_px, height_px : int
+        Size of the view.
+    dpi : int
+        Pixels per inch of the view, by which letters are larger than their size in points.
+    """
+    pixels = min(max(SHARE_OF_VIEW * min(width_px, height_px), SMALLEST_PX), LARGEST_PX)
+    points = max(1, round(pixels * POINTS_PER_INCH / max(1, dpi)))
+    for text in (legend.GetTitleTextProperty(), legend.GetLabelTextProperty()):
+        if text.GetFontSize() != points:
+            text.SetFontSize(points)
 
 
 def color_legend_of(model: Any) -> Any:

@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 
 from MgImplantSegLib.base.errors import InputError
-from MgImplantSegLib.grids.labels import BACKGROUND, CLASS_OF_ROLE, Label, LabelScheme, Role
+from MgImplantSegLib.grids.labels import BACKGROUND, Label, LabelScheme, Role, class_of_word, template_of
 from MgImplantSegLib.grids.slabs import slabs
 from MgImplantSegLib.grids.volume import Geometry, LabelMap
+from MgImplantSegLib.io.image_data import Segment
 from MgImplantSegLib.io.label_values import values_in
-from MgImplantSegLib.io.terminology import contradiction, is_ignored
+from MgImplantSegLib.io.terminology import contradiction, is_ignored, role_of_segment
 from MgImplantSegLib.scene.frames import geometry_from_ijk_to_ras, local_to_world_ras
 from MgImplantSegLib.scene.nodes import provenance_of_node
 from MgImplantSegLib.scene.segmentation_grid import (
@@ -30,7 +31,7 @@ from MgImplantSegLib.scene.segmentation_grid import (
     lattice_of_volume,
     resampled,
 )
-from MgImplantSegLib.scene.segments import BINARY, binary_image, description, role_of_segment, segment_ids
+from MgImplantSegLib.scene.segments import BINARY, binary_image, description, segment_ids
 from MgImplantSegLib.scene.volumes import array_of_image
 
 logger = logging.getLogger(__name__)
@@ -123,7 +124,7 @@ class SegmentationReading:
             yield LabelMap(part, self.geometry.cropped((slab.start, 0, 0), part.shape), self.scheme)
 
 
-def label_map_of_node(node: Any, roles: Mapping[str, Role] | None = None, reference_node: Any = None) -> LabelMap:
+def label_map_of_node(node: Any, roles: Mapping[str, Role | str] | None = None, reference_node: Any = None) -> LabelMap:
     """The label map of a segmentation node on the grid of its reference image, in the world.
 
     The array shares the node's memory where the node holds it in this form. Parameters and errors as in
@@ -139,7 +140,11 @@ def label_map_of_node(node: Any, roles: Mapping[str, Role] | None = None, refere
 
 
 def reading_of_node(
-    node: Any, roles: Mapping[str, Role] | None = None, reference_node: Any = None
+    node: Any,
+    roles: Mapping[str, Role | str] | None = None,
+    reference_node: Any = None,
+    *,
+    with_openings: bool = False,
 ) -> SegmentationReading:
     """The grid and the meaning of a segmentation node at once, its voxels when they are asked for.
 
@@ -149,15 +154,18 @@ def reading_of_node(
     Parameters
     ----------
     roles : mapping of segment ID to Role, optional
-        What the segments are, where their names do not say; `Role.BACKGROUND` leaves a segment out.
+        What the segments are, where their names do not say; `Role.BACKGROUND` leaves a segment out, ``"crack"`` and
+        ``"canal"`` are openings.
     reference_node : vtkMRMLScalarVolumeNode, optional
         Gives the grid in place of the segmentation's own reference; what lies beyond it is left out.
+    with_openings : bool
+        Whether cracks and canals are classes of their own; they are left out as background otherwise.
     """
     segmentation = node.GetSegmentation()
     if not segment_ids(segmentation):
         raise InputError(f"Expected segments in {node.GetName()!r}, got none.", "Choose another segmentation.")
     _require_binary(node, reference_node)
-    labels, ignored_id = _labels(segmentation, roles or {})
+    labels, ignored_id = _labels(segmentation, roles or {}, with_openings)
     lattice = lattice_of_node(node) if reference_node is None else lattice_of_volume(node, reference_node)
     values = {label.segment_id: label.value for label in labels}
     if ignored_id:
@@ -165,7 +173,8 @@ def reading_of_node(
     corner = np.eye(4)
     corner[:3, 3] = lattice.first_xyz
     geometry = geometry_from_ijk_to_ras(local_to_world_ras(node) @ lattice.ijk_to_ras @ corner, lattice.shape_zyx)
-    scheme = LabelScheme((BACKGROUND, *labels), values.get(ignored_id) if ignored_id else None)
+    classes = [_named_as_opening(label) for label in labels]
+    scheme = LabelScheme((BACKGROUND, *classes), values.get(ignored_id) if ignored_id else None)
     return SegmentationReading(
         LabelsOfSegments(segmentation, lattice, values), geometry, scheme, provenance_of_node(node)
     )
@@ -189,21 +198,22 @@ def _require_binary(node: Any, reference_node: Any) -> None:
         )
 
 
-def _labels(segmentation: Any, roles: Mapping[str, Role]) -> tuple[list[Label], str | None]:
+def _labels(segmentation: Any, roles: Mapping[str, Role | str], with_openings: bool) -> tuple[list[Label], str | None]:
     """The classes of the segments in order, and the ID of the segment of voxels of which nothing is known."""
     labels, unknown, ignored_id = [], [], None
     for segment_id in segment_ids(segmentation):
         segment = description(segmentation, segment_id)
-        role = roles.get(segment_id) or role_of_segment(segmentation, segment_id)
+        template = _template(segment, roles.get(segment_id))
+        role = None if template is None else template.role
         if segment_id not in roles and (sentence := contradiction(segment, role)):
             logger.warning("%s", sentence)
         if segment_id not in roles and is_ignored(segment):
             ignored_id = segment_id
-        elif role is None:
+        elif template is None:
             unknown.append(segment.name or segment_id)
-        elif role is not Role.BACKGROUND:
+        elif role is not Role.BACKGROUND or (with_openings and template.is_opening):
             facts: dict[str, Any] = {"segment_id": segment_id, "name": segment.name, "color_rgb": segment.color_rgb}
-            labels.append(replace(CLASS_OF_ROLE[role], value=segment.value, **facts))
+            labels.append(replace(template, value=segment.value, **facts))
     if unknown:
         raise InputError(
             f"Expected segments that are bone, degradation layer or residual material, got {', '.join(unknown)}.",
@@ -213,6 +223,21 @@ def _labels(segmentation: Any, roles: Mapping[str, Role]) -> tuple[list[Label], 
     if len(set(values)) < len(values) or min(values, default=1) < 1:
         labels = [replace(label, value=number) for number, label in enumerate(labels, start=1)]
     return labels, ignored_id
+
+
+def _template(segment: Segment, given: Role | str | None) -> Label | None:
+    """The usual class of a segment: what was said, else what its name means; None if that is not known."""
+    if given is not None:
+        return class_of_word(given)
+    role = role_of_segment(segment)
+    return None if role is None else template_of(role, segment.name)
+
+
+def _named_as_opening(label: Label) -> Label:
+    """An opening under an ID that tells which one it is; segments that people have added are called otherwise."""
+    if label.role is not Role.BACKGROUND or (label.is_opening and label.word == label.short_name):
+        return label
+    return replace(label, segment_id=f"{label.short_name}_{label.value}")
 
 
 def _inside(array: np.ndarray, start_xyz: np.ndarray, merged: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

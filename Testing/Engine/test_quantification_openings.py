@@ -46,6 +46,15 @@ def test_a_slab_crack_has_its_volume_its_width_and_its_share_of_the_layer():
     assert report.value("Cr.Wi.SD") < VOXEL_MM
 
 
+def test_a_crack_of_one_width_does_not_vary_by_rounding():
+    labels = np.zeros((16, 30, 30), np.uint8)
+    labels[2:14, 3:20, 3:27] = 2
+    labels[2:14, 10:12, 15:27] = CRACK.value
+    label_map = LabelMap(labels, Geometry(labels.shape, (0.02,) * 3), SCHEME)
+    report = quantify(label_map, QuantifyOptions(measures=("cracks",)))
+    assert report.value("Cr.Wi") == pytest.approx(0.04, abs=1e-9) and report.value("Cr.Wi.SD") < 1e-12
+
+
 def test_a_wider_crack_reads_as_much_wider():
     width = [measured(cylinder(width), "cracks").value("Cr.Wi") for width in (4, 8)]
     assert width[1] - width[0] == pytest.approx(4 * VOXEL_MM, abs=VOXEL_MM)

@@ -93,6 +93,33 @@ def test_undo_takes_the_transform_off_and_out_of_the_scene(screws, widget, ui):
     assert "aligned initial implant" in ui.undoAlignmentButton.toolTip
 
 
+@pytest.mark.parametrize("shown", [False, True])
+def test_undo_leaves_the_initial_implant_shown_or_hidden_as_it_was_before_the_first_alignment(
+    screws, widget, ui, shown
+):
+    _explant, before = screws
+    before.GetDisplayNode().SetVisibility(shown)
+    marks = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", "Notes on it")
+    align(widget, ui)
+    marks.SetAndObserveTransformNodeID(align(widget, ui).GetID())
+    assert before.GetDisplayNode().GetVisibility()
+    person.click(ui.undoAlignmentButton)
+    assert bool(before.GetDisplayNode().GetVisibility()) is shown
+    assert marks.GetParentTransformNode() is None and before.GetNodeReference("MgImplantSeg.Alignment") is None
+    assert (ui.initialSegmentationSelector.currentNode(), ui.initialKindSelector.currentText) == (
+        before,
+        "Segmentation",
+    )
+
+
+def test_undo_makes_measures_current_again_that_were_computed_before_the_alignment(screws, widget, ui, no_process):
+    compute(widget, ui)
+    align(widget, ui)
+    assert "stale" in ui.measuresStateLabel.text
+    person.click(ui.undoAlignmentButton)
+    assert "up to date" in ui.measuresStateLabel.text
+
+
 def test_measures_become_stale_and_use_the_transform(screws, widget, ui):
     lying_apart = compute(widget, ui)
     align(widget, ui)

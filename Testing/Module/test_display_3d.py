@@ -104,6 +104,26 @@ def test_the_implant_can_be_coloured_by_contact_and_plainly_again(ui, node):
     assert node.GetDisplayNode().GetSegmentVisibility3D("residual_material")
 
 
+def test_the_legend_follows_the_size_of_the_view(ui, node):
+    person.choose(ui.surfaceColorSelector, "Contact")
+    ui.surfaceColorSelector.activated(1)
+    window = slicer.app.layoutManager().threeDWidget(0).threeDView().renderWindow()
+    (legend,) = slicer.util.getNodesByClass("vtkMRMLColorLegendDisplayNode")
+    assert legend.GetTitleTextProperty().GetFontSize() == 8
+    window.SetSize(900, 700)
+    assert legend.GetTitleTextProperty().GetFontSize() == 16 == legend.GetLabelTextProperty().GetFontSize()
+    window.SetSize(200, 300)
+    assert legend.GetTitleTextProperty().GetFontSize() == 8
+
+
+def test_nothing_of_the_view_is_held_when_slicer_quits(ui, node):
+    window = slicer.app.layoutManager().threeDWidget(0).threeDView().renderWindow()
+    assert window.HasObserver("WindowResizeEvent")
+    slicer.app.aboutToQuit.emit()
+    slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode")
+    assert not window.HasObserver("WindowResizeEvent")
+
+
 def test_the_depth_needs_the_screw_before_implantation(ui, node):
     person.choose(ui.surfaceColorSelector, "Depth")
     ui.surfaceColorSelector.activated(2)

@@ -118,3 +118,13 @@ def test_files_and_folders_are_chosen_by_buttons(dialog, tmp_path, monkeypatch):
     request = form.request()
     words = ["prepare", "/a/scan.h5", "/b/out.nrrd", "--spacing-um", "2.4", "--target-um", "5", "--dataset", "recon"]
     assert request.words() == words
+
+
+def test_a_dialog_that_is_opened_again_takes_the_place_of_the_former_one(dialog, widget, ui):
+    import qt
+
+    dialog.onClose()
+    person.click(ui.importScanButton)
+    person.process_events(50)
+    assert widget.panel.importScan.opened is not dialog
+    assert len(ui.AdvancedPanel.window().findChildren(qt.QDialog)) == 1

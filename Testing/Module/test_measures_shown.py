@@ -142,11 +142,23 @@ def test_undefined_values_are_copied_as_empty_cells_and_numbers_as_in_the_csv(me
 
 def test_closing_the_scene_leaves_no_text_of_it(measurable, widget, no_process):
     compute(widget, measurable)
-    measurable.segmentStatusLabel.text = "585,776 triangles"
+    texts = [measurable.segmentStatusLabel, measurable.teachStatusLabel, measurable.teachResultLabel]
+    texts += [widget.panel.cracks.statusLabel, measurable.compareStatusLabel]
+    for label in texts:
+        label.text = "585,776 triangles"
     slicer.mrmlScene.Clear(0)
     person.process_events()
-    for label in (measurable.measuresStateLabel, measurable.measuresHeadlineLabel, measurable.segmentStatusLabel):
+    for label in (measurable.measuresStateLabel, measurable.measuresHeadlineLabel, measurable.alignmentLabel, *texts):
         assert label.text == ""
+    assert not measurable.measuresNotesButton.enabled
+
+
+def test_all_notes_stand_in_a_window(measurable, widget, no_process):
+    assert not measurable.measuresNotesButton.enabled
+    compute(widget, measurable)
+    person.click(measurable.measuresNotesButton)
+    notes = measurable.measuresStateLabel.text.split("\n")[1:]
+    assert notes and all(note in widget.panel.measurements.view.notes.text() for note in notes)
 
 
 def test_the_plot_is_closed_by_the_button_that_has_shown_it(measurable, widget, no_process, slicer_app):

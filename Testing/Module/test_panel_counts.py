@@ -75,8 +75,8 @@ def test_from_an_empty_scene_to_3d_in_4_clicks_and_to_the_rate_in_6_more_with_un
     assert len(words(dock)) - len(words_of(ui.measuresStateLabel)) <= MOST_WORDS, words(dock)
 
 
-def words_of(label):
-    return label.text.split()
+def words_of(fixed_text):
+    return fixed_text.label.text.split()  # what is shown of it
 
 
 def test_the_counting_itself_sees_what_is_unfolded(dock, ui):

@@ -117,6 +117,16 @@ def test_measures_stand_in_full_height_with_ranges_notes_and_warnings_uncut(dock
     assert bottom <= table.viewport().height() <= bottom + ROW_PX
 
 
+def test_a_table_that_was_filled_in_a_folded_section_has_no_empty_space_below_its_rows(measurable, widget):
+    small = Dock(widget, 400, 485)
+    try:
+        open_section(measurable, "measurements")
+        table = unwrap(measurable.classTable)
+        person.wait_until(lambda: table.viewport().height() == table.verticalHeader().length(), 10)
+    finally:
+        small.close()
+
+
 def test_long_lists_do_not_scroll_in_the_panel_either(dock, ui, tmp_path):
     for number in range(30):
         (tmp_path / f"a_scan_with_quite_a_long_name_{number:02d}.nrrd").write_text("")
@@ -162,6 +172,67 @@ def test_nothing_jumps_while_something_runs(small_dock, ready, widget, slow_engi
     person.wait_until(lambda: not section.isRunning())
     person.process_events(50)
     assert {name: small_dock.place(getattr(ready, name)) for name in names} == before
+
+
+TEXTS = ("", "Done.", "Expected a segmentation, got none. " * 40, "/a/path/" + "without_a_blank" * 30, "line\n" * 30)
+SECTION_OF = {
+    "estimateLabel": "advanced",
+    "labelMapLabel": "measurements",
+    "alignmentLabel": "measurements",
+    "measuresStateLabel": "measurements",
+    "compareStatusLabel": "compare",
+    "teachLabelledLabel": "teach",
+    "teachStatusLabel": "teach",
+    "teachResultLabel": "teach",
+    "trainingEnvironmentLabel": "training",
+    "trainingStatusLabel": "training",
+    "batchStatusLabel": "batch",
+    "environmentStatusLabel": "environments",
+    "diskLabel": "environments",
+}
+
+
+@pytest.mark.parametrize("width", [400, 509])
+def test_nothing_moves_whatever_a_status_says(widget, ui, width):
+    from MgImplantSegSections.sections.fixedText import LINES
+
+    dock = Dock(widget, width, 485)
+    try:
+        for section in (None, *SECTIONS):
+            if section is not None:
+                open_section(ui, section)
+            labels = [getattr(ui, name) for name in LINES if SECTION_OF.get(name) == section]
+            labels += [widget.panel.cracks.statusLabel] if section == "advanced" else []
+            assert labels or section == "display3D"
+            for label in labels:
+                label.visible = True
+            person.process_events(50)
+            before = places_of(dock)
+            for text in TEXTS:
+                for label in labels:
+                    label.text = text
+                person.process_events(50)
+                assert places_of(dock) == before, (section, text[:20])
+                assert not cut_texts(dock)
+                assert all(label.text == text for label in labels)
+            assert all(TEXTS[-1].strip() in label.toolTip for label in labels)
+    finally:
+        dock.close()
+
+
+def places_of(dock):
+    """Place and size of everything that is shown, and the width that the panel cannot go below."""
+    shown = {id(entry): dock.place(entry) for entry in dock.shown(QtWidgets.QWidget)}
+    return shown, dock.panel.minimumSizeHint().width()
+
+
+def test_a_text_is_fitted_anew_when_the_panel_becomes_wider(small_dock, ui):
+    ui.segmentStatusLabel.text = text = "Expected a segmentation with voxels, got one without any. " * 4
+    person.process_events(50)
+    assert ui.segmentStatusLabel.label.text.endswith("…") and text in ui.segmentStatusLabel.toolTip
+    small_dock.area.resize(2400, 485)
+    person.process_events(50)
+    assert ui.segmentStatusLabel.label.text == text and ui.segmentStatusLabel.toolTip == ""
 
 
 def test_the_headline_has_its_place_before_there_are_measures(small_dock, measurable, widget, no_process):
@@ -235,11 +306,18 @@ def test_no_text_of_the_panel_names_a_section_by_a_number():
 def test_details_open_in_a_window_with_the_whole_card(ui, widget):
     person.click(ui.modelDetailsButton)
     text = widget.panel.models.details.text()
-    assert "Intended use" in text and "Licence" in text
+    assert "What to report, and what not" in text and "Licence" in text
     assert len(ui.modelCardLabel.text.splitlines()) == 2
-    copy, close = buttons_of(widget.panel.models.details.dialog)
+    copy, close, more = (
+        buttons_of(widget.panel.models.details.dialog)[key] for key in ("Copy", "Close", "How it was made")
+    )
     person.click(copy)
     assert slicer.app.clipboard().text() == text
+    person.click(more)
+    assert widget.panel.models.details.text().startswith(text.rstrip()) and "from random weights" not in text
+    assert "from random weights" in widget.panel.models.details.text()
+    person.click(more)
+    assert widget.panel.models.details.text() == text
     person.click(close)
     assert widget.panel.models.details.dialog.isHidden()
     person.click(ui.modelDetailsButton)
@@ -249,4 +327,4 @@ def test_details_open_in_a_window_with_the_whole_card(ui, widget):
 def buttons_of(dialog):
     import qt
 
-    return dialog.findChildren(qt.QPushButton)
+    return {button.text: button for button in dialog.findChildren(qt.QPushButton)}

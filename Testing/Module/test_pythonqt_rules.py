@@ -198,3 +198,24 @@ def test_a_node_parameter_follows_the_scene(slicer_app):
     assert node.value is segmentation
     slicer.mrmlScene.RemoveNode(segmentation)
     assert node.value is None
+
+
+def test_a_class_derived_from_qobject_has_attributes_of_its_own_and_is_asked_about_events(qt_application):
+    import qt
+
+    class Watch(qt.QObject):
+        def __init__(self):
+            qt.QObject.__init__(self)
+            self.seen = []
+
+        def eventFilter(self, watched, event):
+            self.seen.append((watched, event.type() == qt.QEvent.Show))
+            return False
+
+    label, watch = qt.QLabel(), Watch()
+    label.installEventFilter(watch)
+    label.show()
+    label.hide()
+    assert (label, True) in watch.seen and (label, False) in watch.seen
+    with pytest.raises(AttributeError):
+        label.seen = []

@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 import slicer
 from harness import person
-from measure_cases import add_roi, box_beside, compute, table_node
+from measure_cases import add_roi, box_beside, compute, measures, table_node
 from module_cases import add_volume, ball_in_half_bone, segmentations
 
 from MgImplantSegLib.base.events import Events
 from MgImplantSegLib.grids.volume import Volume
 from MgImplantSegLib.quantification import QuantifyOptions, quantify
+from MgImplantSegLib.scene.volumes import array_of_image
 
 
 def segment(ui, widget, planes):
@@ -62,6 +63,80 @@ def test_without_ranges_there_are_none_and_the_rows_become_stale(uncertain, widg
     assert "stale" in measurable.measuresStateLabel.text
     rows = compute(widget, measurable)
     assert all(" to " not in row["Result"] for row in rows.values())
+
+
+def edit(node):
+    """Take some voxels of the bone beside the implant away, as a brush does; returns what puts them back."""
+    segmentation = node.GetSegmentation()
+    array = array_of_image(segmentation.GetSegment("bone").GetRepresentation("Binary labelmap"))
+    place, value = (slice(32, 35), slice(17, 23), slice(17, 23)), segmentation.GetSegment("bone").GetLabelValue()
+    before = array[place].copy()
+
+    def put(values):
+        array[place] = values
+        segmentation.GetSegment("bone").GetRepresentation("Binary labelmap").Modified()
+        segmentation.InvokeEvent(slicer.vtkSegmentation.SourceRepresentationModified)
+        person.process_events()
+
+    assert (before == value).all()
+    put(0)
+    return lambda: put(before)
+
+
+def test_after_an_edit_no_range_stands_beside_a_new_number_and_people_are_told_why(
+    uncertain, widget, measurable, no_process
+):
+    node, _report = uncertain
+    before = compute(widget, measurable)
+    assert " to " in before["BV/TV", "shell 0–0.06 mm"]["Result"]
+    undo = edit(node)
+    rows = compute(widget, measurable)
+    assert all(" to " not in row["Result"] and row["Low"] == "nan" for row in rows.values())
+    assert rows["BV/TV", "shell 0–0.06 mm"]["Value"] != before["BV/TV", "shell 0–0.06 mm"]["Value"]
+    assert "No ranges are given: the segmentation was changed" in measurable.measuresStateLabel.text
+    undo()
+    assert compute(widget, measurable).keys() == before.keys()
+    assert measures(measurable)["BV/TV", "shell 0–0.06 mm"]["Result"] == before["BV/TV", "shell 0–0.06 mm"]["Result"]
+    assert "No ranges" not in measurable.measuresStateLabel.text
+
+
+def test_a_script_gets_no_ranges_of_an_edited_segmentation_either(uncertain, module):
+    from MgImplantSegSections.work import disagreement
+
+    node, _report = uncertain
+    assert disagreement.usableOf(node)[0] is kept(node)
+    edit(node)
+    assert disagreement.usableOf(node)[0] is None
+
+
+def test_a_copy_has_the_ranges_of_its_original_and_does_not_take_them_away_when_it_is_deleted(uncertain):
+    from MgImplantSegSections.work import disagreement
+
+    node, _report = uncertain
+    copy = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode")
+    copy.Copy(node)
+    assert disagreement.usableOf(copy)[0] is kept(node) is not None
+    slicer.mrmlScene.RemoveNode(copy)
+    assert kept(node) is not None and slicer.mrmlScene.IsNodePresent(kept(node))
+
+
+def test_another_voxel_size_of_scan_and_segmentation_leaves_the_ranges(uncertain, module):
+    from MgImplantSegSections.work import disagreement
+
+    node, _report = uncertain
+    image = node.GetSegmentation().GetSegment("bone").GetRepresentation("Binary labelmap")
+    image.SetSpacing(*[2 * spacing for spacing in image.GetSpacing()])
+    image.Modified()
+    assert disagreement.usableOf(node)[0] is kept(node)
+
+
+def test_ranges_of_another_voxel_grid_are_not_given(uncertain, widget, measurable, no_process):
+    node, _report = uncertain
+    coarse = add_volume(slicer.mrmlScene, (20, 20, 20), spacing_mm=0.04)
+    node.SetReferenceImageGeometryParameterFromVolumeNode(coarse)
+    rows = compute(widget, measurable)
+    assert all(row["Low"] == "nan" for row in rows.values())
+    assert "another voxel grid" in measurable.measuresStateLabel.text
 
 
 def test_several_planes_leave_their_disagreement_with_the_result_and_one_plane_none(ready, widget):

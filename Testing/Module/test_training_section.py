@@ -121,6 +121,25 @@ def test_a_number_that_comes_after_the_chart_was_opened_gets_its_line_and_lines_
     assert np.isnan(column.GetValue(0)) and column.GetValue(1) == pytest.approx(0.5)
 
 
+def test_no_line_is_drawn_of_less_than_two_rows_or_of_a_number_that_has_not_come_again(widget, ui):
+    """VTK takes the range of such a line from infinity to minus infinity, and reports an error for it."""
+    training = widget.panel.training
+    training.onEvent({"event": "metric", "iteration": 0, "loss": 0.9, "mean_iou": 0.1})
+    person.click(ui.showCurvesButton)
+    chart = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLPlotChartNode")
+    assert chart.GetNumberOfPlotSeriesNodes() == 0
+    training.onEvent({"event": "metric", "iteration": 1, "loss": 0.8, "mean_iou": 0.2})
+    assert chart.GetNumberOfPlotSeriesNodes() == 2
+    training._curves.begin()
+    for iteration, lines in ((0, 0), (1, 1)):
+        training.onEvent({"event": "metric", "iteration": iteration, "loss": 0.9})
+        assert chart.GetNumberOfPlotSeriesNodes() == lines
+    training.onEvent({"event": "metric", "iteration": 2, "mean_iou": 0.2})
+    names = [chart.GetNthPlotSeriesNode(number).GetName() for number in range(chart.GetNumberOfPlotSeriesNodes())]
+    assert sorted(names) == ["loss", "mean IoU"]
+    assert len(slicer.util.getNodesByClass("vtkMRMLPlotSeriesNode")) == 2
+
+
 def write_configuration(widget, pair, path, iterations):
     """A configuration as the panel writes it for two pairs, made small by hand."""
     for _twice in range(2):

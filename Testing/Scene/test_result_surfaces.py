@@ -171,6 +171,37 @@ def test_a_coloured_surface_has_a_legend_that_is_drawn_and_goes_with_it(standalo
         assert not [name for name in left if "contact" in name]
 
 
+@pytest.mark.parametrize("edge_px", [160, 640])
+def test_a_legend_takes_a_small_part_of_a_view_of_any_size(standalone, scene, explant, edge_px):
+    from offscreen_view import OffscreenView
+
+    from MgImplantSegLib.scene.color_legends import color_legend_of, fit_color_legend, remove_colored_model
+
+    with OffscreenView(scene, standalone.application_logic, edge_px, edge_px) as view:
+        model = add_contact_model(scene, explant[1], "contact")
+        legend = color_legend_of(model)
+        fit_color_legend(legend, edge_px, edge_px)
+        shown = view.pixels()
+        legend.SetVisibility(False)
+        rows, columns = np.nonzero((shown != view.pixels()).any(axis=2))
+        remove_colored_model(model)
+    assert np.ptp(rows) < 0.65 * edge_px and np.ptp(columns) < 0.5 * edge_px
+
+
+@pytest.mark.parametrize(
+    ("size_px", "dpi", "points"), [((900, 700), 72, 16), ((240, 900), 72, 8), ((1800, 1200), 144, 8)]
+)
+def test_letters_of_a_legend_are_as_large_as_the_view_allows(scene, size_px, dpi, points):
+    from MgImplantSegLib.scene.color_legends import fit_color_legend
+
+    legend = scene.AddNewNodeByClass("vtkMRMLColorLegendDisplayNode")
+    fit_color_legend(legend, *size_px, dpi)
+    assert (legend.GetTitleTextProperty().GetFontSize(), legend.GetLabelTextProperty().GetFontSize()) == (
+        points,
+        points,
+    )
+
+
 def test_the_scan_is_a_veil_through_which_more_than_half_of_what_is_behind_it_is_seen():
     from vtkmodules.vtkRenderingCore import vtkVolumeProperty
 

@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 
 from MgImplantSegLib.base.errors import InputError
-from MgImplantSegLib.grids.labels import CLASSES, CRACK, DEFAULT_SCHEME, LabelScheme, Role, parse_roles
+from MgImplantSegLib.grids.labels import CANAL, CLASSES, CRACK, DEFAULT_SCHEME, LabelScheme, Role, parse_roles
 from MgImplantSegLib.grids.volume import Geometry, LabelMap, Volume
 from MgImplantSegLib.scene.closed_surfaces import create_closed_surfaces
 from MgImplantSegLib.scene.nodes import provenance_of_node
 from MgImplantSegLib.scene.segmentation_reading import label_map_of_node, reading_of_node
 from MgImplantSegLib.scene.segmentations import add_segmentation_node, fill_segmentation_node
 from MgImplantSegLib.scene.segments import segment_ids
+from MgImplantSegLib.scene.standalone import require_slicer
 from MgImplantSegLib.scene.volumes import add_volume_node, geometry_of_node
 
 
@@ -303,3 +304,22 @@ def test_cracks_are_an_opaque_segment_and_are_left_out_as_background_when_the_no
     assert node.GetDisplayNode().GetSegmentOpacity3D("crack") == 1
     assert "~99MGIMPLANTSEG^CRACK^Crack in implant~" in node.GetSegmentation().GetSegment("crack").GetTerminology()
     np.testing.assert_array_equal(label_map_of_node(node).array, np.where(array == CRACK.value, 0, array))
+
+
+def test_cracks_and_canals_are_classes_of_their_own_where_they_are_asked_for(scene, oblique_geometry):
+    array = np.zeros(oblique_geometry.shape_zyx, np.uint8)
+    array[0], array[1], array[2, 3, 4], array[2, 3, 5] = 1, 2, CRACK.value, CANAL.value
+    given = LabelMap(array, oblique_geometry, LabelScheme((*CLASSES, CRACK, CANAL)))
+    node = add_segmentation_node(scene, given, "cracked")
+    painted = require_slicer().vtkSegment()
+    painted.DeepCopy(node.GetSegmentation().GetSegment("crack"))
+    node.GetSegmentation().RemoveSegment("crack")
+    node.GetSegmentation().AddSegment(painted, "Segment_1")  # named "crack" by a person
+    reading = reading_of_node(node, {"canal": "crack"}, with_openings=True)
+    words = {label.word for label in reading.scheme.labels if label.is_opening}
+    assert words == {"crack"} and not any(label.is_opening for label in reading_of_node(node).scheme.labels)
+    found = LabelMap(reading.array.whole(), reading.geometry, reading.scheme)
+    is_crack = [label.value for label in reading.scheme.labels if label.is_opening]
+    np.testing.assert_array_equal(np.isin(found.array, is_crack), array >= CRACK.value)
+    left_out = reading_of_node(node, {"Segment_1": Role.BACKGROUND}, with_openings=True)
+    assert {label.word for label in left_out.scheme.labels if label.is_opening} == {"canal"}

@@ -2,6 +2,7 @@
 
 import csv
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -31,6 +32,17 @@ def text(node, row, column):
 
 def number(node, row, column):
     return node.GetTable().GetColumnByName(column).GetValue(row)
+
+
+def test_a_series_without_values_or_with_one_alone_has_no_line(scene):
+    empty = replace(PROFILE, region="ROI", values=(math.nan, math.nan))
+    assert add_chart(scene, [empty, PROFILE], "Bone").GetNumberOfPlotSeriesNodes() == 1
+    short = replace(PROFILE, x_low=(0.0,), x_high=(0.05,), values=(3.0,), note="The volume is small.")
+    charts = scene.GetNumberOfNodesByClass("vtkMRMLPlotChartNode")
+    for series in ([empty], [short]):
+        with pytest.raises(InputError, match="at least 2 steps of distance with values to plot"):
+            add_chart(scene, series, "Bone")
+    assert scene.GetNumberOfNodesByClass("vtkMRMLPlotChartNode") == charts
 
 
 def test_every_measure_is_a_row_with_value_unit_region_and_origin(scene):

@@ -10,6 +10,7 @@ import traceback
 import unittest
 
 import numpy as np
+import qt
 import slicer
 import vtk
 
@@ -459,6 +460,99 @@ def a30_nothing_of_this_is_in_the_error_log(bench):
     texts = [log.logEntryDescription(row) for row in range(before, log.logEntryCount())]
     faults = [text for text in texts if "Input port" in text or "Unable to find subject hierarchy" in text]
     check(not faults, f"the error log has {faults[:3]}")
+
+
+def a31_undo_alignment_leaves_the_initial_implant_as_it_was(bench):
+    from MgImplantSegSections.work.alignmentWork import alignmentOf
+
+    node, initial = explant("Result"), explant("Before", radius=12)
+    with_initial(bench, initial)
+    bench.chosen.measuredSegmentation = node
+    initial.GetDisplayNode().SetVisibility(False)
+    bench.ui.alignButton.click()
+    wait(lambda: not bench.panel.alignment.isRunning(), "alignment", 300)
+    check(alignmentOf(initial) is not None, f"it is aligned; {bench.ui.alignmentLabel.text}")
+    check(initial.GetDisplayNode().GetVisibility(), "the aligned implant is shown")
+    bench.ui.undoAlignmentButton.click()
+    check(initial.GetParentTransformNode() is None, "it lies as before")
+    check(not initial.GetDisplayNode().GetVisibility(), "it is hidden as before")
+
+
+def a32_nothing_moves_whatever_a_status_says(bench):
+    need_views()
+    ui = bench.ui
+    ui.measurementsSection.collapsed = False
+    slicer.app.processEvents()
+    labels = (ui.segmentStatusLabel, ui.inputWarningLabel, ui.measuresHeadlineLabel, ui.measuresStateLabel)
+    before = [places_in(bench)]
+    for text in ("", "Done.", "Expected a segmentation, got none. " * 40, "/a/path/" + "without_a_blank" * 30):
+        for label in labels:
+            label.text = text
+        slicer.app.processEvents()
+        before.append(places_in(bench))
+    check(all(places == before[0] for places in before), f"the buttons stand at {before}")
+    ui.measurementsSection.collapsed = True
+    for label in labels:
+        label.text = ""
+
+
+def places_in(bench):
+    """Where some buttons stand in the panel."""
+    buttons = (bench.ui.segmentButton, bench.ui.computeButton, bench.ui.showPlotButton, bench.ui.environmentsSection)
+    return [button.mapTo(bench.widget.parent, qt.QPoint(0, 0)).y() for button in buttons]
+
+
+def a33_the_legend_has_smaller_letters_in_a_smaller_view(bench):
+    from MgImplantSegSections.work import display3D
+
+    from MgImplantSegLib.scene.color_legends import color_legend_of
+
+    need_views()
+    legend = color_legend_of(display3D.showColored(explant("Result"), "contact"))
+    width, height = display3D.shownWindow().GetSize()
+    points = legend.GetTitleTextProperty().GetFontSize()
+    pixels = points * display3D.shownWindow().GetDPI() / 72
+    check(pixels <= max(9, min(width, height) / 20), f"letters of {pixels:.0f} pixels in {width} x {height}")
+
+
+def a34_cracks_are_measured_where_there_are_such_segments(bench):
+    from MgImplantSegLib.grids.labels import CLASSES, CRACK, LabelScheme
+    from MgImplantSegLib.grids.volume import LabelMap
+    from MgImplantSegLib.scene.segmentation_reading import label_map_of_node
+    from MgImplantSegLib.scene.segmentations import add_segmentation_node
+
+    array = np.array(label_map_of_node(explant("Whole")).array)
+    cracked = (array == 2) & (np.abs(np.arange(SIZE) - SIZE // 2) < 2)
+    array[cracked] = CRACK.value
+    node = add_segmentation_node(slicer.mrmlScene, LabelMap(array, grid(), LabelScheme((*CLASSES, CRACK))), "Cracked")
+    table = bench.measure(node).GetTable()
+    symbols = [table.GetColumnByName("Symbol").GetValue(row) for row in range(table.GetNumberOfRows())]
+    row = symbols.index("Cr.V")
+    volume = table.GetColumnByName("Value").GetValue(row)
+    expected = np.count_nonzero(cracked) * SPACING_MM**3
+    check(abs(volume / expected - 1) < 1e-6, f"Cr.V is {volume:.6f}, the crack has {expected:.6f} mm3")
+    check("BIC_closed" in symbols, "BIC with cracks closed is measured")
+    check("Cracks take" in bench.ui.measuresStateLabel.text, bench.ui.measuresStateLabel.text)
+
+
+def a35_after_an_edit_there_are_no_ranges_of_the_unedited_result(bench):
+    from MgImplantSegSections.work import disagreement
+
+    node = explant("Result")
+    parts = np.zeros((SIZE,) * 3, np.uint8)
+    parts[:, 18:24] = disagreement.LEVELS // 3
+    disagreement.keep(node, parts, grid())
+    result = bench.logic.quantify(node, distanceMm=SHELL_MM)
+    check(any(np.isfinite(measure.low) for measure in result[1]), "the result as it was made has ranges")
+    image = node.GetSegmentation().GetSegment("bone").GetRepresentation("Binary labelmap")
+    voxels = vtk.util.numpy_support.vtk_to_numpy(image.GetPointData().GetScalars())
+    voxels[-100:] = 0
+    image.GetPointData().GetScalars().Modified()
+    image.Modified()
+    bench.measure(node)
+    check("No ranges are given" in bench.ui.measuresStateLabel.text, bench.ui.measuresStateLabel.text)
+    result = bench.logic.quantify(node, distanceMm=SHELL_MM)
+    check(not any(np.isfinite(measure.low) for measure in result[1]), "there are no ranges of what was changed")
 
 
 def the_work_is_on_one_screen_and_the_panel_is_narrow(bench):

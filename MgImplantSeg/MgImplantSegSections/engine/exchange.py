@@ -16,21 +16,38 @@ import numpy as np
 from slicer.i18n import tr as _
 
 from MgImplantSegLib.base.errors import InputError
-from MgImplantSegLib.grids.labels import CLASSES, DEFAULT_SCHEME
+from MgImplantSegLib.grids.labels import CLASSES, DEFAULT_SCHEME, OPENINGS
 from MgImplantSegLib.grids.volume import LabelMap
 from MgImplantSegLib.io.label_values import values_in
 from MgImplantSegLib.io.metaimage_file import MetaImageHeader
 from MgImplantSegLib.io.metaimage_writer import metaimage_steps
 
 if TYPE_CHECKING:
+    from MgImplantSegLib.grids.labels import LabelScheme
     from MgImplantSegLib.grids.volume import Geometry
     from MgImplantSegLib.scene.segmentation_reading import SegmentationReading
     from MgImplantSegSections.engine.engineRun import CancelToken
 
 SLAB_VOXELS = 1 << 25
 VALUE_OF_ROLE = {label.role: label.value for label in CLASSES}
+VALUE_OF_OPENING = {label.word: label.value for label in OPENINGS}
 IGNORED_VALUE = 255
 ROLES_WORD = ",".join([*(f"{value}={role.value}" for role, value in VALUE_OF_ROLE.items()), f"{IGNORED_VALUE}=ignore"])
+
+
+def valuesOf(scheme: LabelScheme):
+    """The value that is written in place of each value of a scheme."""
+    values = {
+        label.value: VALUE_OF_OPENING[label.word] if label.is_opening else VALUE_OF_ROLE[label.role]
+        for label in scheme.labels
+    }
+    return values | ({} if scheme.ignore_value is None else {scheme.ignore_value: IGNORED_VALUE})
+
+
+def rolesWord(scheme: LabelScheme):
+    """What the values of `valuesOf` mean: `ROLES_WORD`, and the openings that the scheme has."""
+    openings = dict.fromkeys(label.word for label in scheme.labels if label.is_opening)
+    return ",".join([ROLES_WORD, *(f"{VALUE_OF_OPENING[word]}={word}" for word in openings)])
 
 
 @contextlib.contextmanager
@@ -73,15 +90,11 @@ def writeImage(array: Any, geometry: Geometry, path: Path, token: CancelToken, v
 
 
 def writeLabels(labelMap: LabelMap | SegmentationReading, path: Path, token: CancelToken):
-    """Write a label map as .mha with the values of `ROLES_WORD`, which says what they mean; yields progress events.
+    """Write a label map as .mha with the values of `rolesWord`, which says what they mean; yields progress events.
 
     :param labelMap: a `LabelMap`, or a `SegmentationReading`, of which only a slab is in memory at a time.
     """
-    scheme = labelMap.scheme
-    values = {label.value: VALUE_OF_ROLE[label.role] for label in scheme.labels}
-    if scheme.ignore_value is not None:
-        values[scheme.ignore_value] = IGNORED_VALUE
-    yield from writeImage(labelMap.array, labelMap.geometry, path, token, values)
+    yield from writeImage(labelMap.array, labelMap.geometry, path, token, valuesOf(labelMap.scheme))
 
 
 def readLabels(path: Path, geometry: Geometry, token: CancelToken, provenance: dict[str, Any] | None = None):

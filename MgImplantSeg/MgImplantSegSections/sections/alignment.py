@@ -8,7 +8,7 @@ from slicer.i18n import tr as _
 
 from MgImplantSegSections.parameters import InitialKind
 from MgImplantSegSections.sections.workbench import ProgressView, errorText, setEnabled
-from MgImplantSegSections.work.alignmentWork import alignmentOf, qualityText, undoAlignment
+from MgImplantSegSections.work.alignmentWork import alignmentOf, qualityText, showAligned, undoAlignment
 
 if TYPE_CHECKING:
     from MgImplantSegSections.sections.workbench import Workbench
@@ -37,6 +37,10 @@ class Alignment:
         }
         return nodes.get(chosen.initialKind)
 
+    def forget(self):
+        """Nothing of the scene that was closed is known any more."""
+        self._warnings, self._problem, self._shownFor = [], "", None
+
     def isRunning(self):
         """Whether an alignment is being looked for."""
         return self._task is not None and self._task.isRunning
@@ -60,7 +64,7 @@ class Alignment:
         self._task = self.workbench.start(
             lambda token: self.workbench.logic.alignSteps(explant, initial, token),
             self.onEvent,
-            self.onAligned,
+            lambda transform: self.onAligned(initial),
             self.onFailed,
             lambda: self._end(_("Cancelled; nothing was moved.")),
         )
@@ -72,11 +76,9 @@ class Alignment:
         if event["event"] == "warning":
             self._warnings.append(event["message"])
 
-    def onAligned(self, transform: Any):
-        """The initial implant lies on the explant: show it."""
-        node = self.initial()
-        if node is not None and node.GetDisplayNode() is not None:
-            node.GetDisplayNode().SetVisibility(True)
+    def onAligned(self, initial: Any):
+        """The initial implant lies on the explant: show it, whichever is chosen by now."""
+        showAligned(initial)
         self._end(" ".join(self._warnings))
 
     def onFailed(self, error: Exception):
@@ -84,9 +86,9 @@ class Alignment:
         self._end(errorText(error))
 
     def onUndo(self):
-        """Remove the alignment."""
+        """Take back all that Align has changed."""
         undoAlignment(self.initial())
-        self._problem = ""
+        self._warnings, self._problem = [], ""
         self.workbench.changed()
 
     def _end(self, text: str):
@@ -102,12 +104,11 @@ class Alignment:
         transform = alignmentOf(initial)
         if not running:
             self.ui.alignmentLabel.text = " ".join(filter(None, (qualityText(transform), self._problem)))
-        self.workbench.setVisible(self.ui.alignmentLabel, bool(self.ui.alignmentLabel.text))
         self.ui.alignButton.text = _("Cancel") if running else _("Align…")
         ready = _(
             "Register the initial implant to the explant and apply a transform with rotation and translation to it."
         )
         setEnabled(self.ui.alignButton, [] if running else self.missing(), ready)
         lacks = [] if transform is not None and not running else [_("an aligned initial implant")]
-        undo = _("Remove the alignment's transform: the initial implant returns to its former position.")
+        undo = _("Remove the alignment's transform: the initial implant lies and is shown as before the alignment.")
         setEnabled(self.ui.undoAlignmentButton, lacks, undo)

@@ -7,15 +7,22 @@ from typing import TYPE_CHECKING, Any
 import qt
 from slicer.i18n import tr as _
 
-from MgImplantSegLib.grids.labels import Role
+from MgImplantSegLib.grids.labels import CANAL, CRACK, Role
 from MgImplantSegLib.scene.segments import segment_ids
 from MgImplantSegSections.sections.wholeTables import WholeTable
-from MgImplantSegSections.work.measureWork import roleOf, setRole
+from MgImplantSegSections.work.measureWork import classOf, setRole
 
 if TYPE_CHECKING:
     from MgImplantSegSections.sections.workbench import Workbench
 
-ROLES = (Role.BONE, Role.DEGRADATION_LAYER, Role.RESIDUAL_MATERIAL, Role.BACKGROUND)
+WORDS: tuple[Role | str, ...] = (
+    Role.BONE,
+    Role.DEGRADATION_LAYER,
+    Role.RESIDUAL_MATERIAL,
+    CRACK.word,
+    CANAL.word,
+    Role.BACKGROUND,
+)
 IGNORED_IDS = ("ignore",)
 
 
@@ -35,8 +42,8 @@ class ClassMapping:
         """Segments of which it is not known what they are."""
         return [
             _('a class for the segment "{name}" (class mapping)').format(name=name)
-            for _id, name, role in self._segments()
-            if role is None
+            for _id, name, word in self._segments()
+            if word is None
         ]
 
     def refresh(self):
@@ -49,18 +56,18 @@ class ClassMapping:
         self._shown, self._combos = shown, []
         table = self.ui.classTable
         table.setRowCount(len(segments))
-        for row, (segmentId, name, role) in enumerate(segments):
+        for row, (segmentId, name, word) in enumerate(segments):
             item = qt.QTableWidgetItem(name)
             table.setItem(row, 0, item)
-            table.setCellWidget(row, 1, self._combo(segmentId, role))
+            table.setCellWidget(row, 1, self._combo(segmentId, word))
         self._whole.fit()
-        if any(role is None for _id, _name, role in segments):
+        if any(word is None for _id, _name, word in segments):
             self.ui.classMappingGroup.collapsed = False
 
-    def _combo(self, segmentId: str, role: Role):
+    def _combo(self, segmentId: str, word: str | None):
         combo = qt.QComboBox()
-        combo.addItems([roleText(entry) for entry in ROLES] + ([] if role else [_("not known")]))
-        combo.setCurrentIndex(ROLES.index(role) if role else len(ROLES))
+        combo.addItems([roleText(entry) for entry in WORDS] + ([] if word else [_("not known")]))
+        combo.setCurrentIndex(WORDS.index(word) if word else len(WORDS))
         listener = _Listener(self, segmentId)
         combo.connect("activated(int)", listener.onActivated)
         self._combos.append((combo, listener))
@@ -68,8 +75,8 @@ class ClassMapping:
 
     def onRole(self, segmentId: str, index: int):
         """The user has said what a segment is."""
-        if index < len(ROLES):
-            setRole(self.workbench.parameters.measuredSegmentation, segmentId, ROLES[index])
+        if index < len(WORDS):
+            setRole(self.workbench.parameters.measuredSegmentation, segmentId, WORDS[index])
             self.workbench.changed()
 
     def _segments(self):
@@ -77,10 +84,10 @@ class ClassMapping:
         if node is None:
             return []
         segmentation = node.GetSegmentation()
+        classes = {entry: classOf(node, entry) for entry in segment_ids(segmentation) if entry not in IGNORED_IDS}
         return [
-            (entry, segmentation.GetSegment(entry).GetName(), roleOf(node, entry))
-            for entry in segment_ids(segmentation)
-            if entry not in IGNORED_IDS
+            (entry, segmentation.GetSegment(entry).GetName(), None if found is None else found.word)
+            for entry, found in classes.items()
         ]
 
 
@@ -95,10 +102,12 @@ class _Listener:
 
 
 def roleText(role: Any):
-    """What people read for a role."""
+    """What people read for a role, or for cracks and canals."""
     return {
         Role.BONE: _("bone"),
         Role.DEGRADATION_LAYER: _("degradation layer"),
         Role.RESIDUAL_MATERIAL: _("residual material"),
+        CRACK.word: _("crack"),
+        CANAL.word: _("canal"),
         Role.BACKGROUND: _("left out"),
     }[role]

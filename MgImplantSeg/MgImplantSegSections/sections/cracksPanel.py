@@ -12,14 +12,15 @@ from slicer.i18n import tr as _
 from MgImplantSegLib.base.errors import MgImplantSegError
 from MgImplantSegLib.cracks.options import OPENINGS, OpeningOptions
 from MgImplantSegLib.scene.volumes import geometry_of_node
+from MgImplantSegSections.sections.fixedText import FixedText
 from MgImplantSegSections.sections.segmentationSection import shownRow
-from MgImplantSegSections.sections.workbench import errorText, setEnabled
+from MgImplantSegSections.sections.workbench import errorText, setEnabled, stageText
 from MgImplantSegSections.work.cracksWork import sourceOf
 
 if TYPE_CHECKING:
     from MgImplantSegSections.sections.workbench import Workbench
 
-WIDEST_VOXELS = 10
+WIDEST_VOXELS, STATUS_LINES = 10, 2
 
 
 class CracksPanel:
@@ -45,9 +46,8 @@ class CracksPanel:
         self.previewCheckBox = qt.QCheckBox(_("Preview"))
         self.previewCheckBox.toolTip = _("Show what is found around the slice of the red view while the sliders move.")
         self.findButton = qt.QPushButton(_("Find cracks"))
-        self.statusLabel = qt.QLabel()
-        self.statusLabel.wordWrap = True
-        for widget in (self.previewCheckBox, self.findButton, self.statusLabel):
+        self.statusLabel = FixedText(qt.QLabel(), STATUS_LINES)
+        for widget in (self.previewCheckBox, self.findButton, self.statusLabel.label):
             form.addRow(widget)
         layout = self.ui.advancedSection.layout()
         layout.addWidget(self.box, layout.rowCount(), 0, 1, 2)
@@ -102,7 +102,10 @@ class CracksPanel:
         self.refresh()
 
     def _onEvent(self, event):
-        """Progress is shown by the state of the button alone."""
+        """What is being done, how much of it is done, and the time left."""
+        if event["event"] == "progress":
+            part = 100 * event.get("done", 0) // (event.get("total") or 1)
+            self.statusLabel.text = _("{part} % of {stage}").format(part=part, stage=stageText(event))
 
     def onFound(self, node):
         """Measure the segmentation with cracks from now on."""
@@ -140,9 +143,11 @@ class CracksPanel:
             return
         self._voxelUm = voxelUm
         slider = self.widthSlider
+        slider.blockSignals(True)  # nobody has moved it: no preview
         slider.maximum = WIDEST_VOXELS * voxelUm
         slider.minimum = math.ceil(10 * voxelUm) / 10  # the slider shows one decimal, and no less than a voxel is valid
         slider.singleStep, slider.value = voxelUm / 2, 2 * voxelUm
+        slider.blockSignals(False)
 
 
 def _slider(form, text, toolTip, decimals):

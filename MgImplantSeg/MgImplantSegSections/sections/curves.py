@@ -9,7 +9,7 @@ import slicer
 import vtk
 from slicer.i18n import tr as _
 
-from MgImplantSegLib.scene.plots import COLORS_RGB
+from MgImplantSegLib.scene.plots import COLORS_RGB, can_be_drawn
 from MgImplantSegLib.scene.tables import add_table
 from MgImplantSegSections.work import layouts
 
@@ -21,13 +21,14 @@ class Curves:
     """Rows of metrics; `show` makes the chart, after that it follows."""
 
     def __init__(self):
-        self._rows = []
-        self._table: Any = None
-        self._chart: Any = None
+        self.clear()
 
     def clear(self):
         """Forget the rows; nodes of an earlier training stay in the scene."""
-        self._rows, self._table, self._chart = [], None, None
+        self._rows: list[dict[str, float]] = []
+        self._table: Any = None
+        self._chart: Any = None
+        self._lines: dict[str, Any] = {}
 
     def begin(self):
         """Forget the rows, which come once more; a chart that is shown stays."""
@@ -41,7 +42,9 @@ class Curves:
         """Take one metric event."""
         if X in event:
             self._rows.append({key: value for key, value in event.items() if isinstance(value, (int, float))})
-            if self._table is not None:
+            if self._table is not None and slicer.mrmlScene.IsNodePresent(
+                self._table
+            ):  # the scene may have been closed
                 self._fill()
 
     def names(self):
@@ -52,23 +55,34 @@ class Curves:
         """Make the chart, or bring it up to date, and show it."""
         scene = slicer.mrmlScene
         if self._table is None or not scene.IsNodePresent(self._table):
-            self._table = add_table(scene, _("Training curves"), {X: [0.0], **{name: [0.0] for name in self.names()}})
+            self._table, self._lines = add_table(scene, _("Training curves"), {X: [0.0]}), {}
             self._chart = scene.AddNewNodeByClass("vtkMRMLPlotChartNode", _("Training"))
             self._chart.SetXAxisTitle(X)
-            for name in self.names():
-                self._addLine(name)
         self._fill()
         layouts.showChart(self._chart)
 
-    def _addLine(self, name: str):
-        """One more line; a number may come for the first time when the chart is shown already."""
-        if self._table.GetTable().GetColumnByName(name) is None:
-            column = vtk.vtkDoubleArray()
-            column.SetName(name)
-            column.SetNumberOfValues(self._table.GetTable().GetNumberOfRows())
-            self._table.GetTable().AddColumn(column)
-        number = self._chart.GetNumberOfPlotSeriesNodes()
-        self._chart.AddAndObservePlotSeriesNodeID(self._series(name, COLORS_RGB[number % len(COLORS_RGB)]))
+    def _addColumn(self, name: str):
+        """One more column; a number may come for the first time when the chart is shown already."""
+        column = vtk.vtkDoubleArray()
+        column.SetName(name)
+        column.SetNumberOfValues(self._table.GetTable().GetNumberOfRows())
+        self._table.GetTable().AddColumn(column)
+
+    def _drawLines(self):
+        """A line for each number that has values for one; VTK has no range for others, and says so as an error."""
+        table = self._table.GetTable()
+        for index in range(table.GetNumberOfColumns()):
+            column = table.GetColumn(index)
+            name, line = column.GetName(), self._lines.get(column.GetName())
+            if name == X:
+                continue
+            if can_be_drawn([column.GetValue(row) for row in range(column.GetNumberOfValues())]):
+                if line is None:
+                    line = self._lines[name] = self._series(name, COLORS_RGB[len(self._lines) % len(COLORS_RGB)])
+                if not self._chart.HasPlotSeriesNodeID(line):
+                    self._chart.AddAndObservePlotSeriesNodeID(line)
+            elif line is not None:
+                self._chart.RemovePlotSeriesNodeID(line)
 
     def _series(self, name: str, color: tuple[float, float, float]):
         node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLPlotSeriesNode", lineText(name))
@@ -84,13 +98,14 @@ class Curves:
         table = self._table.GetTable()
         for name in self.names():
             if table.GetColumnByName(name) is None:
-                self._addLine(name)
+                self._addColumn(name)
         for index in range(table.GetNumberOfColumns()):
             column = table.GetColumn(index)
             column.SetNumberOfValues(len(self._rows))
             for row, values in enumerate(self._rows):
                 column.SetValue(row, float(values.get(column.GetName(), math.nan)))
         table.Modified()
+        self._drawLines()
         self._table.Modified()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import qt
@@ -27,8 +28,9 @@ if TYPE_CHECKING:
 class Display3DSection:
     """Shows the segmentation of the measurements section in 3D."""
 
-    def __init__(self, workbench: Workbench):
-        self.workbench, self.ui = workbench, workbench.ui
+    def __init__(self, workbench: Workbench, observe: Callable[..., Any]):
+        """:param observe: `observe(key, objects, events, callback)` replaces the observations under a key."""
+        self.workbench, self.ui, self._observe = workbench, workbench.ui, observe
         self._shown: Any = None
         self._task: Any = None
         self.ui.show3DButton.connect("clicked(bool)", self.onShow)
@@ -143,8 +145,19 @@ class Display3DSection:
     def _pictureText(self, node: vtkMRMLNode, path: Any):
         return _("Written: {path}").format(path=display3D.takePicture(node, path))
 
+    def onViewChanged(self, caller: Any = None, event: Any = None):
+        """The 3D view has got another size, perhaps."""
+        display3D.fitLegends(slicer.mrmlScene)
+
+    def _followView(self):
+        """Legends fit the view that is shown."""
+        window = display3D.shownWindow()
+        events = ["WindowResizeEvent", "ModifiedEvent"]
+        self._observe("view", [window] if window is not None else [], events, self.onViewChanged)
+
     def refresh(self):
         """States of the buttons."""
+        self._followView()
         missing = (
             []
             if self.workbench.parameters.measuredSegmentation is not None

@@ -12,13 +12,14 @@ from MgImplantSegLib.jobs.environment import Environment, Kind
 from MgImplantSegLib.jobs.environment_file import save_environment
 from MgImplantSegSections.engine import pythons
 from MgImplantSegSections.sections.environmentForm import KINDS, EnvironmentForm, kindText
+from MgImplantSegSections.sections.fixedText import FixedText
 from MgImplantSegSections.sections.panelWords import inPanelWords
 from MgImplantSegSections.sections.workbench import errorText, setEnabled
 
 if TYPE_CHECKING:
     from MgImplantSegSections.sections.workbench import Workbench
 
-WIDTH, HEIGHT = 480, 560
+WIDTH, HEIGHT, MESSAGE_LINES = 480, 640, 8  # of a test, a line a check
 
 
 class EnvironmentDialog:
@@ -65,11 +66,11 @@ class EnvironmentDialog:
         area.setWidget(fields)
         area.widgetResizable = True
         self.messageLabel = qt.QLabel()
-        self.messageLabel.wordWrap = True
         whole = qt.QVBoxLayout(self.dialog)
         for widget in (area, self.messageLabel):
             whole.addWidget(widget)
         whole.addLayout(self._buttons())
+        self.messageLabel = FixedText(self.messageLabel, MESSAGE_LINES)
         self.dialog.resize(WIDTH, HEIGHT)
         self._connect()
 

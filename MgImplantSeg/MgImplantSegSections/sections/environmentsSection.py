@@ -130,7 +130,15 @@ class EnvironmentsSection:
         if self.ui.editEnvironmentButton.enabled:
             self.onEdit()
 
+    def close(self):
+        """Take the dialog away for good; the panel would keep it otherwise."""
+        if self._dialog is not None:
+            self._dialog.dialog.close()
+            self._dialog.dialog.deleteLater()
+            self._dialog = None
+
     def _open(self, environment: Any):
+        self.close()
         self._dialog = EnvironmentDialog(self.workbench, self.ui.EnvironmentsPanel, environment, self.onSaved)
         self._dialog.show()
 

@@ -13,6 +13,7 @@ from slicer.i18n import tr as _
 
 from MgImplantSegLib.base.errors import MgImplantSegError
 from MgImplantSegSections.engine import pythons
+from MgImplantSegSections.sections.fixedText import FixedText
 from MgImplantSegSections.sections.importForm import ImportForm
 from MgImplantSegSections.sections.workbench import ProgressView, durationText, errorText, setEnabled, sizeText
 from MgImplantSegSections.work.importWork import PACKAGES, boxText, loadPrepared
@@ -20,7 +21,7 @@ from MgImplantSegSections.work.importWork import PACKAGES, boxText, loadPrepared
 if TYPE_CHECKING:
     from MgImplantSegSections.sections.workbench import Workbench
 
-WIDTH, HEIGHT, PICTURE_HEIGHT = 720, 620, 230
+WIDTH, HEIGHT, PICTURE_HEIGHT, LOOK_LINES = 720, 620, 230, 5
 
 
 class ImportScan:
@@ -34,8 +35,16 @@ class ImportScan:
     def onOpen(self):
         """Open the dialog, as it was left while work goes on."""
         if self.opened is None or not self.opened.isRunning():
+            self.close()
             self.opened = ImportDialog(self._workbench, self._workbench.ui.AdvancedPanel.window())
         self.opened.show()
+
+    def close(self):
+        """Take the dialog away for good; its window would keep it otherwise."""
+        if self.opened is not None:
+            self.opened.dialog.close()
+            self.opened.dialog.deleteLater()
+            self.opened = None
 
 
 class ImportDialog:
@@ -75,6 +84,7 @@ class ImportDialog:
         for widget in (fields, self.pictureLabel, self.lookLabel, self.progressBar, self.statusLabel):
             whole.addWidget(widget)
         whole.addLayout(self._buttons())
+        self.lookLabel, self.statusLabel = FixedText(self.lookLabel, LOOK_LINES), FixedText(self.statusLabel, 2)
         self._progress = ProgressView(self._workbench, self.progressBar, self.statusLabel)
         self.dialog.resize(WIDTH, HEIGHT)
 

@@ -13,7 +13,7 @@ from MgImplantSegLib.scene.markups import box_of_roi_node
 from MgImplantSegLib.scene.volumes import geometry_of_node
 from MgImplantSegSections import parameters
 from MgImplantSegSections.sections import voxelSize
-from MgImplantSegSections.sections.workbench import errorText, reserveLines, sizeText
+from MgImplantSegSections.sections.workbench import errorText, sizeText
 from MgImplantSegSections.work import sampleData
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from MgImplantSegSections.sections.modelSection import ModelSection
     from MgImplantSegSections.sections.workbench import Workbench
 
-INFO_LINES = 1
+WARNING_STYLE = "QLabel { background: #fff3cd; color: #664d03; border-radius: 3px; }"
 UNSET_TOLERANCE_MM = 1e-6
 NOTABLE_ANISOTROPY = 1.01
 NOTABLE_SPACING_RATIO = 2.0
@@ -45,7 +45,6 @@ class InputSection:
     def __init__(self, workbench: Workbench, modelSection: ModelSection):
         self.workbench, self.ui, self._models = workbench, workbench.ui, modelSection
         self._shownId = None
-        reserveLines(self.ui.inputInfoLabel, INFO_LINES)
         self.ui.sampleDataButton.connect("clicked(bool)", self.onSampleData)
         self.ui.setSpacingButton.connect("clicked(bool)", self.onSetSpacing)
         self.ui.limitRoiSelector.connect("nodeAddedByUser(vtkMRMLNode*)", self.onRoiAdded)
@@ -163,8 +162,9 @@ class InputSection:
         return found
 
     def _warn(self, texts: Any):
+        """Its place is kept where there is nothing to warn of."""
         self.ui.inputWarningLabel.text = "\n".join(texts)
-        self.workbench.setVisible(self.ui.inputWarningLabel, bool(texts))
+        self.ui.inputWarningLabel.styleSheet = WARNING_STYLE if texts else ""
 
 
 def infoText(node: vtkMRMLNode):

@@ -29,6 +29,10 @@ class LabelMapImport:
         workbench.onChange(self.refresh)
         self.refresh()
 
+    def forget(self):
+        """Nothing of the scene that was closed is known any more."""
+        self._text = ""
+
     def isRunning(self):
         """Whether a label map is being imported."""
         return self._task is not None and self._task.isRunning

@@ -64,6 +64,9 @@ class MeasurementsSection:
         """What to measure, as chosen."""
         chosen, kind = self.workbench.parameters, self.workbench.parameters.initialKind
         typed = kind == InitialKind("typed")
+        disagreementNode, whyNoRanges = (
+            disagreement.usableOf(chosen.measuredSegmentation, self._states) if chosen.ranges else (None, "")
+        )
         return QuantifyRequest(
             optionsFrom(chosen, QuantifyOptions, measures=tuple(MEASURES) if chosen.allMeasures else None),
             initialNode=chosen.initialSegmentation if kind == InitialKind("segmentation") else None,
@@ -71,7 +74,8 @@ class MeasurementsSection:
             initialVolumeMm3=(chosen.initialVolumeMm3 or None) if typed else None,
             initialAreaMm2=(chosen.initialAreaMm2 or None) if typed else None,
             roiNodes=tuple(roiNodes(chosen)),
-            disagreementNode=disagreement.nodeOf(chosen.measuredSegmentation) if chosen.ranges else None,
+            disagreementNode=disagreementNode,
+            whyNoRanges=whyNoRanges,
         )
 
     def isRunning(self):

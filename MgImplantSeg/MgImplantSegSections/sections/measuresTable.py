@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 REGION_COLUMN = "Region"
 COPIED_COLUMNS = ("Symbol", "Measure", "Value", "Unit", REGION_COLUMN, STATE_COLUMN)
 HEADLINE_SYMBOLS = ("DR", "BIC", "BV/TV")
+OPENING_SYMBOLS = ("Cr.V/DL.V", "Cr.open", "BIC_open", "BIC_closed", "Ct.Po", "Ca.Dm")
 WARNING_SIGN, NO_BREAK, JOINER = "⚠", "\u00a0", "\u2060"  # lines break between the numbers
 MEASURE, RESULT, UNIT = range(3)
 
@@ -49,6 +50,7 @@ class MeasuresTable:
         self._shown = (report, states)
         rows = list(_rows(report.measures if report else (), states))
         self._widget.clearSpans()
+        self._widget.clearContents()  # a heading spans cells that a measure may have had before
         self._widget.setRowCount(len(rows))
         for row, (region, measure, isStale) in enumerate(rows):
             if measure is None:
@@ -124,7 +126,25 @@ def noteTexts(tableNode: vtkMRMLTableNode):
         for note, found in symbols.items()
         if not any(note in warning for warning in warnings)
     ]
-    return [inPanelWords(text) for text in (*(f"{WARNING_SIGN} {warning}" for warning in warnings), *notes)]
+    spoken = (*(f"{WARNING_SIGN} {warning}" for warning in warnings), *openingTexts(report), *notes)
+    return [inPanelWords(text) for text in spoken]
+
+
+def openingTexts(report: Any):
+    """What cracks and canals do to the numbers above, in sentences; none where they were not measured."""
+    values = {entry.symbol: numberText(entry.value, 3) for entry in (report.measures if report else ())}
+    crack, isOpen, openBic, closedBic, porosity, diameter = (values.get(symbol, "") for symbol in OPENING_SYMBOLS)
+    texts = []
+    if crack and isOpen:
+        text = _("Cracks take {part} % of the degradation layer (Cr.V/DL.V); {open} % of them open to the outside.")
+        texts.append(text.format(part=crack, open=isOpen))
+    if crack and isOpen and openBic and closedBic:
+        text = _("BIC is {open} % with cracks as background, {closed} % with cracks counted as part of the implant.")
+        texts.append(text.format(open=openBic, closed=closedBic))
+    if porosity and diameter:
+        text = _("Canals take {part} % of the bone (Ct.Po); their mean diameter is {diameter} mm (Ca.Dm).")
+        texts.append(text.format(part=porosity, diameter=diameter))
+    return texts
 
 
 def headline(tableNode: vtkMRMLTableNode):
@@ -147,7 +167,7 @@ def headlineTooltip(tableNode: vtkMRMLTableNode):
     report = reportOfTable(tableNode)
     shown = [measure for measure in (report.measures if report else ()) if measure.symbol in HEADLINE_SYMBOLS]
     lines = [f"{measure.symbol} ({measure.region}): {measure.definition}. {measure.note}".strip() for measure in shown]
-    return "\n".join(lines)
+    return "\n".join([*lines, *openingTexts(report)])
 
 
 def _inOneLine(measure: Any):

@@ -11,15 +11,14 @@ from slicer.i18n import tr as _
 from MgImplantSegLib.base.errors import MgImplantSegError
 from MgImplantSegLib.scene.tables import save_table
 from MgImplantSegSections.sections.measuresTable import MeasuresTable, headline, headlineTooltip, noteTexts, tableText
-from MgImplantSegSections.sections.workbench import errorText, reserveLines, setEnabled
+from MgImplantSegSections.sections.textWindow import TextWindow
+from MgImplantSegSections.sections.workbench import errorText, setEnabled
 from MgImplantSegSections.work import layouts, staleness
 from MgImplantSegSections.work.measuresReport import RESULT_COLUMN, restoreTexts
 from MgImplantSegSections.work.measuresStore import tableOf
 
 if TYPE_CHECKING:
     from MgImplantSegSections.sections.workbench import Workbench
-
-HEADLINE_LINES = 3  # with ranges
 
 
 class MeasuresView:
@@ -32,7 +31,8 @@ class MeasuresView:
         self.workbench, self.ui, self._fingerprint = workbench, workbench.ui, fingerprint
         self._seen = self._node = None
         self._rows = MeasuresTable(self.ui.measuresTable)
-        reserveLines(self.ui.measuresHeadlineLabel, HEADLINE_LINES)
+        self.notes = TextWindow(_("Notes on the measures"))
+        self.ui.measuresNotesButton.connect("clicked(bool)", self.notes.show)
         self.ui.showPlotButton.connect("clicked(bool)", self.onPlot)
         self.ui.exportCsvButton.connect("clicked(bool)", self.onExport)
         self.ui.copyMeasuresButton.connect("clicked(bool)", self.onCopy)
@@ -70,6 +70,10 @@ class MeasuresView:
             setEnabled(self.ui.showPlotButton, missing, _("Plot BV/TV over the distance from the implant."))
         setEnabled(self.ui.exportCsvButton, missing, _("Save all measures with their methods and definitions."))
         setEnabled(self.ui.copyMeasuresButton, missing, _("Copy the table to the clipboard."))
+        texts = noteTexts(table)
+        self.notes.setPlainText("\n\n".join(texts))
+        none = [] if texts else missing or [_("notes: there are none on these measures")]
+        setEnabled(self.ui.measuresNotesButton, none, _("Show all warnings and notes of the measures."))
 
     def haveInputsChanged(self):
         """Whether the inputs differ from those of the last look; needs little time if nobody has touched them."""

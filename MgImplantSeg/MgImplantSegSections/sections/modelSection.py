@@ -11,15 +11,13 @@ from slicer.i18n import tr as _
 
 from MgImplantSegLib.base.errors import MgImplantSegError
 from MgImplantSegSections.sections.textWindow import TextWindow
-from MgImplantSegSections.sections.workbench import errorText, reserveLines, setEnabled
+from MgImplantSegSections.sections.workbench import errorText, setEnabled
 from MgImplantSegSections.work import models, settings
+from MgImplantSegSections.work.cardDetails import cardHtml, historyHtml
 from MgImplantSegSections.work.cardText import cardText
 
 if TYPE_CHECKING:
     from MgImplantSegSections.sections.workbench import Workbench
-
-
-CARD_LINES = 2
 
 
 class ModelSection:
@@ -29,8 +27,7 @@ class ModelSection:
         self.workbench, self.ui = workbench, workbench.ui
         self._paths: list[Path] = []
         self._card: Any = None
-        self.details = TextWindow(_("Model"))
-        reserveLines(self.ui.modelCardLabel, CARD_LINES)
+        self.details = TextWindow(_("Model"), more=_("How it was made"))
         self.ui.modelDetailsButton.connect("clicked(bool)", self.onDetails)
         self.ui.addModelButton.connect("clicked(bool)", self.onAdd)
         self.ui.openModelFolderButton.connect("clicked(bool)", self.onOpenFolder)
@@ -90,7 +87,6 @@ class ModelSection:
 
     def onDetails(self):
         """Show the whole card."""
-        self.details.setHtml(models.cardHtml(self._card))
         self.details.show()
 
     def onAdd(self):
@@ -128,7 +124,7 @@ class ModelSection:
         try:
             self._card = models.readCard(path)
             self.ui.modelCardLabel.text = cardText(self._card)
-            self.details.setHtml(models.cardHtml(self._card))
+            self.details.setHtml(cardHtml(self._card), historyHtml(self._card))
         except MgImplantSegError as error:
             self.ui.modelCardLabel.text = errorText(error)
 

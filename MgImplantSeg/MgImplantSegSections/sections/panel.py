@@ -13,6 +13,7 @@ from MgImplantSegSections.sections.compareSection import CompareSection
 from MgImplantSegSections.sections.cracksPanel import CracksPanel
 from MgImplantSegSections.sections.display3DSection import Display3DSection
 from MgImplantSegSections.sections.environmentsSection import EnvironmentsSection
+from MgImplantSegSections.sections.fixedText import keepHeights
 from MgImplantSegSections.sections.foldedSections import FoldedSections
 from MgImplantSegSections.sections.importDialog import ImportScan
 from MgImplantSegSections.sections.inputSection import InputSection
@@ -41,6 +42,7 @@ class Panel:
         self.workbench = workbench = Workbench(namedWidgets(widgets), logic)
         describeOptions(vars(workbench.ui).values())
         letShrink(vars(workbench.ui).values())
+        keepHeights(workbench.ui)
         self._observations = Observations()
         self.models = ModelSection(workbench)
         self.input = InputSection(workbench, self.models)
@@ -48,7 +50,7 @@ class Panel:
         self.segmentation = SegmentationSection(workbench, self.input, self.models, self.addPython)
         self.cracks = CracksPanel(workbench)
         self.teach = TeachSection(workbench, self.models, self.segmentation)
-        self.display3D = Display3DSection(workbench)
+        self.display3D = Display3DSection(workbench, self._observations.replace)
         self.classes = ClassMapping(workbench)
         self.regions = RegionsList(workbench)
         self.measurements = MeasurementsSection(workbench, self.regions, self.classes, self._observations.replace)
@@ -95,17 +97,25 @@ class Panel:
     def clearMessages(self):
         """Nothing that was said of a scene holds for the next one."""
         ui = self.workbench.ui
-        for label in (ui.segmentStatusLabel, ui.measuresStateLabel, ui.compareStatusLabel):
+        for label in (ui.segmentStatusLabel, ui.measuresStateLabel, ui.compareStatusLabel, self.cracks.statusLabel):
             label.text = ""
+        self.teach.forget()
+        self.labelMaps.forget()
+        self.alignment.forget()
+
+    def observeNothing(self):
+        """Hold no node and no window of a view any more."""
+        self._observations.removeAll()
 
     def cleanup(self):
         """Stop all work, observe nothing any more, and forget the widgets, which Slicer destroys."""
         self.workbench.abandonAll()
         self.measurements.follow(False)
-        self._observations.removeAll()
-        self.models.details.close()
-        self.segmentation.log.close()
-        self.training.log.close()
+        self.observeNothing()
+        for window in (self.models.details, self.segmentation.log, self.training.log, self.measurements.view.notes):
+            window.close()
+        self.importScan.close()
+        self.environments.close()
 
 
 def sectionOf(ui, name):

@@ -59,6 +59,12 @@ class TeachSection:
         """Whether slices are being suggested, a model is being taught or the scan is being segmented again."""
         return self._task is not None and self._task.isRunning
 
+    def forget(self):
+        """Nothing of the scene that was closed is known any more."""
+        self._state = self._lastResult = None
+        self._curves.clear()
+        self.ui.teachStatusLabel.text = self.ui.teachResultLabel.text = ""
+
     def labels(self):
         """The segmentation that is taught from: the chosen one, else the last one of the chosen scan; or None."""
         chosen = self.workbench.parameters

@@ -13,18 +13,31 @@ WIDTH, HEIGHT = 640, 480
 
 
 class TextWindow:
-    """Made when it is shown for the first time; may stay open beside the work and follows its text."""
+    """Made when it is shown for the first time; may stay open beside the work and follows its text.
 
-    def __init__(self, title: str):
-        self._title, self._html = title, ""
+    :param more: what the button says that unfolds the second part of a text in two parts.
+    """
+
+    def __init__(self, title: str, more: str = ""):
+        self._title, self._html, self._more, self._moreHtml = title, "", more, ""
         self.dialog: Any = None
         self.browser: Any = None
+        self._moreButton: Any = None
 
-    def setHtml(self, html: str):
-        """Another text."""
-        self._html = html
+    def setHtml(self, html: str, moreHtml: str = ""):
+        """Another text, with a part that is folded at first."""
+        self._html, self._moreHtml = html, moreHtml
         if self.browser is not None:
-            self.browser.html = html
+            self._moreButton.checked = False
+            self._fill()
+
+    def onMore(self):
+        """Unfold or fold the second part."""
+        self._fill()
+
+    def _fill(self):
+        self.browser.html = self._html + (self._moreHtml if self._moreButton.checked else "")
+        self._moreButton.visible = bool(self._moreHtml)
 
     def setPlainText(self, text: str):
         """Another text without formatting."""
@@ -52,7 +65,7 @@ class TextWindow:
         if self.dialog is not None:
             self.dialog.close()
             self.dialog.deleteLater()
-            self.dialog = self.browser = None
+            self.dialog = self.browser = self._moreButton = None
 
     def onClose(self):
         """Hide the window; it comes back with its text."""
@@ -68,15 +81,19 @@ class TextWindow:
         self.dialog.resize(WIDTH, HEIGHT)
         self.browser = qt.QTextBrowser()
         self.browser.openExternalLinks = True
-        self.browser.html = self._html
+        self._moreButton = qt.QPushButton(self._more)
+        self._moreButton.checkable = True
+        self._moreButton.connect("clicked(bool)", self.onMore)
         copy, close = qt.QPushButton(_("Copy")), qt.QPushButton(_("Close"))
         copy.connect("clicked(bool)", self.onCopy)
         close.connect("clicked(bool)", self.onClose)
         close.default = True
         row = qt.QHBoxLayout()
+        row.addWidget(self._moreButton)
         row.addStretch(1)
         row.addWidget(copy)
         row.addWidget(close)
         layout = qt.QVBoxLayout(self.dialog)
         layout.addWidget(self.browser)
         layout.addLayout(row)
+        self._fill()

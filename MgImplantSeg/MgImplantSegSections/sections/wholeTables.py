@@ -2,6 +2,8 @@
 
 import qt
 
+from MgImplantSegSections.engine.backgroundTask import weakly
+
 SPARE_ROWS, EMPTY_ROW_PX = 1, 20
 
 
@@ -29,7 +31,11 @@ class WholeTable:
         rows = table.verticalHeader()
         rows.setVisible(isNamedByRows)
         rows.setSectionResizeMode(qt.QHeaderView.ResizeToContents)
-        rows.connect("sectionResized(int,int,int)", self.fit)
+        self._later = qt.QTimer()
+        self._later.setSingleShot(True)
+        self._later.setInterval(0)
+        self._later.connect("timeout()", weakly(self.fit))
+        rows.connect("sectionResized(int,int,int)", self.fitLater)
         rows.connect("geometriesChanged()", self.fit)
         table.horizontalHeader().connect("sectionResized(int,int,int)", self.fitRows)
         rows.connect("sectionCountChanged(int,int)", self.fit)
@@ -39,6 +45,11 @@ class WholeTable:
         """Columns have become narrower or wider, so that texts are wrapped otherwise."""
         self._table.resizeRowsToContents()
         self.fit()
+
+    def fitLater(self):
+        """Qt tells of a row before it counts its new height, so the height of all rows is right a moment later."""
+        self.fit()
+        self._later.start()
 
     def fit(self):
         """Set the height to that of header and rows."""

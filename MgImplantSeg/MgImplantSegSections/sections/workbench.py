@@ -121,22 +121,14 @@ def reveal(widget: Any):
         area.ensureVisible(0, top, 0, 0)
 
 
-def reserveLines(label: Any, count: int):
-    """Keep room for lines of text, so that nothing below moves when the text changes."""
-    before = label.text
-    label.text = "\n".join(["x"] * count)
-    label.minimumHeight = label.sizeHint.height()
-    label.text = before
-
-
 class ProgressView:
-    """A progress bar with a line of text below it, fed with events; both keep their places when nothing runs."""
+    """A progress bar with a text below it, fed with events; both keep their places when nothing runs.
 
-    STATUS_LINES = 2
+    :param label: a `FixedText`.
+    """
 
     def __init__(self, workbench: Workbench, bar: Any, label: Any):
         self._workbench, self.bar, self.label = workbench, bar, label
-        reserveLines(label, self.STATUS_LINES)
         self._rest()
 
     def _rest(self):
@@ -158,16 +150,18 @@ class ProgressView:
             self.bar.setRange(0, 1000)
             total = event.get("total") or 1
             self.bar.value = int(1000 * min(1.0, event.get("done", 0) / total))
-            left = event.get("eta_s")
-            stage = event.get("stage", "")
-            self.label.text = (
-                stage if left is None else _("{stage}, {left} left").format(stage=stage, left=durationText(left))
-            )
+            self.label.text = stageText(event)
 
     def end(self, text: str):
         """Empty the bar and leave a line."""
         self._rest()
         self.label.text = text
+
+
+def stageText(event: dict[str, Any]):
+    """What is being done, and the time left where that is known."""
+    stage, left = event.get("stage", ""), event.get("eta_s")
+    return stage if left is None else _("{stage}, {left} left").format(stage=stage, left=durationText(left))
 
 
 def durationText(seconds: float):

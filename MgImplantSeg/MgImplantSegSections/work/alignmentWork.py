@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from MgImplantSegSections.engine.engineRun import CancelToken, EnginePython
 
 REFERENCE, QUALITY_ATTRIBUTE = "MgImplantSeg.Alignment", "MgImplantSeg.AlignmentQuality"
+SHOWN_ATTRIBUTE = "MgImplantSeg.ShownBeforeAlignment"
 STILL_MM = 1e-6
 
 
@@ -105,15 +106,37 @@ def alignmentOf(node: Any):
     return transform if transform is not None and node.GetParentTransformNode() is transform else None
 
 
+def showAligned(node: Any):
+    """Show an aligned initial implant, and remember whether it was shown before it was aligned for the first time."""
+    transform, display = alignmentOf(node), node.GetDisplayNode()
+    if transform is None or display is None:
+        return
+    if transform.GetAttribute(SHOWN_ATTRIBUTE) is None:
+        transform.SetAttribute(SHOWN_ATTRIBUTE, str(int(display.GetVisibility())))
+    display.SetVisibility(True)
+
+
 def undoAlignment(node: Any):
-    """Take the alignment of a node off again: the node lies as before, the transform leaves the scene."""
+    """Take the alignment of a node off again: it lies and is shown as before, the transform leaves the scene.
+
+    What people have put under the transform besides stays under those that the transform was under itself.
+    """
     transform = alignmentOf(node)
     if transform is None:
         return
-    parent = transform.GetParentTransformNode()
-    node.SetAndObserveTransformNodeID(parent.GetID() if parent is not None else None)
+    scene, parent, shown = (
+        transform.GetScene(),
+        transform.GetParentTransformNode(),
+        transform.GetAttribute(SHOWN_ATTRIBUTE),
+    )
+    for number in range(scene.GetNumberOfNodesByClass("vtkMRMLTransformableNode")):
+        other = scene.GetNthNodeByClass(number, "vtkMRMLTransformableNode")
+        if other.GetParentTransformNode() is transform:
+            other.SetAndObserveTransformNodeID(parent.GetID() if parent is not None else None)
     node.RemoveNodeReferenceIDs(REFERENCE)
-    transform.GetScene().RemoveNode(transform)
+    if shown is not None and node.GetDisplayNode() is not None:
+        node.GetDisplayNode().SetVisibility(int(shown))
+    scene.RemoveNode(transform)
 
 
 def qualityText(transform: Any):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from slicer.i18n import tr as _
 if TYPE_CHECKING:
     from MgImplantSegLib.model.card import ModelCard
 
+LONGEST = 200
 TRAINED_ON = re.compile(r"\btrained on (.+?)(?:[.;]|$)", re.IGNORECASE)
 NOT_TO_REPORT = {"mgimplantseg-sim20": "BIC"}  # README, "What the bundled model can and cannot do"
 
@@ -24,7 +26,8 @@ def cardText(card: ModelCard):
 
 
 def _origin(card: ModelCard):
-    description = str(card.training.get("description") or "").strip()
+    description = card.training.get("description")
+    description = " ".join(description.split())[:LONGEST] if isinstance(description, str) else ""
     found = TRAINED_ON.search(description)
     if found:
         return _("Trained on {data}").format(data=found[1])
@@ -33,22 +36,34 @@ def _origin(card: ModelCard):
 
 def _limits(card: ModelCard):
     first = card.intended_use.split(". ")[0].strip().rstrip(".")
+    return " ".join(text for text in (notToReport(card), f"{first}." if first else "") if text)
+
+
+def notToReport(card: ModelCard):
+    """What must not be reported from a model's results; empty if nothing is known of that."""
     measures = NOT_TO_REPORT.get(card.name)
-    warning = _("Do not report {measures} from it").format(measures=measures) if measures else ""
-    return " ".join(f"{text}." for text in (warning, first) if text)
+    return _("Do not report {measures} from it.").format(measures=measures) if measures else ""
 
 
 def _quality(card: ModelCard):
     """The mean IoU that says most: on scans kept apart, on unseen scans of the model's voxel size, in validation."""
     tables: dict[str, Any] = {name: table for name, table in card.metrics.items() if isinstance(table, dict)}
-    unseen = tables.get(f"unseen_families_{card.preprocessing.spacing_um:g}_um", {}).get("mean")
+    unseen = _within(tables, f"unseen_families_{card.preprocessing.spacing_um:g}_um", "mean")
     candidates = [
         _within(tables.get("held_out"), "after", "mean"),
         _within(unseen, "mean_iou"),
         card.metrics.get("mean_iou"),
         _within(tables.get("validation"), "mean_iou"),
     ]
-    return next((value for value in candidates if isinstance(value, (int, float))), None)
+    return next((value for value in candidates if isNumber(value) and 0 <= value <= 1), None)
+
+
+def isNumber(value: Any):
+    """Whether something in a card, which may come from anywhere, is a number that can be shown."""
+    try:
+        return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:  # a whole number of hundreds of digits
+        return False
 
 
 def _within(table: Any, *keys):

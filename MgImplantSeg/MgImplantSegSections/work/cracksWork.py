@@ -16,13 +16,13 @@ from MgImplantSegLib.scene.segmentations import add_segmentation_node, fill_segm
 from MgImplantSegLib.scene.volumes import volume_of_node
 from MgImplantSegSections.engine.engineRun import runEngine, sceneOf, whileWanted
 from MgImplantSegSections.engine.exchange import (
-    IGNORED_VALUE,
-    ROLES_WORD,
-    VALUE_OF_ROLE,
     readLabels,
+    rolesWord,
     taskFolder,
+    valuesOf,
     writeImage,
 )
+from MgImplantSegSections.work import disagreement
 from MgImplantSegSections.work.measureWork import rolesOf
 from MgImplantSegSections.work.scanFolders import placeWith
 from MgImplantSegSections.work.segmentWork import showOnly
@@ -51,20 +51,18 @@ def cracksSteps(
     """
     scene = sceneOf(volumeNode)
     scan = volume_of_node(volumeNode)
-    reading = reading_of_node(segmentationNode, rolesOf(segmentationNode), volumeNode)
+    reading = reading_of_node(segmentationNode, rolesOf(segmentationNode), volumeNode, with_openings=True)
     if reading.geometry.shape_zyx != scan.geometry.shape_zyx:
         raise InputError(_("Expected a segmentation with the voxels of the volume."), _("Segment the volume first."))
     rows = slice(None) if row is None else slice(max(0, row - PREVIEW_ROWS), row + PREVIEW_ROWS + 1)
     array = scan.array[rows]
     geometry = scan.geometry.cropped((rows.start or 0, 0, 0), array.shape)
-    values = {label.value: VALUE_OF_ROLE[label.role] for label in reading.scheme.labels}
-    if reading.scheme.ignore_value is not None:
-        values[reading.scheme.ignore_value] = IGNORED_VALUE
+    values = valuesOf(reading.scheme)
     with taskFolder(temporaryFolder) as folder:
         yield from writeImage(array, geometry, folder / "image.mha", token)
         yield from writeImage(reading.array[rows], geometry, folder / "labels.mha", token, values)
         files = [folder / "image.mha", folder / "labels.mha", folder / "result.mha"]
-        arguments = ["cracks", *files, "--roles", ROLES_WORD, *words(options)]
+        arguments = ["cracks", *files, "--roles", rolesWord(reading.scheme), *words(options)]
         if all(abs(spacing - 1) < 1e-6 for spacing in geometry.spacing_zyx_mm):
             arguments += ["--spacing-um", "1000"]
         engine = runEngine(python, arguments, folder / "log.txt", token, names={files[0]: volumeNode.GetName()})
@@ -98,6 +96,8 @@ def _put(volumeNode, segmentationNode, reference, labelMap, present):
         placeWith(node, volumeNode)
     else:
         fill_segmentation_node(node, labelMap, volumeNode, provenance=provenance, present=present)
+    if reference == SOURCE_REFERENCE:
+        disagreement.share(segmentationNode, node)
     showOnly(node, volumeNode)
     return node
 

@@ -6,6 +6,7 @@ planes come back exactly.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +18,13 @@ from MgImplantSegLib.grids.volume import Geometry
 from MgImplantSegLib.io.volumes import read_volume
 from MgImplantSegLib.scene.volumes import geometry_of_node, image_data, place, volume_of_node
 from MgImplantSegSections.engine.exchange import writeImage
+from MgImplantSegSections.work.inputStates import InputStates
 
 if TYPE_CHECKING:
     from MgImplantSegSections.engine.engineRun import CancelToken
 
 REFERENCE = "MgImplantSeg.Disagreement"
+VOXELS_ATTRIBUTE = "MgImplantSeg.VoxelsOfDisagreement"
 FILE_NAME = "disagreement.mha"
 LEVELS, SLAB_ROWS = 252, 16
 
@@ -53,6 +56,7 @@ def keep(segmentationNode: Any, array: np.ndarray | None, geometry: Geometry):
     segmentationNode.GetScene().AddNode(node)
     node.SetAndObserveImageData(image_data(array))
     place(node, geometry)
+    node.SetAttribute(VOXELS_ATTRIBUTE, json.dumps(InputStates().voxelsOf(segmentationNode)))
     segmentationNode.SetNodeReferenceID(REFERENCE, node.GetID())
 
 
@@ -61,22 +65,62 @@ def nodeOf(segmentationNode: Any):
     return segmentationNode.GetNodeReference(REFERENCE) if segmentationNode is not None else None
 
 
-def drop(segmentationNode: Any):
-    """Keep nothing any more; the hidden volume leaves the scene."""
+def usableOf(segmentationNode: Any, states: Any = None):
+    """The volume with the disagreement if it is that of the voxels as they are now; and in words why it is not.
+
+    What people have changed since then, the planes have not voted on: ranges would be those of other numbers.
+
+    :param states: `InputStates` that remember what they have seen.
+    """
+    node = nodeOf(segmentationNode)
+    if node is None:
+        return None, ""
+    now = json.loads(json.dumps((states or InputStates()).voxelsOf(segmentationNode)))
+    if json.loads(node.GetAttribute(VOXELS_ATTRIBUTE) or "null") == now:
+        return node, ""
+    return None, _(
+        "No ranges are given: the segmentation was changed after it was made, and what the slicing planes disagreed on "
+        "is known of the unchanged one only. Segment again to get ranges."
+    )
+
+
+def share(segmentationNode: Any, other: Any):
+    """Another segmentation, made from this one, has its disagreement too; `usableOf` says whether it holds."""
     node = nodeOf(segmentationNode)
     if node is not None:
-        segmentationNode.RemoveNodeReferenceIDs(REFERENCE)
-        node.GetScene().RemoveNode(node)
+        other.SetNodeReferenceID(REFERENCE, node.GetID())
+
+
+def drop(segmentationNode: Any):
+    """Keep nothing any more; the hidden volume leaves the scene, unless a copy of the segmentation has it too."""
+    node = nodeOf(segmentationNode)
+    if node is None:
+        return
+    segmentationNode.RemoveNodeReferenceIDs(REFERENCE)
+    scene = node.GetScene()
+    if not any(nodeOf(other) is node for other in slicer.util.getNodesByClass("vtkMRMLSegmentationNode", scene)):
+        scene.RemoveNode(node)
+
+
+def gridProblem(node: Any, geometry: Geometry):
+    """Why the disagreement cannot be used on the grid on which a segmentation is measured, in words; empty if it can.
+
+    It moves with its segmentation, voxel by voxel.
+    """
+    if geometry_of_node(node).shape_zyx == geometry.shape_zyx:
+        return ""
+    return _(
+        "No ranges are given: the segmentation is measured on another voxel grid than that on which it was made. "
+        "Segment again to get ranges."
+    )
 
 
 def writeSteps(node: Any, geometry: Geometry, path: Path, token: CancelToken):
     """Write the disagreement as the engine takes it, 0 to 1; yields events.
 
-    :param geometry: the grid of the segmentation, with which the disagreement moves where it has the same voxels.
+    :param geometry: the grid of the segmentation, which has the same voxels.
     """
-    volume = volume_of_node(node)
-    grid = geometry if geometry.shape_zyx == volume.geometry.shape_zyx else geometry_of_node(node)
-    yield from writeImage(_Parts(volume.array), grid, path, token)
+    yield from writeImage(_Parts(volume_of_node(node).array), geometry, path, token)
 
 
 class _Parts:

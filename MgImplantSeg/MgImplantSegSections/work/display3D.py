@@ -15,7 +15,7 @@ from MgImplantSegLib.base.errors import InputError
 from MgImplantSegLib.grids.labels import Role
 from MgImplantSegLib.scene.canvas import pixels_shown, write_png
 from MgImplantSegLib.scene.closed_surfaces import SurfaceMethod, SurfaceSettings, create_closed_surfaces
-from MgImplantSegLib.scene.color_legends import remove_colored_model
+from MgImplantSegLib.scene.color_legends import color_legend_of, fit_color_legend, remove_colored_model
 from MgImplantSegLib.scene.implant_surfaces import contact_surface, depth_surface
 from MgImplantSegLib.scene.nodes import place_beside, provenance_of_node
 from MgImplantSegLib.scene.scan_rendering import set_veil
@@ -27,7 +27,7 @@ from MgImplantSegSections.work.measureWork import labelMapOf, roleOf, rolesOf
 from MgImplantSegSections.work.surfaceWork import isHuge
 
 if TYPE_CHECKING:
-    from slicer import vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
+    from slicer import vtkMRMLScalarVolumeNode, vtkMRMLScene, vtkMRMLSegmentationNode
 
 COLORED_MODEL_REFERENCE = "MgImplantSeg.ColoredModel"
 KIND = "surface"
@@ -110,7 +110,25 @@ def putColored(segmentationNode: vtkMRMLSegmentationNode, kind: str, mesh: Any, 
         place_beside(scene, model, segmentationNode)
     segmentationNode.SetNodeReferenceID(COLORED_MODEL_REFERENCE, model.GetID() if model else None)
     _showImplantSegments(segmentationNode, model is None)
+    fitLegends(scene)
     return model
+
+
+def shownWindow():
+    """The render window of the first 3D view; None where none is shown."""
+    return slicer.app.layoutManager().threeDWidget(0).threeDView().renderWindow() if layouts.has3D() else None
+
+
+def fitLegends(scene: vtkMRMLScene):
+    """Make the letters of the legends as large as the first 3D view allows."""
+    window = shownWindow()
+    for number in range(scene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") if window is not None else 0):
+        node = scene.GetNthNodeByClass(number, "vtkMRMLSegmentationNode")
+        model = node.GetNodeReference(COLORED_MODEL_REFERENCE)
+        legend = color_legend_of(model) if model is not None else None
+        if legend is not None:
+            width, height = window.GetSize()
+            fit_color_legend(legend, width, height, window.GetDPI())
 
 
 def shownColor(segmentationNode: vtkMRMLSegmentationNode):

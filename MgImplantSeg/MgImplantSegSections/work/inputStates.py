@@ -32,7 +32,11 @@ class InputStates:
         """Content and place of a node as plain data that outlive the scene; None for no node."""
         if node is None:
             return None
-        return {"content": self._content(node), "place": _transformOf(node)}
+        return {"content": self._content(node)[0], "place": _transformOf(node)}
+
+    def voxelsOf(self, node: vtkMRMLNode):
+        """The voxels of a segmentation as plain data, wherever their grid lies and however large it is."""
+        return self._content(node)[1]
 
     def _content(self, node: vtkMRMLNode):
         touched, compute = _segmentationParts(node) if node.IsA("vtkMRMLSegmentationNode") else _modelParts(node)
@@ -59,11 +63,16 @@ def _segmentationParts(node: vtkMRMLNode):
             key: segmentation.GetSegment(key).GetRepresentation(CLOSED_SURFACE) for key in segment_ids(segmentation)
         }
         touched: list[tuple[Any, ...]] = [(key, _touched(mesh)) for key, mesh in meshes.items()]
-        return touched, lambda: {key: _meshContent(mesh) for key, mesh in meshes.items()}
+        return touched, lambda: _pair({key: (_meshContent(mesh),) * 2 for key, mesh in meshes.items()})
     images = {key: binary_image(segmentation, key) for key in segment_ids(segmentation)}
     values = {key: segmentation.GetSegment(key).GetLabelValue() for key in images}
     touched = [(key, values[key], _touched(image)) for key, image in images.items()]
-    return touched, lambda: {key: _voxelsContent(image, values[key]) for key, image in images.items()}
+    return touched, lambda: _pair({key: _voxelsContent(image, values[key]) for key, image in images.items()})
+
+
+def _pair(contents: dict[str, tuple[int, int]]):
+    """Contents by segment ID, with and without the grid."""
+    return tuple({key: pair[number] for key, pair in contents.items()} for number in (0, 1))
 
 
 def _touched(data: Any):
@@ -74,29 +83,31 @@ def _touched(data: Any):
 
 
 def _voxelsContent(image: Any, value: Any):
-    """A segment's voxels and grid as one number; the same however large the box is in which they are stored."""
+    """A segment's voxels as a number, with and without the grid; the same however large the box is that holds them."""
     if image is None or image.GetPointData().GetScalars() is None:
-        return 0
+        return 0, 0
     mask = array_of_image(image) == value
     places = [np.flatnonzero(mask.any(axis=others)) for others in ((1, 2), (0, 2), (0, 1))]
     if not len(places[0]):
-        return 0
+        return 0, 0
     box = tuple(slice(found[0], found[-1] + 1) for found in places)
     extent = image.GetExtent()
     first = [int(found[0]) + low for found, low in zip(places, extent[4::-2], strict=True)]
     matrix = vtk.vtkMatrix4x4()
     image.GetImageToWorldMatrix(matrix)
     grid = np.round([matrix.GetElement(row, column) for row in range(3) for column in range(4)], DIGITS) + 0.0  # no -0
-    start = zlib.crc32(np.array([*first, *mask[box].shape], dtype=np.int64).tobytes() + grid.tobytes())
+    extent_bytes = np.array([*first, *mask[box].shape], dtype=np.int64).tobytes()
+    placed, alone = zlib.crc32(extent_bytes + grid.tobytes()), zlib.crc32(extent_bytes)
     for slab in mask[box]:
-        start = zlib.crc32(np.packbits(slab).data, start)
-    return start
+        bits = np.packbits(slab).data
+        placed, alone = zlib.crc32(bits, placed), zlib.crc32(bits, alone)
+    return placed, alone
 
 
 def _modelParts(node: vtkMRMLNode):
     """What VTK says of a model's surface, and a function that computes its content."""
     mesh = node.GetPolyData()
-    return _touched(mesh), lambda: _meshContent(mesh)
+    return _touched(mesh), lambda: (_meshContent(mesh),) * 2
 
 
 def _meshContent(mesh: Any):

@@ -91,7 +91,7 @@ class LogicCalls:
             initialVolumeMm3,
             initialAreaMm2,
             tuple(roiNodes),
-            disagreement.nodeOf(segmentationNode) if ranges else None,
+            *(disagreement.usableOf(segmentationNode) if ranges else ()),
         )
         tableNode, report = _wait(self.quantifySteps(segmentationNode, request, CancelToken()))
         return tableNode, list(report.measures)

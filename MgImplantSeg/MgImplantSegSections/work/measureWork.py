@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slicer.i18n import tr as _
 
 from MgImplantSegLib.base.options import words
-from MgImplantSegLib.grids.labels import Role
+from MgImplantSegLib.grids.labels import CANAL, CRACK, OPENING_OF_ID, Role, class_of_word, template_of
 from MgImplantSegLib.grids.regions import write_roi_markups
+from MgImplantSegLib.quantification.measures.all_measures import DEFAULT_MEASURES
 from MgImplantSegLib.quantification.options import QuantifyOptions
 from MgImplantSegLib.scene.markups import box_of_roi_node
 from MgImplantSegLib.scene.segmentation_reading import label_map_of_node, reading_of_node
 from MgImplantSegLib.scene.segments import role_of_segment
 from MgImplantSegLib.scene.volumes import geometry_of_node, volume_of_node
 from MgImplantSegSections.engine.engineRun import runEngine, sceneOf, whileWanted
-from MgImplantSegSections.engine.exchange import ROLES_WORD, taskFolder, writeImage, writeLabels
+from MgImplantSegSections.engine.exchange import ROLES_WORD, rolesWord, taskFolder, writeImage, writeLabels
 from MgImplantSegSections.work import disagreement
 from MgImplantSegSections.work.initialModel import FILE_NAME, writeModel
 from MgImplantSegSections.work.measuresReport import addTable, reportFromDict
@@ -26,10 +27,12 @@ from MgImplantSegSections.work.measuresReport import addTable, reportFromDict
 if TYPE_CHECKING:
     from slicer import vtkMRMLNode, vtkMRMLSegmentationNode
 
+    from MgImplantSegLib.grids.labels import LabelScheme
     from MgImplantSegLib.grids.volume import Geometry
     from MgImplantSegSections.engine.engineRun import CancelToken
 
 ROLES_ATTRIBUTE = "MgImplantSeg.Roles"
+MEASURES_OF_OPENING = {CRACK.word: "cracks", CANAL.word: "canals"}  # on request, and where there are such segments
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,7 @@ class QuantifyRequest:
     :param options: the engine's `QuantifyOptions`, screw and regions apart.
     :param initialNode: segmentation of the screw before implantation.
     :param disagreementNode: disagreement of the planes that made the segmentation, for ranges beside values.
+    :param whyNoRanges: why there is none although ranges are wanted and planes have disagreed; empty else.
     :param initialModelNode: closed surface of it, in place of a segmentation.
     """
 
@@ -49,6 +53,7 @@ class QuantifyRequest:
     initialAreaMm2: float | None = None
     roiNodes: tuple = ()
     disagreementNode: Any = None
+    whyNoRanges: str = ""
 
     def boxes(self):
         """The ROI boxes in the world, in LPS."""
@@ -70,9 +75,10 @@ def quantifySteps(
     scene = sceneOf(segmentationNode)
     with taskFolder(temporaryFolder) as folder:
         names = {folder / "segmentation.mha": segmentationNode.GetName()}
-        written = yield from writeSegmentation(segmentationNode, folder / "segmentation.mha", token)
-        warnings = overlapTexts(segmentationNode, written)
-        arguments = ["quantify", folder / "segmentation.mha", "--roles", ROLES_WORD, *measureArguments(request, folder)]
+        written = yield from writeSegmentation(segmentationNode, folder / "segmentation.mha", token, withOpenings=True)
+        warnings = [*filter(None, [request.whyNoRanges]), *overlapTexts(segmentationNode, written)]
+        arguments = ["quantify", folder / "segmentation.mha", "--roles", rolesWord(written.scheme)]
+        arguments += measureArguments(withMeasuresOf(request, written.scheme), folder)
         if request.initialNode is not None:
             path = folder / "initial.mha"
             names[path] = request.initialNode.GetName()
@@ -86,9 +92,12 @@ def quantifySteps(
             yield from writeImage(scan.array, scan.geometry, folder / "scan.mha", token)
             arguments += ["--image", folder / "scan.mha"]
         if request.disagreementNode is not None:
-            path = folder / disagreement.FILE_NAME
-            yield from disagreement.writeSteps(request.disagreementNode, written.geometry, path, token)
-            arguments += ["--disagreement", path]
+            problem = disagreement.gridProblem(request.disagreementNode, written.geometry)
+            warnings += [problem] if problem else []
+            if not problem:
+                path = folder / disagreement.FILE_NAME
+                yield from disagreement.writeSteps(request.disagreementNode, written.geometry, path, token)
+                arguments += ["--disagreement", path]
         names |= modelNames(request, folder)
         engine = runEngine(python, arguments, folder / "log.txt", token, names=names)
         result = yield from whileWanted(engine, lambda: scene.IsNodePresent(segmentationNode), token)
@@ -97,6 +106,15 @@ def quantifySteps(
     name = _("{segmentation} measures").format(segmentation=segmentationNode.GetName())
     node = addTable(scene, report, name, segmentationNode, [*warnings, *result.get("warnings", ())])
     return node, report
+
+
+def withMeasuresOf(request: Any, scheme: LabelScheme):
+    """The request with the measures of cracks and canals, where no others are chosen and there are such segments."""
+    found = {MEASURES_OF_OPENING[label.word] for label in scheme.labels if label.is_opening}
+    if request.options.measures is not None or not found:
+        return request
+    measures = (*DEFAULT_MEASURES, *sorted(found))
+    return replace(request, options=replace(request.options, measures=measures))
 
 
 def scanOf(segmentationNode: vtkMRMLSegmentationNode, geometry: Geometry):
@@ -111,13 +129,16 @@ def scanOf(segmentationNode: vtkMRMLSegmentationNode, geometry: Geometry):
     return node if geometry_of_node(node).same_grid(geometry) else None
 
 
-def writeSegmentation(node: vtkMRMLNode, path: Any, token: CancelToken, onlyRole: Any = None):
-    """Write a segmentation node as label map with the values of `ROLES_WORD`; yields events.
+def writeSegmentation(
+    node: vtkMRMLNode, path: Any, token: CancelToken, onlyRole: Any = None, withOpenings: bool = False
+):
+    """Write a segmentation node as label map with the values of `rolesWord`; yields events.
 
     :param onlyRole: as in `labelMapOf`.
+    :param withOpenings: whether cracks and canals are told from other background.
     :returns: the `SegmentationReading`, which knows grid and meaning.
     """
-    reading = readingOf(node, onlyRole)
+    reading = reading_of_node(node, _wantedRoles(node, onlyRole), with_openings=withOpenings)
     yield from writeLabels(reading, path, token)
     return reading
 
@@ -184,25 +205,36 @@ def overlapTexts(node: vtkMRMLNode, reading: Any):
 
 
 def rolesOf(segmentationNode: vtkMRMLSegmentationNode):
-    """Roles that the user has given to segments, by segment ID."""
+    """Roles that the user has given to segments, by segment ID; ``crack`` and ``canal`` where they are openings."""
     text = segmentationNode.GetAttribute(ROLES_ATTRIBUTE)
     known = {
         segmentationNode.GetSegmentation().GetNthSegmentID(index)
         for index in range(segmentationNode.GetSegmentation().GetNumberOfSegments())
     }
-    return {key: Role(value) for key, value in json.loads(text or "{}").items() if key in known}
+    given = {key: value for key, value in json.loads(text or "{}").items() if key in known}
+    return {key: value if value in OPENING_OF_ID else Role(value) for key, value in given.items()}
+
+
+def classOf(segmentationNode: vtkMRMLSegmentationNode, segmentId: str):
+    """The usual class of a segment: what the user has said, else what it says itself; None if that is unknown."""
+    given = rolesOf(segmentationNode).get(segmentId)
+    if given is not None:
+        return class_of_word(given)
+    segmentation = segmentationNode.GetSegmentation()
+    role = role_of_segment(segmentation, segmentId)
+    return None if role is None else template_of(role, segmentation.GetSegment(segmentId).GetName())
 
 
 def roleOf(segmentationNode: vtkMRMLSegmentationNode, segmentId: str):
-    """What a segment is: what the user has said, else what it says itself; None if that is unknown."""
-    given = rolesOf(segmentationNode).get(segmentId)
-    return given or role_of_segment(segmentationNode.GetSegmentation(), segmentId)
+    """The role of a segment's class; None if that is unknown."""
+    found = classOf(segmentationNode, segmentId)
+    return None if found is None else found.role
 
 
-def setRole(segmentationNode: vtkMRMLSegmentationNode, segmentId: str, role: Role):
-    """Keep what a segment is with its node."""
+def setRole(segmentationNode: vtkMRMLSegmentationNode, segmentId: str, role: Role | str):
+    """Keep what a segment is with its node; the role may be ``crack`` or ``canal`` too."""
     roles = {**rolesOf(segmentationNode), segmentId: role}
-    text = json.dumps({key: value.value for key, value in roles.items()})
+    text = json.dumps({key: str(getattr(value, "value", value)) for key, value in roles.items()})
     segmentationNode.SetAttribute(ROLES_ATTRIBUTE, text)
 
 

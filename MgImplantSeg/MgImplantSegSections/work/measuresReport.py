@@ -70,7 +70,7 @@ def resultText(measure: Any):
 
 def warningsOfTable(tableNode: vtkMRMLTableNode):
     """What was warned of when a table was computed."""
-    return json.loads(tableNode.GetAttribute(WARNINGS_ATTRIBUTE) or "[]")
+    return json.loads((tableNode.GetAttribute(WARNINGS_ATTRIBUTE) if tableNode is not None else None) or "[]")
 
 
 def reportOfTable(tableNode: vtkMRMLTableNode):

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import qt
 from slicer.i18n import tr as _
@@ -15,9 +13,6 @@ from MgImplantSegLib.base.errors import InputError
 from MgImplantSegLib.base.files import atomic_output
 from MgImplantSegLib.base.resources import MODEL_SUFFIX, bundled_models
 from MgImplantSegSections.work import settings
-
-if TYPE_CHECKING:
-    from MgImplantSegLib.model.card import ModelCard
 
 
 def folder():
@@ -80,42 +75,3 @@ def readCard(path: str | Path):
     from MgImplantSegLib.model.file import read_card
 
     return read_card(path)
-
-
-def cardHtml(card: ModelCard):
-    """A model's card for people."""
-    rows = [
-        (_("Network"), ", ".join(f"{key} {value}" for key, value in card.network.items())),
-        (_("Voxel size"), _("{um:g} µm").format(um=card.preprocessing.spacing_um)),
-        (_("Classes"), ", ".join(label.name for label in card.label_scheme.labels)),
-        (_("Trained on planes"), ", ".join(card.training_planes)),
-        *_rows(_("Metrics"), card.metrics),
-        *_rows(_("Training"), card.training),
-        (_("Intended use"), card.intended_use),
-        (_("Licence"), card.licence),
-        (_("Created"), card.created),
-    ]
-    cells = "".join(
-        f"<tr><td><b>{escape(name, quote=False)}</b>&nbsp;</td><td>{escape(text, quote=False)}</td></tr>"
-        for name, text in rows
-        if text
-    )
-    return f"<h4>{escape(card.name, quote=False)}</h4><table>{cells}</table>"
-
-
-def _rows(name: str, table: Any):
-    """A row for the plain values of a table, and rows for each table in it."""
-    plain = [f"{_words(key)} {_shortened(value)}" for key, value in table.items() if not isinstance(value, dict)]
-    rows = [(name, ", ".join(plain))]
-    for key, value in table.items():
-        if isinstance(value, dict):
-            rows += _rows(f"{name}, {_words(key)}", value)
-    return rows
-
-
-def _words(key: str):
-    return str(key).replace("_", " ")
-
-
-def _shortened(value: Any):
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from MgImplantSegLib.base.options import record
 from MgImplantSegLib.scene.segments import segment_ids
 from MgImplantSegSections.work.measuresReport import CURRENT, REPORT_ATTRIBUTE, STALE, STATE_COLUMN, reportOfTable
-from MgImplantSegSections.work.measureWork import roleOf
+from MgImplantSegSections.work.measureWork import classOf
 
 if TYPE_CHECKING:
     from slicer import vtkMRMLSegmentationNode, vtkMRMLTableNode
@@ -90,5 +90,5 @@ def _rolesOf(segmentationNode: vtkMRMLSegmentationNode):
     """What each segment is, whether the user has said it or its name and terminology do."""
     if segmentationNode is None:
         return {}
-    roles = {key: roleOf(segmentationNode, key) for key in segment_ids(segmentationNode.GetSegmentation())}
-    return {key: role and role.value for key, role in roles.items()}
+    classes = {key: classOf(segmentationNode, key) for key in segment_ids(segmentationNode.GetSegmentation())}
+    return {key: None if found is None else found.word for key, found in classes.items()}

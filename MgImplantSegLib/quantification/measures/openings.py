@@ -22,6 +22,7 @@ from MgImplantSegLib.quantification.surfaces.surface import SURFACE_METHODS, sur
 from MgImplantSegLib.quantification.surfaces.voxel_faces import boundary_faces
 
 MARGIN_VOXELS = 2
+NANOMETRES = 6  # digits of a millimetre
 NOT_MEASURED = "not measured"
 SPHERES = "largest spheres (Hildebrand and Rüegsegger 1997)"
 NO_BONE = "There is no bone in the segmentation."
@@ -102,9 +103,14 @@ def _crack_values(found: _Cracks, context: MeasureContext) -> dict[str, float]:
     if volume == 0:
         return values
     width_mm = local_thickness_mm(found.mask, spacing, context.events, "width of cracks")[found.mask]
+    width_mm = np.round(width_mm.astype(float), NANOMETRES)  # else equal widths would vary by their rounding
     outside = ~implant_in(found.closed)
     depth_mm = distance_to_mm(outside, spacing)[found.mask] - min(spacing) / 2
-    values |= {"Cr.Wi": float(width_mm.mean()), "Cr.Wi.SD": float(width_mm.std()), "Cr.Wi.max": float(width_mm.max())}
+    values |= {
+        "Cr.Wi": float(width_mm.mean()),
+        "Cr.Wi.SD": float(width_mm.std()),
+        "Cr.Wi.max": float(width_mm.max()),
+    }
     if np.isfinite(depth_mm).all():
         values |= {"Cr.De": float(depth_mm.mean()), "Cr.De.max": float(depth_mm.max())}
         values["Cr.open"] = 100 * _open_voxels(found.mask, outside & (found.closed != UNKNOWN)) / volume

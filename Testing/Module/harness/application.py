@@ -201,6 +201,7 @@ class ThreeDView:
         self.distance_mm = self.FAR_MM
         self.is_turned = True
         self._is_box_around_objects = False
+        self._canvas: Any = None
 
     def resetFocalPoint(self) -> None:
         """Centres the view and draws the box around the objects; it does not zoom."""
@@ -217,10 +218,12 @@ class ThreeDView:
         return self._node
 
     def renderWindow(self) -> Any:
-        """A small window of its own; what stands in it does not matter here."""
+        """A small window; what stands in it does not matter here."""
         from MgImplantSegLib.scene.canvas import OffscreenCanvas
 
-        return OffscreenCanvas(40, 30).window
+        if self._canvas is None:
+            self._canvas = OffscreenCanvas(40, 30)
+        return self._canvas.window
 
     def forceRender(self) -> None:
         pass

@@ -9,7 +9,7 @@ from typing import Any
 
 from PySide6 import QtCore, QtTest, QtWidgets
 
-from .values import unwrap
+from .values import Wrapped, unwrap
 
 HIGH_ENOUGH = 8000
 
@@ -129,7 +129,8 @@ class Dock:
 
     def place(self, widget: Any) -> QtCore.QRect:
         """Where a widget lies in what the dock shows now."""
-        native = unwrap(widget)
+        label = getattr(widget, "label", None)  # of a text that stands in a label of fixed height
+        native = unwrap(label if isinstance(label, Wrapped) else widget)
         return QtCore.QRect(native.mapTo(self.area.viewport(), QtCore.QPoint(0, 0)), native.size())
 
     def is_in_view(self, widget: Any) -> bool:

@@ -43,7 +43,10 @@ class Facade(Wrapped, metaclass=FacadeType):
     native: Any = QtCore.QObject
 
     def __init__(self, *arguments: Any) -> None:
-        object.__setattr__(self, "_native", type(self).native(*[unwrap(argument) for argument in arguments]))
+        native = type(self).native(*[unwrap(argument) for argument in arguments])
+        if is_made_in_python(type(self)):
+            native = EventFilter(self)
+        object.__setattr__(self, "_native", native)
         remember(self)
 
     def __getattr__(self, name: str) -> Any:
@@ -64,7 +67,9 @@ class Facade(Wrapped, metaclass=FacadeType):
 
     def __setattr__(self, name: str, value: Any) -> None:
         qualified = type(self).qualified
-        if name in api.members(qualified, "properties"):
+        if is_made_in_python(type(self)) and not api.has_member(qualified, name):
+            object.__setattr__(self, name, value)
+        elif name in api.members(qualified, "properties"):
             _write_property(self._native, _full(name), unwrap(value))
         elif api.has_member(qualified, name):
             raise AttributeError(f"Slot, signal or enum '{name}' of {type(self).__name__} cannot be overwritten")
@@ -79,6 +84,24 @@ class Facade(Wrapped, metaclass=FacadeType):
 
     def __bool__(self) -> bool:
         return True
+
+
+def is_made_in_python(facade_type: type) -> bool:
+    """Whether a class is derived in Python from one of Qt's: its objects may have attributes of their own."""
+    return "native" not in vars(facade_type)
+
+
+class EventFilter(QtCore.QObject):
+    """Qt's side of a class derived in Python from `qt.QObject`: of its virtual methods `eventFilter` is called."""
+
+    def __init__(self, python: Any) -> None:
+        super().__init__()
+        self._python = python
+
+    def eventFilter(self, watched: QtCore.QObject, event: QtCore.QEvent) -> bool:
+        """Ask Python, unless the class is being collected with all of its module."""
+        ask = getattr(getattr(self, "_python", None), "eventFilter", None)
+        return ask is not None and bool(ask(wrap(watched), wrap(event)))
 
 
 def facade_class(name: str, native: type, qualified: str, base: type = Facade) -> type:
