@@ -76,7 +76,8 @@ def finished_row(folder: Path, key: str, row: Row) -> Row | None:
     known = read_record(folder)
     if known is None or known.key != key or not known.is_complete(folder):
         return None
-    return replace(row, state=DONE, seconds=known.seconds, measures=known.measures, warnings=known.warnings)
+    results = {"seconds": known.seconds, "measures": known.measures, "warnings": known.warnings}
+    return replace(row, state=DONE, is_skipped=True, **results)
 
 
 def require_own_folder(folder: Path) -> None:
