@@ -20,6 +20,7 @@ from MgImplantSegLib.io import write_volume
 
 MANY = 400
 COLUMNS = 5
+MARGINS_PX = 6  # beside the text of a cell
 MOST_CPU_S_A_CHANGE = 0.03
 BIC = {"symbol": "BIC", "unit": "%", "region": "implant", "value": 12.5}
 HOSTILE = "<img src='x'>\u202e=1"
@@ -255,6 +256,15 @@ def test_environments_that_are_ticked_share_the_samples(two_places, widget):
     assert batch.arguments()[-1] == "second", "it stays ticked"
 
 
+def test_slicers_python_needs_its_packages_when_it_shares_the_samples(two_places, widget, monkeypatch):
+    from MgImplantSegSections.engine import pythons
+
+    tick(two_places, "second")
+    monkeypatch.setattr(pythons, "version", lambda package: None)
+    person.click(two_places.batchStartButton)
+    assert "lacks" in two_places.batchStatusLabel.text and not widget.panel.batch.isRunning()
+
+
 @pytest.mark.slow
 def test_a_batch_that_is_left_running_goes_on_and_continue_collects_it(two_places, widget, tmp_path):
     ui, batch = two_places, widget.panel.batch
@@ -290,3 +300,58 @@ def test_the_wish_stands_in_the_stop_file_before_the_signal_comes(module, tmp_pa
     person.wait_until(lambda: child.events() == [] and child.exitCode() is not None)
     child.end()
     assert "leave" in (tmp_path / "log").read_text()
+
+
+SCREENS = {"1366x768": (407, 485), "1920x1080": (509, 795)}  # as in test_panel_layout
+
+
+@pytest.mark.parametrize("screen", SCREENS)
+def test_a_queue_of_all_states_with_places_and_a_long_reason_is_uncut_on_both_screens(
+    screen, two_places, widget, tmp_path
+):
+    from test_panel_layout import cut_texts, inner_scrolls, wide
+
+    ui, batch = two_places, widget.panel.batch
+    dock = person.Dock(widget, *SCREENS[screen])
+    try:
+        reason = "Expected a scan with its voxel size, got one with 1 mm or none. " * 3
+        states = [(DONE, False), (DONE, True), (FAILED, False), (RUNNING, False), ("waiting", False)]
+        batch.queue.show(
+            Row(
+                f"rabbit {n:02d} left tibia after 12 weeks",
+                "",
+                state,
+                75.0,
+                reason if state == FAILED else "",
+                [BIC] if state == DONE else [],
+                where="gpu-server",
+                is_skipped=is_skipped,
+            )
+            for n, (state, is_skipped) in enumerate(states)
+        )
+        counts = {"waiting": 388, "running": 2, "done": 8, "skipped": 1, "failed": 1}
+        progress = {"event": "progress", "stage": "samples", "done": 10, "total": 400, "eta_s": 7385.0}
+        batch.queue.take({**progress, "counts": counts})
+        assert ui.batchCountsLabel.text.endswith("1 failed. 2 h 03 min left.")
+        person.select_rows(ui.batchTable, 2)
+        batch._task = type("Task", (), {"isRunning": True})()
+        batch._isElsewhere = True
+        batch.refresh()
+        person.process_events(50)
+        assert not ui.batchLeaveButton.isHidden() and not ui.batchReasonLabel.isHidden()
+        assert not cut_texts(dock) and wide(dock) <= 0 and not inner_scrolls(dock)
+        person.photograph(ui.BatchPanel, tmp_path / "queue.png", SCREENS[screen][0] - 17)
+        assert all(fits(ui.batchTable, item) for item in person.items_of(ui.batchTable)), "no cell is cut"
+    finally:
+        batch._task = None
+        dock.close()
+
+
+def fits(table, item):
+    """Whether the text of a cell has room, wrapped as it is."""
+    from PySide6.QtCore import Qt
+
+    native, rect = unwrap(table), unwrap(table).visualItemRect(item)
+    flags = Qt.TextFlag.TextWordWrap | Qt.AlignmentFlag.AlignLeft
+    needed = native.fontMetrics().boundingRect(0, 0, rect.width() - MARGINS_PX, 1000, flags, item.text())
+    return needed.height() <= rect.height() and needed.width() <= rect.width() - MARGINS_PX

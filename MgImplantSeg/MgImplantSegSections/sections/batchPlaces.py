@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import qt
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from MgImplantSegSections.sections.workbench import Workbench
 
 FEWEST = 2
+FLAG = "--environment"
 
 
 class BatchPlaces:
@@ -48,7 +49,7 @@ class BatchPlaces:
         names = self.names()
         if len(names) == 1 and pythons.isHere(names[0]):
             return []
-        return [word for name in names for word in ("--environment", name)]
+        return [word for name in names for word in (FLAG, name)]
 
     def python(self):
         """The environment whose Python runs the command; that of Slicer asks the others."""
@@ -58,6 +59,6 @@ class BatchPlaces:
         return [name for row, name in enumerate(self._names) if self._list.item(row).checkState() == qt.Qt.Checked]
 
 
-def isElsewhere(words: Any):
-    """Whether a command has jobs that can go on without it."""
-    return "--environment" in words
+def environmentsOf(words: Sequence[str]):
+    """The environments that a command has jobs in, which can go on without it."""
+    return [words[place + 1] for place, word in enumerate(words[:-1]) if word == FLAG]

@@ -17,7 +17,7 @@ from MgImplantSegLib.cli.batch_samples import samples_of
 from MgImplantSegLib.cli.batch_site import CANCEL, LEAVE
 from MgImplantSegLib.cli.batch_table import DONE, FAILED, OVERVIEW, RUNNING, WAITING
 from MgImplantSegSections.engine import pythons
-from MgImplantSegSections.sections.batchPlaces import BatchPlaces, isElsewhere
+from MgImplantSegSections.sections.batchPlaces import BatchPlaces, environmentsOf
 from MgImplantSegSections.sections.batchQueue import BatchQueue
 from MgImplantSegSections.sections.workbench import ProgressView, errorText, setEnabled
 from MgImplantSegSections.work.batchResults import openSample
@@ -191,8 +191,10 @@ class BatchSection:
 
     def _run(self, start: Any):
         wanted = pythons.toSegment(self._models.path(), pythons.PACKAGES_FOR_FILES)
-        self._isElsewhere, self._isLeft = isElsewhere(start.words), False
-        missing = [] if self._isElsewhere else pythons.missingPackages(start.python, wanted)
+        places = environmentsOf(start.words)
+        self._isElsewhere, self._isLeft = bool(places), False
+        isOwn = pythons.OWN in (places or [start.python or pythons.OWN])
+        missing = pythons.missingPackages(pythons.OWN, wanted) if isOwn else []
         if missing:
             text = _(
                 "Slicer's Python lacks {packages}: install them under Environments, or choose another environment in "

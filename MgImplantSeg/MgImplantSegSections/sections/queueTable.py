@@ -49,8 +49,9 @@ class QueueTable:
         self._keys: list[str] = []  # in the order of the rows
         self._shown: list[list[str]] = []
         self._tips: list[str] = []
-        self._longest = [len(text) for text in headers]
-        self._narrow = [column for column in range(len(headers)) if column not in wide]
+        self._columns = range(len(headers))
+        self._longest = {column: {text} for column, text in enumerate(headers)}  # as many letters, other widths
+        self._narrow = [column for column in self._columns if column not in wide]
         self._sortedBy, self._isDescending = -1, False
         table.setColumnCount(len(headers))
         table.setHorizontalHeaderLabels(list(headers))
@@ -101,7 +102,7 @@ class QueueTable:
         """Select exactly the rows of these keys."""
         wanted = set(keys)
         for row, key in enumerate(self._keys):
-            for column in range(len(self._longest)):
+            for column in self._columns:
                 item = self._table.item(row, column)
                 if item.isSelected() != (key in wanted):
                     item.setSelected(key in wanted)
@@ -150,9 +151,9 @@ class QueueTable:
         self._table.setRowCount(count)
         del self._shown[count:], self._tips[count:]
         for row in range(len(self._shown), count):
-            for column in range(len(self._longest)):
+            for column in self._columns:
                 self._table.setItem(row, column, qt.QTableWidgetItem(""))
-            self._shown.append([""] * len(self._longest))
+            self._shown.append([""] * len(self._columns))
             self._tips.append("")
 
     def _fill(self, row: int, entry: Entry):
@@ -160,10 +161,8 @@ class QueueTable:
         changed = [column for column, text in enumerate(texts) if self._shown[row][column] != text]
         for column in changed:
             self._table.item(row, column).setText(texts[column])
-            if len(texts[column]) > self._longest[column]:
-                self._longest[column] = len(texts[column])
-                if column in self._narrow:
-                    self._table.resizeColumnToContents(column)
+            if column in self._narrow:
+                self._widen(column, texts[column])
         self._shown[row] = texts
         if self._tips[row] != entry.tip:
             self._tips[row] = entry.tip
@@ -171,6 +170,17 @@ class QueueTable:
                 self._table.item(row, column).setToolTip(plainTip(entry.tip))
         if changed:
             self._table.resizeRowToContents(row)
+
+    def _widen(self, column: int, text: str):
+        """Measure a narrow column anew if a text may be the widest; all texts would take too long."""
+        longest = self._longest[column]
+        letters = len(next(iter(longest)))
+        if len(text) > letters:
+            longest.clear()
+        elif len(text) < letters or text in longest:
+            return
+        longest.add(text)
+        self._table.resizeColumnToContents(column)
 
     def _selectionChanged(self):
         self._onSelected()
