@@ -494,13 +494,13 @@ def the_queue_of_a_batch_is_shown_sorted_and_opened(bench):
         check(ui.batchTable.item(0, 1).text() == "failed", "sorted by state, the failed ones first")
         ui.batchTable.selectRow(0)
         check("No voxel size" in ui.batchReasonLabel.text, ui.batchReasonLabel.text)
-        start = time.monotonic()
+        start = time.process_time()
         event = {"event": "sample", "image": "", "state": "running", "measures": [], "began": time.time()}
         for number in range(100, 150):
             batch.queue.take({**event, "sample": f"scan {number}"})
             slicer.app.processEvents()
-        mean_s = (time.monotonic() - start) / 50
-        check(mean_s < 0.2, f"a change of one of {SAMPLES} rows takes {1000 * mean_s:.0f} ms")
+        mean_s = (time.process_time() - start) / 50
+        check(mean_s < 0.1, f"a change of one of {SAMPLES} rows takes {1000 * mean_s:.0f} ms")
         ui.batchTable.selectRow(next(row for row in range(SAMPLES) if ui.batchTable.item(row, 1).text() == "done"))
         ui.openBatchButton.click()
         check(bench.ui.measuredSegmentationSelector.currentNode() is not None, ui.batchStatusLabel.text)
