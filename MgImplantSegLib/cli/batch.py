@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import platform
 import shlex
 import sys
 import time
@@ -12,7 +13,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from MgImplantSegLib.base.choices import Choice
 from MgImplantSegLib.base.errors import InputError
 from MgImplantSegLib.base.events import Events
 from MgImplantSegLib.base.file_digests import FileDigests
@@ -20,7 +20,7 @@ from MgImplantSegLib.base.files import atomic_folder, output_folder, require_wri
 from MgImplantSegLib.base.option_kinds import OneOf, WholeNumber
 from MgImplantSegLib.base.options import add_options, option, words
 from MgImplantSegLib.base.protected_files import protected_files
-from MgImplantSegLib.cli.batch_board import Board, batch_lock, require_all_done, status_rows
+from MgImplantSegLib.cli.batch_board import Board, batch_lock, require_all_done
 from MgImplantSegLib.cli.batch_cluster import run_elsewhere
 from MgImplantSegLib.cli.batch_keys import (
     BatchOptions,
@@ -30,9 +30,12 @@ from MgImplantSegLib.cli.batch_keys import (
     require_unchanged,
     work_key,
 )
+from MgImplantSegLib.cli.batch_progress import counts_of, time_left_s
 from MgImplantSegLib.cli.batch_record import Record, read_record
 from MgImplantSegLib.cli.batch_samples import Sample, samples_of
-from MgImplantSegLib.cli.batch_table import DONE, FAILED, OVERVIEW, TABLE, Row, table_text
+from MgImplantSegLib.cli.batch_site import LEAVE, WHEN_STOPPED
+from MgImplantSegLib.cli.batch_status import BatchStatus, follow_status, require_overview
+from MgImplantSegLib.cli.batch_table import DONE, FAILED, OVERVIEW, RUNNING, TABLE, Row, table_text
 from MgImplantSegLib.cli.batch_workers import names_from, run_workers
 from MgImplantSegLib.cli.elsewhere import ENVIRONMENT
 from MgImplantSegLib.cli.measure_options import (
@@ -63,10 +66,6 @@ if TYPE_CHECKING:
 
 NAME = "batch"
 PROGRAM_MODULE = "MgImplantSegLib"
-WHEN_STOPPED = {
-    "leave": Choice("leave", "they continue, and the same command collects their results"),
-    "cancel": Choice("cancel", "they are stopped"),
-}
 HELP = "segment and measure all scans of a folder or manifest; resumable"
 SEGMENTATION = "segmentation.seg.nrrd"
 
@@ -92,7 +91,7 @@ class WorkOptions:
     when_stopped: str = option(
         "with --environment: what happens to its jobs after Ctrl-C",
         OneOf(WHEN_STOPPED),
-        "leave",
+        LEAVE,
         changes_result=False,
     )
 
@@ -108,7 +107,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "group, time_point_days, alloy, side and any other columns go into the tables and the report",
     )
     parser.add_argument(
-        "outdir", type=folder_path, metavar="OUTDIR", help="folder for the results, one subfolder per sample"
+        "outdir",
+        type=folder_path,
+        metavar="OUTDIR",
+        nargs="?",
+        help="folder for the results, one subfolder per sample; with --status it may be named alone",
     )
     add_options(parser, BatchOptions, WorkOptions)
     parser.add_argument(
@@ -127,6 +130,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--status", action="store_true", help="show the progress of a batch in OUTDIR; nothing is processed"
     )
+    parser.add_argument("--follow", action="store_true", help="with --status: until the batch has ended")
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     add_segment_arguments(parser)
     add_opening_arguments(parser)
@@ -135,10 +139,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
     """Work on all samples, one after the other or several at once; one that fails is noted, and others follow."""
-    samples = samples_of(arguments.source)
-    rows = [Row(sample.name, str(sample.image), study=sample.study) for sample in samples]
     if arguments.status:
-        return _result(status_rows(rows, arguments.outdir), arguments)
+        return _status(arguments, events)
+    if arguments.outdir is None:
+        raise InputError("Expected a folder for the results, got none.", "Give OUTDIR after the folder of images.")
+    samples, rows = _samples(arguments)
     segment_options(arguments)
     opening_options(arguments)
     require_measure_files(arguments)
@@ -151,8 +156,8 @@ def run(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
         require_writable_folder(arguments.outdir)
         if arguments.worker or arguments.only:
             return _run_some(samples, arguments, rows, events)
-        with batch_lock(arguments.outdir) as lock:
-            board = Board(rows, arguments.outdir, command_line(arguments), events)
+        board = Board(rows, arguments.outdir, command_line(arguments), events)
+        with batch_lock(arguments.outdir) as lock, board:
             _run_all(samples, arguments, environments, board, lock, events)
     require_all_done(board.rows, arguments.outdir / TABLE)
     return _result(board.rows, arguments)
@@ -175,13 +180,34 @@ def _run_all(
             [PROGRAM_MODULE, NAME, *_words(arguments)], board, arguments.at_once, lock, events, arguments.stop_at_error
         )
         return
-    with events.task("samples", len(samples)) as task:
-        for sample in samples:
-            row = _row_of(sample, arguments, board.row(sample.name), events)
-            board.set(row)
-            task.advance()
-            if row.state == FAILED and arguments.stop_at_error:
-                break
+    for sample in samples:
+        events.check_cancelled()
+        row = _row_of(sample, arguments, board.row(sample.name), events, board)
+        board.set(row)
+        if row.state == FAILED and arguments.stop_at_error:
+            break
+
+
+def _samples(arguments: argparse.Namespace) -> tuple[list[Sample], list[Row]]:
+    """The samples of the source, and their rows as they are before anything is known of them."""
+    samples = samples_of(arguments.source)
+    return samples, [Row(sample.name, str(sample.image), study=sample.study) for sample in samples]
+
+
+def _status(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
+    """How far a batch is, by what it has written; of the samples of the source or, without one, of the batch's own."""
+    if arguments.outdir is None:
+        arguments.outdir = arguments.source
+        require_overview(arguments.outdir)
+        status = BatchStatus(arguments.outdir)
+    else:
+        status = BatchStatus(arguments.outdir, _samples(arguments)[1])
+    if arguments.follow:
+        follow_status(status, events)
+    else:
+        status.look()
+    progress = {"counts": counts_of(status.rows), "eta_s": time_left_s(status.rows, time.time())}
+    return {**_result(status.rows, arguments), **progress, "is_running": status.is_running}
 
 
 def _environments(names: Sequence[str]) -> list[Environment]:
@@ -234,8 +260,11 @@ def _written_besides(arguments: argparse.Namespace) -> list[tuple[str, Path]]:
     return [(name, Path(value)) for name, value in values.items() if value not in (None, STANDARD_OUTPUT)]
 
 
-def _row_of(sample: Sample, common: argparse.Namespace, row: Row, events: Events) -> Row:
-    """The row of a sample: taken from its record if the same work was done before, else worked out."""
+def _row_of(sample: Sample, common: argparse.Namespace, row: Row, events: Events, board: Board | None = None) -> Row:
+    """The row of a sample: taken from its record if the same work was done before, else worked out.
+
+    `board` is told that it is worked on, and where.
+    """
     start, folder = time.monotonic(), common.outdir / sample.name
     warnings: list[str] = []
     try:
@@ -249,12 +278,23 @@ def _row_of(sample: Sample, common: argparse.Namespace, row: Row, events: Events
                 events.warning(sentence)
             return finished
         require_own_folder(folder)
+        if board is not None:
+            board.mark([sample.name], RUNNING, platform.node())
         with protected_files(inputs_of(sample, arguments)), atomic_folder(folder, replace=True) as temporary:
             with events.warnings_into(warnings):
                 measures = _work(sample, arguments, temporary, events).to_dict()["measures"]
             require_unchanged(sample, arguments, digests, key)
             seconds = round(time.monotonic() - start, 1)
-            Record(key, str(sample.image), seconds, measures, digests.known, warnings=warnings).write(temporary)
+            Record(
+                key,
+                str(sample.image),
+                seconds,
+                measures,
+                digests.known,
+                warnings=warnings,
+                spacing_um=arguments.spacing_um,
+                dataset=arguments.dataset,
+            ).write(temporary)
         return replace(row, state=DONE, seconds=seconds, measures=measures, warnings=warnings)
     except Exception as error:
         said = as_user_error(error)

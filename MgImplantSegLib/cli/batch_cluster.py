@@ -37,21 +37,18 @@ def run_elsewhere(
     Raises Cancelled if the events are cancelled; the jobs continue, or are stopped where that was chosen;
     MgImplantSegError if the environment, or the last of several, cannot be reached or refuses.
     """
-    with events.task("samples", len(samples)) as task:
-        pool = Pool(samples, arguments, board, events, task)
-        stop = threading.Event()
-        own = Events(pool.pass_on, is_cancelled=stop.is_set)
-        is_alone = len(environments) == 1
-        sites = {env.name: Site(env, pool, events if is_alone else own, is_alone) for env in environments}
-        for array in pool.arrays_of(list(sites)):
-            sites[array.environment].take_up(array)
-        try:
-            if is_alone:
-                _serve_alone(sites[environments[0].name], events)
-            else:
-                _serve_together(list(sites.values()), pool, stop, events)
-        finally:
-            pool.none_runs()
+    events.check_cancelled()
+    pool = Pool(samples, arguments, board, events)
+    stop = threading.Event()
+    own = Events(pool.pass_on, is_cancelled=stop.is_set)
+    is_alone = len(environments) == 1
+    sites = {env.name: Site(env, pool, events if is_alone else own, is_alone) for env in environments}
+    for array in pool.arrays_of(list(sites)):
+        sites[array.environment].take_up(array)
+    if is_alone:
+        _serve_alone(sites[environments[0].name], events)
+    else:
+        _serve_together(list(sites.values()), pool, stop, events)
 
 
 def _serve_alone(site: Site, events: Events) -> None:

@@ -76,7 +76,8 @@ def finished_row(folder: Path, key: str, row: Row) -> Row | None:
     known = read_record(folder)
     if known is None or known.key != key or not known.is_complete(folder):
         return None
-    return replace(row, state=DONE, seconds=known.seconds, measures=known.measures, warnings=known.warnings)
+    done = replace(row, state=DONE, is_skipped=True, warnings=known.warnings)
+    return replace(done, seconds=known.seconds, measures=known.measures)
 
 
 def require_own_folder(folder: Path) -> None:

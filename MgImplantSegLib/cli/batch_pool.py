@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from MgImplantSegLib.base.errors import InputError, MgImplantSegError
-from MgImplantSegLib.base.events import Events, Task
+from MgImplantSegLib.base.events import Events
 from MgImplantSegLib.base.file_digests import FileDigests
 from MgImplantSegLib.base.files import atomic_folder
 from MgImplantSegLib.base.protected_files import protected_files
@@ -45,16 +45,16 @@ class Pool:
     ----------
     arguments : Namespace
         Of the command line.
-    task : Task
-        Advanced by one for each sample that is done or has failed.
+    board : Board
+        Where their rows go.
+    events : Events
+        Warnings and rows.
     """
 
-    def __init__(
-        self, samples: Sequence[Sample], arguments: argparse.Namespace, board: Board, events: Events, task: Task
-    ) -> None:
+    def __init__(self, samples: Sequence[Sample], arguments: argparse.Namespace, board: Board, events: Events) -> None:
         self.samples = {sample.name: sample for sample in samples}
         self.arguments, self.keys = arguments, dict[str, str]()
-        self._board, self._events, self._task = board, events, task
+        self._board, self._events = board, events
         self._digests: dict[str, FileDigests] = {}
         self._troubles: dict[str, Trouble] = {}
         self._lock = threading.RLock()
@@ -108,7 +108,7 @@ class Pool:
         with self._lock:
             for name in names:
                 self._owners.pop(name, None)
-                self._board.mark(name, WAITING)
+            self._board.mark(names, WAITING, "")
             waiting = {*self._waiting, *names}
             self._waiting = [name for name in self.samples if name in waiting]
 
@@ -137,19 +137,16 @@ class Pool:
             self._owners.pop(name, None)
             self.warn(f"{name}: {problem}")
             self._board.set(replace(self._board.row(name), state=FAILED, problem=problem))
-            self._task.advance()
 
     def mark_running(self, name: str) -> None:
         """A sample is being worked on."""
         with self._lock:
-            self._board.mark(name, RUNNING)
+            self._board.mark([name], RUNNING)
 
-    def none_runs(self) -> None:
-        """The samples are no longer watched: those that run wait for the next start."""
+    def stopped(self, environment: str) -> None:
+        """The jobs of an environment do not go on: their samples wait at no place."""
         with self._lock:
-            for row in self._board.rows:
-                if row.state == RUNNING:
-                    self._board.mark(row.sample, WAITING)
+            self._board.mark([name for name, owner in self._owners.items() if owner == environment], WAITING, "")
 
     def warn(self, message: str) -> None:
         """Something to say."""
@@ -192,8 +189,7 @@ class Pool:
             row = finished_row(folder, self.keys[name], self._board.row(name))
             changed = replace(self._board.row(name), state=FAILED, problem="Its files have changed meanwhile.")
             self._owners.pop(name, None)
-            self._board.set(row or changed)
-            self._task.advance()
+            self._board.set(changed if row is None else replace(row, is_skipped=False))
 
     def _not_done(self) -> list[str]:
         """The samples that have no finished results here; a file that cannot be read is named in its row."""
@@ -214,11 +210,11 @@ class Pool:
                 left.append(name)
             else:
                 self._board.set(finished)
-                self._task.advance()
         return left
 
     def _give(self, names: Sequence[str], environment: str) -> list[str]:
         self._owners |= dict.fromkeys(names, environment)
+        self._board.mark(names, WAITING, environment)
         taken = set(names)
         self._waiting = [name for name in self._waiting if name not in taken]
         return list(names)

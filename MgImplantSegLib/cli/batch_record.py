@@ -30,6 +30,10 @@ class Record:
         The sample's files and their sizes in bytes.
     warnings : list of str
         What was warned of while it was worked on.
+    spacing_um : float, optional
+        The voxel size that was given for the scan; None: as in its file.
+    dataset : str, optional
+        Where the scan is inside of its file; None: the one that fits.
     """
 
     key: str
@@ -39,6 +43,8 @@ class Record:
     digests: Mapping[str, Any]
     results: Mapping[str, int] | None = None
     warnings: list[str] = field(default_factory=list)
+    spacing_um: float | None = None
+    dataset: str | None = None
 
     def write(self, folder: Path) -> None:
         """Write the record beside the sample's files."""
@@ -70,8 +76,11 @@ def _fits(record: Record) -> bool:
     kinds = ((record.key, str), (record.seconds, (int, float)), (record.measures, list))
     tables = isinstance(record.digests, dict) and isinstance(record.results, dict)
     lines = isinstance(record.warnings, list) and all(isinstance(line, str) for line in record.warnings)
+    number, place = record.spacing_um, record.dataset
+    is_scan = (number is None or isinstance(number, (int, float))) and (place is None or isinstance(place, str))
     return (
         tables
+        and is_scan
         and lines
         and all(isinstance(value, kind) for value, kind in kinds)
         and all(map(is_measure, record.measures))

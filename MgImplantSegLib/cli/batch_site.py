@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from MgImplantSegLib.base.choices import Choice
 from MgImplantSegLib.base.errors import MgImplantSegError
 from MgImplantSegLib.base.events import Events
 from MgImplantSegLib.base.options import values_of
@@ -22,12 +23,18 @@ from MgImplantSegLib.cli.job_manifest import NAME_THERE, manifest_text
 from MgImplantSegLib.cli.measure_options import measure_declarations
 from MgImplantSegLib.cli.opening_options import opening_declarations
 from MgImplantSegLib.cli.segment_options import segment_declarations
+from MgImplantSegLib.cli.stop_signals import word_of
 from MgImplantSegLib.jobs.agent.job_folder import State
 from MgImplantSegLib.jobs.backend import Backend
 from MgImplantSegLib.jobs.environment import Environment
 from MgImplantSegLib.jobs.request import InputText, JobRequest, Word
 
-COMMAND, OUT_THERE, CANCEL = "batch", "out", "cancel"
+COMMAND, OUT_THERE = "batch", "out"
+LEAVE, CANCEL = "leave", "cancel"
+WHEN_STOPPED = {
+    LEAVE: Choice("leave", "they continue, and the same command collects their results"),
+    CANCEL: Choice("cancel", "they are stopped"),
+}
 BAD_JOBS_IN_A_ROW = 2
 
 
@@ -125,10 +132,11 @@ class Site:
             self._left = []
 
     def leave(self, backend: Backend) -> None:
-        """After Ctrl-C the jobs continue, or all are stopped."""
+        """After a stop the jobs continue, or all are stopped; what the stop file says comes first."""
         if not self._open:
             return
-        if self._arguments.when_stopped != CANCEL:
+        wish = word_of(self._arguments.stop_file)
+        if (wish if wish in WHEN_STOPPED else self._arguments.when_stopped) != CANCEL:
             self._pool.warn(
                 f"{len(self._open)} jobs in {self.name} go on; the same command collects their results, "
                 "with --when-stopped cancel and Ctrl-C it stops them."
@@ -137,6 +145,7 @@ class Site:
         backend.ask_to_stop(list(self._open))
         for job in self._open:
             backend.cancel(job)
+        self._pool.stopped(self.name)
 
     def _wanted(self) -> int | None:
         """How many samples this environment can take now; None: all."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from MgImplantSegLib import __version__
+from MgImplantSegLib.base.choices import Choice, Registry
 from MgImplantSegLib.base.errors import readable
 from MgImplantSegLib.base.events import json_text
 from MgImplantSegLib.base.files import atomic_output
@@ -16,7 +17,17 @@ from MgImplantSegLib.cli.tables import text_table, value_text
 
 TABLE, OVERVIEW = "batch.csv", "batch.json"
 FIRST_COLUMNS = ("sample", "state", "image", "seconds", "problem", "warnings")
-DONE, FAILED, WAITING, RUNNING = "done", "failed", "waiting", "running"
+DONE, FAILED, WAITING, RUNNING, SKIPPED = "done", "failed", "waiting", "running", "skipped"
+STATES = Registry(
+    "a state of a sample",
+    {
+        WAITING: Choice("waiting", "not begun"),
+        RUNNING: Choice("running", "being processed"),
+        DONE: Choice("done", "finished"),
+        SKIPPED: Choice("skipped", "finished by an earlier start and unchanged since"),
+        FAILED: Choice("failed", "could not be processed; the same command tries it again"),
+    },
+)
 SHORT_SYMBOLS = ("V_r", "V_DL", "DR", "BIC", "BV/TV")
 
 
@@ -24,7 +35,9 @@ SHORT_SYMBOLS = ("V_r", "V_DL", "DR", "BIC", "BV/TV")
 class Row:
     """One sample in the table; `measures` are those of the report as plain data, `warnings` the warnings about it.
 
-    `study` has the cells of the manifest's other columns: animal, group, time_point_days and so on.
+    `study` has the cells of the manifest's other columns: animal, group, time_point_days and so on. `where` is the
+    computer or environment that has it or had it last, `began` the time since which it runs there, in seconds since
+    1970. A done sample `is_skipped` if an earlier start had finished it.
     """
 
     sample: str
@@ -35,6 +48,14 @@ class Row:
     measures: Sequence[dict[str, Any]] = field(default_factory=tuple)
     warnings: Sequence[str] = ()
     study: Mapping[str, str] = field(default_factory=dict)
+    where: str = ""
+    began: float | None = None
+    is_skipped: bool = False
+
+    @property
+    def seen_as(self) -> str:
+        """The state among `STATES`; that of a sample of an earlier start has a name of its own."""
+        return SKIPPED if self.state == DONE and self.is_skipped else self.state
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
@@ -56,10 +77,13 @@ def write_table(rows: Sequence[Row], folder: Path) -> Path:
     return folder / TABLE
 
 
-def write_overview(rows: Sequence[Row], folder: Path, command: str) -> Path:
-    """Write what a report reads in addition to the samples' own files: their states, what they are in the study."""
+def write_overview(rows: Sequence[Row], folder: Path, command: str, ended: float | None = None) -> Path:
+    """Write what a report reads in addition to the samples' files, and a status: states, what they are in the study.
+
+    `ended` is when the batch ended, in seconds since 1970; None while it runs.
+    """
     kept = [{name: value for name, value in row.to_dict().items() if name != "measures"} for row in rows]
-    data = {"version": 1, "software_version": __version__, "command": command, "samples": kept}
+    data = {"version": 1, "software_version": __version__, "command": command, "ended": ended, "samples": kept}
     with atomic_output(folder / OVERVIEW) as temporary:
         temporary.write_text(json_text(data, indent=1) + "\n", "utf-8")
     return folder / OVERVIEW

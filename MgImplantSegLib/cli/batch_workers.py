@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import queue
 import subprocess
 import sys
@@ -17,13 +18,13 @@ from typing import IO, Any, cast
 
 from MgImplantSegLib.base.events import Events
 from MgImplantSegLib.cli.batch_board import Board
-from MgImplantSegLib.cli.batch_table import DONE, FAILED, RUNNING, WAITING, Row
+from MgImplantSegLib.cli.batch_table import DONE, FAILED, RUNNING, Row
 from MgImplantSegLib.jobs.agent.outcome import event_in, exit_text
 from MgImplantSegLib.jobs.agent.processes import ask_to_end, kill_tree, own_session
 
 SECONDS_TO_END, SECONDS_BETWEEN_LOOKS = 10.0, 0.2
 THREADS = "OMP_NUM_THREADS"
-LOOSE_ROW = ("sample", "image", "state", "seconds", "problem", "measures", "warnings", "study")
+LOOSE_ROW = ("sample", "image", "state", "seconds", "problem", "measures", "warnings", "study", "is_skipped")
 Message = tuple["Worker", dict[str, Any] | None]
 
 
@@ -97,38 +98,33 @@ def run_workers(
     threads = max(1, (os.cpu_count() or 1) // at_once)
     workers: list[Worker] = []
     try:
-        with events.task("samples", len(board.rows)) as task:
-            while True:
-                while waiting and len(workers) < at_once:
-                    workers.append(Worker(words, threads, lock, messages))
-                    _give_next(workers[-1], waiting, board)
-                if not workers:
-                    return
-                events.check_cancelled()
-                with suppress(queue.Empty):
-                    worker, record = messages.get(timeout=SECONDS_BETWEEN_LOOKS)
-                    row = _row_from(worker, record, board, events)
-                    if row is not None:
-                        board.set(row)
-                        task.advance()
-                        if row.state == FAILED and stop_at_error:
-                            waiting.clear()
-                    if record is None:
-                        workers.remove(worker)
-                    elif row is not None:
-                        _give_next(worker, waiting, board)
+        while True:
+            while waiting and len(workers) < at_once:
+                workers.append(Worker(words, threads, lock, messages))
+                _give_next(workers[-1], waiting, board)
+            if not workers:
+                return
+            events.check_cancelled()
+            with suppress(queue.Empty):
+                worker, record = messages.get(timeout=SECONDS_BETWEEN_LOOKS)
+                row = _row_from(worker, record, board, events)
+                if row is not None:
+                    board.set(row)
+                    if row.state == FAILED and stop_at_error:
+                        waiting.clear()
+                if record is None:
+                    workers.remove(worker)
+                elif row is not None:
+                    _give_next(worker, waiting, board)
     finally:
         _end(workers)
-        for row in board.rows:
-            if row.state == RUNNING:
-                board.mark(row.sample, WAITING)
 
 
 def _give_next(worker: Worker, waiting: deque[str], board: Board) -> None:
     worker.sample = ""
     if waiting:
         name = waiting.popleft()
-        board.mark(name, RUNNING)
+        board.mark([name], RUNNING, platform.node())
         worker.give(name)
     else:
         worker.dismiss()

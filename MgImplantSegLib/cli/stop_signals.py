@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+MOST_CHARACTERS = 100
 POLITE_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
 
 
@@ -39,3 +40,14 @@ def stop_signals(stop_file: Path | None = None) -> Iterator[Callable[[], bool]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def word_of(stop_file: Path | None) -> str:
+    """What a stop file says about the stop, for commands that leave a choice; empty if it says nothing."""
+    if stop_file is None:
+        return ""
+    try:
+        with open(stop_file, encoding="utf-8") as stream:
+            return stream.read(MOST_CHARACTERS).strip()
+    except (OSError, ValueError):
+        return ""

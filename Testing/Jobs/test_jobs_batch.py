@@ -106,6 +106,7 @@ def test_ctrl_c_leaves_the_array_and_the_same_command_collects_it(make_environme
     batch.send_signal(signal.SIGINT)
     _, error = batch.communicate()
     assert batch.returncode == 130 and "3 jobs in test slurm go on" in error
+    assert seen(place) == {("waiting", "test slurm")}, "their place is known, also to who looks on"
     queued = slurm.run("squeue", "-h", "-r", "-n", f"mgis-{array['name']}", "-o", "%i").split()
     assert len(queued) == 3
     number = queued[0].split("_")[0]
@@ -117,6 +118,14 @@ def test_ctrl_c_leaves_the_array_and_the_same_command_collects_it(make_environme
     assert [len(array["tasks"]) for array in arrays(place)] == [3, 1]
 
 
+def seen(folder: Path) -> set[tuple[str, str]]:
+    """State and place of the samples, for somebody who knows the folder of the results alone."""
+    assert main(["batch", "out", "--status", "--json", "seen.json"]) == 0
+    found = json.loads((folder / "seen.json").read_text("utf-8"))
+    assert not found["is_running"]
+    return {(row["state"], row["where"]) for row in found["samples"]}
+
+
 def arrays(folder: Path) -> list[dict]:
     path = folder / "out" / "batch-jobs.json"
     return json.loads(path.read_text("utf-8"))["arrays"] if path.exists() else []
@@ -124,18 +133,21 @@ def arrays(folder: Path) -> list[dict]:
 
 @pytest.mark.services
 @pytest.mark.slow
-def test_ctrl_c_cancels_where_that_was_chosen_and_chunks_hold_several_scans(make_environment, place, slurm, capsys):
+def test_a_stop_cancels_where_the_stop_file_says_so_and_chunks_hold_several_scans(
+    make_environment, place, slurm, capsys
+):
     save_environment(make_environment("slurm", root=str(place / "root"), queue_options=("--hold",)))
     words = ["batch", "study.csv", "out", *WORDS, "--environment", "test slurm", "--scans-per-task", "3"]
-    command = [sys.executable, "-m", "MgImplantSegLib", *words, "--when-stopped", "cancel"]
+    command = [sys.executable, "-m", "MgImplantSegLib", *words, "--stop-file", "stop"]
     batch = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
     array = wait_for(lambda: arrays(place), "the submission")[0]
     assert [len(task) for task in array["tasks"]] == [3, 1]
     wait_for(lambda: slurm.run("squeue", "-h", "-r", "-n", f"mgis-{array['name']}", "-o", "%i").split(), "the queue")
     time.sleep(1)
-    batch.send_signal(signal.SIGTERM)
+    (place / "stop.new").write_text("cancel")
+    (place / "stop.new").rename(place / "stop")
     batch.communicate()
-    assert batch.returncode == 130
+    assert batch.returncode == 130 and seen(place) == {("waiting", ""), ("failed", "")}
     assert slurm.run("squeue", "-h", "-r", "-n", f"mgis-{array['name']}", "-o", "%i").split() == []
 
 

@@ -35,14 +35,18 @@ def start(widget, ui):
 
 
 def select(ui, *rows):
-    from harness.values import unwrap
-    from PySide6.QtCore import QItemSelectionModel
+    person.select_rows(ui.batchTable, *rows)
 
-    table = unwrap(ui.batchTable)
-    table.clearSelection()
-    for row in rows:
-        chosen = QItemSelectionModel.SelectionFlag.Select | QItemSelectionModel.SelectionFlag.Rows
-        table.selectionModel().select(table.model().index(row, 0), chosen)
+
+def folder_item(node):
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    return hierarchy.GetItemParent(hierarchy.GetItemByDataNode(node))
+
+
+def folder_of(node):
+    """The name of the folder of the subject hierarchy in which a node stands."""
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    return hierarchy.GetItemName(folder_item(node))
 
 
 def tables():
@@ -73,7 +77,11 @@ def test_several_rows_are_opened_and_none_twice(batch, widget, ui):
     person.click(ui.openBatchButton)
     person.click(ui.openBatchButton)
     assert sorted(node.GetName() for node in segmentations()) == ["a segmentation", "b segmentation"]
-    assert len(slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")) == 2 and len(tables()) == 2
+    volumes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
+    assert len(volumes) == 2 and len(tables()) == 2
+    together = list(zip(volumes, segmentations(), tables(), strict=True))
+    assert [folder_of(volume) for volume in volumes] == ["a", "b"]
+    assert all(len({folder_item(node) for node in nodes}) == 1 for nodes in together)
 
 
 def test_a_double_click_opens_the_row(batch, widget, ui):

@@ -1,5 +1,6 @@
 """Batch: a folder of scans as a queue with states."""
 
+import platform
 import re
 import shutil
 
@@ -25,6 +26,7 @@ def folder(tmp_path):
 def test_a_queue_of_two_with_one_failure_goes_on_and_says_why(widget, ui, tiny_model, folder, tmp_path):
     assert not ui.batchStartButton.enabled and "a folder with scans" in ui.batchStartButton.toolTip
     widget.panel.models.add(tiny_model)
+    ui.batchSection.collapsed = False
     ui.batchFolderEdit.currentPath = str(folder)
     ui.batchOutputEdit.currentPath = str(tmp_path / "results")
     assert [row[:2] for row in person.rows_of(ui.batchTable)] == [["a", "waiting"], ["b", "waiting"]]
@@ -33,8 +35,14 @@ def test_a_queue_of_two_with_one_failure_goes_on_and_says_why(widget, ui, tiny_m
     person.wait_until(lambda: not widget.panel.batch.isRunning())
     rows = person.rows_of(ui.batchTable)
     assert [row[1] for row in rows] == ["done", "failed"]
-    assert "voxel size" in rows[1][3]
-    assert re.fullmatch(r"(BIC|BV/TV|DR) \S+ \S+(, (BIC|BV/TV|DR) \S+ \S+)*", rows[0][3]), rows[0][3]
+    assert [row[2] for row in rows] == [platform.node()] * 2
+    assert re.fullmatch(r"(BIC|BV/TV|DR) \S+ \S+(, (BIC|BV/TV|DR) \S+ \S+)*", rows[0][4]), rows[0][4]
+    assert ui.batchCountsLabel.text == "1 done, 1 failed."
+    person.select_rows(ui.batchTable, 1)
+    assert "voxel size" in ui.batchReasonLabel.text and not ui.batchReasonLabel.isHidden()
+    assert all("voxel size" in item.toolTip() for item in person.items_of(ui.batchTable)[-5:])
+    person.select_rows(ui.batchTable, 0)
+    assert ui.batchReasonLabel.text == "" and ui.batchReasonLabel.isHidden()
     assert (tmp_path / "results" / "batch.csv").is_file()
 
 
@@ -57,7 +65,7 @@ def test_a_second_start_makes_only_what_is_new(widget, ui, tiny_model, folder, t
     ui.batchFolderEdit.currentPath = str(folder)
     second = start()
     assert set(first) == {"a"} and set(second) == {"a", "c"} and second["a"] == first["a"]
-    assert [row[1] for row in person.rows_of(ui.batchTable)] == ["done", "done"]
+    assert [row[1] for row in person.rows_of(ui.batchTable)] == ["skipped", "done"]
 
 
 def test_the_command_line_for_another_computer_holds_all_choices(widget, ui, tiny_model, folder, tmp_path):

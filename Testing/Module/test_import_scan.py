@@ -70,6 +70,54 @@ def test_an_import_makes_the_file_and_chooses_the_volume(dialog, scan, widget, t
     assert not dialog.dialog.visible and (tmp_path / "raw_prepared.nrrd").exists() and not left_behind()
 
 
+def roi_around(low_xyz_mm, high_xyz_mm, turned_deg=0.0):
+    """An ROI node on a box in LPS, under a transform; turned around its third axis."""
+    import vtk
+
+    centre = (np.add(low_xyz_mm, high_xyz_mm) / 2) * (-1, -1, 1)
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "Where it matters")
+    node.SetSize(*np.subtract(high_xyz_mm, low_xyz_mm))
+    transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    moved = vtk.vtkTransform()
+    moved.Translate(*centre)
+    moved.RotateZ(turned_deg)
+    transform.SetMatrixTransformToParent(moved.GetMatrix())
+    node.SetAndObserveTransformNodeID(transform.GetID())
+    return node
+
+
+def test_an_roi_of_the_scene_is_kept_where_it_stands_in_the_world(widget, ui, scan):
+    box = roi_around((0.095, 0.075, 0.055), (0.395, 0.315, 0.235))  # faces between voxels of 0.01 mm
+    person.click(ui.importScanButton)
+    dialog = widget.panel.importScan.opened
+    dialog.form.scanEdit.text = str(scan)
+    person.choose(dialog.form.cropSelector, "An ROI")
+    assert person.texts_of(dialog.form.roiSelector) == ["Where it matters"] and dialog.form.boxEdit.isHidden()
+    assert dialog.form.roiLabel.isHidden()
+    person.click(dialog.importButton)
+    wait(dialog)
+    node = widget.panel.workbench.parameters.inputVolume
+    assert node is not None, dialog.statusLabel.text
+    bounds, roi_bounds = np.zeros(6), np.zeros(6)
+    node.GetBounds(bounds)
+    box.GetRASBounds(roi_bounds)
+    np.testing.assert_allclose(bounds, roi_bounds, atol=1e-6)
+    assert node.GetImageData().GetDimensions() == (30, 24, 18) and not left_behind()
+
+
+def test_a_rotated_roi_is_said_to_keep_the_box_around_it_and_a_scene_without_one_that_it_is_missing(widget, ui):
+    person.click(ui.importScanButton)
+    form = widget.panel.importScan.opened.form
+    form.scanEdit.text = "/data/reco"
+    person.choose(form.cropSelector, "An ROI")
+    assert "an ROI in the scene" in widget.panel.importScan.opened.importButton.toolTip
+    person.click(widget.panel.importScan.opened.closeButton)
+    roi_around((0, 0, 0), (1, 2, 3), turned_deg=30.0)
+    widget.panel.importScan.opened.show()
+    assert "rotated" in form.roiLabel.text and not form.roiLabel.isHidden()
+    assert widget.panel.importScan.opened.importButton.enabled
+
+
 def test_what_is_wrong_is_told_in_the_dialog_which_stays_open(dialog, tmp_path):
     dialog.form.scanEdit.text = str(tmp_path / "nowhere")
     person.click(dialog.lookButton)

@@ -252,15 +252,41 @@ def test_all_trainings_can_be_chosen_with_their_state_also_in_a_new_panel(widget
     monkeypatch.setattr(widget.logic, "engineSteps", engine)
     for name in ("good", "bad"):
         training.onSubmitted({"reference": f"this/train-{name}", "state": "queued", "text": ""})
-        assert not ui.trainingJobSelector.enabled
+        assert not ui.trainingJobsTable.enabled
         person.wait_until(lambda: not training.isWatching() and not training.isBusy())
-    assert person.texts_of(ui.trainingJobSelector) == ["this/train-bad  failed", "this/train-good  done"]
+    expected = [["train-bad", "failed", "this", ""], ["train-good", "done", "this", ""]]
+    assert person.rows_of(ui.trainingJobsTable) == expected
     widget.cleanup()
     again = open_panel().panel
     assert again.training.job == "this/train-bad"
-    again.workbench.ui.trainingJobSelector.setCurrentIndex(1)
-    again.workbench.ui.trainingJobSelector.activated(1)
+    person.select_rows(again.workbench.ui.trainingJobsTable, 1)
     assert again.training.job == "this/train-good" and again.workbench.ui.installTrainedModelButton.enabled
+
+
+def test_refresh_lists_the_trainings_of_all_environments_and_keeps_the_chosen_one(widget, ui, monkeypatch):
+    training, job = widget.panel.training, {"reason": "", "command": "train", "created": 1e9}
+    training.job = "gone/train-old"
+    told = [
+        {**job, "reference": "host/train-a", "name": "first", "state": "done"},
+        {**job, "reference": "host/batch-b", "name": "no training", "state": "done", "command": "batch"},
+        {**job, "reference": "cluster/train-c", "name": "<b>new", "state": "pending", "created": 2e9},
+    ]
+
+    def engine(words, environment, token):
+        yield {"event": "warning", "message": "gone: no route to host"}
+        return {"jobs": told, "text": ""}
+
+    monkeypatch.setattr(widget.logic, "engineSteps", engine)
+    person.click(ui.refreshTrainingsButton)
+    person.wait_until(lambda: not training.isBusy())
+    rows = person.rows_of(ui.trainingJobsTable)
+    assert [row[:3] for row in rows] == [
+        ["<b>new", "waiting", "cluster"],
+        ["first", "done", "host"],
+        ["train-old", "", "gone"],
+    ]
+    assert rows[0][3].startswith("2033-05-1") and training.job == "gone/train-old"
+    assert ui.trainingStatusLabel.text == "gone: no route to host"
 
 
 def start_training(widget, environment):

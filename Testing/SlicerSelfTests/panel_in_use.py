@@ -6,6 +6,7 @@ Items that need views or the Segment Editor are left out where Slicer has no mai
 
 import os
 import sys
+import time
 import traceback
 import unittest
 
@@ -21,6 +22,7 @@ from running import check, check_no_torch, run, say, wait
 SPACING_MM, SIZE, RADIUS = 0.02, 40, 9
 SHELL_MM = 0.06
 NEAR_MM = 50.0
+SAMPLES = 300
 
 
 class Left(Exception):
@@ -569,9 +571,73 @@ def the_work_is_on_one_screen_and_the_panel_is_narrow(bench):
     check(height <= 400, f"the work needs {height} px")
 
 
+def the_queue_of_a_batch_is_shown_sorted_and_opened(bench):
+    import shutil
+
+    folder = os.path.join(slicer.app.temporaryPath, "MgImplantSegQueue")
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        write_batch(folder)
+        ui, batch = bench.ui, bench.panel.batch
+        ui.batchSection.collapsed = False
+        ui.batchOutputEdit.currentPath = folder
+        wait(lambda: ui.batchTable.rowCount == SAMPLES and not batch.isLooking(), f"{SAMPLES} samples are shown", 120)
+        check(ui.batchCountsLabel.text == f"{SAMPLES - 2} waiting, 1 done, 1 failed.", ui.batchCountsLabel.text)
+        ui.batchTable.horizontalHeader().sectionClicked(1)
+        ui.batchTable.horizontalHeader().sectionClicked(1)
+        check(ui.batchTable.item(0, 1).text() == "failed", "sorted by state, the failed ones first")
+        ui.batchTable.selectRow(0)
+        check("No voxel size" in ui.batchReasonLabel.text, ui.batchReasonLabel.text)
+        start = time.process_time()
+        event = {"event": "sample", "image": "", "state": "running", "measures": [], "began": time.time()}
+        for number in range(100, 150):
+            batch.queue.take({**event, "sample": f"scan {number}"})
+            slicer.app.processEvents()
+        mean_s = (time.process_time() - start) / 50
+        check(mean_s < 0.1, f"a change of one of {SAMPLES} rows takes {1000 * mean_s:.0f} ms")
+        ui.batchTable.selectRow(next(row for row in range(SAMPLES) if ui.batchTable.item(row, 1).text() == "done"))
+        ui.openBatchButton.click()
+        check(bench.ui.measuredSegmentationSelector.currentNode() is not None, ui.batchStatusLabel.text)
+        check(bench.ui.measuresTable.rowCount > 0, "its measures are shown")
+    finally:
+        bench.ui.batchOutputEdit.currentPath = ""
+        bench.ui.batchSection.collapsed = True
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def write_batch(folder):
+    """What a batch leaves: one sample is done, one has failed, hundreds wait."""
+    from dataclasses import replace
+    from pathlib import Path
+
+    from MgImplantSegLib.base.events import Events
+    from MgImplantSegLib.cli.batch_board import Board
+    from MgImplantSegLib.cli.batch_record import Record
+    from MgImplantSegLib.cli.batch_table import Row
+    from MgImplantSegLib.grids.volume import Volume
+    from MgImplantSegLib.io import write_label_map, write_volume
+    from MgImplantSegLib.quantification import QuantifyOptions, quantify
+    from MgImplantSegLib.scene.segmentation_reading import label_map_of_node
+
+    place = Path(folder) / "scan 000"
+    place.mkdir(parents=True)
+    scan = Path(folder) / "scan.nii.gz"
+    labels = label_map_of_node(explant("Result"))
+    slicer.mrmlScene.Clear(0)
+    write_volume(Volume((60 * labels.array + 5).astype(np.uint8), grid()), scan)
+    write_label_map(labels, place / "segmentation.seg.nrrd")
+    report = quantify(labels, QuantifyOptions(distance_mm=SHELL_MM), Events())
+    report.write_json(place / "measures.json")
+    Record("", str(scan), 1.0, report.to_dict()["measures"], {}).write(place)
+    rows = [Row(f"scan {number:03d}", str(scan)) for number in range(SAMPLES)]
+    with Board(rows, Path(folder), "", Events()) as board:
+        board.set(replace(rows[0], state="done", seconds=1.0))
+        board.set(replace(rows[1], state="failed", problem="No voxel size."))
+
+
 NUMBERED = {name: entry for name, entry in globals().items() if name.startswith("a") and name[1:2].isdigit()}
 ITEMS = [NUMBERED[name] for name in sorted(NUMBERED, key=lambda name: int(name[1:].split("_")[0]))]
-ITEMS.append(the_work_is_on_one_screen_and_the_panel_is_narrow)
+ITEMS += [the_work_is_on_one_screen_and_the_panel_is_narrow, the_queue_of_a_batch_is_shown_sorted_and_opened]
 
 
 def steps():

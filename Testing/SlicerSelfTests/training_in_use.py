@@ -123,7 +123,7 @@ def a16_a23_a24_a_training_is_seen_stopped_resumed_and_still_known(bench):
         written = read_toml(folder / "endless.toml")
         kept = {key: written[key] for key in ("name", "output", "seed", "data")}
         (folder / "endless.toml").write_text(toml_text({**kept, **LONG_TRAINING}), "utf-8")
-        before = ui.trainingJobSelector.count
+        before = ui.trainingJobsTable.rowCount
         ui.startTrainingButton.click()
         wait(
             lambda: ui.showCurvesButton.enabled or not watches(training), "Show curves is enabled with the first metric"
@@ -136,7 +136,7 @@ def a16_a23_a24_a_training_is_seen_stopped_resumed_and_still_known(bench):
             wait(training.isWatching, "it goes on")
         finally:
             stop(ui, training)
-    check(ui.trainingJobSelector.count == before + 1, f"it is on the list: {training.job}")
+    check(ui.trainingJobsTable.rowCount == before + 1, f"it is on the list: {training.job}")
 
 
 def watches(training):

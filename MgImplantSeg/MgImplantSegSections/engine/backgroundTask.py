@@ -64,9 +64,9 @@ class BackgroundTask:
         self._timer.connect("timeout()", weakly(self._tick))
         self._timer.start()
 
-    def cancel(self):
+    def cancel(self, wish: str = ""):
         """Ask the work to stop; `onCancelled` is called once it has."""
-        self._token.request()
+        self._token.request(wish)
 
     def abandon(self):
         """Stop at once and wait for it, without any further call; for leaving Slicer or reloading the module."""

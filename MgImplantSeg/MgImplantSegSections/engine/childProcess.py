@@ -74,12 +74,20 @@ class ChildProcess:
         """The exit code once the process has ended and all of its output is read; None before."""
         return self._process.poll() if self._hasEnded() else None
 
-    def askToStop(self):
-        """The polite signal, which Windows has for consoles only, and the stop file; nothing half-written stays."""
+    def askToStop(self, wish: str = ""):
+        """The polite signal, which Windows has for consoles only, and the stop file; nothing half-written stays.
+
+        :param wish: what the stop file says; the child may read it as soon as the file is there.
+        """
         if self._hasEnded():
             return
         with contextlib.suppress(OSError):
-            self._stopPath.touch()
+            if wish:
+                written = self._stopPath.with_name(f"{self._stopPath.name}.new")
+                written.write_text(wish, "utf-8")
+                written.replace(self._stopPath)
+            else:
+                self._stopPath.touch()
         if sys.platform != "win32":
             with contextlib.suppress(OSError):
                 os.killpg(self._process.pid, signal.SIGTERM)

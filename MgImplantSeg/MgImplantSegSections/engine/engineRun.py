@@ -36,13 +36,14 @@ class EngineError(MgImplantSegError):
 
 @dataclass
 class CancelToken:
-    """Says whether the user has asked to stop."""
+    """Says whether the user has asked to stop, and with which wish, for commands that leave a choice."""
 
     requested: bool = False
+    wish: str = ""
 
-    def request(self):
+    def request(self, wish: str = ""):
         """Ask to stop."""
-        self.requested = True
+        self.requested, self.wish = True, wish
 
     def check(self):
         """Raise `Cancelled` if the user has asked to stop."""
@@ -102,7 +103,7 @@ def _follow(process: Any, token: CancelToken, politeSeconds: float, names: Any):
             failure = event if event["event"] == "error" else failure
             yield event
         if token.requested and killAt is None:
-            process.askToStop()
+            process.askToStop(token.wish)
             killAt = time.monotonic() + politeSeconds
             yield {"event": "stopping"}
         if killAt is not None and time.monotonic() > killAt:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import qt
@@ -13,6 +10,7 @@ from slicer.i18n import tr as _
 
 from MgImplantSegLib.base.errors import MgImplantSegError
 from MgImplantSegSections.engine import pythons
+from MgImplantSegSections.engine.exchange import taskFolder
 from MgImplantSegSections.sections.fixedText import FixedText
 from MgImplantSegSections.sections.importForm import ImportForm
 from MgImplantSegSections.sections.workbench import ProgressView, durationText, errorText, setEnabled, sizeText
@@ -64,6 +62,7 @@ class ImportDialog:
 
     def show(self):
         """Open the dialog; the panel waits behind it, work goes on."""
+        self.form.refillRois()
         self.dialog.open()
 
     def isRunning(self):
@@ -107,17 +106,13 @@ class ImportDialog:
 
     def onLook(self):
         """Look at some slices: show three of them, the box that is kept, size and time."""
-        folder = Path(tempfile.mkdtemp(prefix="MgImplantSeg-", dir=slicer.app.temporaryPath))
         request = self.form.request()
 
         def steps(token):
-            try:
-                result = yield from self._workbench.logic.engineSteps(
-                    request.lookWords(folder / "slices.png"), None, token
-                )
+            with taskFolder(slicer.app.temporaryPath) as folder:
+                words = request.withRoiIn(folder).lookWords(folder / "slices.png")
+                result = yield from self._workbench.logic.engineSteps(words, None, token)
                 return result, qt.QPixmap(str(folder / "slices.png"))
-            finally:
-                shutil.rmtree(folder, ignore_errors=True)
 
         self._start(steps, self._onLooked, _("Looking at the scan…"))
 
@@ -133,10 +128,13 @@ class ImportDialog:
         if self.isRunning():
             self._task.cancel()
             return
-        words = self.form.request().words()
-        self._start(
-            lambda token: self._workbench.logic.engineSteps(words, None, token), self._onImported, _("Starting…")
-        )
+        request = self.form.request()
+
+        def steps(token):
+            with taskFolder(slicer.app.temporaryPath) as folder:
+                return (yield from self._workbench.logic.engineSteps(request.withRoiIn(folder).words(), None, token))
+
+        self._start(steps, self._onImported, _("Starting…"))
 
     def _onImported(self, result):
         try:

@@ -8,9 +8,10 @@ from typing import Any
 import qt
 from slicer.i18n import tr as _
 
-from MgImplantSegSections.work.importWork import BOX, SAMPLE, WHOLE, ImportRequest, defaultOutput
+from MgImplantSegSections.parameters import shownNodes
+from MgImplantSegSections.work.importWork import BOX, ROI, SAMPLE, WHOLE, ImportRequest, defaultOutput, isRotated
 
-CROPS = (WHOLE, SAMPLE, BOX)
+CROPS = (WHOLE, SAMPLE, BOX, ROI)
 COARSEST_UM = 1000.0
 
 
@@ -22,13 +23,15 @@ class ImportForm:
 
     def __init__(self, rows: Any):
         self._onChange: Any = lambda: None
+        self._rois: list[Any] = []
         self._build()
         self._tell()
         rows.addRow(_("Scan:"), _inRow(self.scanEdit, self.folderButton, self.fileButton))
         rows.addRow(_("Dataset:"), self.datasetEdit)
         rows.addRow(_("Voxel size of the scan:"), self.spacingSpinBox)
         rows.addRow(_("Voxel size of the result:"), self.targetSpinBox)
-        rows.addRow(_("Keep:"), _inRow(self.cropSelector, self.boxEdit))
+        rows.addRow(_("Keep:"), _inRow(self.cropSelector, self.boxEdit, self.roiSelector))
+        rows.addRow("", self.roiLabel)
         rows.addRow(_("Save as:"), _inRow(self.outEdit, self.outButton))
         self._connect()
         self.onChanged()
@@ -39,7 +42,9 @@ class ImportForm:
         self.outButton = qt.QPushButton(_("Choose…"))
         self.spacingSpinBox, self.targetSpinBox = _sizeBox(_("as in the file")), _sizeBox(_("to at most 2 GB"))
         self.cropSelector = qt.QComboBox()
-        self.cropSelector.addItems([_("The whole scan"), _("The sample"), _("A box")])
+        self.cropSelector.addItems([_("The whole scan"), _("The sample"), _("A box"), _("An ROI of the scene")])
+        self.roiSelector, self.roiLabel = qt.QComboBox(), qt.QLabel()
+        self.roiLabel.wordWrap = True
         self.boxEdit.placeholderText = _("X0:X1,Y0:Y1,Z0:Z1")
         for button in (self.folderButton, self.fileButton, self.outButton):
             button.autoDefault = False
@@ -56,6 +61,10 @@ class ImportForm:
         )
         self.cropSelector.toolTip = _("The sample is the largest bright object, with a margin of 0.2 mm.")
         self.boxEdit.toolTip = _("First and end voxel along x, y and z; mm from the first corner with mm at the end.")
+        self.roiSelector.toolTip = _(
+            "The ROI where it stands in the scene, transforms included. The smallest box of whole voxels around it is "
+            "kept, also of a rotated one."
+        )
         self.outEdit.toolTip = _("The file for the result, .nrrd.")
         self.outButton.toolTip = _("Choose the file for the result.")
 
@@ -64,7 +73,8 @@ class ImportForm:
             edit.connect("textChanged(QString)", self.onChanged)
         for box in (self.spacingSpinBox, self.targetSpinBox):
             box.connect("valueChanged(double)", self.onChanged)
-        self.cropSelector.connect("currentIndexChanged(int)", self.onChanged)
+        for selector in (self.cropSelector, self.roiSelector):
+            selector.connect("currentIndexChanged(int)", self.onChanged)
         self.folderButton.connect("clicked(bool)", self.onFolder)
         self.fileButton.connect("clicked(bool)", self.onFile)
         self.outButton.connect("clicked(bool)", self.onOut)
@@ -84,7 +94,20 @@ class ImportForm:
             self.targetSpinBox.value,
             CROPS[max(0, self.cropSelector.currentIndex)],
             "".join(self.boxEdit.text.split()),
+            self._rois[self.roiSelector.currentIndex] if self._rois else None,
         )
+
+    def refillRois(self):
+        """List the ROIs of the scene; the chosen one stays chosen."""
+        chosen = self.request().roiNode
+        self._rois = shownNodes("vtkMRMLMarkupsROINode")
+        self.roiSelector.blockSignals(True)
+        self.roiSelector.clear()
+        self.roiSelector.addItems([node.GetName() for node in self._rois])
+        if chosen in self._rois:
+            self.roiSelector.setCurrentIndex(self._rois.index(chosen))
+        self.roiSelector.blockSignals(False)
+        self.onChanged()
 
     def offerBox(self, text: str):
         """Put in the box that was found, for a person to change."""
@@ -112,9 +135,14 @@ class ImportForm:
             self.outEdit.text = path
 
     def onChanged(self):
-        """Show where the result goes, and the box only where one is wanted."""
-        self.outEdit.placeholderText = defaultOutput(self.scanEdit.text.strip())
-        self.boxEdit.enabled = self.request().crop == BOX
+        """Show where the result goes, and box or ROI only where one is wanted."""
+        request = self.request()
+        self.outEdit.placeholderText = defaultOutput(request.scan)
+        self.boxEdit.enabled = request.crop == BOX
+        self.boxEdit.visible, self.roiSelector.visible = request.crop != ROI, request.crop == ROI
+        isMore = request.crop == ROI and request.roiNode is not None and isRotated(request.roiNode)
+        self.roiLabel.text = _("This ROI is rotated: the box of whole voxels around it is kept.") if isMore else ""
+        self.roiLabel.visible = isMore
         self._onChange()
 
 

@@ -62,6 +62,7 @@ class Panel:
         self.environments = EnvironmentsSection(workbench)
         self.environments.onListChanged(self.segmentation.refillEnvironments)
         self.environments.onListChanged(self.training.refillEnvironments)
+        self.environments.onListChanged(self.batch.refillEnvironments)
         workbench.onModelsChange(self.models.refillKeepingChoice)
         self.sections = FoldedSections(workbench, [sectionOf(workbench.ui, name) for name in FOLDED])
         workbench.ui.openTeachButton.connect("clicked(bool)", self.openTeach)
@@ -74,7 +75,7 @@ class Panel:
 
     def refillEnvironments(self):
         """List the environments anew: they may also have been added on the command line."""
-        for section in (self.segmentation, self.training):
+        for section in (self.segmentation, self.training, self.batch):
             section.refillEnvironments()
         self.environments.refill()
 

@@ -24,11 +24,12 @@ def showButtons(ui: Any, job: Any, isBusy: bool, watching: bool, hasRows: bool):
     busy = [_("wait for the current command to finish")] if isBusy else []
     missingJob = [] if job else [_("a training that was started")]
     configuration = [] if Path(ui.configurationEdit.currentPath or "-").is_file() else [_("a configuration file")]
-    ui.trainingJobSelector.enabled = not watching
+    ui.trainingJobsTable.enabled = not watching
     ui.detachTrainingButton.text = _("Detach") if watching or not job else _("Attach")
     setEnabled(
         ui.testTrainingEnvironmentButton, busy, _("Check that the environment has everything that training needs.")
     )
+    setEnabled(ui.refreshTrainingsButton, busy, _("Ask all environments for their trainings and states."))
     running = [_("wait for the training being watched to finish, or click Detach")] if watching else []
     setEnabled(ui.startTrainingButton, busy + running + configuration, _("Start the training there."))
     setEnabled(ui.stopTrainingButton, busy + missingJob, _("Stop after the current step; a checkpoint is kept."))

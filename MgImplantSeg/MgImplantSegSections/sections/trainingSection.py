@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from MgImplantSegSections.sections.modelSection import ModelSection
     from MgImplantSegSections.sections.workbench import Workbench
 
-FINAL_STATES = ("done", "failed", "cancelled", "lost", "damaged", "unknown")
-
 
 class TrainingSection:
     """Every button is one command of the engine's launcher, run in a child process."""
@@ -37,7 +35,8 @@ class TrainingSection:
         self._command: Any = None
         self._state, self._isStopping = "", False
         self._environments: list[str] = []
-        self._jobs = TrainingJobs(self.ui.trainingJobSelector, self.onJob)
+        self._warned: list[str] = []
+        self._jobs = TrainingJobs(self.ui.trainingJobsTable, self.onJob)
         self.data = TrainingData(workbench, self._progress.label, modelSection.path if modelSection else lambda: None)
         self._connect()
         self.refillEnvironments()
@@ -54,6 +53,7 @@ class TrainingSection:
             (ui.showCurvesButton, self.onCurves),
             (ui.installTrainedModelButton, self.onInstall),
             (ui.trainingLogButton, self.log.show),
+            (ui.refreshTrainingsButton, self.onRefresh),
         ):
             button.connect("clicked(bool)", slot)
         ui.trainingEnvironmentSelector.connect("currentIndexChanged(int)", self.onEnvironment)
@@ -127,7 +127,8 @@ class TrainingSection:
 
     def onSubmitted(self, result: Any):
         """The job runs: remember it, watch it."""
-        self._jobs.remember(result["reference"], result["state"])
+        facts = {name: result[name] for name in ("name", "created") if name in result}
+        self._jobs.remember(result["reference"], result["state"], **facts)
         self._curves.clear()
         self._say(result["text"])
         self.watch()
@@ -211,6 +212,10 @@ class TrainingSection:
         self._isStopping = self.isWatching()
         self._do(["jobs", "cancel", self.job], self._stateResult)
 
+    def onRefresh(self):
+        """Ask all environments for their trainings."""
+        self._do(["jobs", "list"], lambda result: self._jobs.learn(result["jobs"]))
+
     def onResume(self):
         """Go on with the last job from its checkpoint."""
         self._do(["jobs", "resume", self.job], self.onResumed)
@@ -249,9 +254,10 @@ class TrainingSection:
     def _do(self, words: Sequence[Any], onDone: Callable[..., Any]):
         """Run a short command of the engine; one at a time."""
         self._say(_("Asking…"))
+        self._warned = list[str]()
 
         def done(result: Any):
-            self._say("")
+            self._say("\n".join(self._warned))
             onDone(result)
             self.refresh()
 
@@ -268,6 +274,8 @@ class TrainingSection:
         """Progress of a short command, such as sending files."""
         if event["event"] == "progress":
             self._say(event.get("stage", ""))
+        elif event["event"] == "warning":  # an environment does not answer, for example
+            self._warned.append(event["message"])
 
     def _say(self, text: str, label: Any = None):
         (label or self.ui.trainingStatusLabel).text = inPanelWords(text)

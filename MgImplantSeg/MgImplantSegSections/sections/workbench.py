@@ -29,6 +29,7 @@ class Workbench:
         self._listeners: list[Callable[[], Any]] = []
         self._modelListeners: list[Callable[[], Any]] = []
         self._tasks: list[BackgroundTask] = []
+        self._ofScene: list[BackgroundTask] = []
         self._visible: dict[str, tuple[Any, bool]] = {}
 
     def setVisible(self, widget: Any, visible: bool):
@@ -67,24 +68,31 @@ class Workbench:
         onDone: Callable[..., Any],
         onFailed: Callable[[Exception], Any],
         onCancelled: Callable[[], Any],
+        isOfScene: bool = True,
     ):
-        """Run `makeSteps(token)` beside the GUI; returns the `BackgroundTask`."""
+        """Run `makeSteps(token)` beside the GUI; returns the `BackgroundTask`.
+
+        :param isOfScene: whether it ends with the scene, from which it takes or into which it brings something.
+        """
         token = CancelToken()
         self._tasks = [task for task in self._tasks if task.isRunning]
+        self._ofScene = [task for task in self._ofScene if task.isRunning]
         task = BackgroundTask(_begun(makeSteps, token), token, onEvent, onDone, onFailed, onCancelled)
         self._tasks.append(task)
+        if isOfScene:
+            self._ofScene.append(task)
         return task
 
     def cancelAll(self):
-        """Ask all running work to stop; its results do not come into the scene."""
-        for task in self._tasks:
+        """Ask all work of the scene to stop; its results do not come into the scene."""
+        for task in self._ofScene:
             task.cancel()
 
     def abandonAll(self):
         """Stop all work and wait until nothing of it is left."""
         for task in self._tasks:
             task.abandon()
-        self._tasks = []
+        self._tasks, self._ofScene = [], []
 
 
 def _begun(makeSteps: Callable[[CancelToken], Iterator[Any]], token: CancelToken):

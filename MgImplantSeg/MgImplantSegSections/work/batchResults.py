@@ -11,7 +11,7 @@ from slicer.i18n import tr as _
 
 from MgImplantSegLib.base.errors import DependencyError, InputError
 from MgImplantSegLib.cli.batch import SEGMENTATION
-from MgImplantSegLib.cli.batch_record import read_record
+from MgImplantSegLib.cli.batch_record import Record, read_record
 from MgImplantSegLib.io.volumes import read_volume
 from MgImplantSegLib.scene.volumes import add_volume_node
 from MgImplantSegSections.work.measuresReport import addTable, reportFromDict
@@ -26,13 +26,13 @@ READ_BY_SLICER = (".nrrd", ".nhdr", ".nii", ".nii.gz", ".mha", ".mhd")
 MICROMETRES = 1000.0
 
 
-def openSample(scene: Any, folder: Path, scanPath: Path, spacingUm: float | None = None):
-    """Load scan, segmentation and measures; returns the volume node and the segmentation node.
+def openSample(scene: Any, folder: Path, scanPath: Path):
+    """Load scan, segmentation and measures into one folder of the scene; returns the nodes of scan and segmentation.
 
-    A sample that is open already is not loaded again.
+    A sample that is open already is not loaded again. Voxel size and dataset are those that the batch was given.
 
     :param folder: of the sample among the results.
-    :param spacingUm: voxel size of the scan where its file does not say it.
+    :param scanPath: where the scan is now; where it was then counts if nothing is there.
     :raises InputError: if a file is missing or cannot be read.
     """
     opened = _openedBefore(scene, folder)
@@ -44,10 +44,11 @@ def openSample(scene: Any, folder: Path, scanPath: Path, spacingUm: float | None
             _("Expected the results of a finished scan in {folder}, got none.").format(folder=folder),
             _("Start the batch again."),
         )
+    scanPath = scanPath if scanPath.is_file() or scanPath.is_dir() else Path(record.image)
     if not scanPath.exists():
         raise InputError(_("Expected the scan {path}, got none.").format(path=scanPath), _("Choose its folder again."))
     report = _readMeasures(folder / MEASURES)
-    volume = _loadScan(scene, scanPath, spacingUm)
+    volume = _loadScan(scene, scanPath, record)
     try:
         segmentation = slicer.util.loadSegmentation(str(folder / SEGMENTATION))
     except RuntimeError as error:
@@ -74,10 +75,11 @@ def _openedBefore(scene: vtkMRMLScene, folder: Path):
     return None
 
 
-def _loadScan(scene: vtkMRMLScene, path: Any, spacingUm: Any):
+def _loadScan(scene: vtkMRMLScene, path: Any, record: Record):
     """The scan as the engine reads it, on whose grid the segmentation is; as Slicer does where a package is missing."""
     try:
-        return add_volume_node(scene, read_volume(path, spacing_um=spacingUm), path.name.split(".")[0])
+        scan = read_volume(path, dataset=record.dataset, spacing_um=record.spacing_um)
+        return add_volume_node(scene, scan, path.name.split(".")[0])
     except DependencyError:
         if not path.name.lower().endswith(READ_BY_SLICER):
             raise
@@ -85,8 +87,8 @@ def _loadScan(scene: vtkMRMLScene, path: Any, spacingUm: Any):
         node = slicer.util.loadVolume(str(path))
     except RuntimeError as error:
         raise InputError(_("Expected a scan in {path}, Slicer could not read it.").format(path=path)) from error
-    if spacingUm:
-        node.SetSpacing(*[spacingUm / MICROMETRES] * 3)
+    if record.spacing_um:
+        node.SetSpacing(*[record.spacing_um / MICROMETRES] * 3)
     return node
 
 

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import slicer
 from slicer.i18n import tr as _
 
 from MgImplantSegLib.base.errors import InputError
+from MgImplantSegLib.grids.regions import write_roi_markups
 from MgImplantSegLib.io.formats import without_suffix
+from MgImplantSegLib.scene.markups import box_of_roi_node
 from MgImplantSegSections.work.scanFolders import gather
 
+STRAIGHT_ENOUGH = 1e-4
 PACKAGES = ("pynrrd", "tifffile", "h5py")
-WHOLE, SAMPLE, BOX = "none", "sample", "box"
+WHOLE, SAMPLE, BOX, ROI = "none", "sample", "box", "roi"
+ROI_FILE = "roi.mrk.json"
 
 
 @dataclass(frozen=True)
@@ -25,7 +30,8 @@ class ImportRequest:
     :param out: the file for the result.
     :param dataset: path inside an HDF5 file, or empty.
     :param spacingUm: voxel size of the scan, 0 as in the file; `targetUm`: of the result, 0 chosen by the engine.
-    :param crop: one of `WHOLE`, `SAMPLE` and `BOX`, whose text is `box`.
+    :param crop: one of `WHOLE`, `SAMPLE`, `BOX`, whose text is `box`, and `ROI`, whose node is `roiNode`.
+    :param roiFile: the file that the node was written to, see `withRoiIn`.
     """
 
     scan: str
@@ -35,12 +41,25 @@ class ImportRequest:
     targetUm: float = 0.0
     crop: str = WHOLE
     box: str = ""
+    roiNode: Any = None
+    roiFile: str = ""
 
     def missing(self):
         """What has to be chosen before the scan can be looked at."""
         found = [] if self.scan else [_("a scan")]
         found += [] if self.out else [_("a file for the result")]
-        return found + ([_("a box")] if self.crop == BOX and not self.box else [])
+        found += [_("a box")] if self.crop == BOX and not self.box else []
+        return found + ([_("an ROI in the scene")] if self.crop == ROI and self.roiNode is None else [])
+
+    def withRoiIn(self, folder: Path):
+        """The request with its ROI as a file for the engine: the box in the world, in LPS.
+
+        :raises InputError: if the ROI is no box in the world, or inside out.
+        """
+        if self.crop != ROI:
+            return self
+        write_roi_markups([box_of_roi_node(self.roiNode)], folder / ROI_FILE)
+        return replace(self, roiFile=str(folder / ROI_FILE))
 
     def words(self):
         """Words of the engine's command line."""
@@ -49,11 +68,24 @@ class ImportRequest:
             found += [flag, f"{value:.10g}"] if value > 0 else []
         found += ["--dataset", self.dataset] if self.dataset else []
         found += ["--crop", SAMPLE] if self.crop == SAMPLE else []
+        found += ["--roi", self.roiFile] if self.crop == ROI else []
         return found + ([f"--box={self.box}"] if self.crop == BOX else [])
 
     def lookWords(self, picture: Path):
         """The words for a look that writes nothing but a picture of three slices."""
         return [*self.words(), "--estimate", "--preview", str(picture)]
+
+
+def isRotated(roiNode: Any):
+    """Whether the edges of an ROI run along other directions than the axes of the world; one that is no box does not.
+
+    The engine keeps whole voxels along the axes of the scan, so that it keeps more than such an ROI.
+    """
+    try:
+        axes = box_of_roi_node(roiNode).axes_matrix
+    except InputError:
+        return False
+    return not np.allclose(np.sort(np.abs(axes), axis=0), [[0.0] * 3, [0.0] * 3, [1.0] * 3], atol=STRAIGHT_ENOUGH)
 
 
 def defaultOutput(scan: str):

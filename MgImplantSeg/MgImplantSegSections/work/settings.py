@@ -9,7 +9,7 @@ import qt
 
 PREFIX = "MgImplantSeg/"
 DEVICE, MEMORY, RUN_IN, MODEL, MODEL_FOLDER = "Device", "MemoryGb", "RunIn", "Model", "ModelFolder"
-SPEEDS, PAIRS = "Speeds", "TrainingPairs"
+SPEEDS, PAIRS, BATCHES = "Speeds", "TrainingPairs", "Batches"
 LAST_TRAINING, TRAININGS, TRAINING_ENVIRONMENT = "LastTraining", "Trainings", "TrainingEnvironment"
 
 

@@ -67,6 +67,15 @@ def rows_of(table: Any) -> list[list[str]]:
     ]
 
 
+def select_rows(table: Any, *rows: int) -> None:
+    """Select exactly these rows of a table, as with Ctrl and clicks."""
+    native = unwrap(table)
+    native.clearSelection()
+    for row in rows:
+        chosen = QtCore.QItemSelectionModel.SelectionFlag.Select | QtCore.QItemSelectionModel.SelectionFlag.Rows
+        native.selectionModel().select(native.model().index(row, 0), chosen)
+
+
 def items_of(table: Any, column: int | None = None) -> list[QtWidgets.QTableWidgetItem]:
     """All items of a table, or those of a column."""
     native = unwrap(table)
