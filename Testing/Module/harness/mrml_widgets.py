@@ -97,7 +97,9 @@ class qMRMLNodeComboBox(QWidget):
         """The nodes to choose from, in the order of the scene."""
         if self._scene is None:
             return []
-        found = [self._scene.GetNthNode(index) for index in range(self._scene.GetNumberOfNodes())]
+        kinds = self._values["nodeTypes"]
+        of_kind = self._scene.GetNodesByClass(kinds[0]) if len(kinds) == 1 else self._scene.GetNodes()
+        found = [of_kind.GetItemAsObject(index) for index in range(of_kind.GetNumberOfItems())]
         return [node for node in found if self._is_shown(node)]
 
     def _is_shown(self, node: Any) -> bool:
