@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,14 @@ from MgImplantSegLib.cli import main
 from MgImplantSegLib.jobs.environment_file import save_environment
 
 sys.path += [str(Path(__file__).parents[1] / name) for name in ("Engine", "Benchmarks")]
+import simulated_study
 from simulated_study import GROUPS, write_study
 from threshold_model import save_threshold_model
 
 WORDS = ("--model", "thresholds.mgmodel", "--planes", "1", "--device", "cpu", "--at-once", "2")
+
+
+explant_of = cache(simulated_study.explant_of)  # both studies have the same first group
 
 
 def compared(folder: Path, symbol: str, within: str) -> dict[str, float]:
@@ -33,6 +38,7 @@ def place(tmp_path, monkeypatch) -> Path:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(simulated_study, "explant_of", explant_of)
     save_threshold_model(tmp_path / "thresholds.mgmodel", 20.0)
     return tmp_path
 
