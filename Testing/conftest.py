@@ -72,6 +72,14 @@ def required_package() -> Callable[[str], ModuleType]:
     return importlib.import_module if os.environ.get("CI") == "true" else pytest.importorskip
 
 
+@pytest.fixture
+def no_conversion(monkeypatch) -> None:
+    """Model files without a network for OpenVINO, which takes longer to make than a small training."""
+    for writer in ("training.loop.export", "training.teach.run"):
+        module = importlib.import_module(f"MgImplantSegLib.{writer}")
+        monkeypatch.setattr(module, "add_openvino_where_possible", lambda _path: False)
+
+
 @contextmanager
 def running(kind: type[Service], folder: Path, missing: Sequence[str]) -> Iterator[Service]:
     """Start and stop a server; its tests are skipped where it cannot be started, but fail in continuous integration."""

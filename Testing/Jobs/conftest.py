@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,17 +30,27 @@ def backend(request, make_environment) -> Iterator[Backend]:
         yield backend
 
 
-@pytest.fixture
-def batch_place(tmp_path, monkeypatch) -> Iterator[Path]:
-    """The working folder of a batch, with a model; batches that are left over end with it."""
+@pytest.fixture(scope="session")
+def thresholds(tmp_path_factory) -> Path:
+    """A model file whose classes follow from grey values; for OpenVINO too, with which a job starts sooner."""
     sys.path.append(str(Path(__file__).parents[1] / "Engine"))
     from threshold_model import save_threshold_model
 
+    from MgImplantSegLib.inference.openvino_export import add_openvino_where_possible
+
+    path = save_threshold_model(tmp_path_factory.mktemp("models") / "thresholds.mgmodel", 20.0)
+    add_openvino_where_possible(path)
+    return path
+
+
+@pytest.fixture
+def batch_place(tmp_path, monkeypatch, thresholds) -> Iterator[Path]:
+    """The working folder of a batch, with a model; batches that are left over end with it."""
     monkeypatch.setenv("MGIMPLANTSEG_CONFIG", str(tmp_path / "configuration"))
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.chdir(tmp_path)
-    save_threshold_model(tmp_path / "thresholds.mgmodel", 20.0)
+    shutil.copy(thresholds, tmp_path)
     yield tmp_path
     for batch in started:
         if batch.poll() is None:
