@@ -80,6 +80,19 @@ def no_conversion(monkeypatch) -> None:
         monkeypatch.setattr(module, "add_openvino_where_possible", lambda _path: False)
 
 
+@pytest.fixture(scope="session")
+def thresholds(tmp_path_factory) -> Path:
+    """A model file whose classes follow from grey values; for OpenVINO too, with which a process starts sooner."""
+    sys.path.append(str(Path(__file__).with_name("Engine")))
+    from threshold_model import save_threshold_model
+
+    from MgImplantSegLib.inference.openvino_export import add_openvino_where_possible
+
+    path = save_threshold_model(tmp_path_factory.mktemp("models") / "thresholds.mgmodel", 20.0)
+    add_openvino_where_possible(path)
+    return path
+
+
 @contextmanager
 def running(kind: type[Service], folder: Path, missing: Sequence[str]) -> Iterator[Service]:
     """Start and stop a server; its tests are skipped where it cannot be started, but fail in continuous integration."""

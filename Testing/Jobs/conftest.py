@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,19 +27,6 @@ def backend(request, make_environment) -> Iterator[Backend]:
     """One backend after the other."""
     with Backend(make_environment(request.param)) as backend:
         yield backend
-
-
-@pytest.fixture(scope="session")
-def thresholds(tmp_path_factory) -> Path:
-    """A model file whose classes follow from grey values; for OpenVINO too, with which a job starts sooner."""
-    sys.path.append(str(Path(__file__).parents[1] / "Engine"))
-    from threshold_model import save_threshold_model
-
-    from MgImplantSegLib.inference.openvino_export import add_openvino_where_possible
-
-    path = save_threshold_model(tmp_path_factory.mktemp("models") / "thresholds.mgmodel", 20.0)
-    add_openvino_where_possible(path)
-    return path
 
 
 @pytest.fixture

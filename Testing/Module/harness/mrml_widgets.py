@@ -97,9 +97,13 @@ class qMRMLNodeComboBox(QWidget):
         """The nodes to choose from, in the order of the scene."""
         if self._scene is None:
             return []
-        kinds = self._values["nodeTypes"]
-        of_kind = self._scene.GetNodesByClass(kinds[0]) if len(kinds) == 1 else self._scene.GetNodes()
-        found = [of_kind.GetItemAsObject(index) for index in range(of_kind.GetNumberOfItems())]
+        scene, kinds = self._scene, self._values["nodeTypes"]
+        if len(kinds) == 1:
+            nodes = scene.GetNodesByClass(kinds[0])
+            nodes.UnRegister(scene)  # it is handed over, and would keep the nodes
+        else:
+            nodes = scene.GetNodes()
+        found = [nodes.GetItemAsObject(index) for index in range(nodes.GetNumberOfItems())]
         return [node for node in found if self._is_shown(node)]
 
     def _is_shown(self, node: Any) -> bool:
