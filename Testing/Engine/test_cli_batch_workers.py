@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from threshold_model import save_threshold_model
 
 from MgImplantSegLib.cli import main
 from MgImplantSegLib.cli.batch_board import batch_lock
@@ -26,11 +26,11 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals of Unix")
 
 
 @pytest.fixture
-def scans(tmp_path, monkeypatch) -> Path:
+def scans(tmp_path, monkeypatch, thresholds) -> Path:
     """Five scans; the third is no image."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(CHECKOUT))
-    save_threshold_model(tmp_path / "thresholds.mgmodel", 20.0)
+    shutil.copy(thresholds, tmp_path)
     (tmp_path / "scans").mkdir()
     array = np.zeros((16, 16, 16), np.uint8)
     array[4:12, 4:12, 4:12], array[6:8, 6:10, 6:10], array[:, 13:, :] = 170, 255, 100

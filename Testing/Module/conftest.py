@@ -17,6 +17,8 @@ CHECKOUT = HERE.parents[1]
 PANELS_IN_FAST_LANE = 2  # tests of a file
 MAKE_TINY_MODEL = """
 import sys, torch
+from pathlib import Path
+from MgImplantSegLib.inference.openvino_export import add_openvino_where_possible
 from MgImplantSegLib.model.file import ModelCard, save_model
 from MgImplantSegLib.networks import build_network
 from MgImplantSegLib.preprocessing.preprocess import Preprocessing
@@ -27,6 +29,7 @@ weights = build_network(spec).state_dict()
 for name in [name for name in weights if name.startswith("head")]:
     weights[name] = weights[name] * (0 if name.endswith("bias") else 30)
 save_model(sys.argv[1], card, weights)
+add_openvino_where_possible(Path(sys.argv[1]))  # it starts sooner than torch
 """
 
 
@@ -102,11 +105,15 @@ def module(slicer_app, tmp_path, monkeypatch):
     monkeypatch.setenv("MGIMPLANTSEG_CONFIG", str(tmp_path / "configuration"))
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("XDG_DATA_HOME", raising=False)  # other tests of the same run may have set it
-    path = slicer.modules.mgimplantseg.path
-    monkeypatch.syspath_prepend(str(pathlib.Path(path).parent))
-    for name in [name for name in sys.modules if name.split(".")[0] in ("MgImplantSeg", "MgImplantSegSections")]:
-        del sys.modules[name]
-    return importlib.import_module("MgImplantSeg")
+    folder = pathlib.Path(slicer.modules.mgimplantseg.path).parent
+    monkeypatch.syspath_prepend(str(folder))
+    sys.modules.pop("MgImplantSeg", None)
+    sections = sys.modules.get("MgImplantSegSections")  # stay imported, as while Slicer runs, unless they are others
+    if sections is not None and pathlib.Path(sections.__path__[0]).parent != folder:
+        for name in [name for name in sys.modules if name.split(".")[0] == "MgImplantSegSections"]:
+            del sys.modules[name]
+    yield importlib.import_module("MgImplantSeg")
+    importlib.import_module("MgImplantSegSections.work.layouts").leaveChart()
 
 
 @pytest.fixture
