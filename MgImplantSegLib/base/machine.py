@@ -28,6 +28,13 @@ def package_version(name: str) -> str | None:
         return None
 
 
+def thread_count() -> int:
+    """As many threads as torch would take: those that OMP_NUM_THREADS allows, else one a core."""
+    with suppress(ValueError):
+        return max(1, min(int(os.environ.get("OMP_NUM_THREADS", "")), core_count()))
+    return core_count()
+
+
 def total_memory_bytes() -> int | None:
     """Memory that this process may use at all; None where it cannot be known."""
     return _smallest(_system_memory()[0], _first_number(CGROUP_LIMITS))

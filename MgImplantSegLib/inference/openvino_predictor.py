@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import importlib.metadata
-import os
 import re
-from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
 from MgImplantSegLib.base.errors import DependencyError, InputError, ResourceError
-from MgImplantSegLib.base.machine import core_count
+from MgImplantSegLib.base.machine import thread_count
 from MgImplantSegLib.inference.device import Compute
 from MgImplantSegLib.inference.openvino_entries import CONVERT, OpenVinoNetwork
 from MgImplantSegLib.inference.tiled import TiledPredictor
@@ -144,10 +142,3 @@ def _settings(precision: str) -> dict[str, Any]:
         "INFERENCE_NUM_THREADS": thread_count(),
         "ENABLE_CPU_PINNING": False,
     }
-
-
-def thread_count() -> int:
-    """As many threads as torch would take: those that OMP_NUM_THREADS allows, else one a core."""
-    with suppress(ValueError):
-        return max(1, min(int(os.environ.get("OMP_NUM_THREADS", "")), core_count()))
-    return core_count()

@@ -1,25 +1,33 @@
 """From the model's grid onto the grid of the input: scores interpolated linearly, then the largest wins.
 
 Interpolating scores instead of labels gives boundaries that are smooth on a finer grid. Work proceeds slice by slice,
-so only a few slices are needed in addition to the accumulator and the labels. On the same grid the labels are taken as
-they are. A class that no voxel of the model's grid has is in no voxel of the other grid either: between two voxels of
-different classes it could otherwise be the second choice of both, and win.
+so only a few slices are needed in addition to the accumulator and the labels; on a finer grid several threads share it.
+On the same grid the labels are taken as they are. A class that no voxel of the model's grid has is in no voxel of the
+other grid either: between two voxels of different classes it could otherwise be the second choice of both, and win.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
+from scipy import sparse
 
 from MgImplantSegLib.base.events import Events
+from MgImplantSegLib.base.machine import thread_count
 from MgImplantSegLib.grids.labels import LabelScheme
 from MgImplantSegLib.grids.regions import OrientedBox
 from MgImplantSegLib.grids.resample import interpolation_matrices, resampled_slices
+from MgImplantSegLib.grids.slabs import slabs
 from MgImplantSegLib.grids.volume import Geometry, Volume
 from MgImplantSegLib.inference.accumulator import largest_class
+from MgImplantSegLib.inference.finer_classes import FinerClasses, is_finer
 from MgImplantSegLib.inference.fused import FusedPrediction
+
+SLICES_PER_BLOCK = 16
+MOST_THREADS = 4  # each has two coarse slices on finer rows, and the undecided pixels, in memory
 
 
 def labels_on_grid(
@@ -87,31 +95,58 @@ def classes_on_grid(
     if source.same_grid(target):
         return classes_zyx
     result = np.empty(target.shape_zyx, dtype=np.uint8)
+    read, matrices = _scores_of(prediction, classes_zyx), interpolation_matrices(source, target)
     with events.task("labels on the input's grid", target.shape_zyx[0]) as task:
-        for z, classes in enumerate(_slices(prediction, classes_zyx, source, target)):
-            result[z] = classes
-            task.advance()
+        for slices in (_in_threads if is_finer(matrices) else _one_by_one)(read, matrices, result):
+            task.advance(slices)
     return result
 
 
-def _slices(
-    prediction: FusedPrediction, classes_zyx: np.ndarray, source: Geometry, target: Geometry
-) -> Iterator[np.ndarray]:
+def _scores_of(prediction: FusedPrediction, classes_zyx: np.ndarray) -> Callable[[int], np.ndarray]:
+    """Gives the scores (classes, y, x), float32, of a slice z of the model's grid."""
     counts = np.zeros(256, dtype=np.int64)
     for classes in classes_zyx:
         counts += np.bincount(classes.ravel(), minlength=256)
     present = counts > 0
 
     def read(z: int) -> np.ndarray:
-        scores = prediction.scores(slice(z, z + 1))[:, 0]  # (classes, y, x)
+        scores = prediction.scores(slice(z, z + 1))[:, 0]
         changed = largest_class(scores) != classes_zyx[z]
         is_class = np.arange(len(scores))[:, None] == classes_zyx[z][changed]
         scores[:, changed] = is_class * scores[:, changed].sum(axis=0)
         scores[~present[: len(scores)]] = 0
         return scores.astype(np.float32)
 
-    for scores in resampled_slices(read, interpolation_matrices(source, target)):
-        yield largest_class(scores)
+    return read
+
+
+def _one_by_one(
+    read: Callable[[int], np.ndarray], matrices: tuple[sparse.csr_array, ...], result: np.ndarray
+) -> Iterator[int]:
+    """Fill the result slice by slice; says how many are done."""
+    for classes, scores in zip(result, resampled_slices(read, matrices), strict=True):
+        classes[:] = largest_class(scores)
+        yield 1
+
+
+def _in_threads(
+    read: Callable[[int], np.ndarray], matrices: tuple[sparse.csr_array, ...], result: np.ndarray
+) -> Iterator[int]:
+    """The same on a finer grid: blocks of slices by several threads."""
+    finer = FinerClasses(read, matrices)
+
+    def fill(block: slice) -> int:
+        rows = range(block.start, block.stop)
+        for row, classes in zip(rows, finer.slices(rows), strict=True):
+            result[row] = classes
+        return len(rows)
+
+    with ThreadPoolExecutor(min(MOST_THREADS, thread_count())) as threads:
+        running = [threads.submit(fill, block) for block in slabs((len(result),), SLICES_PER_BLOCK)]
+        try:
+            yield from (block.result() for block in running)
+        finally:
+            threads.shutdown(cancel_futures=True)
 
 
 def _to_values(classes_zyx: np.ndarray, scheme: LabelScheme) -> np.ndarray:
