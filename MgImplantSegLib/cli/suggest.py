@@ -21,7 +21,7 @@ from MgImplantSegLib.cli.segmentation_options import ReadingOptions
 from MgImplantSegLib.cli.tables import text_table
 
 if TYPE_CHECKING:
-    from MgImplantSegLib.grids.volume import Volume
+    from MgImplantSegLib.grids.volume import LabelMap, Volume
 
 NAME = "suggest"
 HELP = "suggest slices to label for teach, where the planes disagree most"
@@ -64,8 +64,16 @@ def run(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
     scan = read_scan(arguments.image, arguments)
     label_map = read_label_map(arguments.segmentation, arguments.roles, spacing_um=arguments.spacing_um)
     segmentation = on_grid_of(label_map, scan.geometry)
+    _warn_of_nothing(segmentation, events)
     found = suggest_slices(segmentation, _disagreement(scan, arguments, events), arguments.count, done)
     return {"slices": [entry.to_dict() for entry in found], "done_slices": slices_text(entry.name for entry in found)}
+
+
+def _warn_of_nothing(segmentation: LabelMap, events: Events) -> None:
+    from MgImplantSegLib.training.teach.labelled import painted_mask
+
+    if not painted_mask(segmentation).any():
+        events.warning("The segmentation has no class: slices are spread over the whole scan.", "labels")
 
 
 def _disagreement(scan: Volume, arguments: argparse.Namespace, events: Events) -> Volume:

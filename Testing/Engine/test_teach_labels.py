@@ -15,17 +15,21 @@ from MgImplantSegLib.base.events import Events
 from MgImplantSegLib.cli.parser import flag_of
 from MgImplantSegLib.grids.labels import LabelScheme
 from MgImplantSegLib.grids.regions import OrientedBox, write_roi_markups
-from MgImplantSegLib.grids.volume import Geometry, LabelMap
+from MgImplantSegLib.grids.volume import Geometry, LabelMap, Volume
+from MgImplantSegLib.io import write_label_map, write_volume
 from MgImplantSegLib.io.image_data import Segment
 from MgImplantSegLib.io.terminology import is_ignored
+from MgImplantSegLib.preprocessing.preprocess import Preprocessing
 from MgImplantSegLib.training.loop.losses import IGNORE
 from MgImplantSegLib.training.teach.grid import labelled_on_grid
 from MgImplantSegLib.training.teach.labelled import labelled_part
+from MgImplantSegLib.training.teach.scan import read_scan
 from MgImplantSegLib.training.teach.settings import Pair, read_pairs
 from MgImplantSegLib.training.teach.slices import SliceName, painted_slices, parse_slices
 
 LABELS = labelled_scan(0)[1]
 GRID = Geometry(LABELS.shape, (0.02,) * 3)
+GRID_OF_10 = Geometry((8, 9, 10), (0.02,) * 3)
 
 
 def part(labels, events=None, scheme=None, **said):
@@ -157,6 +161,34 @@ def test_a_done_slice_on_which_nothing_is_painted_is_warned_of():
     (warning,) = warnings_of(painted_on(LABELS, "z:5"), done_slices="z:5,z:20")
     assert "z:20" in warning
     assert "counts entirely as background" in warning
+
+
+def test_a_done_slice_of_which_nothing_is_labelled_is_warned_of_and_is_no_slice_any_more():
+    """Else it could be held out, and nothing could be measured on it."""
+    labels, warned = LABELS.copy(), []
+    labels[20] = 9
+    events = Events(lambda record: warned.append(record["message"]))
+    found = part(labels, events, scheme=LabelScheme(ignore_value=9), done_slices="z:5,z:20")
+    assert found.slices == (SliceName(0, 5),)
+    assert ["z:20" in message and "left out" in message for message in warned] == [True]
+
+
+def test_labels_painted_beyond_the_scan_are_warned_of_and_those_that_only_cover_a_part_are_not(tmp_path):
+    write_volume(Volume(np.random.default_rng(0).random((8, 9, 10), np.float32), GRID_OF_10), tmp_path / "scan.nrrd")
+
+    def warned_of(part: tuple[slice, ...], first_z: int) -> list[str]:
+        labels = np.zeros((8, 9, 10), np.uint8)
+        labels[part] = 1
+        grid = Geometry(labels.shape, (0.02,) * 3, (0.0, 0.0, 0.02 * first_z))
+        write_label_map(LabelMap(labels, grid), tmp_path / "labels.nrrd")
+        pair, found = Pair(tmp_path / "scan.nrrd", tmp_path / "labels.nrrd", done_slices="z:5"), []
+        events = Events(lambda record: found.append(record["message"]))
+        read_scan(pair, Preprocessing(20.0), LabelScheme(), tmp_path / "m.mgmodel", events)
+        return found
+
+    (warning,) = warned_of(np.s_[2:, 2:4, 3:5], first_z=3)  # slices 5 to 10 of the scan, which ends with slice 7
+    assert warning.startswith("12 voxels of the labels of 'scan' are painted outside the scan")
+    assert warned_of(np.s_[2:5, 2:4, 3:5], first_z=3) == []
 
 
 def test_a_labelled_slice_of_fine_voxels_is_one_slice_of_coarse_ones():

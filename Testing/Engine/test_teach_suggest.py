@@ -10,6 +10,7 @@ from threshold_model import save_threshold_model
 
 from MgImplantSegLib.base.errors import InputError
 from MgImplantSegLib.cli import main
+from MgImplantSegLib.cli.parser import flag_of
 from MgImplantSegLib.grids.volume import Geometry, LabelMap, Volume
 from MgImplantSegLib.io import write_label_map, write_volume
 from MgImplantSegLib.training.teach.slices import SliceName
@@ -103,11 +104,47 @@ def test_more_slices_than_the_implant_has_are_refused():
 
 
 def test_a_done_slice_outside_and_other_axes_are_refused():
-    with pytest.raises(InputError, match="z:60"):
+    with pytest.raises(InputError, match=r"within the scan of .* got z:60"):
         suggest_slices(segmentation(), disagreement(), 3, [SliceName(0, 60)])
     turned = Geometry(SHAPE, (0.02,) * 3, direction_lps=(0, 1, 0, 1, 0, 0, 0, 0, -1))
     with pytest.raises(InputError, match="other directions"):
         suggest_slices(segmentation(), disagreement(grid=turned), 3)
+
+
+def values(number: float) -> Volume:
+    return Volume(np.full(SHAPE, number, np.float32), GRID)
+
+
+NO_DISAGREEMENTS = {
+    "of another place": (disagreement(grid=Geometry(SHAPE, (0.02,) * 3, (9.0, 9.0, 9.0))), "another place"),
+    "of a part without the implant": (disagreement(grid=GRID.cropped((0, 0, 0), (10, 40, 40))), "another place"),
+    "undefined": (values(np.nan), "values of nan"),
+    "a scan": (values(20000), "values of 20000"),
+    "negative": (values(-0.5), "values of -0.5"),
+}
+
+
+@pytest.mark.parametrize("case", NO_DISAGREEMENTS)
+def test_what_is_no_disagreement_of_this_image_is_refused(case):
+    wrong, expected = NO_DISAGREEMENTS[case]
+    with pytest.raises(InputError, match=expected) as caught:
+        suggest_slices(segmentation(), wrong, 3)
+    assert "--disagreement" in caught.value.advice(flag_of)
+
+
+def test_a_disagreement_of_a_part_with_some_of_the_implant_is_enough():
+    part = disagreement(grid=GRID.cropped((0, 0, 0), (30, 40, 40)))
+    part.array[18] = 1
+    assert names(segmentation(), part, 1) == [SliceName(0, 18)]
+
+
+def test_the_command_warns_of_a_segmentation_without_any_class(tmp_path, capsys):
+    write_volume(Volume(np.random.default_rng(0).random(SHAPE, np.float32), GRID), tmp_path / "scan.nrrd")
+    write_label_map(LabelMap(np.zeros(SHAPE, np.uint8), GRID), tmp_path / "seg.nrrd")
+    write_volume(disagreement(), tmp_path / "d.nrrd")
+    words = ["suggest", str(tmp_path / "scan.nrrd"), str(tmp_path / "seg.nrrd")]
+    assert main([*words, "--disagreement", str(tmp_path / "d.nrrd")]) == 0
+    assert "The segmentation has no class" in capsys.readouterr().err
 
 
 def test_the_command_takes_a_file_of_disagreement_or_segments_itself(tmp_path):

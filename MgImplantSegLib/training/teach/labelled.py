@@ -27,7 +27,7 @@ class Labelled:
     mask : array
         (z, y, x), bool.
     slices : tuple of SliceName
-        In the order of axis and index; empty where labels are no slices.
+        In the order of axis and index, without those of which nothing is labelled; empty where labels are no slices.
     """
 
     mask: np.ndarray
@@ -82,7 +82,7 @@ def labelled_part(label_map: LabelMap, pair: Pair, events: Events) -> Labelled:
     for entry in done:
         what = f"The slice {entry} of {pair.name!r}"
         _check_slice(label_map.array[entry.place], known[entry.place], painted[entry.place], what, events)
-    return Labelled(mask, done)
+    return Labelled(mask, tuple(entry for entry in done if known[entry.place].any()))
 
 
 def painted_mask(label_map: LabelMap) -> np.ndarray:
@@ -134,10 +134,10 @@ def _check_slice(values: np.ndarray, known: np.ndarray, painted: np.ndarray, wha
     """Warn of a slice that holds nothing, or one class from edge to edge as after filling by mistake."""
     fault = ""
     if not known.any():
-        fault = "nothing in it is labelled"
+        fault = "nothing in it is labelled: it is left out"
     elif not painted.any():
-        fault = "nothing is painted on it; it counts entirely as background"
+        fault = "nothing is painted on it; it counts entirely as background: paint it, or do not name it as done"
     elif np.unique(values[painted], return_counts=True)[1].max() >= ONE_CLASS_SHARE * known.sum():
-        fault = "one class covers it entirely"
+        fault = "one class covers it entirely: if it was filled by mistake, correct it and teach again"
     if fault:
         events.warning(f"{what} counts as done, but {fault}.", "labels")

@@ -19,7 +19,7 @@ from MgImplantSegLib.preprocessing.preprocess import Preprocessing, preprocess
 from MgImplantSegLib.training.loop.losses import IGNORE
 from MgImplantSegLib.training.loop.process import warnings_only
 from MgImplantSegLib.training.teach.grid import labelled_on_grid
-from MgImplantSegLib.training.teach.labelled import labelled_part
+from MgImplantSegLib.training.teach.labelled import labelled_part, painted_mask
 from MgImplantSegLib.training.teach.settings import Pair
 from MgImplantSegLib.training.teach.slices import SliceName
 
@@ -127,7 +127,7 @@ def read_scan(
             f"Expected a scan with its voxel size, got {pair.image} with 1 mm or none.",
             "Give the voxel size in µm [[spacing_um]], or spacing_um in the file of pairs.",
         )
-    label_map = _labels_of(pair, volume)
+    label_map = _labels_of(pair, volume, events)
     labelled = labelled_part(label_map, pair, events)
     channels = channels_of(label_map, labelled.mask, scheme, model)
     prepared = preprocess(volume, preprocessing, warnings_only(events, f"Scan {pair.name!r}"))
@@ -137,15 +137,24 @@ def read_scan(
     return LabelledScan(pair.name, grey, on_grid, len(scheme.labels), slices, labelled.slices)
 
 
-def _labels_of(pair: Pair, volume: Volume) -> LabelMap:
-    """The label map on the voxels of the scan."""
+def _labels_of(pair: Pair, volume: Volume, events: Events) -> LabelMap:
+    """The label map on the voxels of the scan; a warning if something is painted beyond it."""
     label_map = _read_labels(pair)
     if pair.unlabelled is not None and label_map.scheme.ignore_value != pair.unlabelled:
         label_map = replace(label_map, scheme=_with_ignore_value(label_map.scheme, pair.unlabelled))
     try:
-        return on_grid_of(label_map, volume.geometry)
+        found = on_grid_of(label_map, volume.geometry)
     except InputError as error:
         raise InputError(f"Of {pair.name!r}: {error.message}", error.template) from error
+    if found is not label_map:
+        beyond = np.count_nonzero(painted_mask(label_map)) - np.count_nonzero(painted_mask(found))
+        if beyond:
+            events.warning(
+                f"{beyond} voxels of the labels of {pair.name!r} are painted outside the scan and left out: check that "
+                "they were painted on this scan.",
+                "labels",
+            )
+    return found
 
 
 def _read_labels(pair: Pair) -> LabelMap:

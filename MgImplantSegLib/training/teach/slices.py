@@ -56,12 +56,13 @@ def slices_text(slices: Iterable[SliceName]) -> str:
     return ",".join(map(str, slices))
 
 
-def require_inside(slices: Iterable[SliceName], shape_zyx: tuple[int, int, int], name: str) -> None:
-    """Raise InputError unless all slices are slices of a volume of that shape."""
+def require_inside(slices: Iterable[SliceName], shape_zyx: tuple[int, int, int], name: str = "") -> None:
+    """Raise InputError unless all slices are slices of a scan, perhaps with a name, of that shape."""
+    scan = f"the scan {name!r}" if name else "the scan"
     for entry in slices:
         if entry.index >= shape_zyx[entry.axis]:
             raise InputError(
-                f"Expected done slices within the scan {name!r} of {shape_zyx} voxels (z, y, x), got {entry}.",
+                f"Expected done slices within {scan} of {shape_zyx} voxels (z, y, x), got {entry}.",
                 f"Indices along {AXES[entry.axis]} go from 0 to {shape_zyx[entry.axis] - 1}.",
             )
 

@@ -19,6 +19,7 @@ from MgImplantSegLib.training.teach.slices import AXES, SliceName, require_insid
 MARGIN_SHARE = 0.2  # of a part, at each of its ends: neighbours of two parts would show much the same
 NEIGHBOURS = (0.25, 0.5, 0.25)  # weights of a slice and the two beside it
 DIRECTION_TOLERANCE = 1e-3
+OF_THIS_IMAGE = "Give the disagreement that was written when this image was segmented [[disagreement]], or omit it."
 
 
 @dataclass(frozen=True)
@@ -77,16 +78,13 @@ def suggest_slices(
     Raises
     ------
     InputError
-        If a done slice lies outside, the axes run otherwise, or the scan has fewer slices than wanted.
+        If a done slice lies outside, the disagreement is not one of this image, or the scan has fewer slices than
+        wanted.
     """
     geometry = segmentation.geometry
-    require_inside(done, geometry.shape_zyx, "the image")
-    if not np.allclose(disagreement.geometry.direction_lps, geometry.direction_lps, atol=DIRECTION_TOLERANCE):
-        raise InputError(
-            "Expected a disagreement map with the axes of the image, got other directions.",
-            "Give the disagreement that was written when this image was segmented [[disagreement]], or omit it.",
-        )
+    require_inside(done, geometry.shape_zyx)
     box = implant_box(segmentation)
+    _require_disagreement(disagreement, geometry, box)
     chosen = []
     for axis, number in _per_axis(box, count).items():
         profile = _profile(disagreement, geometry, box, axis)
@@ -97,6 +95,20 @@ def suggest_slices(
             f"Expected {count} slices to label, got space for {len(chosen)} on the implant.", "Request fewer [[count]]."
         )
     return [_described(name, value, segmentation, box) for name, value in sorted(chosen)]
+
+
+def _require_disagreement(disagreement: Volume, geometry: Geometry, box: tuple[slice, ...]) -> None:
+    """Raise InputError unless the map can be one of this image: its axes, its place, parts of the planes as values."""
+    lowest, highest = float(disagreement.array.min()), float(disagreement.array.max())
+    fault = ""
+    if not np.allclose(disagreement.geometry.direction_lps, geometry.direction_lps, atol=DIRECTION_TOLERANCE):
+        fault = "other directions"
+    elif not all(part.start < part.stop for part in _box_on(disagreement.geometry, geometry, box)):
+        fault = "a map of another place, which shows nothing of the implant"
+    elif not 0 <= lowest <= highest <= 1:  # NaN is not either
+        fault = f"values of {lowest:g} to {highest:g} instead of 0 to 1"
+    if fault:
+        raise InputError(f"Expected a disagreement map of this image, got {fault}.", OF_THIS_IMAGE)
 
 
 def implant_box(segmentation: LabelMap) -> tuple[slice, slice, slice]:
@@ -118,13 +130,7 @@ def _per_axis(box: tuple[slice, ...], count: int) -> dict[int, int]:
 def _profile(disagreement: Volume, geometry: Geometry, box: tuple[slice, ...], axis: int) -> np.ndarray:
     """Mean disagreement within the box on every slice of the image along `axis`."""
     grid = disagreement.geometry
-    corners = np.array([[part.start - 0.5, part.stop - 0.5] for part in box]).T
-    there = grid.index_zyx_from_lps(geometry.lps_from_index_zyx(corners))
-    inside = []
-    for other in range(3):
-        start, stop = np.round(np.sort(there[:, other]) + 0.5).astype(int)
-        start = min(max(start, 0), grid.shape_zyx[other] - 1)
-        inside.append(slice(start, max(start + 1, min(stop, grid.shape_zyx[other]))))
+    inside = list(_box_on(grid, geometry, box))
     inside[axis] = slice(None)
     others = tuple(other for other in range(3) if other != axis)
     means = disagreement.array[tuple(inside)].mean(axis=others, dtype=np.float64)
@@ -132,6 +138,18 @@ def _profile(disagreement: Volume, geometry: Geometry, box: tuple[slice, ...], a
     points[:, axis] = np.arange(len(points))
     places = grid.index_zyx_from_lps(geometry.lps_from_index_zyx(points))[:, axis]
     return np.interp(places, np.arange(len(means)), convolve1d(means, NEIGHBOURS), left=0, right=0)
+
+
+def _box_on(grid: Geometry, geometry: Geometry, box: tuple[slice, ...]) -> tuple[slice, slice, slice]:
+    """The voxels of `grid` within a box of voxels of `geometry`, at least one where they meet; empty elsewhere."""
+    corners = np.array([[part.start - 0.5, part.stop - 0.5] for part in box]).T
+    places = np.sort(grid.index_zyx_from_lps(geometry.lps_from_index_zyx(corners)) + 0.5, axis=0)
+    inside = []
+    for first, last, length in zip(*places, grid.shape_zyx, strict=True):
+        start = int(np.clip(np.round(first), 0, length - 1))
+        meets = first < length and last > 0
+        inside.append(slice(start, max(start + 1, int(np.clip(np.round(last), 0, length))) if meets else start))
+    return triple(inside)
 
 
 def _of_axis(profile: np.ndarray, part: slice, number: int, busy: Sequence[int]) -> list[int]:
