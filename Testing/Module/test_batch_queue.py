@@ -21,7 +21,7 @@ from MgImplantSegLib.io import write_label_map, write_volume
 MANY = 400
 COLUMNS = 5
 MARGINS_PX = 6  # beside the text of a cell
-MOST_CPU_S_A_CHANGE = 0.03
+MOST_CPU_S_A_CHANGE = 0.06
 BIC = {"symbol": "BIC", "unit": "%", "region": "implant", "value": 12.5}
 HOSTILE = "<img src='x'>\u202e=1"
 
