@@ -130,7 +130,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--status", action="store_true", help="show the progress of a batch in OUTDIR; nothing is processed"
     )
-    parser.add_argument("--follow", action="store_true", help="with --status: until the batch has ended")
+    parser.add_argument("--follow", action="store_true", help="as --status, and go on until the batch has ended")
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     add_segment_arguments(parser)
     add_opening_arguments(parser)
@@ -139,7 +139,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, events: Events) -> dict[str, Any]:
     """Work on all samples, one after the other or several at once; one that fails is noted, and others follow."""
-    if arguments.status:
+    if arguments.status or arguments.follow:
         return _status(arguments, events)
     if arguments.outdir is None:
         raise InputError("Expected a folder for the results, got none.", "Give OUTDIR after the folder of images.")

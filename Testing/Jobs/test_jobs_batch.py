@@ -145,7 +145,7 @@ def test_a_stop_cancels_where_the_stop_file_says_so_and_chunks_hold_several_scan
     (place / "stop.new").write_text("cancel")
     (place / "stop.new").rename(place / "stop")
     batch.communicate()
-    assert batch.returncode == 130 and seen(place) == {("waiting", ""), ("failed", "")}
+    assert batch.returncode == 130 and seen(place) == {("waiting", "")}
     assert slurm.run("squeue", "-h", "-r", "-n", f"mgis-{array['name']}", "-o", "%i").split() == []
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -63,6 +64,35 @@ def work(widget) -> None:
     person.wait_until(lambda: not panel.compare.isRunning(), 3600)
 
 
+def fill_queues(panel) -> None:
+    """Rows as a batch and some trainings would have them, in all states."""
+    from MgImplantSegLib.cli.batch_progress import counts_of
+    from MgImplantSegLib.cli.batch_table import DONE, FAILED, RUNNING, Row
+
+    def measures(contact: float):
+        return [{"symbol": "BIC", "unit": "%", "region": "implant", "value": contact}]
+
+    rows = [
+        Row("rabbit 01 left", "", DONE, 74.0, measures=measures(13.9), where="lab-pc", is_skipped=True),
+        Row("rabbit 01 right", "", DONE, 71.0, measures=measures(15.2), where="lab-pc"),
+        Row(
+            "rabbit 02 left", "", FAILED, 1.0, "Expected a scan with its voxel size, got 1 mm or none.", where="lab-pc"
+        ),
+        Row("rabbit 02 right", "", RUNNING, where="cluster", began=time.time() - 41),
+        Row("rabbit 03 left", "", where="cluster"),
+    ]
+    panel.batch.queue.show(rows)
+    progress = {"event": "progress", "stage": "samples", "done": 3, "total": len(rows), "eta_s": 104.0}
+    panel.batch.queue.take({**progress, "counts": counts_of(rows)})
+    common = {"command": "train", "reason": ""}
+    panel.training.jobs.learn(
+        [
+            {**common, "reference": "cluster/train-2", "name": "fine-tuning", "state": "running", "created": 1.79e9},
+            {**common, "reference": "gpu-server/train-1", "name": "from scratch", "state": "done", "created": 1.785e9},
+        ]
+    )
+
+
 def segment(ui, panel):
     """Click Segment and wait; returns the new node."""
     from harness import person
@@ -82,6 +112,7 @@ def photograph(widget, folder: Path) -> None:
         old.unlink()
     person.photograph(widget.parent, folder / "panel_work.png", WIDTH, person.height_of(widget.parent, WIDTH))
     ui.environmentsTable.item(0, 2).setText("Slicer/bin/PythonSlicer")  # not that of the computer that takes pictures
+    fill_queues(widget.panel)
     for name in FOLDED:
         sectionOf(ui, name).collapsed = False
         person.photograph(getattr(ui, f"{name}Panel"), folder / f"panel_{name.lower()}.png", WIDTH)

@@ -117,6 +117,8 @@ def withNames(data: Any, names: Any):
 
     :param names: names by path.
     """
+    if not names:
+        return data
     if isinstance(data, dict):
         return {key: withNames(value, names) for key, value in data.items()}
     if isinstance(data, list):

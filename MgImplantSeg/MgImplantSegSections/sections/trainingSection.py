@@ -36,7 +36,7 @@ class TrainingSection:
         self._state, self._isStopping = "", False
         self._environments: list[str] = []
         self._warned: list[str] = []
-        self._jobs = TrainingJobs(self.ui.trainingJobsTable, self.onJob)
+        self.jobs = TrainingJobs(self.ui.trainingJobsTable, self.onJob)
         self.data = TrainingData(workbench, self._progress.label, modelSection.path if modelSection else lambda: None)
         self._connect()
         self.refillEnvironments()
@@ -77,11 +77,11 @@ class TrainingSection:
     @property
     def job(self):
         """The chosen training."""
-        return self._jobs.job
+        return self.jobs.job
 
     @job.setter
     def job(self, reference: str):
-        self._jobs.remember(reference, "")
+        self.jobs.remember(reference, "")
 
     def onJob(self):
         """Another training was chosen."""
@@ -128,7 +128,7 @@ class TrainingSection:
     def onSubmitted(self, result: Any):
         """The job runs: remember it, watch it."""
         facts = {name: result[name] for name in ("name", "created") if name in result}
-        self._jobs.remember(result["reference"], result["state"], **facts)
+        self.jobs.remember(result["reference"], result["state"], **facts)
         self._curves.clear()
         self._say(result["text"])
         self.watch()
@@ -167,7 +167,7 @@ class TrainingSection:
     def onEnded(self, result: Any):
         """The job has ended."""
         self._state = result["state"]
-        self._jobs.remember(self.job, self._state)
+        self.jobs.remember(self.job, self._state)
         self._progress.end(inPanelWords(result["text"]))
         self.refresh()
 
@@ -188,7 +188,7 @@ class TrainingSection:
             self._askState()
             return
         self._isStopping, self._state = False, "cancelled"
-        self._jobs.remember(self.job, self._state)
+        self.jobs.remember(self.job, self._state)
         self._progress.end(_("Stopped. Click Resume to continue from the last checkpoint."))
         self.refresh()
 
@@ -204,7 +204,7 @@ class TrainingSection:
         )
 
     def _knowState(self, job: Any, state: Any):
-        self._jobs.remember(job, state)
+        self.jobs.remember(job, state)
         self.refresh()
 
     def onStop(self):
@@ -214,7 +214,7 @@ class TrainingSection:
 
     def onRefresh(self):
         """Ask all environments for their trainings."""
-        self._do(["jobs", "list"], lambda result: self._jobs.learn(result["jobs"]))
+        self._do(["jobs", "list"], lambda result: self.jobs.learn(result["jobs"]))
 
     def onResume(self):
         """Go on with the last job from its checkpoint."""
@@ -222,7 +222,7 @@ class TrainingSection:
 
     def onResumed(self, result: Any):
         """The job goes on: watch it."""
-        self._jobs.remember(self.job, result["state"])
+        self.jobs.remember(self.job, result["state"])
         self.watch()
 
     def onDetach(self):
@@ -248,7 +248,7 @@ class TrainingSection:
 
     def _stateResult(self, result: Any):
         self._state = result["state"]
-        self._jobs.remember(self.job, self._state)
+        self.jobs.remember(self.job, self._state)
         self._say(result["text"])
 
     def _do(self, words: Sequence[Any], onDone: Callable[..., Any]):
