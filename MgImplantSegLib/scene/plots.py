@@ -32,7 +32,7 @@ def add_chart(scene: Any, series: Sequence[Series], title: str) -> Any:
         steps = f"at least {LEAST_ROWS} steps of {series[0].x_name} with values to plot"
         raise InputError(
             f"Expected {steps}, got fewer. {reasons}".strip(),
-            "Choose smaller steps, or look at the notes of the measures.",
+            "Measure a thicker shell [[distance_mm]].",
         )
     chart = scene.AddNewNodeByClass("vtkMRMLPlotChartNode", scene.GenerateUniqueName(title))
     chart.SetTitle(title)

@@ -108,10 +108,12 @@ def test_measures_stand_in_full_height_with_ranges_notes_and_warnings_uncut(dock
     open_section(measurable, "measurements")
     measurable.allMeasuresCheckBox.checked = True
     assert len(compute(widget, measurable)) > 20
-    person.wait_until(lambda: not cut_texts(dock), 10)  # the panel is laid out anew for the long notes
-    assert wide(dock) <= 0 and not inner_scrolls(dock)
-    below = dock.place(measurable.showPlotButton).top()
-    assert 0 < below - dock.place(measurable.measuresTable).bottom() <= ROW_PX  # and no empty space either
+
+    def space_below():
+        return dock.place(measurable.showPlotButton).top() - dock.place(measurable.measuresTable).bottom()
+
+    person.wait_until(lambda: 0 < space_below() <= ROW_PX, 10)  # the panel is laid out anew for the long table
+    assert not cut_texts(dock) and wide(dock) <= 0 and not inner_scrolls(dock)
     table = unwrap(measurable.measuresTable)
     bottom = table.visualItemRect(table.item(table.rowCount() - 1, 0)).bottom()
     assert bottom <= table.viewport().height() <= bottom + ROW_PX

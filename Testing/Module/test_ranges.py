@@ -5,7 +5,7 @@ import pytest
 import slicer
 from harness import person
 from measure_cases import add_roi, box_beside, compute, measures, table_node
-from module_cases import add_volume, ball_in_half_bone, segmentations
+from module_cases import add_segmentation, add_volume, ball_in_half_bone, segmentations
 
 from MgImplantSegLib.base.events import Events
 from MgImplantSegLib.grids.volume import Volume
@@ -118,6 +118,19 @@ def test_a_copy_has_the_ranges_of_its_original_and_does_not_take_them_away_when_
     assert disagreement.usableOf(copy)[0] is kept(node) is not None
     slicer.mrmlScene.RemoveNode(copy)
     assert kept(node) is not None and slicer.mrmlScene.IsNodePresent(kept(node))
+
+
+def test_what_was_made_from_a_segmentation_has_its_ranges_only_where_the_voxels_are_the_same(uncertain):
+    from MgImplantSegSections.work import disagreement
+
+    node, _report = uncertain
+    volume, cracked = kept(node), add_segmentation(slicer.mrmlScene, "With cracks", radius=8)
+    disagreement.share(node, cracked)
+    usable, why = disagreement.usableOf(cracked)
+    assert usable is None and "was changed after it was made" in why
+    for entry, isLeft in ((node, True), (cracked, False)):
+        slicer.mrmlScene.RemoveNode(entry)
+        assert bool(slicer.mrmlScene.IsNodePresent(volume)) is isLeft
 
 
 def test_another_voxel_size_of_scan_and_segmentation_leaves_the_ranges(uncertain, module):

@@ -25,7 +25,9 @@ class TextWindow:
         self._moreButton: Any = None
 
     def setHtml(self, html: str, moreHtml: str = ""):
-        """Another text, with a part that is folded at first."""
+        """Another text, with a part that is folded at first; the same text stays where it was scrolled to."""
+        if (html, moreHtml) == (self._html, self._moreHtml):
+            return
         self._html, self._moreHtml = html, moreHtml
         if self.browser is not None:
             self._moreButton.checked = False

@@ -51,7 +51,7 @@ def runSelfTest(test: Any, logic: Any):
     roi = logic.addRoiAroundImplant(node, 0.05)
     test.assertAlmostEqual(min(box_of_roi_node(roi).size_mm), 2 * RADIUS_VOXELS * SPACING_MM + 0.1, delta=0.02)
 
-    options = QuantifyOptions(distance_mm=0.05, rois=(box_of_roi_node(roi),))
+    options = QuantifyOptions(distance_mm=0.05, profile_step_mm=0.025, rois=(box_of_roi_node(roi),))
     report = quantify(labelMap, options, Events())
     volume = 4 / 3 * math.pi * (RADIUS_VOXELS * SPACING_MM) ** 3
     test.assertAlmostEqual(report.value("V_r") / volume, 1, delta=0.02)
