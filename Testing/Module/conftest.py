@@ -102,11 +102,15 @@ def module(slicer_app, tmp_path, monkeypatch):
     monkeypatch.setenv("MGIMPLANTSEG_CONFIG", str(tmp_path / "configuration"))
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("XDG_DATA_HOME", raising=False)  # other tests of the same run may have set it
-    path = slicer.modules.mgimplantseg.path
-    monkeypatch.syspath_prepend(str(pathlib.Path(path).parent))
-    for name in [name for name in sys.modules if name.split(".")[0] in ("MgImplantSeg", "MgImplantSegSections")]:
-        del sys.modules[name]
-    return importlib.import_module("MgImplantSeg")
+    folder = pathlib.Path(slicer.modules.mgimplantseg.path).parent
+    monkeypatch.syspath_prepend(str(folder))
+    sys.modules.pop("MgImplantSeg", None)
+    sections = sys.modules.get("MgImplantSegSections")  # stay imported, as while Slicer runs, unless they are others
+    if sections is not None and pathlib.Path(sections.__path__[0]).parent != folder:
+        for name in [name for name in sys.modules if name.split(".")[0] == "MgImplantSegSections"]:
+            del sys.modules[name]
+    yield importlib.import_module("MgImplantSeg")
+    importlib.import_module("MgImplantSegSections.work.layouts").leaveChart()
 
 
 @pytest.fixture

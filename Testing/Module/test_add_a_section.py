@@ -71,7 +71,7 @@ CHANGED = {
 def added_section(qt_application, tmp_path, monkeypatch):
     """A copy of the module with one more section, from which the panel is opened."""
     copy = tmp_path / "tree" / "MgImplantSeg"
-    shutil.copytree(CHECKOUT / "MgImplantSeg", copy, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(CHECKOUT / "MgImplantSeg", copy)
     sections = copy / "MgImplantSegSections"
     (sections / "sections" / "countSection.py").write_text(SECTION, "utf-8")
     (copy / "Resources" / "UI" / "Count.ui").write_text(UI, "utf-8")

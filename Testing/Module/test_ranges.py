@@ -55,7 +55,7 @@ def test_the_range_of_each_measure_is_that_of_the_engine(uncertain, widget, meas
         assert " to " in rows[measure.symbol, measure.region]["Result"]
 
 
-def test_without_ranges_there_are_none_and_the_rows_become_stale(uncertain, widget, measurable):
+def test_without_ranges_there_are_none_and_the_rows_become_stale(uncertain, widget, measurable, no_process):
     compute(widget, measurable)
     measurable.rangesCheckBox.checked = False
     person.process_events()
@@ -86,7 +86,7 @@ def test_the_disagreement_goes_with_its_segmentation(uncertain):
     assert slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode") == []
 
 
-def test_the_disagreement_moves_with_its_segmentation(uncertain, widget, measurable):
+def test_the_disagreement_moves_with_its_segmentation(uncertain, widget, measurable, no_process):
     from MgImplantSegLib.scene.frames import vtk_matrix
 
     node, _report = uncertain
@@ -105,7 +105,7 @@ def test_a_batch_asks_for_ranges_too(widget, ui):
     assert "--ranges" not in widget.panel.batch.arguments()
 
 
-def test_the_distance_of_contact_by_distance_is_chosen_in_the_panel(measurable, widget):
+def test_the_distance_of_contact_by_distance_is_chosen_in_the_panel(measurable, widget, no_process):
     measurable.methodsGroup.collapsed = False
     assert not measurable.contactDistanceSpinBox.enabled
     person.choose(measurable.contactSelector, "distance")
@@ -123,7 +123,7 @@ def folder_of(node):
     return "" if item == hierarchy.GetSceneItemID() else hierarchy.GetItemName(item)
 
 
-def test_a_scan_gets_a_folder_for_all_that_belongs_to_it(ready, widget):
+def test_a_scan_gets_a_folder_for_all_that_belongs_to_it(ready, widget, no_process):
     other = add_volume(slicer.mrmlScene, name="Other")
     node = segment(ready, widget, "1 plane")
     roi = add_roi(ready, box_beside())

@@ -103,7 +103,7 @@ def _problem(names, widgets, made):
 def _class_problem(qualified, rest):
     if qualified not in api.knowledge()["classes"]:
         return f"{qualified} is not described in slicer_api.json"
-    if rest and not api.has_member(qualified, rest[0]):
+    if rest and api.kind_of_member(qualified, rest[0]) is None:
         return f"{qualified} has no {rest[0]} in Slicer"
     return None
 

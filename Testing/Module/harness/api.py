@@ -41,9 +41,11 @@ def _base_entry(entry: dict[str, Any]) -> dict[str, Any]:
     return knowledge()["classes"].get(entry["base"], {}) if entry["base"] else {}
 
 
-def has_member(qualified: str, name: str) -> bool:
-    """Whether a class has a property, slot, signal or enum of that name."""
-    return any(name in members(qualified, kind) for kind in ("properties", "slots", "signals", "enums"))
+@cache
+def kind_of_member(qualified: str, name: str) -> str | None:
+    """Which of ``properties``, ``signals``, ``slots`` and ``enums`` of a class has that name; None if none has."""
+    kinds = ("properties", "signals", "slots", "enums")
+    return next((kind for kind in kinds if name in members(qualified, kind)), None)
 
 
 def names(where: str) -> frozenset[str]:

@@ -97,7 +97,13 @@ class qMRMLNodeComboBox(QWidget):
         """The nodes to choose from, in the order of the scene."""
         if self._scene is None:
             return []
-        found = [self._scene.GetNthNode(index) for index in range(self._scene.GetNumberOfNodes())]
+        scene, kinds = self._scene, self._values["nodeTypes"]
+        if len(kinds) == 1:
+            nodes = scene.GetNodesByClass(kinds[0])
+            nodes.UnRegister(scene)  # it is handed over, and would keep the nodes
+        else:
+            nodes = scene.GetNodes()
+        found = [nodes.GetItemAsObject(index) for index in range(nodes.GetNumberOfItems())]
         return [node for node in found if self._is_shown(node)]
 
     def _is_shown(self, node: Any) -> bool:

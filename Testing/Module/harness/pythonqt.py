@@ -27,7 +27,7 @@ class FacadeType(type):
     """Classes that Python sees in ``qt``, ``ctk`` and ``slicer``: enums and static methods are their attributes."""
 
     def __getattr__(cls, name: str) -> Any:
-        if name.startswith("__") or not api.has_member(cls.qualified, name):
+        if name.startswith("__") or not api.kind_of_member(cls.qualified, name):
             raise AttributeError(f"type object '{cls.__name__}' has no attribute '{name}' in Slicer")
         value = getattr(cls.native, name)
         return _static(value) if callable(value) and not isinstance(value, type) else value
@@ -49,24 +49,23 @@ class Facade(Wrapped, metaclass=FacadeType):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        qualified = type(self).qualified
-        if name in api.members(qualified, "properties"):
+        kind = api.kind_of_member(type(self).qualified, name)
+        if kind == "properties":
             return wrap(_read_property(self._native, _full(name)))
-        if name in api.members(qualified, "signals"):
+        if kind == "signals":
             return BoundSignal(self, name)
-        if name in SPECIAL_SLOTS and name in api.members(qualified, "slots"):
-            return SPECIAL_SLOTS[name].__get__(self)
-        if name in api.members(qualified, "slots"):
-            return _bound_slot(self._native, name)
-        if name in api.members(qualified, "enums"):
+        if kind == "slots":
+            special = SPECIAL_SLOTS.get(name)
+            return _bound_slot(self._native, name) if special is None else special.__get__(self)
+        if kind == "enums":
             return getattr(type(self).native, name)
         raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}' in Slicer")
 
     def __setattr__(self, name: str, value: Any) -> None:
-        qualified = type(self).qualified
-        if name in api.members(qualified, "properties"):
+        kind = api.kind_of_member(type(self).qualified, name)
+        if kind == "properties":
             _write_property(self._native, _full(name), unwrap(value))
-        elif api.has_member(qualified, name):
+        elif kind is not None:
             raise AttributeError(f"Slot, signal or enum '{name}' of {type(self).__name__} cannot be overwritten")
         else:
             raise AttributeError(f"Attribute '{name}' does not exist on {type(self).__name__}")

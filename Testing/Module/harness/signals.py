@@ -7,6 +7,7 @@ import re
 import sys
 import traceback
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from PySide6 import QtCore
@@ -28,7 +29,7 @@ class BoundSignal:
             self._signal = _overload(self._native, self._signal, signature)
 
     def connect(self, receiver: Callable) -> bool:
-        slot = _OF_ARITY[_parameter_count(self._native, self._name)](as_slot(receiver))
+        slot = _OF_ARITY[_parameter_count(type(self._native), self._name)](as_slot(receiver))
         _connections[self._key(receiver)] = slot
         self._signal.connect(slot)
         return True
@@ -71,8 +72,9 @@ def as_slot(receiver: Callable) -> Callable:
     return slot
 
 
-def _parameter_count(native: QtCore.QObject, name: str) -> int:
-    meta = native.metaObject()
+@cache
+def _parameter_count(native: type[QtCore.QObject], name: str) -> int:
+    meta = native.staticMetaObject
     methods = [meta.method(index) for index in range(meta.methodCount())]
     return max(method.parameterCount() for method in methods if bytes(method.name().data()).decode() == name)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -37,17 +38,24 @@ class QUiLoader:
     """Builds the widgets of a .ui file; classes, properties, signals and slots must exist in Slicer."""
 
     def load(self, file: QFile) -> Any:
-        root = ElementTree.fromstring(file.path.read_text("utf-8"))
-        check_names(root, file.path.name)
-        connections = root.find("connections")
-        pairs = [] if connections is None else [_connection(entry) for entry in connections]
-        if connections is not None:
-            root.remove(connections)
-        _leave_out_enums_of_stand_ins(root)
-        widget = _build(ElementTree.tostring(root))
+        xml, pairs = _checked(file.path.read_text("utf-8"), file.path.name)
+        widget = _build(xml)
         for pair in pairs:
             _connect(widget, *pair)
         return wrap(widget)
+
+
+@cache
+def _checked(text: str, file_name: str) -> tuple[bytes, list[tuple[str, str, str, str]]]:
+    """What Qt's loader builds, and the connections that are left to be made; once a text, as it is read often."""
+    root = ElementTree.fromstring(text)
+    check_names(root, file_name)
+    connections = root.find("connections")
+    pairs = [] if connections is None else [_connection(entry) for entry in connections]
+    if connections is not None:
+        root.remove(connections)
+    _leave_out_enums_of_stand_ins(root)
+    return ElementTree.tostring(root), pairs
 
 
 def check_names(root: ElementTree.Element, file_name: str) -> None:
@@ -69,12 +77,19 @@ def _leave_out_enums_of_stand_ins(root: ElementTree.Element) -> None:
                 widget.remove(entry)
 
 
-def _build(xml: bytes) -> Any:
+@cache
+def _loader() -> QtUiTools.QUiLoader:
+    """The one loader of this process: to make the stand-ins known takes longer than to build all widgets."""
     loader = QtUiTools.QUiLoader()
     for source in (ctk_widgets, mrml_widgets):
         for value in vars(source).values():
             if isinstance(value, type) and value.__name__.startswith(("ctk", "qMRML")):
                 loader.registerCustomWidget(value)
+    return loader
+
+
+def _build(xml: bytes) -> Any:
+    loader = _loader()
     buffer = QtCore.QBuffer()
     buffer.setData(xml)
     buffer.open(QtCore.QIODevice.OpenModeFlag.ReadOnly)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from PySide6 import QtCore
@@ -17,9 +18,10 @@ class Wrapped:
     _native: Any
 
 
-def facade_class_of(native_object: Any) -> type | None:
-    """The most derived class that Slicer's Python shows for a native object; None for plain values."""
-    for native_class in type(native_object).__mro__:
+@cache
+def facade_class_of(kind: type) -> type | None:
+    """The most derived class that Slicer's Python shows for native objects of a kind; None for plain values."""
+    for native_class in kind.__mro__:
         qualified = api.qualified_name(native_class.__name__)
         if qualified in facade_classes:
             return facade_classes[qualified]
@@ -35,7 +37,7 @@ def wrap(value: Any) -> Any:
     known = getattr(value, "_facade", None) if isinstance(value, QtCore.QObject) else None
     if known is not None:
         return known
-    found = None if value is None or isinstance(value, (str, int, float, bytes)) else facade_class_of(value)
+    found = None if value is None or isinstance(value, (str, int, float, bytes)) else facade_class_of(type(value))
     if found is None:
         return value
     facade = object.__new__(found)
