@@ -7,6 +7,7 @@ import re
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,7 @@ DEVICES = Registry(
         "cuda": Choice("GPU", "the first GPU; cuda:N is GPU number N, counted from 0"),
     },
 )
+CPU_BUILD = "+cpu"  # how the version of torch ends that knows no GPU
 TORCH_NAMES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 CPU_FLAGS_FOR_BF16 = {"avx512_bf16", "amx_bf16"}
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
@@ -143,7 +145,13 @@ def _device(device: str) -> str:
 
 
 def gpu_count() -> int:
-    """How many GPUs torch sees; none where it is not installed."""
+    """How many GPUs torch sees; none where it is not installed.
+
+    Its build for CPUs is known by its version, and is not loaded for this: that takes a second or two.
+    """
+    with suppress(PackageNotFoundError):
+        if version("torch").endswith(CPU_BUILD):
+            return 0
     try:
         import torch
     except (ImportError, OSError):

@@ -24,13 +24,14 @@ def body_surface_mm2(level_set: np.ndarray, view: np.ndarray, voxel_mm: float) -
 
     The triangles of the level set's zero surface, each counted by where its centre lies.
     """
-    import vtk
-    from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
+    from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
+    from vtkmodules.vtkCommonDataModel import vtkImageData
+    from vtkmodules.vtkFiltersCore import vtkFlyingEdges3D
 
-    image = vtk.vtkImageData()
+    image = vtkImageData()
     image.SetDimensions(*level_set.shape[::-1])
     image.GetPointData().SetScalars(numpy_to_vtk(np.ascontiguousarray(level_set, np.float32).ravel()))
-    contour = vtk.vtkFlyingEdges3D()
+    contour = vtkFlyingEdges3D()
     contour.SetInputData(image)
     contour.SetValue(0, 0.0)
     contour.ComputeNormalsOff()

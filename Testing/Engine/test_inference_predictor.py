@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from MgImplantSegLib.base.errors import InputError, ResourceError
+from MgImplantSegLib.inference import device
 from MgImplantSegLib.inference.device import (
     PRECISIONS,
     choose_compute,
@@ -154,6 +155,14 @@ def test_refuses_fp16_on_a_cpu():
 def test_names_a_gpu_that_is_not_there():
     with pytest.raises(ResourceError, match="cuda:63"):
         choose_compute("cuda:63")
+
+
+@pytest.mark.parametrize(("version", "count"), [("2.13.0+cpu", 0), ("2.13.0+cu128", 2), ("2.13.0", 2)])
+def test_a_torch_that_knows_no_gpu_is_not_asked_for_any(monkeypatch, version, count):
+    monkeypatch.setattr(device, "version", lambda _name: version)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert device.gpu_count() == count
 
 
 def test_automatic_choice_is_one_of_the_known_ones():
