@@ -97,7 +97,7 @@ def cube(centre=(0.0, 0.0, 0.0), size=(2.0, 3.0, 4.0)):
 def test_every_kind_of_mesh_file_gives_volume_and_surface_of_a_cube(tmp_path, suffix):
     path = tmp_path / f"screw{suffix}"
     write_mesh(path, cube(centre=(5, 6, 7)))
-    shape = InitialScrew.read(path).shape
+    shape = InitialScrew.from_mesh(path).shape
     assert shape.volume_mm3 == pytest.approx(24)
     assert shape.area_mm2("smoothed-mesh")[0] == pytest.approx(2 * (6 + 8 + 12))
     assert shape.points_lps_mm.mean(axis=0) == pytest.approx([5, 6, 7])
@@ -110,14 +110,14 @@ def test_a_mesh_in_another_unit_is_scaled(tmp_path):
 
 def test_a_mesh_that_slicer_wrote_in_ras_is_turned_to_lps(tmp_path):
     write_mesh(tmp_path / "ras.vtk", cube(centre=(5, 6, 7)), header="3D Slicer output. SPACE=RAS")
-    assert InitialScrew.read(tmp_path / "ras.vtk").shape.points_lps_mm.mean(axis=0) == pytest.approx([-5, -6, 7])
+    assert InitialScrew.from_mesh(tmp_path / "ras.vtk").shape.points_lps_mm.mean(axis=0) == pytest.approx([-5, -6, 7])
 
 
 def test_the_mask_of_a_mesh_on_a_turned_grid_has_its_volume(tmp_path):
     grid = turned_grid(5.0, (0.15, 0.1, 0.12))
     middle = grid.lps_from_index_zyx((np.array(grid.shape_zyx) - 1) / 2)
     write_mesh(tmp_path / "screw.ply", cube(centre=tuple(middle), size=(1.1, 1.7, 2.3)))
-    mask = InitialScrew.read(tmp_path / "screw.ply").shape.mask_on(grid)
+    mask = InitialScrew.from_mesh(tmp_path / "screw.ply").shape.mask_on(grid)
     assert mask.sum() * grid.voxel_volume_mm3 == pytest.approx(1.1 * 1.7 * 2.3, rel=0.02)
     expected = (np.abs(positions_mm(grid) + OFF_GRID_MM) < np.array([1.1, 1.7, 2.3]) / 2).all(axis=-1)
     assert (mask != expected).mean() < 1e-3
@@ -146,7 +146,7 @@ def test_the_rate_with_a_mesh_of_the_screw_is_that_with_its_segmentation(tmp_pat
     explant = labelled(grid, (cylinder(grid, 0.3, 1.0), LAYER), (cylinder(grid, 0.2, 0.8), METAL))
     write_mesh(tmp_path / "screw.stl", rod(middle + OFF_GRID_MM, 0.3, 1.0))
     options = {"time_days": 100, "measures": ("degradation",)}
-    by_mesh = quantify(explant, QuantifyOptions(InitialScrew.read(tmp_path / "screw.stl"), **options))
+    by_mesh = quantify(explant, QuantifyOptions(InitialScrew.from_mesh(tmp_path / "screw.stl"), **options))
     same = InitialScrew.from_label_map(labelled(grid, (cylinder(grid, 0.3, 1.0), METAL)))
     by_mask = quantify(explant, QuantifyOptions(same, **options))
     assert by_mesh.value("V_i") == pytest.approx(math.pi * 0.09, rel=0.002)
@@ -161,7 +161,7 @@ def test_caps_of_a_mesh_at_the_border_where_the_explant_is_cut_are_no_surface(tm
     middle = grid.lps_from_index_zyx((np.array(grid.shape_zyx) - 1) / 2)
     explant = labelled(grid, (cylinder(grid, 0.36, 9.0), LAYER), (cylinder(grid, 0.3, 9.0), METAL))
     write_mesh(tmp_path / "part.stl", rod(middle + OFF_GRID_MM, 0.36, height_voxels * 0.02))
-    screw = InitialScrew.read(tmp_path / "part.stl")
+    screw = InitialScrew.from_mesh(tmp_path / "part.stl")
     rate = quantify(explant, QuantifyOptions(screw, 365.25, measures=("degradation",))).value("DR")
     assert rate == pytest.approx((0.36**2 - 0.3**2) / (2 * 0.36), rel=0.025)
 
@@ -172,7 +172,7 @@ def test_an_open_mesh_is_refused(tmp_path):
     plane = vtk.vtkPlaneSource()
     write_mesh(tmp_path / "open.stl", plane)
     with pytest.raises(InputError, match="closed"):
-        InitialScrew.read(tmp_path / "open.stl")
+        InitialScrew.from_mesh(tmp_path / "open.stl")
 
 
 @pytest.mark.parametrize("suffix", MESH_SUFFIXES)
@@ -180,9 +180,9 @@ def test_a_broken_mesh_file_is_refused(tmp_path, suffix):
     path = tmp_path / f"broken{suffix}"
     path.write_bytes(b"this is no mesh\n" * 3)
     with pytest.raises(InputError):
-        InitialScrew.read(path)
+        InitialScrew.from_mesh(path)
     with pytest.raises(InputError):
-        InitialScrew.read(tmp_path / f"missing{suffix}")
+        InitialScrew.from_mesh(tmp_path / f"missing{suffix}")
 
 
 @pytest.mark.parametrize("suffix", [".tfm", ".txt", ".h5"])
@@ -273,7 +273,7 @@ def test_a_mesh_is_registered_alike(tmp_path):
     write_mesh(tmp_path / "bar.stl", cube(centre=(40, 0, 0), size=(0.3, 1.6, 0.5)))
     bar = (np.abs(positions_mm(grid)) <= np.array([0.15, 0.25, 0.8])).all(axis=-1)
     explant = labelled(grid, (bar, METAL))
-    result = register_screw(InitialScrew.read(tmp_path / "bar.stl"), explant)
+    result = register_screw(InitialScrew.from_mesh(tmp_path / "bar.stl"), explant)
     assert result.dice > 0.9
 
 
@@ -407,7 +407,7 @@ def test_the_sizes_of_a_screw_are_the_same_as_mesh_and_as_segmentation(tmp_path)
     grid = turned_grid(3.0, (0.05, 0.04, 0.04))
     middle = grid.lps_from_index_zyx((np.array(grid.shape_zyx) - 1) / 2) + OFF_GRID_MM
     write_mesh(tmp_path / "screw.stl", cube(centre=tuple(middle), size=(1.0, 1.5, 2.0)))
-    assert InitialScrew.read(tmp_path / "screw.stl").shape.sizes_mm == pytest.approx((2, 1.5, 1), rel=1e-5)
+    assert InitialScrew.from_mesh(tmp_path / "screw.stl").shape.sizes_mm == pytest.approx((2, 1.5, 1), rel=1e-5)
     mask = (np.abs(positions_mm(grid)) < np.array((0.5, 0.75, 1.0))).all(axis=-1)
     segmentation = InitialScrew.from_label_map(labelled(grid, (mask, METAL)))
     assert segmentation.shape.sizes_mm == pytest.approx((2, 1.5, 1), rel=0.03)
@@ -449,14 +449,14 @@ def bar_explant() -> LabelMap:
 
 @pytest.mark.parametrize("factor", [1.0, 1.1])
 def test_a_screw_that_fits_is_registered_without_doubt(tmp_path, factor):
-    result = register_screw(InitialScrew.read(scaled_bar(tmp_path / "bar.stl", factor)), bar_explant())
+    result = register_screw(InitialScrew.from_mesh(scaled_bar(tmp_path / "bar.stl", factor)), bar_explant())
     assert result.doubt == "" and result.dice > 0.7
 
 
 @pytest.mark.parametrize("factor", [0.5, 1.6, 3.0, 8.0])
 def test_a_screw_of_another_size_is_doubted_or_refused(tmp_path, factor):
     try:
-        result = register_screw(InitialScrew.read(scaled_bar(tmp_path / "bar.stl", factor)), bar_explant())
+        result = register_screw(InitialScrew.from_mesh(scaled_bar(tmp_path / "bar.stl", factor)), bar_explant())
     except InputError as error:
         assert "no place where it overlaps the implant" in error.message and "Check the unit" in error.remedy
     else:
@@ -466,7 +466,9 @@ def test_a_screw_of_another_size_is_doubted_or_refused(tmp_path, factor):
 def test_what_is_left_of_a_screw_that_has_degraded_to_less_than_half_is_still_registered(tmp_path):
     grid = plain_grid(40, 40, 40, spacing_zyx_mm=(0.05,) * 3)
     rest = (np.abs(positions_mm(grid)) <= np.array([0.1, 0.2, 0.65])).all(axis=-1)
-    result = register_screw(InitialScrew.read(scaled_bar(tmp_path / "bar.stl", 1.0)), labelled(grid, (rest, METAL)))
+    result = register_screw(
+        InitialScrew.from_mesh(scaled_bar(tmp_path / "bar.stl", 1.0)), labelled(grid, (rest, METAL))
+    )
     assert result.residual_inside_percent > 90
 
 

@@ -73,7 +73,7 @@ def test_a_section_that_is_unfolded_comes_into_view(widget, ui):
     native.setAttribute(QtCore.Qt.WidgetAttribute.WA_DontShowOnScreen, True)
     native.show()
     person.process_events()
-    widget.panel.openEnvironments()
+    widget.panel.sections.open(ui.environmentsSection)
     person.process_events()
     section = unwrap(ui.environmentsSection)
     top = section.mapTo(native.viewport(), QtCore.QPoint(0, 0)).y()

@@ -405,7 +405,7 @@ def a27_an_initial_volume_below_the_residual_is_warned_of(bench):
 def a28_a_section_that_is_opened_elsewhere_is_the_open_one(bench):
     bench.ui.openMeasurementsButton.click()
     check(not bench.ui.measurementsSection.collapsed, "Measure... opens Measurements")
-    bench.panel.openEnvironments()
+    bench.panel.sections.open(bench.ui.environmentsSection)
     check(not bench.ui.environmentsSection.collapsed, "Environments are opened")
     check(bench.ui.measurementsSection.collapsed, "one section is open at a time")
     bench.ui.environmentsSection.collapsed = True

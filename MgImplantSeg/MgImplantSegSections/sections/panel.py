@@ -80,10 +80,6 @@ class Panel:
         """Add a Python, test it, and work there from now on if it has all; see `EnvironmentsSection.add`."""
         self.environments.add(program, onEnd)
 
-    def openEnvironments(self):
-        """Unfold the list of environments and scroll to it."""
-        self.sections.open(self.workbench.ui.environmentsSection)
-
     def openTeach(self):
         """Unfold what is needed to teach a model and scroll to it."""
         self.sections.open(self.workbench.ui.teachSection)

@@ -12,7 +12,7 @@ from MgImplantSegLib.base.errors import InputError
 from MgImplantSegLib.grids.volume import LabelMap
 from MgImplantSegLib.io.voxel_size import remarks_with_doubt
 from MgImplantSegLib.quantification.screw.screw_shape import LabelMapShape, MeshShape
-from MgImplantSegLib.quantification.surfaces.triangle_mesh import MESH_SUFFIXES, read_mesh
+from MgImplantSegLib.quantification.surfaces.triangle_mesh import read_mesh
 
 
 @dataclass(frozen=True)
@@ -80,21 +80,6 @@ class InitialScrew:
         """
         solid = read_mesh(path, unit_mm)
         return cls(shape=MeshShape(solid.points_lps_mm, solid.triangles, solid.note), source=str(path))
-
-    @classmethod
-    def read(cls, path: str | Path) -> InitialScrew:
-        """A screw from a mesh or a segmentation, by the file's suffix.
-
-        Raises
-        ------
-        InputError
-            If the file cannot be read.
-        """
-        if Path(path).suffix.lower() in MESH_SUFFIXES:
-            return cls.from_mesh(path)
-        from MgImplantSegLib.io import read_label_map
-
-        return cls.from_label_map(read_label_map(path), str(path))
 
     def moved(self, initial_to_explant: np.ndarray) -> InitialScrew:
         """The screw after a rigid 4×4 LPS transform, from its own space to the explant's.
