@@ -23,6 +23,7 @@ import shutil
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -39,10 +40,11 @@ CUDA_DOWNLOAD_GB = 3
 STYLE_CHECKS = (
     ["ruff", "check", "--quiet", str(CHECKOUT)],
     ["ruff", "format", "--check", "--quiet", str(CHECKOUT)],
-    ["mypy", "--no-error-summary"],
 )
+TYPE_CHECK = ["mypy", "--no-error-summary"]
 FAST, FAST_LANE = "--fast", ["-m", "not slow and not services and not panel"]
-SIDE_BY_SIDE = ("-n", "4", "--dist", "loadfile", "--no-loadscope-reorder", "-rR")
+PROCESSES, PROCESSES_OF_FAST_LANE = "4", "2"  # all tests wait for jobs and servers a part of the time
+SIDE_BY_SIDE = ("--dist", "loadfile", "--no-loadscope-reorder", "-rR")
 CUDA_DISK_GB = 9.0
 
 
@@ -281,17 +283,29 @@ def clean_env() -> dict[str, str]:
 def run_tests(python: Path, pytest_arguments: list[str]) -> int:
     """Style checks, then pytest, whose closing line is the last; 0 only if all are content.
 
-    All tests run in four processes, which wait for jobs and servers a part of the time; chosen ones in one.
+    All tests run in several processes, and types are checked meanwhile; chosen ones run in one, after that.
     """
     say("step 1 of 2: ruff, style and format, and mypy, types")
-    style = max(_run([str(python), "-m", *check]) for check in STYLE_CHECKS)
-    if style:
-        say("the style checks have failed, see above; the tests run all the same.")
+    chosen = [word for word in pytest_arguments if word != FAST]
     lane = FAST_LANE if FAST in pytest_arguments else []
-    say("step 2 of 2: pytest" + (" without what is slow" if lane else ""))
-    arguments = [word for word in pytest_arguments if word != FAST]
-    side_by_side = () if arguments else SIDE_BY_SIDE
-    return _run([str(python), "-m", "pytest", *side_by_side, *lane, *arguments]) or style
+    processes = PROCESSES_OF_FAST_LANE if lane else PROCESSES
+    side_by_side = () if chosen else ("-n", processes, *SIDE_BY_SIDE)
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        types = beside.submit(_check, python, TYPE_CHECK)
+        style = max(_check(python, check) for check in STYLE_CHECKS)
+        if chosen:
+            types.result()
+        say("step 2 of 2: pytest" + (" without what is slow" if lane else ""))
+        tests = _run([str(python), "-m", "pytest", *side_by_side, *lane, *chosen])
+        return tests or style or types.result()
+
+
+def _check(python: Path, check: list[str]) -> int:
+    """A check's exit code, said if it is not content."""
+    code = _run([str(python), "-m", *check])
+    if code:
+        say(f"the check of {check[0]} has failed, see above; the tests run all the same.")
+    return code
 
 
 def _run(command: list[str]) -> int:
