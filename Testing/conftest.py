@@ -26,6 +26,18 @@ sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 GRACE_S = 30.0
+LONGEST_FIRST = (  # files that take longer than half a minute; at the end all other processes would wait for them
+    "Jobs/test_jobs_training.py",
+    "Jobs/test_jobs_study.py",
+    "Module/test_self_tests.py",
+    "Jobs/test_jobs_several_environments.py",
+    "Fuzz/test_fuzz.py",
+    "Jobs/test_jobs_slurm.py",
+    "Jobs/test_jobs_arrays.py",
+    "Jobs/test_jobs_batch.py",
+    "Engine/test_training_run.py",
+    "Jobs/test_jobs_contract.py",
+)
 Service = TypeVar("Service", SshServer, SlurmCluster)
 
 
@@ -35,12 +47,14 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests against an OpenSSH server or a SLURM cluster of our own are `services`, whoever asks for them.
 
     In continuous integration a test that is slow or uses a server has a second try: a busy machine can make any process
     late. The summary names those that needed it.
     """
+    turns = {Path(__file__).parent / name: turn for turn, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: turns.get(item.path, len(turns)))
     second_try = pytest.mark.flaky(reruns=1) if os.environ.get("CI") == "true" else None
     for item in items:
         values = getattr(getattr(item, "callspec", None), "params", {}).values()
@@ -56,6 +70,27 @@ def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
 def required_package() -> Callable[[str], ModuleType]:
     """Imports a package that a test needs: without it the test is skipped, but fails in continuous integration."""
     return importlib.import_module if os.environ.get("CI") == "true" else pytest.importorskip
+
+
+@pytest.fixture
+def no_conversion(monkeypatch) -> None:
+    """Model files without a network for OpenVINO, which takes longer to make than a small training."""
+    for writer in ("training.loop.export", "training.teach.run"):
+        module = importlib.import_module(f"MgImplantSegLib.{writer}")
+        monkeypatch.setattr(module, "add_openvino_where_possible", lambda _path: False)
+
+
+@pytest.fixture(scope="session")
+def thresholds(tmp_path_factory) -> Path:
+    """A model file whose classes follow from grey values; for OpenVINO too, with which a process starts sooner."""
+    sys.path.append(str(Path(__file__).with_name("Engine")))
+    from threshold_model import save_threshold_model
+
+    from MgImplantSegLib.inference.openvino_export import add_openvino_where_possible
+
+    path = save_threshold_model(tmp_path_factory.mktemp("models") / "thresholds.mgmodel", 20.0)
+    add_openvino_where_possible(path)
+    return path
 
 
 @contextmanager

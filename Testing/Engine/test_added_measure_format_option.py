@@ -41,7 +41,7 @@ OPTION = '    trial_um: float = option("a length that changes nothing", Number("
 @pytest.fixture
 def engine(tmp_path):
     """A copy of the engine that may be changed."""
-    leave_out = shutil.ignore_patterns("__pycache__", "Resources")
+    leave_out = shutil.ignore_patterns("Resources")  # what is compiled is still valid there
     return Path(shutil.copytree(CHECKOUT / "MgImplantSegLib", tmp_path / "tree" / "MgImplantSegLib", ignore=leave_out))
 
 

@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from MgImplantSegLib.base.errors import DependencyError, InputError
+from MgImplantSegLib.base.events import Events
 from MgImplantSegLib.base.resources import find_model
 from MgImplantSegLib.grids.volume import Geometry, Volume
 from MgImplantSegLib.inference import backends, openvino_predictor
@@ -304,6 +305,24 @@ def test_the_command_converts_a_file_in_its_place_and_shows_for_what_it_is(tmp_p
     assert "for torch and openvino" in capsys.readouterr().out
     facts = json.loads(zipfile.ZipFile(path).read("openvino.json"))
     assert facts["network"] == read_card(path).network
+
+
+@installed
+def test_training_and_teaching_write_models_for_openvino_too(tmp_path, monkeypatch):
+    from teach_cases import write_model, write_pair
+    from training_cases import small_config, write_samples
+
+    from MgImplantSegLib.cli import main
+    from MgImplantSegLib.training.loop.run import train
+
+    monkeypatch.chdir(tmp_path)
+    write_samples(tmp_path / "samples", 2)
+    assert has_openvino(train(small_config(tmp_path, training={"iterations": 1}), Events()).model)
+    write_model(tmp_path / "parent.mgmodel")
+    write_pair(tmp_path, slices="z:4,y:12")
+    words = ["teach", "scan.nrrd", "labels.nrrd", "out.mgmodel", "--from", "parent.mgmodel", "--iterations", "1"]
+    assert main([*words, "--device", "cpu"]) == 0
+    assert has_openvino(tmp_path / "out.mgmodel")
 
 
 def test_the_bundled_model_is_for_both_backends_and_no_larger_than_20_mb():

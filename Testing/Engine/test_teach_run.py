@@ -34,6 +34,7 @@ from MgImplantSegLib.training.teach.scan import read_scan
 from MgImplantSegLib.training.teach.settings import Pair, TeachSettings
 from MgImplantSegLib.training.teach.slices import SliceName, parse_slices
 
+pytestmark = pytest.mark.usefixtures("no_conversion")
 LABELS = labelled_scan(0)[1]
 SLICES = "z:4,z:13,z:20,y:12"
 

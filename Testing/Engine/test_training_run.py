@@ -33,6 +33,7 @@ from MgImplantSegLib.training.loop.precision import choose_arithmetic
 from MgImplantSegLib.training.loop.run import train
 from MgImplantSegLib.training.settings.configuration import TrainingConfig
 
+pytestmark = pytest.mark.usefixtures("no_conversion")
 PATIENCE_S = 900.0  # for child processes on a busy machine
 
 

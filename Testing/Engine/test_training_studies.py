@@ -29,6 +29,7 @@ from MgImplantSegLib.training.studies.scaling import flops_of, grid_configs, sca
 from MgImplantSegLib.training.studies.study import finished_model
 from MgImplantSegLib.training.studies.tables import Estimate, markdown
 
+pytestmark = pytest.mark.usefixtures("no_conversion")
 SAMPLES = [
     {"image": "samples/*/image.nrrd", "labels": "samples/*/labels.nrrd"},
     {"image": "tests/*/image.nrrd", "labels": "tests/*/labels.nrrd", "split": "test", "name": "test-"},

@@ -6,7 +6,7 @@ import csv
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +57,15 @@ def residual_mm3(metal: int) -> float:
     return metal * SPACING_MM**3
 
 
+IMPATIENT = """
+import sys
+from MgImplantSegLib.cli import main
+from MgImplantSegLib.jobs import ssh_connection
+ssh_connection.SECONDS_BEFORE_RETRIES = (1, 2)
+sys.exit(main(sys.argv[1:]))
+"""
+
+
 class Gate:
     """Has the work wait when a result is about to get its name, as long as the gate is closed.
 
@@ -88,9 +97,9 @@ class Gate:
         self._hold.unlink()
 
 
-def start_batch(*words: str) -> subprocess.Popen:
+def start_batch(*words: str, program: Sequence[str] = ("-m", "MgImplantSegLib")) -> subprocess.Popen:
     """A batch as a program of its own."""
-    command = [sys.executable, "-m", "MgImplantSegLib", "batch", "study.csv", "out", *WORDS, *words]
+    command = [sys.executable, *program, "batch", "study.csv", "out", *WORDS, *words]
     batch = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
     started.append(batch)
     return batch

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import sys
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,16 +30,13 @@ def backend(request, make_environment) -> Iterator[Backend]:
 
 
 @pytest.fixture
-def batch_place(tmp_path, monkeypatch) -> Iterator[Path]:
+def batch_place(tmp_path, monkeypatch, thresholds) -> Iterator[Path]:
     """The working folder of a batch, with a model; batches that are left over end with it."""
-    sys.path.append(str(Path(__file__).parents[1] / "Engine"))
-    from threshold_model import save_threshold_model
-
     monkeypatch.setenv("MGIMPLANTSEG_CONFIG", str(tmp_path / "configuration"))
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.chdir(tmp_path)
-    save_threshold_model(tmp_path / "thresholds.mgmodel", 20.0)
+    shutil.copy(thresholds, tmp_path)
     yield tmp_path
     for batch in started:
         if batch.poll() is None:

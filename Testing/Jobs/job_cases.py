@@ -19,6 +19,7 @@ from MgImplantSegLib.jobs.request import JobRequest
 WORKER = Path(__file__).with_name("worker.py")
 LONG = "6000"
 SECONDS_TO_WAIT = 300
+SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 0.4  # a look at a cluster or a host takes processor time
 
 
 def worker_request(mode: str, steps: str, *words: str, name: str = "work", again: str | None = None) -> JobRequest:
@@ -43,10 +44,11 @@ def a_description(**values) -> JobDescription:
 
 def wait_for(holds: Callable[[], object], what: str, seconds: float = SECONDS_TO_WAIT) -> object:
     """The first true value of `holds()`; AssertionError after `seconds`."""
-    end = time.monotonic() + seconds
+    end, pause_s = time.monotonic() + seconds, SHORTEST_PAUSE_S
     while not (found := holds()):
         assert time.monotonic() < end, f"waited {seconds:g} s for {what}"
-        time.sleep(0.1)
+        time.sleep(pause_s)
+        pause_s = min(1.3 * pause_s, LONGEST_PAUSE_S)
     return found
 
 

@@ -12,8 +12,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 SERVER_PATH = "/usr/sbin:/usr/local/sbin:/sbin"
@@ -70,11 +70,12 @@ def free_port() -> int:
 
 def wait_until(is_ready: Callable[[], bool], what: str, seconds: float = SECONDS_TO_START) -> None:
     """Return when `is_ready()` is true; raise TimeoutError with `what` after `seconds`."""
-    end = time.monotonic() + seconds
+    end, pause_s = time.monotonic() + seconds, 0.05
     while not is_ready():
         if time.monotonic() > end:
             raise TimeoutError(f"waited {seconds:g} s for {what}")
-        time.sleep(0.1)
+        time.sleep(pause_s)
+        pause_s = min(1.3 * pause_s, 0.4)  # a look at a cluster takes processor time
 
 
 def end_with_parent() -> None:
@@ -282,6 +283,15 @@ class SlurmCluster:
         """Output of one of SLURM's programs for this cluster; an empty text when it fails."""
         env = {**os.environ, "SLURM_CONF": str(self.configuration)}
         return subprocess.run(command, env=env, capture_output=True, text=True, timeout=300).stdout
+
+    @contextmanager
+    def controller_away(self) -> Iterator[None]:
+        """Stop the controller, and start it again at the end, however that comes."""
+        self.controller.stop()
+        try:
+            yield
+        finally:
+            self.controller.start()
 
     def cut_power(self, node: str) -> None:
         """End a node with all that runs on it at one blow, and have the controller notice it at once."""

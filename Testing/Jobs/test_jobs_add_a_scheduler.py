@@ -91,7 +91,7 @@ with Backend(find_environment("new")) as backend:
 @pytest.mark.skipif(sys.platform != "linux", reason="the queue of one looks at Linux's processes")
 def test_a_scheduler_is_two_files_and_an_entry(tmp_path):
     engine = tmp_path / "MgImplantSegLib"
-    leave_out = shutil.ignore_patterns("__pycache__", "Resources")
+    leave_out = shutil.ignore_patterns("Resources")  # what is compiled is still valid there
     shutil.copytree(CHECKOUT / "MgImplantSegLib", engine, ignore=leave_out)
     shutil.copytree(engine, tmp_path / "before")
     folder, registry = engine / "jobs" / "agent" / "queue_of_one", engine / "jobs" / "agent" / "schedulers.py"

@@ -41,16 +41,6 @@ def attempts(job: Path) -> int:
     return sum(json.loads(line)["event"] == "attempt" for line in lines if line)
 
 
-@contextmanager
-def controller_away(slurm) -> Iterator[None]:
-    """Stops SLURM's controller and starts it again at the end, however that comes."""
-    slurm.controller.stop()
-    try:
-        yield
-    finally:
-        slurm.controller.start()
-
-
 def test_thirty_scans_one_of_which_fails_while_the_controller_restarts_and_somebody_looks_on(
     batch_place, make_environment, slurm, capsys
 ):
@@ -62,7 +52,7 @@ def test_thirty_scans_one_of_which_fails_while_the_controller_restarts_and_someb
     wait_during(batch, gate.is_reached, "the scan at which the first task waits")
     wait_during(batch, lambda: [states(place)[name] for name in names[:3]] == ["done"] * 3, "the first results")
     assert [len(array["tasks"]) for array in arrays(place)] == [4, 1], "the cluster takes four tasks in an array"
-    with controller_away(slurm):
+    with slurm.controller_away():
         assert main(["batch", "study.csv", "out", *WORDS, "--status", "--json", "seen.json"]) == 0
         seen = {row["sample"]: row["state"] for row in json.loads(Path("seen.json").read_text("utf-8"))["samples"]}
         assert [seen[name] for name in names[:3]] == ["done"] * 3 and seen["scan 04"] in ("running", "waiting")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,22 +22,19 @@ from MgImplantSegLib.io import write_volume
 from MgImplantSegLib.jobs.backend import Backend
 from MgImplantSegLib.jobs.environment_file import find_environment, save_environment
 
-sys.path.append(str(Path(__file__).parents[1] / "Engine"))
-from threshold_model import save_threshold_model
-
 CHECKOUT = Path(__file__).parents[2]
 WORDS = ("--model", "thresholds.mgmodel", "--planes", "1", "--device", "cpu")
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals and servers of Unix")
 
 
 @pytest.fixture
-def place(tmp_path, monkeypatch) -> Path:
+def place(tmp_path, monkeypatch, thresholds) -> Path:
     """A folder with a model, three scans and one that is no image, and a manifest of two groups."""
     monkeypatch.setenv("MGIMPLANTSEG_CONFIG", str(tmp_path / "configuration"))
     monkeypatch.setenv("PYTHONPATH", str(CHECKOUT))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.chdir(tmp_path)
-    save_threshold_model(tmp_path / "thresholds.mgmodel", 20.0)
+    shutil.copy(thresholds, tmp_path)
     (tmp_path / "scans").mkdir()
     for index, name in enumerate("abc"):
         scan(tmp_path / "scans" / f"{name}.nrrd", index + 1)

@@ -9,7 +9,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from batch_cases import WORDS, Gate, arrays, residual_mm3, start_batch, states, table, wait_during, write_study
+from batch_cases import (
+    IMPATIENT,
+    WORDS,
+    Gate,
+    arrays,
+    residual_mm3,
+    start_batch,
+    states,
+    table,
+    wait_during,
+    write_study,
+)
 from job_cases import wait_for
 from services import SshServer
 
@@ -57,7 +68,7 @@ def correct(place: Path) -> bool:
 @pytest.mark.services
 def test_two_hosts_share_the_samples_and_what_one_had_when_it_died_is_done_by_the_other(place, sshd, other_host):
     near, far = host("near", sshd, place), host("far", other_host, place)
-    batch = start_batch(*TOGETHER)
+    batch = start_batch(*TOGETHER, program=("-c", IMPATIENT))
     wait_during(batch, lambda: near.is_reached() and far.is_reached(), "both to work at the same time")
     near.open()
     wait_during(batch, lambda: list(states(place).values()).count("done") == 4, "the other host's rest")

@@ -44,13 +44,25 @@ def environment(make_environment, tmp_path) -> Environment:
     return make_environment("slurm", root=str(tmp_path / "root"))
 
 
+def with_time_limit(make_environment, tmp_path_factory, minutes: int) -> Backend:
+    """The cluster with a time limit, which jobs reach while other tests run."""
+    root = str(tmp_path_factory.mktemp("limited") / "root")
+    return Backend(make_environment("slurm", root=root, time_minutes=minutes, queue_options=("--nodelist=n2",)))
+
+
 @pytest.fixture(scope="module", autouse=True)
 def hopeless(make_environment, tmp_path_factory) -> Iterator[tuple[Backend, JobStatus]]:
-    """A job without checkpoints that reaches its time limit while other tests run."""
-    root = str(tmp_path_factory.mktemp("limited") / "root")
-    with Backend(make_environment("slurm", root=root, time_minutes=1, queue_options=("--nodelist=n2",))) as backend:
+    """A job without checkpoints that reaches its time limit."""
+    with with_time_limit(make_environment, tmp_path_factory, 1) as backend:
         request = replace(worker_request("count", LONG), checkpoint="", resume_words=())
         yield backend, backend.submit(request, Events())
+
+
+@pytest.fixture(scope="module", autouse=True)
+def interrupted(make_environment, tmp_path_factory) -> Iterator[tuple[Backend, JobStatus]]:
+    """A job with checkpoints that reaches its time limit; SLURM warns up to a minute early, of one minute at once."""
+    with with_time_limit(make_environment, tmp_path_factory, 2) as backend:
+        yield backend, backend.submit(worker_request("half", "40"), Events())
 
 
 @pytest.mark.parametrize(
@@ -127,8 +139,7 @@ def test_a_submitter_that_died_before_noting_the_number_loses_nothing(environmen
 def test_jobs_go_on_while_the_controller_is_down(environment, slurm, monkeypatch):
     with Backend(environment) as backend:
         running = submit_and_wait_for_metric(backend, worker_request("count", LONG))
-        slurm.controller.stop()
-        try:
+        with slurm.controller_away():
             seen = len(metrics(backend, running.job))
             status = backend.status(running.job)
             assert status.state is State.RUNNING
@@ -138,8 +149,6 @@ def test_jobs_go_on_while_the_controller_is_down(environment, slurm, monkeypatch
             with pytest.raises(QueueDown, match="try again later"):
                 backend.submit(worker_request("count", "1"), Events())
             assert len(backend.list()) == 1
-        finally:
-            slurm.controller.start()
         assert backend.cancel(running.job).state is State.CANCELLED
 
 
@@ -147,18 +156,15 @@ def test_whoever_needs_the_controller_waits_for_it_longer_than_a_minute(environm
     assert min(backend_module.SECONDS_OF_PATIENCE, slurm_commands.SECONDS_OF_PATIENCE) > 60
     with Backend(environment) as backend, ThreadPoolExecutor() as pool:
         stopped, limited = (submit_and_wait_for_metric(backend, worker_request("count", LONG)) for _ in range(2))
-        slurm.controller.stop()
-        runner = json.loads((Path(limited.folder) / "runner.json").read_text("utf-8"))
-        os.kill(int(runner["process"].split()[0]), signal.SIGUSR1)  # as SLURM does at the time limit
         warnings = []
-        try:
+        with slurm.controller_away():
+            runner = json.loads((Path(limited.folder) / "runner.json").read_text("utf-8"))
+            os.kill(int(runner["process"].split()[0]), signal.SIGUSR1)  # as SLURM does at the time limit
             cancelling = pool.submit(backend.cancel, stopped.job, Events(warnings.append))
             submitting = pool.submit(backend.submit, worker_request("count", "1", name="late"), Events(warnings.append))
             wait_for(lambda: len(warnings) == 2, "both to wait for the controller")
             wait_for(lambda: (Path(limited.folder) / "results" / "checkpoint.json").exists(), "the checkpoint")
             assert backend.status(limited.job).state is State.RUNNING, "it waits to be queued again"
-        finally:
-            slurm.controller.start()
         assert all("Trying again for 120 s" in warning["message"] for warning in warnings)
         assert cancelling.result().state is State.CANCELLED
         late = submitting.result()
@@ -190,6 +196,14 @@ def test_a_submission_whose_answer_was_lost_is_found_in_the_queue(environment, s
         slurm.run("scontrol", "release", status.queue_job)
         assert wait_until_final(backend, status.job).state is State.DONE
         assert attempts(backend, status) == [False]
+
+
+def test_a_job_that_reaches_its_time_limit_is_queued_again_and_goes_on_from_its_checkpoint(interrupted):
+    backend, status = interrupted
+    ended = wait_until_final(backend, status.job, SECONDS_FOR_REQUEUE)
+    assert ended.state is State.DONE
+    assert attempts(backend, status) == [False, True]
+    assert [record["iteration"] for record in metrics(backend, status.job)] == list(range(40))
 
 
 def test_a_job_that_reaches_its_time_limit_without_a_checkpoint_ends_and_is_not_queued_for_ever(hopeless):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import shutil
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -12,10 +14,13 @@ from MgImplantSegLib.cli import main
 from MgImplantSegLib.jobs.environment_file import save_environment
 
 sys.path += [str(Path(__file__).parents[1] / name) for name in ("Engine", "Benchmarks")]
+import simulated_study
 from simulated_study import GROUPS, write_study
-from threshold_model import save_threshold_model
 
 WORDS = ("--model", "thresholds.mgmodel", "--planes", "1", "--device", "cpu", "--at-once", "2")
+
+
+explant_of = cache(simulated_study.explant_of)  # both studies have the same first group
 
 
 def compared(folder: Path, symbol: str, within: str) -> dict[str, float]:
@@ -27,13 +32,14 @@ def compared(folder: Path, symbol: str, within: str) -> dict[str, float]:
 
 
 @pytest.fixture
-def place(tmp_path, monkeypatch) -> Path:
+def place(tmp_path, monkeypatch, thresholds) -> Path:
     """A folder with a model, where the configuration of environments is too."""
     monkeypatch.setenv("MGIMPLANTSEG_CONFIG", str(tmp_path / "configuration"))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
     monkeypatch.chdir(tmp_path)
-    save_threshold_model(tmp_path / "thresholds.mgmodel", 20.0)
+    monkeypatch.setattr(simulated_study, "explant_of", explant_of)
+    shutil.copy(thresholds, tmp_path)
     return tmp_path
 
 

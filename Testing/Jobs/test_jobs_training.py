@@ -63,14 +63,13 @@ def interrupted(submit, slurm) -> Iterator[dict[str, Future]]:
     """Two trainings on the cluster, through a login node and not, whose interruption goes on beside other tests."""
     limited = submit("slurm", ENDLESS, queue_options=("--nodelist=n2",))
     preempted = submit("slurm through ssh", ENDLESS, partition="low", queue_options=("--exclusive",))
-    number = f"JobId={limited[1].queue_job}"
-    cut, extend = (("scontrol", "update", number, f"TimeLimit={minutes}") for minutes in (1, 30))
+    warn = ("scancel", "--signal=USR1", "--batch", limited[1].queue_job)  # as SLURM does before the time limit
     close, open_ = (("scontrol", "update", "NodeName=n2", f"State={state}", "Reason=test") for state in NO_MORE_JOBS)
     take = ("sbatch", "--partition=high", "--exclusive", "--wrap=sleep 1800", "--output=/dev/null")
     give_back = ("scancel", "--partition=high", "--user=root")
     with ThreadPoolExecutor() as pool:
         yield {
-            "limited": pool.submit(interrupt, *limited, slurm, (close, cut), (extend, open_)),
+            "limited": pool.submit(interrupt, *limited, slurm, (close, warn), (open_,)),
             "preempted": pool.submit(interrupt, *preempted, slurm, (take,), (give_back,)),
         }
 

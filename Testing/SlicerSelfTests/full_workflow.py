@@ -117,11 +117,9 @@ def preview_twice(ui, panel, node):
 def segment_into(ui, panel, node):
     """A chosen output gets the new segments, and keeps them; its scan is the one that was segmented."""
     ui.outputSegmentationSelector.setCurrentNode(node)
-    planes = ui.planesSelector.currentIndex
     ui.planesSelector.setCurrentIndex(0)
     ui.segmentButton.click()
     wait(lambda: not panel.segmentation.isRunning(), "segmented into the chosen output")
-    ui.planesSelector.setCurrentIndex(planes)
     ui.measuredSegmentationSelector.setCurrentNode(node)
     check(node.GetSegmentation().GetNumberOfSegments() == 3, ui.segmentStatusLabel.text)
     scan = node.GetNodeReference(node.GetReferenceImageGeometryReferenceRole())
