@@ -88,7 +88,8 @@ def held_with_two_running(batch: subprocess.Popen, folder: Path) -> bool:
 
 
 @pytest.mark.slow
-def test_two_processes_do_all_samples_and_one_that_fails_stops_no_other(scans, capsys):
+def test_two_processes_do_all_samples_and_one_that_fails_stops_no_other(scans, thresholds, capsys):
+    shutil.copy(thresholds, scans)
     assert main(["batch", "scans", "out", *MODEL, "--at-once", "2", "--json", "r.json"]) == 2
     assert "got 1 that failed: c" in capsys.readouterr().err
     assert states(scans) == {"a": "done", "b": "done", "c": "failed", "d": "done", "e": "done"}

@@ -44,25 +44,25 @@ def environment(make_environment, tmp_path) -> Environment:
     return make_environment("slurm", root=str(tmp_path / "root"))
 
 
-@pytest.fixture(scope="module")
-def one_minute(make_environment, tmp_path_factory) -> Iterator[Backend]:
-    """The cluster, for jobs that reach their time limit while other tests run."""
+def with_time_limit(make_environment, tmp_path_factory, minutes: int) -> Backend:
+    """The cluster with a time limit, which jobs reach while other tests run."""
     root = str(tmp_path_factory.mktemp("limited") / "root")
-    with Backend(make_environment("slurm", root=root, time_minutes=1, queue_options=("--nodelist=n2",))) as backend:
-        yield backend
+    return Backend(make_environment("slurm", root=root, time_minutes=minutes, queue_options=("--nodelist=n2",)))
 
 
 @pytest.fixture(scope="module", autouse=True)
-def hopeless(one_minute) -> JobStatus:
+def hopeless(make_environment, tmp_path_factory) -> Iterator[tuple[Backend, JobStatus]]:
     """A job without checkpoints that reaches its time limit."""
-    request = replace(worker_request("count", LONG), checkpoint="", resume_words=())
-    return one_minute.submit(request, Events())
+    with with_time_limit(make_environment, tmp_path_factory, 1) as backend:
+        request = replace(worker_request("count", LONG), checkpoint="", resume_words=())
+        yield backend, backend.submit(request, Events())
 
 
 @pytest.fixture(scope="module", autouse=True)
-def interrupted(one_minute) -> JobStatus:
-    """A job with checkpoints that reaches its time limit."""
-    return one_minute.submit(worker_request("half", "40"), Events())
+def interrupted(make_environment, tmp_path_factory) -> Iterator[tuple[Backend, JobStatus]]:
+    """A job with checkpoints that reaches its time limit; SLURM warns up to a minute early, of one minute at once."""
+    with with_time_limit(make_environment, tmp_path_factory, 2) as backend:
+        yield backend, backend.submit(worker_request("half", "40"), Events())
 
 
 @pytest.mark.parametrize(
@@ -198,15 +198,17 @@ def test_a_submission_whose_answer_was_lost_is_found_in_the_queue(environment, s
         assert attempts(backend, status) == [False]
 
 
-def test_a_job_that_reaches_its_time_limit_is_queued_again_and_goes_on_from_its_checkpoint(one_minute, interrupted):
-    ended = wait_until_final(one_minute, interrupted.job, SECONDS_FOR_REQUEUE)
+def test_a_job_that_reaches_its_time_limit_is_queued_again_and_goes_on_from_its_checkpoint(interrupted):
+    backend, status = interrupted
+    ended = wait_until_final(backend, status.job, SECONDS_FOR_REQUEUE)
     assert ended.state is State.DONE
-    assert attempts(one_minute, interrupted) == [False, True]
-    assert [record["iteration"] for record in metrics(one_minute, interrupted.job)] == list(range(40))
+    assert attempts(backend, status) == [False, True]
+    assert [record["iteration"] for record in metrics(backend, status.job)] == list(range(40))
 
 
-def test_a_job_that_reaches_its_time_limit_without_a_checkpoint_ends_and_is_not_queued_for_ever(one_minute, hopeless):
-    ended = wait_until_final(one_minute, hopeless.job, SECONDS_FOR_REQUEUE)
+def test_a_job_that_reaches_its_time_limit_without_a_checkpoint_ends_and_is_not_queued_for_ever(hopeless):
+    backend, status = hopeless
+    ended = wait_until_final(backend, status.job, SECONDS_FOR_REQUEUE)
     assert ended.state is State.FAILED
     assert "before a checkpoint" in ended.reason
     assert "more time" in ended.remedy
