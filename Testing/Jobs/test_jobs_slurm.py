@@ -212,4 +212,4 @@ def test_a_job_that_reaches_its_time_limit_without_a_checkpoint_ends_and_is_not_
     assert ended.state is State.FAILED
     assert "before a checkpoint" in ended.reason
     assert "more time" in ended.remedy
-    assert attempts(one_minute, hopeless) == [False]
+    assert attempts(backend, status) == [False]
