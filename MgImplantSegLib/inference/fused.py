@@ -44,7 +44,7 @@ class FusedPrediction:
     def labels(self, allocate: Allocate = np.zeros) -> np.ndarray:
         """Class of every voxel, (z, y, x), uint8."""
         result = allocate(self.accumulator.shape_zyx, np.uint8)
-        for slab in slabs(self.accumulator.shape_zyx, VOXELS_PER_SLAB):
+        for slab in slabs(self.accumulator.shape_zyx, VALUES_PER_PIECE):
             result[slab] = self.labels_of(slab)
         return result
 
@@ -178,24 +178,23 @@ def predict_stretches(
             plane = planes[stretch.plane]
             task.advance(0, f"plane {stretch.plane + 1}/{len(planes)} ({plane.name})")
             for places, values in _settled(array_zyx, plane, predict_slices, stretch.blocks):
+                squares.append(_squares_of(values))
                 accumulator.add(plane, places, values)
-                squares.append(_squares_of(places, values))
+                del values  # before the next block is predicted
     return np.array(squares).reshape(-1, plan.classes)
 
 
-def _squares_of(places: list[Place], values: np.ndarray) -> np.ndarray:
+def _squares_of(values: np.ndarray) -> np.ndarray:
     """Sum of the squared probabilities of all classes, (classes,), given those of the classes 1 and up.
 
     Piece by piece, so that nothing of the size of the block is made.
     """
     total = np.zeros(len(values) + 1)
-    for _index, part in places:
-        settled = values[:, part]
-        step = max(1, VALUES_PER_PIECE // max(1, math.prod(settled.shape[2:])))
-        for start in range(0, settled.shape[1], step):
-            others = settled[:, start : start + step]
-            first = np.subtract(1, others.sum(axis=0))
-            total += [np.vdot(first, first), *(np.vdot(one, one) for one in others)]
+    step = max(1, VALUES_PER_PIECE // max(1, math.prod(values.shape[2:])))
+    for start in range(0, values.shape[1], step):
+        others = values[:, start : start + step]
+        first = np.subtract(1, others.sum(axis=0))
+        total += [np.vdot(first, first), *(np.vdot(one, one) for one in others)]
     return total
 
 
@@ -213,6 +212,7 @@ def _settled(
             yield plane.settle(array_zyx.shape, start - len(kept), block)
         kept = [values.copy() for values in block[-plane.overlap :]] if plane.overlap else []
         start += len(predicted)
+        del block, predicted  # before the next one is predicted
 
 
 def _with_block_before(plane: SlicingPlane, blocks: range) -> range:
