@@ -4,8 +4,11 @@ For GPUs whose memory holds the volume and the sums: only the volume goes up and
 share the planes; their sums are whole numbers, so the result does not depend on who added what. The same code runs on
 the CPU, where `fused.predict_fused` is as fast; the tests compare both.
 
-It has not been run on a GPU yet. `segment` uses it where several GPUs are named (``cuda:0,1``) and nowhere else:
-`Testing/Benchmarks/gpu.py` is the measurement that has to come before one GPU is served by it too.
+It has not been run on a GPU yet; `Testing/Benchmarks/gpu.py` is prepared to measure it. `segment` uses it for several
+GPUs, and for one whose memory is large enough, see `device_memory`; else the sums stay in the memory of the computer.
+
+Sums have 16 bits, as on the host. torch adds no unsigned numbers of 16 bits, so the bits are those of signed ones:
+adding them is the same, and `_unsigned` reads them.
 """
 
 from __future__ import annotations
@@ -22,7 +25,8 @@ import torch
 from MgImplantSegLib.base.errors import InputError, ResourceError
 from MgImplantSegLib.base.events import Events, Task
 from MgImplantSegLib.grids.slabs import slabs
-from MgImplantSegLib.inference.accumulator import PROBABILITY_ROUNDING, Allocate
+from MgImplantSegLib.inference.accumulator import PROBABILITY_ROUNDING, Allocate, bytes_per_voxel
+from MgImplantSegLib.inference.device_errors import device_errors, first_line, no_memory
 from MgImplantSegLib.inference.device_planes import DevicePlane
 from MgImplantSegLib.inference.fused import SLICES_PER_BLOCK, FusedPlan, FusedPrediction
 from MgImplantSegLib.inference.fusion import FUSIONS
@@ -31,7 +35,7 @@ from MgImplantSegLib.planes.diagonal_plane import Shape
 from MgImplantSegLib.planes.plane_sets import SlicingPlane, plane_set
 
 TensorPredict = Callable[[torch.Tensor], torch.Tensor]
-SUM_BYTES = 4
+SUM_BITS = 16
 VOXELS_PER_SLAB = 1 << 24
 
 
@@ -52,14 +56,14 @@ class DeviceAccumulator:
     """Sums of probabilities and votes of all planes on a device, see `accumulator.Accumulator` for what they mean."""
 
     def __init__(self, shape_zyx: Shape, plan: FusedPlan, plane_count: int, device: str) -> None:
-        if plan.sum_bits != 16:
+        if plan.sum_bits != SUM_BITS:
             raise ValueError(f"sums of {plan.sum_bits} bits")
         self.shape_zyx, self.classes, self.plane_count, self.device = shape_zyx, plan.classes, plane_count, device
-        self.scale = (2**16 - 1) // plane_count
+        self.scale = (2**SUM_BITS - 1) // plane_count
         self.rounding = plane_count * (plan.classes - 1)
         others = (plan.classes - 1, *shape_zyx)
         needs_votes = plan.with_votes or FUSIONS.find(plan.fusion).needs_votes
-        self.sum_tensor = torch.zeros(others, dtype=torch.int32, device=device)
+        self.sum_tensor = torch.zeros(others, dtype=torch.int16, device=device)
         self.vote_tensor = torch.zeros(others, dtype=torch.uint8, device=device) if needs_votes else None
         self.squares = torch.zeros(plan.classes, dtype=torch.float64, device=device)
 
@@ -73,7 +77,8 @@ class DeviceAccumulator:
             labels = largest_class(torch.cat([(first + float(PROBABILITY_ROUNDING))[None], values]))
             others = torch.arange(1, self.classes, device=self.device).view(-1, *[1] * labels.ndim)
             plane.add(self.vote_tensor, start, (labels == others).to(torch.uint8), band)
-        plane.add(self.sum_tensor, start, (values * self.scale + 0.5).to(torch.int32), band)
+        counts = (values * self.scale + 0.5).to(torch.int32)  # float to int16 is not defined beyond 2^15
+        plane.add(self.sum_tensor, start, counts.to(torch.int16), band)
 
     def merge(self, other: DeviceAccumulator) -> None:
         """Add the sums of another device."""
@@ -84,7 +89,7 @@ class DeviceAccumulator:
 
     def sums(self, slab: slice) -> np.ndarray:
         """As `Accumulator.sums`, on the host."""
-        return _with_first_class(self.sum_tensor[:, slab], self.scale * self.plane_count).cpu().numpy()
+        return self._sums(slab).cpu().numpy()
 
     def votes(self, slab: slice) -> np.ndarray:
         """As `Accumulator.votes`, on the host."""
@@ -92,11 +97,14 @@ class DeviceAccumulator:
 
     def labels(self, slab: slice, by_votes: bool) -> torch.Tensor:
         """Class of every voxel in a slab of z, uint8, on the device; rules as in `fusion`."""
-        scores = _with_first_class(self.sum_tensor[:, slab], self.scale * self.plane_count)
+        scores = self._sums(slab)
         scores[0] += self.rounding
         if by_votes:
             scores += self._votes(slab) * (2 * self.scale * self.plane_count)
         return largest_class(scores)
+
+    def _sums(self, slab: slice) -> torch.Tensor:
+        return _with_first_class(_unsigned(self.sum_tensor[:, slab]), self.scale * self.plane_count)
 
     def _votes(self, slab: slice) -> torch.Tensor:
         if self.vote_tensor is None:
@@ -122,7 +130,7 @@ class DevicePrediction(FusedPrediction):
 def bytes_on_device(shape_zyx: Shape, plan: FusedPlan) -> int:
     """What volume, sums and votes take on a device, without the network."""
     votes = plan.with_votes or FUSIONS.find(plan.fusion).needs_votes
-    return math.prod(shape_zyx) * (4 + (plan.classes - 1) * (SUM_BYTES + int(votes)))
+    return math.prod(shape_zyx) * (4 + bytes_per_voxel(plan.classes, SUM_BITS, votes))
 
 
 def predict_on_devices(
@@ -135,7 +143,7 @@ def predict_on_devices(
     InputError
         If the plan needs neighbouring slices, which are not read here.
     ResourceError
-        If a device has too little memory for a single slice beside the sums.
+        If a device has too little memory for a single slice beside the sums, or fails.
     Cancelled
         If the user asks to stop.
     """
@@ -166,6 +174,11 @@ def largest_class(scores: torch.Tensor) -> torch.Tensor:
     return classes
 
 
+def _unsigned(sums: torch.Tensor) -> torch.Tensor:
+    """Numbers 0 to 2^16 − 1, int32, whose bits lie in an int16."""
+    return sums.to(torch.int32) & (2**SUM_BITS - 1)
+
+
 def _with_first_class(others: torch.Tensor, total: int) -> torch.Tensor:
     first = (total - others.sum(dim=0, dtype=torch.int32)).clamp_(min=0)
     return torch.cat([first[None], others])
@@ -187,19 +200,27 @@ class _Worker:
 
     def __init__(self, array_zyx: np.ndarray, network: DeviceNetwork, plan: FusedPlan, plane_count: int) -> None:
         self._network, self._plan, self._most = network, plan, plan.batch_size
-        try:
-            self._volume = torch.from_numpy(np.ascontiguousarray(array_zyx, dtype=np.float32)).to(network.device)
-            self.accumulator = DeviceAccumulator(array_zyx.shape, plan, plane_count, network.device)
-        except torch.OutOfMemoryError as error:
-            raise ResourceError(
-                f"Expected {bytes_on_device(array_zyx.shape, plan) / 1e9:.1f} GB of memory on {network.device} for the "
-                f"volume and the sums, got: {str(error).splitlines()[0]}.",
-                "Name a single GPU [[device]], whose sums stay in the memory of the computer, or choose a region "
-                "[[roi]].",
-            ) from error
+        with device_errors(network.device):
+            try:
+                self._volume = torch.from_numpy(np.ascontiguousarray(array_zyx, dtype=np.float32)).to(network.device)
+                self.accumulator = DeviceAccumulator(array_zyx.shape, plan, plane_count, network.device)
+            except torch.OutOfMemoryError as error:
+                raise ResourceError(
+                    f"Expected {bytes_on_device(array_zyx.shape, plan) / 1e9:.1f} GB of memory on {network.device} for "
+                    f"the volume and the sums, got: {first_line(error)}.",
+                    "Name a single GPU [[device]], whose sums stay in the memory of the computer where they do not "
+                    "fit, or choose a region [[roi]].",
+                ) from error
 
     def run(self, planes: Sequence[SlicingPlane], task: Task) -> None:
         """Predict the slices of these planes."""
+        with device_errors(self._network.device):
+            try:
+                self._predict(planes, task)
+            except torch.OutOfMemoryError as error:
+                raise no_memory(self._network.device, "a block of slices beside the sums", error) from error
+
+    def _predict(self, planes: Sequence[SlicingPlane], task: Task) -> None:
         with torch.inference_mode():
             for plane in planes:
                 on_device = DevicePlane(plane, self.accumulator.shape_zyx, self._network.device)
@@ -218,7 +239,10 @@ class _Worker:
             try:
                 probabilities = self._network.predict(batch)
             except torch.OutOfMemoryError as error:
-                self._ask_for_less(len(batch), str(error))
+                reason = str(error)  # the error itself holds on to the memory of the failed try
+                probabilities = None
+            if probabilities is None:
+                self._ask_for_less(len(batch), reason)
                 continue
             for values in probabilities:
                 rows, columns = slices[len(results)].shape
@@ -241,10 +265,7 @@ class _Worker:
 
     def _ask_for_less(self, in_use: int, reason: str) -> None:
         if in_use == 1:
-            raise ResourceError(
-                f"Expected memory for one slice on {self._network.device}, got: {reason}.",
-                "Close other programs that use the GPU, or choose the device cpu [[device]].",
-            )
+            raise no_memory(self._network.device, "one slice", reason)
         self._most = in_use // 2
         if self._network.device.startswith("cuda"):
             torch.cuda.empty_cache()

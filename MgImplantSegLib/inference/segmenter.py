@@ -17,7 +17,6 @@ from MgImplantSegLib import __version__
 from MgImplantSegLib.base.events import Events
 from MgImplantSegLib.base.expected_iou import KEY, Calibration, ExpectedIoU
 from MgImplantSegLib.base.machine import resident_bytes
-from MgImplantSegLib.base.mapped_memory import give_back_pages, is_mapped
 from MgImplantSegLib.base.options import record
 from MgImplantSegLib.base.remarks import remarks_of, with_remarks
 from MgImplantSegLib.base.typed import present
@@ -27,6 +26,7 @@ from MgImplantSegLib.grids.volume import Geometry, LabelMap, Volume
 from MgImplantSegLib.inference.accumulator import VOXELS_PER_SLAB
 from MgImplantSegLib.inference.backends import LoadedNetwork, load_network
 from MgImplantSegLib.inference.device import Compute, keep_freed_memory
+from MgImplantSegLib.inference.device_memory import device_bytes, free_bytes
 from MgImplantSegLib.inference.estimate import (
     FIXED_BYTES,
     SUM_BITS,
@@ -148,11 +148,12 @@ def segment_part(volume: Volume, options: SegmentOptions, part: Part, folder: Pa
     keep_freed_memory()
     network = load_network(options.model, options.device, options.precision, options.backend)
     options = options.with_defaults_of(network.card)
-    sizes, memory = _sizes(volume, network, options, events)
+    sizes = _sizes(volume, network.card, options)
+    memory = _memory(sizes, volume, network, options, events)
     key = _key_of_parts(volume, network.card, options)
     if has_part(folder, part, key):
         return
-    array, _, _ = _prepared(volume, network.card, options, memory, events)
+    array, _, _ = _prepared(volume, network.card, options, events)
     predictor = network.predictor(memory.tile_edge)
     save_part(array, predictor, _plan(predictor, options, sizes, memory), part, key, folder, events)
 
@@ -170,18 +171,21 @@ def _predict(
 
     What the network has seen ends here.
     """
-    sizes, memory = _sizes(volume, network, options, events)
-    array, grid, prepared = _prepared(volume, network.card, options, memory, events)
+    sizes = _sizes(volume, network.card, options)
+    sums_on_device = not parts and _device_has_room(sizes, network, events)
+    on_host = replace(sizes, accumulator_bytes=0, mapped_bytes=0) if sums_on_device else sizes
+    memory = _memory(on_host, volume, network, options, events)
+    array, grid, prepared = _prepared(volume, network.card, options, events)
     predictor = network.predictor(memory.tile_edge)
     plan = _plan(predictor, options, sizes, memory)
     if parts:
         prediction = merged(plan, array.shape, parts, _key_of_parts(volume, network.card, options))
-    elif network.on_several is None:
-        prediction = predict_fused(array, predictor, plan, events)
-    else:
+    elif sums_on_device:
         from MgImplantSegLib.inference.device_fused import predict_on_devices  # needs torch
 
-        prediction = predict_on_devices(array, network.on_several(), plan, events)
+        prediction = predict_on_devices(array, present(network.on_devices)(predictor), plan, events)
+    else:
+        prediction = predict_fused(array, predictor, plan, events)
     needed = bool(network.card.calibration) or options.want_statistics
     return prediction, grid, prepared, sizes.evaluations, run_statistics(prediction) if needed else None
 
@@ -198,11 +202,8 @@ def _expected(card: ModelCard, statistics: RunStatistics, classes: np.ndarray) -
     return calibration.expected(features_of(statistics, card.label_scheme), statistics.planes, roles)
 
 
-def _sizes(
-    volume: Volume, network: LoadedNetwork, options: SegmentOptions, events: Events
-) -> tuple[Estimate, MemoryPlan]:
-    """What the work takes, and how it keeps within the memory."""
-    card = network.card
+def _sizes(volume: Volume, card: ModelCard, options: SegmentOptions) -> Estimate:
+    """What the work takes."""
     sizes = estimate(
         volume.geometry,
         card,
@@ -212,19 +213,39 @@ def _sizes(
         with_votes=options.want_disagreement,
         on_grid=options.grid,
     )
-    sizes = replace(sizes, finishing_bytes=sizes.finishing_bytes + _further_bytes(sizes, card, options))
+    return replace(sizes, finishing_bytes=sizes.finishing_bytes + _further_bytes(sizes, card, options))
+
+
+def _device_has_room(sizes: Estimate, network: LoadedNetwork, events: Events) -> bool:
+    """Whether volume and sums are to be on the GPUs: on several always, which says so where they do not fit."""
+    if network.on_devices is None or network.device_count > 1:
+        return network.on_devices is not None
+    device, needed = network.compute.device, device_bytes(sizes)
+    free = free_bytes(device)
+    if needed > free:
+        events.warning(
+            f"{device} has {free / 1e9:.1f} GB of free memory, and {needed / 1e9:.1f} GB are needed to hold the volume "
+            "and the sums of the planes there: they stay in the memory of the computer, which is slower.",
+            kind="memory",
+        )
+    return needed <= free
+
+
+def _memory(
+    sizes: Estimate, volume: Volume, network: LoadedNetwork, options: SegmentOptions, events: Events
+) -> MemoryPlan:
+    """How the work keeps within the memory of the computer."""
     memory = plan_memory(
         sizes,
-        card,
+        network.card,
         options.memory_gb,
         network_on_gpu=network.compute.device != "cpu",
         network_factor=network.memory_factor,
         resident=(resident_bytes() or FIXED_BYTES - WORKING_BYTES) + network.working_bytes + _reading_bytes(volume),
-        input_bytes=volume.array.nbytes if is_mapped(volume.array) else 0,
     )
     if memory.accumulator_on_disk:
         events.warning("Memory is scarce: the accumulator is kept on disk, which is slower.", kind="memory")
-    return sizes, memory
+    return memory
 
 
 def _reading_bytes(volume: Volume) -> int:
@@ -240,11 +261,10 @@ def _further_bytes(sizes: Estimate, card: ModelCard, options: SegmentOptions) ->
 
 
 def _prepared(
-    volume: Volume, card: ModelCard, options: SegmentOptions, memory: MemoryPlan, events: Events
+    volume: Volume, card: ModelCard, options: SegmentOptions, events: Events
 ) -> tuple[np.ndarray, Geometry, Mapping[str, Any]]:
     """What the network sees, its grid, and what `preprocess` says about the grey values."""
-    give_back = (lambda: give_back_pages(volume.array)) if memory.gives_back_input else None
-    prepared = preprocess(volume, card.preprocessing, events, give_back)
+    prepared = preprocess(volume, card.preprocessing, events)
     array, grid = prepared.array, prepared.geometry
     if options.roi is not None:
         box = roi_box(options.roi, grid)

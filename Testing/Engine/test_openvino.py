@@ -114,6 +114,42 @@ def test_the_bundled_model_gives_the_labels_of_torch_on_a_simulated_explant(tmp_
     assert labels["openvino"].provenance["backend"] == "openvino"
 
 
+def test_16_bits_give_the_labels_of_32_bits_on_a_simulated_explant():
+    explant = simulate_explant(SimulationSettings(size=48, spacing_um=20.0, seed=3))
+    backend = "openvino" if has_openvino(find_model()) and computes_16_bits_itself() else "torch"
+    labels = [
+        segment_volume(
+            explant.image, SegmentOptions(find_model(), "1", device="cpu", precision=precision, backend=backend)
+        )
+        for precision in ("fp32", "bf16")
+    ]
+    assert [one.provenance["precision"] for one in labels] == ["fp32", "bf16"]
+    assert (labels[0].label_map.array == labels[1].label_map.array).mean() >= 0.998
+    assert len(np.unique(labels[1].label_map.array)) > 2
+
+
+def computes_16_bits_itself() -> bool:
+    """Whether OpenVINO is there and the processor has bf16."""
+    return not openvino_predictor.openvino_problem() and openvino_predictor.computes_with_bf16()
+
+
+@pytest.mark.parametrize(
+    ("flags", "listed", "precision"),
+    [
+        ({"amx_bf16"}, True, "bf16"),
+        ({"avx512f"}, True, "fp32"),
+        ({"avx512_bf16"}, False, "fp32"),
+        (set(), True, "fp32"),
+    ],
+)
+def test_16_bits_are_taken_by_themselves_only_where_the_processor_computes_with_them(
+    flags, listed, precision, monkeypatch
+):
+    monkeypatch.setattr("MgImplantSegLib.inference.device._cpu_flags", lambda: flags)
+    monkeypatch.setattr(openvino_predictor, "computes_with_bf16", lambda: listed)
+    assert backends._precision("auto") == precision
+
+
 @installed
 def test_16_bits_are_the_precision_where_the_processor_has_them_else_refused(tmp_path):
     path = add_openvino(save_random_model(tmp_path / "m.mgmodel"))
