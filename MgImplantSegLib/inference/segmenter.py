@@ -26,7 +26,7 @@ from MgImplantSegLib.grids.volume import Geometry, LabelMap, Volume
 from MgImplantSegLib.inference.accumulator import VOXELS_PER_SLAB
 from MgImplantSegLib.inference.backends import LoadedNetwork, load_network
 from MgImplantSegLib.inference.device import Compute, keep_freed_memory
-from MgImplantSegLib.inference.device_memory import device_bytes, free_bytes
+from MgImplantSegLib.inference.device_memory import device_has_room
 from MgImplantSegLib.inference.estimate import (
     FIXED_BYTES,
     SUM_BITS,
@@ -172,7 +172,7 @@ def _predict(
     What the network has seen ends here.
     """
     sizes = _sizes(volume, network.card, options)
-    sums_on_device = not parts and _device_has_room(sizes, network, events)
+    sums_on_device = not parts and device_has_room(sizes, network, events)
     on_host = replace(sizes, accumulator_bytes=0, mapped_bytes=0) if sums_on_device else sizes
     memory = _memory(on_host, volume, network, options, events)
     array, grid, prepared = _prepared(volume, network.card, options, events)
@@ -214,21 +214,6 @@ def _sizes(volume: Volume, card: ModelCard, options: SegmentOptions) -> Estimate
         on_grid=options.grid,
     )
     return replace(sizes, finishing_bytes=sizes.finishing_bytes + _further_bytes(sizes, card, options))
-
-
-def _device_has_room(sizes: Estimate, network: LoadedNetwork, events: Events) -> bool:
-    """Whether volume and sums are to be on the GPUs: on several always, which says so where they do not fit."""
-    if network.on_devices is None or network.device_count > 1:
-        return network.on_devices is not None
-    device, needed = network.compute.device, device_bytes(sizes)
-    free = free_bytes(device)
-    if needed > free:
-        events.warning(
-            f"{device} has {free / 1e9:.1f} GB of free memory, and {needed / 1e9:.1f} GB are needed to hold the volume "
-            "and the sums of the planes there: they stay in the memory of the computer, which is slower.",
-            kind="memory",
-        )
-    return needed <= free
 
 
 def _memory(

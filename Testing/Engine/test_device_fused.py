@@ -13,18 +13,13 @@ from threshold_model import save_threshold_model
 from MgImplantSegLib.base.errors import Cancelled, InputError, ResourceError
 from MgImplantSegLib.base.events import Events
 from MgImplantSegLib.grids.volume import Geometry, Volume
-from MgImplantSegLib.inference import backends, segmenter
+from MgImplantSegLib.inference import backends, device_memory, segmenter
 from MgImplantSegLib.inference import device as device_module
 from MgImplantSegLib.inference.backends import load_network
 from MgImplantSegLib.inference.device import Compute, Device, choose_compute, choose_computes
+from MgImplantSegLib.inference.device_accumulator import DeviceAccumulator, largest_class
 from MgImplantSegLib.inference.device_errors import device_errors
-from MgImplantSegLib.inference.device_fused import (
-    DeviceAccumulator,
-    DeviceNetwork,
-    bytes_on_device,
-    largest_class,
-    predict_on_devices,
-)
+from MgImplantSegLib.inference.device_fused import DeviceNetwork, bytes_on_device, predict_on_devices
 from MgImplantSegLib.inference.device_memory import device_bytes
 from MgImplantSegLib.inference.device_planes import DevicePlane
 from MgImplantSegLib.inference.fused import FusedPlan, predict_fused
@@ -179,7 +174,7 @@ def on_gpus(monkeypatch, count, free=1 << 40):
         return predict_on_devices(*given)
 
     monkeypatch.setattr(segmenter, "load_network", load)
-    monkeypatch.setattr(segmenter, "free_bytes", lambda _device: free)
+    monkeypatch.setattr(device_memory, "free_bytes", lambda _device: free)
     monkeypatch.setattr("MgImplantSegLib.inference.device_fused.predict_on_devices", predict_there)
     return taken
 
@@ -238,6 +233,15 @@ def test_the_largest_sums_of_16_bits_are_whole(predictor):
     sums = result.accumulator.sums(slice(None))
     assert (sums[2] == 9 * 7281).all() and not sums[[0, 1, 3]].any()
     assert (result.labels() == 2).all()
+
+
+@pytest.mark.parametrize("wrong", [float("nan"), 0.5])
+def test_what_are_no_probabilities_is_refused(wrong):
+    def predict(batch):
+        return torch.full((len(batch), 4, *batch.shape[2:]), wrong)
+
+    with pytest.raises(InputError, match=r"sum to 1 in every pixel, got (nan|2) on average"):
+        predict_on_devices(volume(), [DeviceNetwork("cpu", predict)], plan_of("3", "soft"))
 
 
 LOST = getattr(torch, "AcceleratorError", RuntimeError)

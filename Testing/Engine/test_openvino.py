@@ -115,7 +115,7 @@ def test_the_bundled_model_gives_the_labels_of_torch_on_a_simulated_explant(tmp_
 
 
 def test_16_bits_give_the_labels_of_32_bits_on_a_simulated_explant():
-    explant = simulate_explant(SimulationSettings(size=48, spacing_um=20.0, seed=3))
+    explant = simulate_explant(SimulationSettings(size=60, spacing_um=20.0, seed=3))
     backend = "openvino" if has_openvino(find_model()) and computes_16_bits_itself() else "torch"
     labels = [
         segment_volume(
