@@ -12,7 +12,7 @@ PAGE_OUT = 21  # MADV_PAGEOUT of Linux 5.4, which Python does not name
 
 def is_mapped(array: np.ndarray) -> bool:
     """Whether the array's memory is a file's, mapped."""
-    return _map_of(array) is not None
+    return _owner(array) is not None
 
 
 def give_back_pages(array: np.ndarray) -> None:
@@ -20,16 +20,19 @@ def give_back_pages(array: np.ndarray) -> None:
 
     Where the system cannot do that, nothing happens.
     """
-    mapped = _map_of(array)
-    if mapped is None or not hasattr(mapped, "madvise"):
+    owner = _owner(array)
+    if owner is None or not isinstance(owner.base, mmap.mmap) or not hasattr(owner.base, "madvise"):
         return
-    is_shared = isinstance(array, np.memmap) and array.mode in ("r", "r+", "w+")
+    is_shared = isinstance(owner, np.memmap) and owner.mode in ("r", "r+", "w+")
     with suppress(OSError, ValueError):
         # pages of a private map may hold what was written into the array: these must not be dropped
-        mapped.madvise(mmap.MADV_DONTNEED if is_shared else PAGE_OUT)
+        owner.base.madvise(mmap.MADV_DONTNEED if is_shared else PAGE_OUT)
 
 
-def _map_of(array: object) -> mmap.mmap | None:
+def _owner(array: object) -> np.ndarray | None:
+    """The array at the end of the views whose memory is a map; None if it is none."""
     while isinstance(array, np.ndarray):
+        if isinstance(array.base, mmap.mmap):
+            return array
         array = array.base
-    return array if isinstance(array, mmap.mmap) else None
+    return None

@@ -42,8 +42,11 @@ class LoadedNetwork:
         Memory that the network takes, as a multiple of what its specification says.
     working_bytes : int
         Additional memory that the backend takes, beyond that of torch.
-    on_several : callable or None
-        Gives the network on each of several GPUs, which share the planes, see `device_fused`; None for one device.
+    on_devices : callable or None
+        Given the predictor, the network on each GPU; several share the planes, see `device_fused`. None where nothing
+        but the network can be on the device: on the CPU, with OpenVINO, and for networks that see neighbouring slices.
+    device_count : int
+        How many GPUs there are to share the planes.
     """
 
     card: ModelCard
@@ -51,7 +54,8 @@ class LoadedNetwork:
     predictor: Callable[[int], Any]
     memory_factor: float = 1.0
     working_bytes: int = 0
-    on_several: Callable[[], list[Any]] | None = None
+    on_devices: Callable[[Any], list[Any]] | None = None
+    device_count: int = 1
 
 
 def load_network(
@@ -77,22 +81,28 @@ def _for_torch(path: str | Path, device: str, precision: str) -> LoadedNetwork:
     computes = choose_computes(device, precision)
     make = find_object(network_type(card.network).predictor)
     network = LoadedNetwork(card, computes[0], lambda tile_edge: make(card, weights, computes[0], tile_edge))
-    if len(computes) == 1:
-        return network
-    if not network_type(card.network).is_plain:
+    is_plain = network_type(card.network).is_plain
+    if len(computes) > 1 and not is_plain:
         raise InputError(
             f"Expected one GPU for the network {card.network.get('name')!r}, which sees neighbouring slices, got "
             f"{device}.",
             "Choose one of the GPUs [[device]].",
         )
-    return replace(network, on_several=lambda: _on_devices(card, weights, computes))
+    if computes[0].device == "cpu" or not is_plain:
+        return network
+    return replace(
+        network,
+        on_devices=lambda predictor: _on_devices(predictor, weights, computes[1:]),
+        device_count=len(computes),
+    )
 
 
-def _on_devices(card: ModelCard, weights: Any, computes: list[Compute]) -> list[Any]:
+def _on_devices(predictor: Any, weights: Any, others: list[Compute]) -> list[Any]:
     from MgImplantSegLib.inference.device_fused import DeviceNetwork
     from MgImplantSegLib.inference.predictor import NetworkPredictor
 
-    return [DeviceNetwork.of(NetworkPredictor(card, weights, compute)) for compute in computes]
+    further = [NetworkPredictor(predictor.card, weights, compute) for compute in others]
+    return [DeviceNetwork.of(one) for one in (predictor, *further)]
 
 
 def _for_openvino(path: str | Path, card: ModelCard, device: str, precision: str) -> LoadedNetwork:

@@ -4,8 +4,8 @@ For GPUs whose memory holds the volume and the sums: only the volume goes up and
 share the planes; their sums are whole numbers, so the result does not depend on who added what. The same code runs on
 the CPU, where `fused.predict_fused` is as fast; the tests compare both.
 
-It has not been run on a GPU yet. `segment` uses it where several GPUs are named (``cuda:0,1``) and nowhere else:
-`Testing/Benchmarks/gpu.py` is the measurement that has to come before one GPU is served by it too.
+It has not been run on a GPU yet; `Testing/Benchmarks/gpu.py` is prepared to measure it. `segment` uses it for several
+GPUs, and for one whose memory is large enough, see `device_memory`; else the sums stay in the memory of the computer.
 """
 
 from __future__ import annotations
@@ -22,16 +22,17 @@ import torch
 from MgImplantSegLib.base.errors import InputError, ResourceError
 from MgImplantSegLib.base.events import Events, Task
 from MgImplantSegLib.grids.slabs import slabs
-from MgImplantSegLib.inference.accumulator import PROBABILITY_ROUNDING, Allocate
+from MgImplantSegLib.inference.accumulator import Allocate, bytes_per_voxel
+from MgImplantSegLib.inference.device_accumulator import SUM_BITS, DeviceAccumulator
+from MgImplantSegLib.inference.device_errors import device_errors, first_line, no_memory
 from MgImplantSegLib.inference.device_planes import DevicePlane
-from MgImplantSegLib.inference.fused import SLICES_PER_BLOCK, FusedPlan, FusedPrediction
+from MgImplantSegLib.inference.fused import SLICES_PER_BLOCK, FusedPlan, FusedPrediction, require_sum_of_one
 from MgImplantSegLib.inference.fusion import FUSIONS
 from MgImplantSegLib.inference.predictor import NetworkPredictor
 from MgImplantSegLib.planes.diagonal_plane import Shape
 from MgImplantSegLib.planes.plane_sets import SlicingPlane, plane_set
 
 TensorPredict = Callable[[torch.Tensor], torch.Tensor]
-SUM_BYTES = 4
 VOXELS_PER_SLAB = 1 << 24
 
 
@@ -46,62 +47,6 @@ class DeviceNetwork:
     def of(cls, predictor: NetworkPredictor) -> DeviceNetwork:
         """That of a predictor, with its precision."""
         return cls(predictor.compute.device, predictor.probabilities_on_device)
-
-
-class DeviceAccumulator:
-    """Sums of probabilities and votes of all planes on a device, see `accumulator.Accumulator` for what they mean."""
-
-    def __init__(self, shape_zyx: Shape, plan: FusedPlan, plane_count: int, device: str) -> None:
-        if plan.sum_bits != 16:
-            raise ValueError(f"sums of {plan.sum_bits} bits")
-        self.shape_zyx, self.classes, self.plane_count, self.device = shape_zyx, plan.classes, plane_count, device
-        self.scale = (2**16 - 1) // plane_count
-        self.rounding = plane_count * (plan.classes - 1)
-        others = (plan.classes - 1, *shape_zyx)
-        needs_votes = plan.with_votes or FUSIONS.find(plan.fusion).needs_votes
-        self.sum_tensor = torch.zeros(others, dtype=torch.int32, device=device)
-        self.vote_tensor = torch.zeros(others, dtype=torch.uint8, device=device) if needs_votes else None
-        self.squares = torch.zeros(plan.classes, dtype=torch.float64, device=device)
-
-    def add(self, plane: DevicePlane, start: int, slices: Sequence[torch.Tensor]) -> None:
-        """Count what slices from `start` on say, each with the probabilities of the classes 1 and up."""
-        values, band = plane.settle(start, slices)
-        first = 1 - values.sum(dim=0)
-        everything = torch.cat([first[None], values]).flatten(1)
-        self.squares += (everything * everything).sum(dim=1, dtype=torch.float64)
-        if self.vote_tensor is not None:
-            labels = largest_class(torch.cat([(first + float(PROBABILITY_ROUNDING))[None], values]))
-            others = torch.arange(1, self.classes, device=self.device).view(-1, *[1] * labels.ndim)
-            plane.add(self.vote_tensor, start, (labels == others).to(torch.uint8), band)
-        plane.add(self.sum_tensor, start, (values * self.scale + 0.5).to(torch.int32), band)
-
-    def merge(self, other: DeviceAccumulator) -> None:
-        """Add the sums of another device."""
-        self.sum_tensor += other.sum_tensor.to(self.device)
-        self.squares += other.squares.to(self.device)
-        if self.vote_tensor is not None and other.vote_tensor is not None:
-            self.vote_tensor += other.vote_tensor.to(self.device)
-
-    def sums(self, slab: slice) -> np.ndarray:
-        """As `Accumulator.sums`, on the host."""
-        return _with_first_class(self.sum_tensor[:, slab], self.scale * self.plane_count).cpu().numpy()
-
-    def votes(self, slab: slice) -> np.ndarray:
-        """As `Accumulator.votes`, on the host."""
-        return self._votes(slab).cpu().numpy()
-
-    def labels(self, slab: slice, by_votes: bool) -> torch.Tensor:
-        """Class of every voxel in a slab of z, uint8, on the device; rules as in `fusion`."""
-        scores = _with_first_class(self.sum_tensor[:, slab], self.scale * self.plane_count)
-        scores[0] += self.rounding
-        if by_votes:
-            scores += self._votes(slab) * (2 * self.scale * self.plane_count)
-        return largest_class(scores)
-
-    def _votes(self, slab: slice) -> torch.Tensor:
-        if self.vote_tensor is None:
-            raise ValueError("votes were not counted")
-        return _with_first_class(self.vote_tensor[:, slab].to(torch.int32), self.plane_count)
 
 
 @dataclass(frozen=True)
@@ -122,7 +67,7 @@ class DevicePrediction(FusedPrediction):
 def bytes_on_device(shape_zyx: Shape, plan: FusedPlan) -> int:
     """What volume, sums and votes take on a device, without the network."""
     votes = plan.with_votes or FUSIONS.find(plan.fusion).needs_votes
-    return math.prod(shape_zyx) * (4 + (plan.classes - 1) * (SUM_BYTES + int(votes)))
+    return math.prod(shape_zyx) * (4 + bytes_per_voxel(plan.classes, SUM_BITS, votes))
 
 
 def predict_on_devices(
@@ -133,9 +78,9 @@ def predict_on_devices(
     Raises
     ------
     InputError
-        If the plan needs neighbouring slices, which are not read here.
+        If the plan needs neighbouring slices, which are not read here, or the networks give no probabilities.
     ResourceError
-        If a device has too little memory for a single slice beside the sums.
+        If a device has too little memory for a single slice beside the sums, or fails.
     Cancelled
         If the user asks to stop.
     """
@@ -157,20 +102,6 @@ def predict_on_devices(
     return DevicePrediction(first, FUSIONS.find(plan.fusion), first.squares.cpu().numpy())  # type: ignore[arg-type]
 
 
-def largest_class(scores: torch.Tensor) -> torch.Tensor:
-    """Class of the largest score, the lower class of two that are the same, as uint8."""
-    largest, classes = scores[0].clone(), torch.zeros(scores.shape[1:], dtype=torch.uint8, device=scores.device)
-    for index, values in enumerate(scores[1:], start=1):
-        classes[values > largest] = index
-        largest = torch.maximum(largest, values)
-    return classes
-
-
-def _with_first_class(others: torch.Tensor, total: int) -> torch.Tensor:
-    first = (total - others.sum(dim=0, dtype=torch.int32)).clamp_(min=0)
-    return torch.cat([first[None], others])
-
-
 def _shares(planes: Sequence[SlicingPlane], shape: Shape, count: int) -> list[list[SlicingPlane]]:
     """The planes for each device, about the same number of slices each; no more shares than planes."""
     shares: list[list[SlicingPlane]] = [[] for _ in range(min(count, len(planes)))]
@@ -186,20 +117,29 @@ class _Worker:
     """One device with its volume, its network and its sums."""
 
     def __init__(self, array_zyx: np.ndarray, network: DeviceNetwork, plan: FusedPlan, plane_count: int) -> None:
-        self._network, self._plan, self._most = network, plan, plan.batch_size
-        try:
-            self._volume = torch.from_numpy(np.ascontiguousarray(array_zyx, dtype=np.float32)).to(network.device)
-            self.accumulator = DeviceAccumulator(array_zyx.shape, plan, plane_count, network.device)
-        except torch.OutOfMemoryError as error:
-            raise ResourceError(
-                f"Expected {bytes_on_device(array_zyx.shape, plan) / 1e9:.1f} GB of memory on {network.device} for the "
-                f"volume and the sums, got: {str(error).splitlines()[0]}.",
-                "Name a single GPU [[device]], whose sums stay in the memory of the computer, or choose a region "
-                "[[roi]].",
-            ) from error
+        self._network, self._plan, self._most, self._pixels = network, plan, plan.batch_size, 0
+        with device_errors(network.device):
+            try:
+                self._volume = torch.from_numpy(np.ascontiguousarray(array_zyx, dtype=np.float32)).to(network.device)
+                self.accumulator = DeviceAccumulator(array_zyx.shape, plan, plane_count, network.device)
+                self._sum_of_all = torch.zeros((), dtype=torch.float64, device=network.device)
+            except torch.OutOfMemoryError as error:
+                raise ResourceError(
+                    f"Expected {bytes_on_device(array_zyx.shape, plan) / 1e9:.1f} GB of memory on {network.device} for "
+                    f"the volume and the sums, got: {first_line(error)}.",
+                    "Name a single GPU [[device]], whose sums stay in the memory of the computer where they do not "
+                    "fit, or choose a region [[roi]].",
+                ) from error
 
     def run(self, planes: Sequence[SlicingPlane], task: Task) -> None:
         """Predict the slices of these planes."""
+        with device_errors(self._network.device):
+            try:
+                self._predict(planes, task)
+            except torch.OutOfMemoryError as error:
+                raise no_memory(self._network.device, "a block of slices beside the sums", error) from error
+
+    def _predict(self, planes: Sequence[SlicingPlane], task: Task) -> None:
         with torch.inference_mode():
             for plane in planes:
                 on_device = DevicePlane(plane, self.accumulator.shape_zyx, self._network.device)
@@ -209,6 +149,7 @@ class _Worker:
                     block = kept + self._predicted(slices, task)
                     self.accumulator.add(on_device, start - len(kept), block)
                     kept = block[-plane.overlap :] if plane.overlap else []
+                require_sum_of_one(float(self._sum_of_all) / self._pixels)  # once a plane: it waits for the device
 
     def _predicted(self, slices: list[torch.Tensor], task: Task) -> list[torch.Tensor]:
         """Probabilities of the classes 1 and up, (classes − 1, rows, columns), of every slice."""
@@ -218,8 +159,13 @@ class _Worker:
             try:
                 probabilities = self._network.predict(batch)
             except torch.OutOfMemoryError as error:
-                self._ask_for_less(len(batch), str(error))
+                reason = str(error)  # the error itself holds on to the memory of the failed try
+                probabilities = None
+            if probabilities is None:
+                self._ask_for_less(len(batch), reason)
                 continue
+            self._sum_of_all += probabilities.sum(dtype=torch.float64)
+            self._pixels += probabilities[:, 0].numel()
             for values in probabilities:
                 rows, columns = slices[len(results)].shape
                 results.append(values[1:, :rows, :columns])
@@ -241,10 +187,7 @@ class _Worker:
 
     def _ask_for_less(self, in_use: int, reason: str) -> None:
         if in_use == 1:
-            raise ResourceError(
-                f"Expected memory for one slice on {self._network.device}, got: {reason}.",
-                "Close other programs that use the GPU, or choose the device cpu [[device]].",
-            )
+            raise no_memory(self._network.device, "one slice", reason)
         self._most = in_use // 2
         if self._network.device.startswith("cuda"):
             torch.cuda.empty_cache()

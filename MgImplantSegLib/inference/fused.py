@@ -21,6 +21,7 @@ from MgImplantSegLib.planes.plane_sets import SlicingPlane, plane_set
 Predict = Callable[[np.ndarray], np.ndarray]
 SUM_TOLERANCE = 1e-2
 SLICES_PER_BLOCK = 16
+SLICES_INTERPOLATED = 8
 VALUES_PER_PIECE = 1 << 16
 
 
@@ -44,7 +45,7 @@ class FusedPrediction:
     def labels(self, allocate: Allocate = np.zeros) -> np.ndarray:
         """Class of every voxel, (z, y, x), uint8."""
         result = allocate(self.accumulator.shape_zyx, np.uint8)
-        for slab in slabs(self.accumulator.shape_zyx, VOXELS_PER_SLAB):
+        for slab in slabs(self.accumulator.shape_zyx, VALUES_PER_PIECE):
             result[slab] = self.labels_of(slab)
         return result
 
@@ -177,42 +178,54 @@ def predict_stretches(
         for stretch in stretches:
             plane = planes[stretch.plane]
             task.advance(0, f"plane {stretch.plane + 1}/{len(planes)} ({plane.name})")
-            for places, values in _settled(array_zyx, plane, predict_slices, stretch.blocks):
-                accumulator.add(plane, places, values)
-                squares.append(_squares_of(places, values))
+            for settled in _settled(array_zyx, plane, predict_slices, stretch.blocks):
+                squares.append(np.zeros(plan.classes))
+                for places, values in settled:
+                    squares[-1] += _squares_of(values)
+                    accumulator.add(plane, places, values)
+                    del values  # before the next slices are predicted or settled
     return np.array(squares).reshape(-1, plan.classes)
 
 
-def _squares_of(places: list[Place], values: np.ndarray) -> np.ndarray:
+def _squares_of(values: np.ndarray) -> np.ndarray:
     """Sum of the squared probabilities of all classes, (classes,), given those of the classes 1 and up.
 
     Piece by piece, so that nothing of the size of the block is made.
     """
     total = np.zeros(len(values) + 1)
-    for _index, part in places:
-        settled = values[:, part]
-        step = max(1, VALUES_PER_PIECE // max(1, math.prod(settled.shape[2:])))
-        for start in range(0, settled.shape[1], step):
-            others = settled[:, start : start + step]
-            first = np.subtract(1, others.sum(axis=0))
-            total += [np.vdot(first, first), *(np.vdot(one, one) for one in others)]
+    step = max(1, VALUES_PER_PIECE // max(1, math.prod(values.shape[2:])))
+    for start in range(0, values.shape[1], step):
+        others = values[:, start : start + step]
+        first = np.subtract(1, others.sum(axis=0))
+        total += [np.vdot(first, first), *(np.vdot(one, one) for one in others)]
     return total
 
 
 def _settled(
     array_zyx: np.ndarray, plane: SlicingPlane, predict: _SlicePredictor, blocks: range
-) -> Iterator[tuple[list[Place], np.ndarray]]:
-    """Voxels and their probabilities of the classes 1 and up, in the order in which a plane finishes them."""
+) -> Iterator[Iterator[tuple[list[Place], np.ndarray]]]:
+    """By blocks, voxels and their probabilities of the classes 1 and up, in the order that a plane finishes them."""
     read = _with_block_before(plane, blocks)
     kept: list[np.ndarray] = []
     start = read.start * SLICES_PER_BLOCK
-    slices = _blocks(array_zyx, plane, predict.plan.context, read)
-    for number, predicted in zip(read, _predicted_blocks(slices, predict), strict=True):
+    predicted_blocks = _predicted_blocks(_blocks(array_zyx, plane, predict.plan.context, read), predict)
+    for number in read:  # zip would hold what was predicted while the next is
+        predicted = next(predicted_blocks)
         block = kept + predicted
         if number in blocks:
-            yield plane.settle(array_zyx.shape, start - len(kept), block)
+            yield _settled_block(plane, array_zyx.shape, start - len(kept), block)
         kept = [values.copy() for values in block[-plane.overlap :]] if plane.overlap else []
         start += len(predicted)
+        del block, predicted  # before the next one is predicted
+
+
+def _settled_block(
+    plane: SlicingPlane, shape_zyx: Shape, start: int, block: list[np.ndarray]
+) -> Iterator[tuple[list[Place], np.ndarray]]:
+    """What a block settles, of planes that interpolate some slices at a time: that takes several times their memory."""
+    step = SLICES_INTERPOLATED if plane.overlap else len(block)
+    for first in range(0, max(1, len(block) - plane.overlap), step):
+        yield plane.settle(shape_zyx, start + first, block[first : first + step + plane.overlap])
 
 
 def _with_block_before(plane: SlicingPlane, blocks: range) -> range:
@@ -243,6 +256,7 @@ def _predicted_blocks(blocks: Iterator[list[np.ndarray]], predict: _SlicePredict
             predicted = running.result()
             running = thread.submit(predict, block)
             yield predicted
+            del predicted
         yield running.result()
 
 
@@ -288,10 +302,14 @@ def _checked(probabilities: np.ndarray, slices: np.ndarray, classes: int) -> np.
     if not isinstance(probabilities, np.ndarray) or probabilities.shape != expected:
         got = getattr(probabilities, "shape", type(probabilities).__name__)
         raise InputError(f"Expected predictions of shape {expected}, got {got}.")
-    mean_sum = float(probabilities.sum()) * classes / probabilities.size
+    require_sum_of_one(float(probabilities.sum()) * classes / probabilities.size)
+    return probabilities
+
+
+def require_sum_of_one(mean_sum: float) -> None:
+    """Raise InputError if the sum over the classes, mean over pixels, is not that of probabilities; NaN is not."""
     if not abs(mean_sum - 1) < SUM_TOLERANCE:
         raise InputError(
             f"Expected probabilities that sum to 1 in every pixel, got {mean_sum:.4g} on average.",
             "Choose another precision (fp32); if that does not help, the model file is unusable.",
         )
-    return probabilities

@@ -32,14 +32,11 @@ class MemoryPlan:
         Whether the accumulator is a file in the folder for temporary files, mapped into memory.
     tile_edge : int
         Largest edge of what the network sees at one time on a CPU.
-    gives_back_input : bool
-        Whether pages of a mapped input are given back as soon as they are read.
     """
 
     limit_bytes: float
     accumulator_on_disk: bool
     tile_edge: int
-    gives_back_input: bool = False
 
     def allocate(self, shape: tuple[int, ...], dtype: type) -> np.ndarray:
         """An array of zeros, in memory or on disk as planned; a file on disk ends with the array.
@@ -56,7 +53,6 @@ def plan_memory(
     network_on_gpu: bool,
     *,
     resident: int = FIXED_BYTES - WORKING_BYTES,
-    input_bytes: int = 0,
     network_factor: float = 1.0,
 ) -> MemoryPlan:
     """How to keep within `memory_gb` (1e9 bytes each) or, if that is None, within what the machine has free.
@@ -71,22 +67,20 @@ def plan_memory(
         Whether the network has memory of its own.
     resident : int
         What the process has already: the program, torch, the model, an input that was read into memory.
-    input_bytes : int
-        Size of an input that is mapped from disk and not read yet.
     network_factor : float
         Memory that the network takes, as a multiple of the estimate.
     """
     limit, whole, fixed = _limit_bytes(memory_gb, resident), max(estimate.largest_slice), resident + WORKING_BYTES
-    for on_disk, gives_back in ((False, False), (False, True), (True, True)):
+    for on_disk in (False, True):
         on_the_way = estimate.mapped_bytes if on_disk else estimate.accumulator_bytes
-        room = limit - fixed - on_the_way - (0 if gives_back else input_bytes)
+        room = limit - fixed - on_the_way
         for_network = room - estimate.volume_bytes - estimate.block_bytes
         if network_on_gpu or network_factor * estimate.network_bytes <= for_network:
             tile_edge = whole
         else:
             tile_edge = tile_edge_for(card, for_network / network_factor)
         if min(for_network, room - estimate.finishing_bytes) >= 0 and tile_edge > 0:
-            return MemoryPlan(limit, on_disk, tile_edge, gives_back and input_bytes > 0)
+            return MemoryPlan(limit, on_disk, tile_edge)
     smallest_tile = 0 if network_on_gpu else network_factor * min(estimate.network_bytes, tile_bytes(card))
     predicting = estimate.volume_bytes + estimate.block_bytes + smallest_tile
     needed = fixed + estimate.mapped_bytes + max(predicting, estimate.finishing_bytes)

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from MgImplantSegLib.base.errors import ResourceError
 from MgImplantSegLib.inference.device import Compute, choose_compute
+from MgImplantSegLib.inference.device_errors import device_errors, no_memory
 from MgImplantSegLib.inference.tiled import TiledPredictor
 from MgImplantSegLib.model.card import ModelCard
 from MgImplantSegLib.model.file import load_model
@@ -35,7 +35,12 @@ class NetworkPredictor(TiledPredictor):
         super().__init__(card, compute, tile_edge)
         network = build_network(card.network)
         network.load_state_dict(state_dict)
-        self._network = fold_batch_norms(network.eval()).to(compute.device, memory_format=torch.channels_last)
+        folded = fold_batch_norms(network.eval())
+        with device_errors(compute.device):
+            try:
+                self._network = folded.to(compute.device, memory_format=torch.channels_last)
+            except torch.OutOfMemoryError as error:
+                raise no_memory(compute.device, "the network", error) from error
         self._most_slices = 1 << 16
 
     @classmethod
@@ -51,16 +56,17 @@ class NetworkPredictor(TiledPredictor):
     def __call__(self, slices: np.ndarray) -> np.ndarray:
         """Probabilities, float32 (batch, classes, rows, columns), of slices, float32 (batch, channels, rows, columns).
 
-        Raises ResourceError if not even the smallest tile fits into the device's memory.
+        Raises ResourceError if not even the smallest tile fits into the device's memory, or the device fails.
         """
-        while True:
-            try:
-                pieces = [slices[n : n + self._most_slices] for n in range(0, len(slices), self._most_slices)]
-                results = [self._whole_or_tiled(piece) for piece in pieces]
-                return results[0] if len(results) == 1 else np.concatenate(results)
-            except torch.OutOfMemoryError as error:
-                reason = str(error)  # the error itself holds on to the memory of the failed try
-            self._ask_for_less(slices, reason)
+        with device_errors(self.compute.device):
+            while True:
+                try:
+                    pieces = [slices[n : n + self._most_slices] for n in range(0, len(slices), self._most_slices)]
+                    results = [self._whole_or_tiled(piece) for piece in pieces]
+                    return results[0] if len(results) == 1 else np.concatenate(results)
+                except torch.OutOfMemoryError as error:
+                    reason = str(error)  # the error itself holds on to the memory of the failed try
+                self._ask_for_less(slices, reason)
 
     def _probabilities(self, slices: np.ndarray) -> np.ndarray:
         with torch.inference_mode(), self.compute.autocast():
@@ -81,10 +87,7 @@ class NetworkPredictor(TiledPredictor):
         elif edge > self.spec.size_multiple:
             self._tile_edge = self._rounded(edge // 2)
         else:
-            raise ResourceError(
-                f"Expected memory for a tile of {edge} pixels on {self.compute.device}, got: {reason}.",
-                "Close other programs that use the GPU, or choose the device cpu [[device]].",
-            )
+            raise no_memory(self.compute.device, f"a tile of {edge} pixels", reason)
         if self.compute.device.startswith("cuda"):
             torch.cuda.empty_cache()
 

@@ -18,7 +18,6 @@ from MgImplantSegLib import __version__
 from MgImplantSegLib.base.events import Events
 from MgImplantSegLib.base.expected_iou import KEY, Calibration, ExpectedIoU
 from MgImplantSegLib.base.machine import resident_bytes
-from MgImplantSegLib.base.mapped_memory import give_back_pages, is_mapped
 from MgImplantSegLib.base.options import record
 from MgImplantSegLib.base.remarks import remarks_of, with_remarks
 from MgImplantSegLib.base.typed import present
@@ -28,6 +27,7 @@ from MgImplantSegLib.grids.volume import Geometry, LabelMap, Volume
 from MgImplantSegLib.inference.accumulator import VOXELS_PER_SLAB
 from MgImplantSegLib.inference.backends import LoadedNetwork, load_network
 from MgImplantSegLib.inference.device import Compute, keep_freed_memory
+from MgImplantSegLib.inference.device_memory import device_has_room
 from MgImplantSegLib.inference.estimate import (
     FIXED_BYTES,
     SUM_BITS,
@@ -103,7 +103,7 @@ class SegmentationRun:
         self._card = self._network.card
         self._options = options.with_defaults_of(self._card)
         self._sizes = _sizes(volume, self._card, self._options)
-        self._memory = _memory(volume, self._network, self._sizes, self._options, self._events)
+        self._sums_on_device = False
 
     def do_part(self, part: Part, folder: Path) -> None:
         """Do one part and keep it as a folder, see `parts`; one that is there already is kept.
@@ -111,8 +111,9 @@ class SegmentationRun:
         Raises InputError if there are more parts than blocks of slices.
         """
         if not has_part(folder, part, self._key):
+            plan = self._plan  # memory is planned, and refused, before the scan is read
             array, _, _ = self._prepared
-            save_part(array, self._predictor, self._plan, part, self._key, folder, self._events)
+            save_part(array, self._predictor, plan, part, self._key, folder, self._events)
 
     def result(self, parts: Sequence[Path] = ()) -> SegmentationResult:
         """The segmentation, of `parts` that `do_part` has left, all in their order, or else by the network now.
@@ -120,6 +121,7 @@ class SegmentationRun:
         Ends the run. Raises InputError if a part does not fit.
         """
         card, options, events = self._card, self._options, self._events
+        self._sums_on_device = not parts and device_has_room(self._sizes, self._network, events)
         prediction = self._predict(parts)
         _, grid, prepared = self._prepared
         del self._prepared  # what the network has seen is needed no more
@@ -154,14 +156,16 @@ class SegmentationRun:
         )
 
     def _predict(self, parts: Sequence[Path]) -> FusedPrediction:
+        plan = self._plan  # memory is planned, and refused, before the scan is read
         array, _, _ = self._prepared
         if parts:
-            return merged(self._plan, array.shape, parts, self._key)
-        if self._network.on_several is None:
-            return predict_fused(array, self._predictor, self._plan, self._events)
+            return merged(plan, array.shape, parts, self._key)
+        if not self._sums_on_device:
+            return predict_fused(array, self._predictor, plan, self._events)
         from MgImplantSegLib.inference.device_fused import predict_on_devices  # needs torch
 
-        return predict_on_devices(array, self._network.on_several(), self._plan, self._events)
+        networks = present(self._network.on_devices)(self._predictor)
+        return predict_on_devices(array, networks, plan, self._events)
 
     @cached_property
     def _key(self) -> str:
@@ -171,11 +175,17 @@ class SegmentationRun:
         return key_of(self._volume.array, [__version__, chosen, vars(self._volume.geometry)])
 
     @cached_property
+    def _memory(self) -> MemoryPlan:
+        sizes = self._sizes
+        if self._sums_on_device:
+            sizes = replace(sizes, accumulator_bytes=0, mapped_bytes=0)
+        return _memory(sizes, self._volume, self._network, self._options, self._events)
+
+    @cached_property
     def _prepared(self) -> tuple[np.ndarray, Geometry, Mapping[str, Any]]:
         """What the network sees, its grid, and what `preprocess` says about the grey values."""
         volume, roi = self._volume, self._options.roi
-        give_back = (lambda: give_back_pages(volume.array)) if self._memory.gives_back_input else None
-        prepared = preprocess(volume, self._card.preprocessing, self._events, give_back)
+        prepared = preprocess(volume, self._card.preprocessing, self._events)
         array, grid = prepared.array, prepared.geometry
         if roi is not None:
             box = roi_box(roi, grid)
@@ -232,9 +242,9 @@ def _sizes(volume: Volume, card: ModelCard, options: SegmentOptions) -> Estimate
 
 
 def _memory(
-    volume: Volume, network: LoadedNetwork, sizes: Estimate, options: SegmentOptions, events: Events
+    sizes: Estimate, volume: Volume, network: LoadedNetwork, options: SegmentOptions, events: Events
 ) -> MemoryPlan:
-    """How the work keeps within the memory."""
+    """How the work keeps within the memory of the computer."""
     memory = plan_memory(
         sizes,
         network.card,
@@ -242,7 +252,6 @@ def _memory(
         network_on_gpu=network.compute.device != "cpu",
         network_factor=network.memory_factor,
         resident=(resident_bytes() or FIXED_BYTES - WORKING_BYTES) + network.working_bytes + _reading_bytes(volume),
-        input_bytes=volume.array.nbytes if is_mapped(volume.array) else 0,
     )
     if memory.accumulator_on_disk:
         events.warning("Memory is scarce: the accumulator is kept on disk, which is slower.", kind="memory")

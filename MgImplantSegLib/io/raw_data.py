@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
+from typing import Literal
 
 import numpy as np
 
@@ -120,11 +121,11 @@ class RawData:
                     raise too_short(self.path, self.size_bytes, max(0, filled - self.skip))
                 filled += count
 
-    def mapped(self) -> np.ndarray:
-        """Raw voxels mapped copy-on-write, in the byte order of the file."""
+    def mapped(self, mode: Literal["c", "r"] = "c") -> np.ndarray:
+        """Raw voxels mapped copy-on-write or for reading only, in the byte order of the file."""
         file_bytes = os.path.getsize(self.path)
         offset = file_bytes - self.size_bytes if self.offset == -1 else self.offset
-        return np.asarray(np.memmap(self.path, dtype=self.dtype, mode="c", offset=offset, shape=self.shape))
+        return np.asarray(np.memmap(self.path, dtype=self.dtype, mode=mode, offset=offset, shape=self.shape))
 
     def _decode(self) -> np.ndarray:
         array = allocate(self.shape, self.dtype, self.path)

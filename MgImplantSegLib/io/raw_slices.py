@@ -20,19 +20,21 @@ BYTES_BEFORE_GIVING_BACK = 1 << 26
 def raw_slices(parts: Sequence[RawData], shape_zyx: tuple[int, int, int], path: Path) -> np.ndarray:
     """The voxels of one image, in one file or one after the other, without reading them into one array.
 
-    Mapped if they are raw, of native byte order and in one file, read slice by slice if each file holds whole slices,
-    else loaded. Raises InputError if a file is shorter than its header says; damage inside is found when a slice is
-    read.
+    Mapped for reading only if they are raw, of native byte order and in one file, read slice by slice if each file
+    holds whole slices, else loaded. Raises InputError if a file is shorter than its header says; damage inside is found
+    when a slice is read.
     """
     slice_voxels = math.prod(shape_zyx[1:])
     counts = [math.prod(part.shape) for part in parts]
     is_mapped = len(parts) == 1 and parts[0].encoding == "raw" and parts[0].dtype.isnative
     is_cut = any(count % slice_voxels for count in counts) or sum(counts) != math.prod(shape_zyx)
-    if is_mapped or is_cut or parts[0].encoding in TEXT_ENCODINGS:
+    if is_cut or parts[0].encoding in TEXT_ENCODINGS:
         return load_joined(parts, shape_zyx, path).reshape(shape_zyx)
     for part in parts:
         part.warn_of_more()
         part.require_enough()
+    if is_mapped:
+        return parts[0].mapped("r").reshape(shape_zyx)
     readers: list[tuple[int, ReadSlice]] = []
     for part, count in zip(parts, counts, strict=True):
         kind = _MappedSlices if part.encoding == "raw" else _DecodedSlices
@@ -53,7 +55,7 @@ class _MappedSlices:
 
     def __call__(self, z: int) -> np.ndarray:
         if self._mapped is None:
-            self._mapped = self._part.mapped().reshape(self._shape)
+            self._mapped = self._part.mapped("r").reshape(self._shape)
         if self._read_bytes >= BYTES_BEFORE_GIVING_BACK:
             give_back_pages(self._mapped)
             self._read_bytes = 0

@@ -6,7 +6,7 @@ import numpy as np
 
 from MgImplantSegLib.base.mapped_memory import give_back_pages
 
-MAPPED_BYTES = 1 << 26
+MAPPED_BYTES = 1 << 24
 
 
 class GivenBack:

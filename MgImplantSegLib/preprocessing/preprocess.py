@@ -1,24 +1,25 @@
 """Preprocessing of Baltruschat et al. 2021 (doi 10.1038/s41598-021-03542-y): resample, clip, scale.
 
-The input is read slice by slice and may lie on disk; the only other array is the result. Percentiles are those of the
-resampled volume and exact. Voxels outside a masked field of view count like all others, as in the paper, unless they
-are NaN: these count nowhere and become 0 at the end.
+The input is read slice by slice and may lie on disk; pages of a mapped file leave the memory again. The only other
+array is the result. Percentiles are those of the resampled volume and exact. Voxels outside a masked field of view
+count like all others, as in the paper, unless they are NaN: these count nowhere and become 0 at the end.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from MgImplantSegLib.base.errors import InputError
 from MgImplantSegLib.base.events import Events, Task
+from MgImplantSegLib.base.mapped_memory import give_back_pages
 from MgImplantSegLib.base.remarks import add_remark, with_remarks
 from MgImplantSegLib.grids.resample import interpolation_matrices, resampled_slices
 from MgImplantSegLib.grids.volume import Geometry, Volume
 from MgImplantSegLib.preprocessing.doubtful_values import few_values, outside_field_of_view
+from MgImplantSegLib.preprocessing.given_back import GivenBack
 from MgImplantSegLib.preprocessing.percentiles import percentiles
 
 SMALLEST_EDGE_VOXELS = 8
@@ -29,7 +30,6 @@ COARSEST_RATIO = 8.0
 FINER_WARNING_RATIO = 1 / 20
 VOXELS_PER_PIECE = 1 << 22
 LEAST_WEIGHT = 0.5  # part of an interpolated value that comes from inside the field of view
-BYTES_BEFORE_GIVING_BACK = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,6 @@ def preprocess(
     volume: Volume,
     settings: Preprocessing,
     events: Events | None = None,
-    give_back: Callable[[], None] | None = None,
 ) -> Volume:
     """The volume on the isotropic grid, clipped and scaled to [0, 1].
 
@@ -78,8 +77,6 @@ def preprocess(
     ----------
     volume : Volume
         Grey values of any real type.
-    give_back : callable, optional
-        Called now and then while the input is read, to take what was read of a mapped file out of memory.
 
     Returns
     -------
@@ -105,7 +102,7 @@ def preprocess(
         )
     with events.task("preprocessing", geometry.shape_zyx[0]) as task:
         try:
-            array, outside, numbers = _resampled(volume, geometry, task, give_back or (lambda: None))
+            array, outside, numbers = _resampled(volume, geometry, task)
         except _NotFinite:
             _refuse_not_finite(volume.array)
             raise
@@ -174,16 +171,14 @@ def spacing_warnings(volume: Volume, settings: Preprocessing) -> list[str]:
     return warnings
 
 
-def _resampled(
-    volume: Volume, geometry: Geometry, task: Task, give_back: Callable[[], None]
-) -> tuple[np.ndarray, int, int]:
+def _resampled(volume: Volume, geometry: Geometry, task: Task) -> tuple[np.ndarray, int, int]:
     """The volume on another grid, NaN outside the field of view; how many voxels of the input lie outside it, and
     how many of the result inside.
     """
     result = np.empty(geometry.shape_zyx, dtype=np.float32)
     extremes, outside, numbers = [math.inf, -math.inf], 0, 0
     matrices = interpolation_matrices(volume.geometry, geometry)
-    source = _GivenBack(volume.array, give_back)
+    source = GivenBack(volume.array)
     try:
         for z, image in enumerate(resampled_slices(lambda z: _finite_slice(source[z], extremes), matrices)):
             result[z] = image
@@ -197,7 +192,7 @@ def _resampled(
             numbers += int(np.count_nonzero(seen))
             task.advance()
         outside = sum(int(np.count_nonzero(np.isnan(source[z]))) for z in range(len(volume.array)))
-    give_back()
+    give_back_pages(volume.array)
     if not numbers:
         raise InputError("Expected numeric grey values, got NaN in all voxels.", "Reconstruct the scan again.")
     if extremes[0] == extremes[1]:
@@ -206,21 +201,6 @@ def _resampled(
             "Choose the image, not an empty volume.",
         )
     return result, outside, numbers
-
-
-class _GivenBack:
-    """Slices of an array; pages of a mapped file are given back as soon as some megabytes of it were read."""
-
-    def __init__(self, array: np.ndarray, give_back: Callable[[], None]) -> None:
-        self._array, self._give_back, self._read_bytes = array, give_back, 0
-
-    def __getitem__(self, z: int) -> np.ndarray:
-        if self._read_bytes >= BYTES_BEFORE_GIVING_BACK:
-            self._give_back()
-            self._read_bytes = 0
-        image = self._array[z]
-        self._read_bytes += image.nbytes
-        return image
 
 
 class _NotFinite(Exception):

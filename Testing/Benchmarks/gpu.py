@@ -9,8 +9,9 @@ It measures, in this order, and leaves out what no longer fits into the time, wi
 
 1. equality: labels of a small volume on the device against those of the CPU in float32, for 3 and 9 planes
 2. bare forward of the bundled network and of the paper's best one (width 64, depth 5), in slices a second
-3. fused prediction with 3 and 9 planes: as `segment` does it (sums on the host), and with all on the device
-   (`inference.device_fused`); seconds, seconds over those of the bare forward for the same slices, peak memory
+3. fused prediction with 3 and 9 planes: with all on the device (`inference.device_fused`), as `segment` does it where
+   the memory of the device is large enough, and with sums on the host; seconds, seconds over those of the bare forward
+   for the same slices, peak memory
 4. training steps of the paper's network, patches of 256 × 256 a second
 5. with several devices (`--device cuda:0,1`): planes shared by them
 

@@ -1,5 +1,7 @@
 """Fused prediction equals rotating, slicing, predicting, stacking and rotating back, without any of the volumes."""
 
+import weakref
+
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -7,7 +9,7 @@ from scipy import ndimage
 from MgImplantSegLib.base.errors import InputError
 from MgImplantSegLib.base.events import Cancelled, Events
 from MgImplantSegLib.inference.accumulator import bytes_per_voxel
-from MgImplantSegLib.inference.fused import FusedPlan, predict_fused
+from MgImplantSegLib.inference.fused import SLICES_PER_BLOCK, FusedPlan, predict_fused
 from MgImplantSegLib.inference.fusion import FUSIONS
 from MgImplantSegLib.planes.plane_sets import PLANE_SETS
 
@@ -286,3 +288,17 @@ def test_an_error_in_the_predictors_thread_reaches_the_caller():
 
     with pytest.raises(InputError, match="this"):
         predict_fused(smooth_volume(), predict, FusedPlan(side_by_side=True))
+
+
+@pytest.mark.parametrize("planes", ["rc", "pr"])
+def test_a_block_of_predictions_has_left_memory_before_the_next_is_predicted(planes):
+    given: list[weakref.ref] = []
+
+    def predict(batch):
+        assert sum(one() is not None for one in given) < SLICES_PER_BLOCK
+        values = np.full((len(batch), 4, *batch.shape[2:]), 0.25, np.float32)
+        given.append(weakref.ref(values))
+        return values
+
+    predict_fused(np.zeros((40, 8, 40), np.float32), predict, FusedPlan(planes, sum_bits=16))
+    assert len(given) == 40

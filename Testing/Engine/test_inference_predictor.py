@@ -124,6 +124,30 @@ def test_says_so_when_not_even_a_tile_fits(network, card):
         predictor(random_slices(2, 1, 16, 16))
 
 
+def test_says_so_when_the_gpu_vanishes_in_the_middle(network, card):
+    predictor = NetworkPredictor(card, network.state_dict(), FP32)
+    lost = getattr(torch, "AcceleratorError", RuntimeError)
+
+    def fail(*_):
+        raise lost("CUDA error: device-side assert triggered\nFor debugging consider passing CUDA_LAUNCH_BLOCKING=1")
+
+    predictor._network.register_forward_pre_hook(fail)
+    with pytest.raises(
+        ResourceError, match="the device cpu to compute to the end, got: CUDA error: device-side"
+    ) as got:
+        predictor(random_slices(1, 1, 16, 16))
+    assert "BLOCKING" not in got.value.message and "nvidia-smi" in got.value.remedy
+
+
+def test_says_so_when_the_device_has_no_memory_for_the_network(network, card, monkeypatch):
+    def full(*_, **__):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.")
+
+    monkeypatch.setattr(torch.nn.Module, "to", full)
+    with pytest.raises(ResourceError, match="Expected memory for the network on cpu, got: CUDA out of memory"):
+        NetworkPredictor(card, network.state_dict(), FP32)
+
+
 def test_half_precision_gives_nearly_the_same_labels(network, card):
     slices = random_slices(1, 1, 64, 64)
     labels = plain(network, slices).argmax(1)

@@ -318,7 +318,7 @@ def test_short_memory_moves_the_accumulator_to_disk_and_changes_nothing(model, m
     with pytest.raises(InputError, match="above 0 in GB"):
         segment_volume(volume, replace(options, memory_gb=-1))
     # how much this process has already is not known here, so the plan is given
-    monkeypatch.setattr(segmenter, "plan_memory", lambda *_sizes, **_more: MemoryPlan(1e9, True, 1 << 16, True))
+    monkeypatch.setattr(segmenter, "plan_memory", lambda *_sizes, **_more: MemoryPlan(1e9, True, 1 << 16))
     monkeypatch.setattr(accumulator, "MAPPED_BYTES", 4096)
     result = segment_volume(volume, options, Events(records.append))
     np.testing.assert_array_equal(result.label_map.array, expected)

@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 from threshold_model import save_threshold_model
 
+from MgImplantSegLib.base.events import Events
 from MgImplantSegLib.base.mapped_memory import give_back_pages, is_mapped
 from MgImplantSegLib.grids.volume import Geometry, Volume
-from MgImplantSegLib.io import write_volume
+from MgImplantSegLib.io import open_volume, write_volume
+from MgImplantSegLib.preprocessing.preprocess import Preprocessing, preprocess
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 SEGMENT = """
@@ -93,3 +95,17 @@ def test_pages_that_are_given_back_leave_memory_and_what_was_written_stays(mode,
     assert resident(tmp_path / "a.raw") < 8 << 20
     assert (array[:5000] == 7).all() and array[5000] == 0
     give_back_pages(np.zeros(3))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems keep the pages")
+def test_a_scan_that_is_preprocessed_does_not_stay_in_memory(tmp_path):
+    grey = np.random.default_rng(0).integers(0, 255, (64, 1024, 1024)).astype(np.uint8)
+    write_volume(Volume(grey, Geometry(grey.shape, (0.005,) * 3)), tmp_path / "scan.nrrd")
+    most: list[int] = []
+    events = Events(lambda _event: most.append(resident(tmp_path / "scan.nrrd")))
+    with open_volume(tmp_path / "scan.nrrd") as scan:
+        assert is_mapped(scan.array) and not scan.array.flags.writeable
+        expected = preprocess(Volume(grey, scan.geometry), Preprocessing(40.0)).array
+        np.testing.assert_array_equal(preprocess(scan, Preprocessing(40.0), events).array, expected)
+        assert resident(tmp_path / "scan.nrrd") < 1 << 20
+    assert len(most) > 3 and max(most) < 40 << 20

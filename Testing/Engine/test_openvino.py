@@ -30,7 +30,7 @@ from MgImplantSegLib.io import write_volume
 from MgImplantSegLib.model.card import ModelCard
 from MgImplantSegLib.model.file import load_model, read_card, save_model
 from MgImplantSegLib.networks import build_network
-from MgImplantSegLib.preprocessing.preprocess import Preprocessing
+from MgImplantSegLib.preprocessing.preprocess import Preprocessing, preprocess
 from MgImplantSegLib.simulation import SimulationSettings, simulate_explant
 
 PLAIN = {"name": "unet", "depth": 2, "width": 4, "classes": 4}
@@ -113,6 +113,35 @@ def test_the_bundled_model_gives_the_labels_of_torch_on_a_simulated_explant(tmp_
     assert same.mean() >= 0.999
     assert len(np.unique(labels["openvino"].label_map.array)) > 2
     assert labels["openvino"].provenance["backend"] == "openvino"
+
+
+def test_16_bits_give_the_labels_of_32_bits_on_slices_of_a_simulated_explant():
+    image = simulate_explant(SimulationSettings(size=60, spacing_um=20.0, seed=3)).image
+    backend = "openvino" if not openvino_problem() and openvino_predictor.computes_with_bf16() else "torch"
+    loaded = [load_network(find_model(), "cpu", precision, backend) for precision in ("fp32", "bf16")]
+    assert [network.compute.precision for network in loaded] == ["fp32", "bf16"]
+    slices = np.zeros((2, 1, 64, 64), np.float32)
+    slices[:, 0, :60, :60] = preprocess(image, loaded[0].card.preprocessing).array[[24, 30]]
+    labels = [network.predictor(1 << 16)(slices).argmax(axis=1) for network in loaded]
+    assert (labels[0] == labels[1]).mean() >= 0.998
+    assert set(np.unique(labels[1])) == {0, 1, 2, 3}
+
+
+@pytest.mark.parametrize(
+    ("flags", "listed", "precision"),
+    [
+        ({"amx_bf16"}, True, "bf16"),
+        ({"avx512f"}, True, "fp32"),
+        ({"avx512_bf16"}, False, "fp32"),
+        (set(), True, "fp32"),
+    ],
+)
+def test_16_bits_are_taken_by_themselves_only_where_the_processor_computes_with_them(
+    flags, listed, precision, monkeypatch
+):
+    monkeypatch.setattr("MgImplantSegLib.inference.device._cpu_flags", lambda: flags)
+    monkeypatch.setattr(openvino_predictor, "computes_with_bf16", lambda: listed)
+    assert backends._precision("auto") == precision
 
 
 @installed
