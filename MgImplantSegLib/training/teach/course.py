@@ -55,7 +55,8 @@ class Course:
         self.settled = False
         self._first_part = first_part or 1.0
         self._is_last = not first_part
-        self._begin(0.0, self._first_part)
+        self._end = self._first_part
+        self._begin(0.0, self._end)
 
     @property
     def elapsed_s(self) -> float:
