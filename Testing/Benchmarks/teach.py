@@ -6,10 +6,9 @@ bundled one, a pixel classifier (random forest on multi-scale features, as in Tr
 multi-Otsu + watershed whose classes are assigned by the same slices. Training is counted in steps, and in minutes of
 processor time, so that a busy machine does not matter.
 
-Looks: ``fringes`` (the project's simulation with another scanner, `fine_tuning_gain.py`), ``projections``
-(`other_explants.py`), ``tube`` (`lab_explants.py`), ``laboratory`` (`teach_explants.py`, made for this benchmark and
-used for nothing else). All explants of a look have one scanner and alloy; settings were chosen on ``fringes`` and
-``laboratory``, see ``results/teach.md``.
+The looks are in `teach_looks.py`; what settings were chosen on is in ``results/teach.md``. ``--also`` measures every
+taught model in further ways (`teach_scores.py`): with the batch norm statistics of each tested scan, with 9 planes,
+with single ones.
 
 The rivals need packages that the project does not: ``pip install scikit-learn scikit-image``.
 
@@ -23,137 +22,25 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import numpy as np
+from teach_looks import KNOWN, LOOKS, TESTS, Look, explant_of, pairs_of
+from teach_scores import ALSO, iou, scores_of_model
 
 from MgImplantSegLib.base.events import Events
-from MgImplantSegLib.base.files import atomic_folder, atomic_output
+from MgImplantSegLib.base.files import atomic_output
 from MgImplantSegLib.base.resources import find_model
-from MgImplantSegLib.evaluation import evaluate
-from MgImplantSegLib.grids.volume import LabelMap, Volume
-from MgImplantSegLib.inference.segmenter import SegmentOptions, segment_volume
-from MgImplantSegLib.io import read_label_map, read_volume, write_label_map, write_volume
-from MgImplantSegLib.simulation import ImplantKind, SimulationSettings, simulate_explant
+from MgImplantSegLib.grids.volume import LabelMap
+from MgImplantSegLib.io import read_volume
 from MgImplantSegLib.training.teach.settings import AUGMENTATION, Pair, TeachSettings
-from MgImplantSegLib.training.teach.slices import slices_text
-from MgImplantSegLib.training.teach.suggestion import suggest_slices
 
 ROLES = ("background", "bone", "degradation_layer", "residual_material", "mean")
-SPACING_UM = 20.0
 CORES = 2  # minutes are those of a user with so many cores
-
-
-@dataclass(frozen=True)
-class Look:
-    """A look: explant `number` of edge `size`; numbers 0 and 1 are for labelling, from 2 on for tests."""
-
-    name: str
-    make: Callable[[int, int], tuple[Volume, LabelMap]]
-
-
-def fringes(number: int, size: int) -> tuple[Volume, LabelMap]:
-    """The project's simulation, the scan made over by `fine_tuning_gain.another_look`."""
-    from fine_tuning_gain import FIRST_SEED, IMAGING_SEED, another_look
-
-    settings = SimulationSettings(size, seed=FIRST_SEED + number, kind=ImplantKind.SCREW, imaging_seed=IMAGING_SEED)
-    explant = simulate_explant(settings)
-    return another_look(explant.image, number), explant.labels
-
-
-def projections(number: int, size: int) -> tuple[Volume, LabelMap]:
-    """`other_explants.py`: painted screws seen by a parallel-beam tomograph."""
-    import other_explants
-
-    _, labels = other_explants.explant(8100 + number, size, SPACING_UM)
-    scanner = Scanner(8003, number)
-    grey = other_explants._grey(labels.array, scanner) * round_view(size)
-    scan = other_explants._scanned(grey, SPACING_UM / 1000, scanner)
-    return Volume(scan, labels.geometry), labels
-
-
-def tube(number: int, size: int) -> tuple[Volume, LabelMap]:
-    """`lab_explants.py`: several energies, beam hardening, grain."""
-    import lab_explants
-
-    _, labels = lab_explants.explant(8200 + number, size, SPACING_UM)
-    scan = lab_explants._scanned(Scanner(8005, number), labels.array, round_view(size), SPACING_UM / 1000)
-    return Volume(scan, labels.geometry), labels
-
-
-class Scanner:
-    """Random numbers of a family of explants: single ones are those of the scanner `look`, noise is that of a scan."""
-
-    def __init__(self, look: int, scan: int) -> None:
-        look_random, scan_random = np.random.default_rng(look), np.random.default_rng([look, scan])
-        self.uniform, self.random, self.choice = look_random.uniform, look_random.random, look_random.choice
-        self.normal, self.standard_normal = scan_random.normal, scan_random.standard_normal
-        self.poisson = scan_random.poisson
-
-
-def round_view(size: int) -> np.ndarray:
-    """What a scanner sees of a slice."""
-    y, x = np.ogrid[:size, :size]
-    return np.hypot(y - (size - 1) / 2, x - (size - 1) / 2) < 0.49 * size
-
-
-def laboratory(number: int, size: int) -> tuple[Volume, LabelMap]:
-    """Pins and plates seen by an imaginary laboratory scanner."""
-    from teach_explants import make_explant
-
-    return make_explant(10 + number, look=1, size=size)
-
-
-def known(number: int, size: int) -> tuple[Volume, LabelMap]:
-    """The project's simulation as the bundled model knows it: what must not be forgotten."""
-    explant = simulate_explant(SimulationSettings(size, seed=9_300_000 + number, kind=ImplantKind.SCREW))
-    return explant.image, explant.labels
-
-
-LOOKS = {make.__name__: Look(make.__name__, make) for make in (fringes, projections, tube, laboratory)}
-KNOWN = Look("known", known)
-
-
-def explant_of(look: Look, number: int, size: int, folder: Path) -> Path:
-    """The folder of an explant, made unless it is there."""
-    target = folder / f"{look.name}_{size}_{number}"
-    if not target.exists():
-        image, labels = look.make(number, size)
-        with atomic_folder(target) as temporary:
-            write_volume(image, temporary / "image.nrrd")
-            write_label_map(labels, temporary / "labels.seg.nrrd")
-    return target
-
-
-def slices_of(explant: Path, count: int) -> str:
-    """The slices that are labelled, as ``--done-slices`` takes them."""
-    labels = read_label_map(explant / "labels.seg.nrrd")
-    nothing = Volume(np.zeros(labels.array.shape, np.float32), labels.geometry)
-    return slices_text(entry.name for entry in suggest_slices(labels, nothing, count))
-
-
-def pairs_of(explants: list[Path], slices: int) -> tuple[Pair, ...]:
-    """The labelled explants, the slices shared between them."""
-    share = slices // len(explants)
-    return tuple(
-        Pair(e / "image.nrrd", e / "labels.seg.nrrd", e.name, done_slices=slices_of(e, share)) for e in explants
-    )
-
-
-def iou(found: LabelMap, explant: Path) -> dict[str, float]:
-    """IoU by role, and their mean."""
-    result = evaluate(found, read_label_map(explant / "labels.seg.nrrd"))
-    return {role: round(float(value), 4) for role, value in (result.iou_by_role | {"mean": result.mean_iou}).items()}
-
-
-def scores_of_model(model: Path, explants: list[Path]) -> list[dict[str, float]]:
-    """IoU of a model on explants, 3 planes, soft voting."""
-    return [iou(segment_volume(read_volume(e / "image.nrrd"), SegmentOptions(model)).label_map, e) for e in explants]
 
 
 def taught(pairs: tuple[Pair, ...], settings: TeachSettings, folder: Path) -> tuple[Path, dict[str, Any]]:
@@ -185,11 +72,13 @@ def row_of_teach(
     slices: int,
     settings: TeachSettings,
     folder: Path,
+    also: list[str],
 ) -> dict[str, Any]:
     """One taught model, measured."""
     model, took = taught(pairs_of(explants, slices), settings, folder)
     held_out = took.pop("held_out")
     row = {"method": "teach", **took, "scores": scores_of_model(model, tests)}
+    row["also"] = {name: ALSO[name](model, tests) for name in also}
     if held_out["slices"]:
         row["held_out"] = {"before": held_out["before"]["mean"], "after": held_out["after"]["mean"]}
     if knowns:
@@ -215,11 +104,14 @@ def summary(row: dict[str, Any]) -> str:
     """One line."""
     means = {role: np.mean([score[role] for score in row["scores"]]) for role in ROLES if role in row["scores"][0]}
     known_mean = np.mean([score["mean"] for score in row["known"]]) if row.get("known") else np.nan
+    also = "".join(
+        f"  {name} {np.mean([score['mean'] for score in scores]):.3f}" for name, scores in row.get("also", {}).items()
+    )
     return (
         f"{row['look']:<12}{row['method']:<10}{row['slices']:>3} slices {row.get('iterations', 0):>5} steps "
         f"{row.get('minutes_on_2_cores', 0):>5.2f} min  "
         + "  ".join(f"{role[:10]} {value:.3f}" for role, value in means.items())
-        + f"  known {known_mean:.3f}  {row.get('held_out', '')} {row.get('changed', '')}"
+        + f"{also}  known {known_mean:.3f}  {row.get('held_out', '')} {row.get('changed', '')}"
     )
 
 
@@ -270,14 +162,17 @@ def keep(row: dict[str, Any], path: Path | None) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--looks", nargs="+", default=list(LOOKS), choices=list(LOOKS))
+    parser.add_argument("--looks", nargs="+", default=[make.__name__ for make in TESTS], choices=list(LOOKS))
     parser.add_argument("--methods", nargs="+", default=["bundled", "teach"])
-    parser.add_argument("--slices", type=int, nargs="+", default=[5])
+    parser.add_argument("--slices", type=int, nargs="+", default=[5], help="0: all labelled")
     parser.add_argument("--scans", type=int, default=1, help="labelled explants that the slices are shared between")
     parser.add_argument("--size", type=int, default=96)
     parser.add_argument("--tests", type=int, default=2)
     parser.add_argument(
         "--known", type=int, default=0, help="explants of the bundled model's own look, to see what is forgotten"
+    )
+    parser.add_argument(
+        "--also", nargs="*", default=[], choices=list(ALSO), help="measure taught models in these ways too"
     )
     parser.add_argument("--iterations", type=int, default=150)
     parser.add_argument("--seed", type=int, default=0)
@@ -304,7 +199,7 @@ def main() -> int:
                     row = {"method": method, "scores": scores_of_model(find_model(), tests)}
                     row |= {"known": scores_of_model(find_model(), knowns)} if knowns else {}
                 elif method == "teach":
-                    row = row_of_teach(look, explants, tests, knowns, slices, settings, work)
+                    row = row_of_teach(look, explants, tests, knowns, slices, settings, work, arguments.also)
                 else:
                     row = row_of_rival(method, explants, tests, slices)
                 facts = {"look": name, "size": arguments.size, "scans": arguments.scans, "slices": slices}

@@ -221,6 +221,37 @@ def test_a_falling_loss_does_not_settle():
     assert course.iteration == 500
 
 
+def parts_of(held_out_iou, iterations=1000):
+    """Steps of the first and of the last part when what is measured after every 20 steps is `held_out_iou(steps)`."""
+    settings = TeachSettings(minutes=0, iterations=iterations, cooldown_share=0.3, settled_iterations=0)
+    course, first = Course(settings, 0.0, first_part=0.5, clock=Clock()), 0
+    while not course.part_is_over(share := course.share()) or not first:
+        if course.part_is_over(share):
+            first = course.iteration
+            course.begin_last_part(share)
+        if not first and course.iteration % 20 == 0:
+            course.note_held_out(held_out_iou(course.iteration), share)
+        course.note(1.0, share)
+    assert course.done(course.share()) == 1
+    return first, course.iteration - first, course.settled
+
+
+def test_when_held_out_slices_no_longer_rise_the_round_cools_down_and_the_last_part_is_as_short_as_the_first():
+    """No better than at step 100 at the next four measurements, so the rate falls from step 180 on."""
+    first, last, settled = parts_of(lambda steps: min(steps, 100) / 125)
+    assert settled
+    assert first == pytest.approx(180 / 0.7, abs=1)
+    assert last == pytest.approx(first, abs=1)
+
+
+RISES = {"steadily": lambda steps: steps / 1000, "after a fall": lambda steps: 0.35 + steps / 200 if steps else 0.5}
+
+
+@pytest.mark.parametrize("how", RISES)
+def test_a_round_whose_held_out_slices_rise_does_not_settle_though_they_may_fall_for_a_while(how):
+    assert parts_of(RISES[how], 300) == (150, 150, False)
+
+
 @pytest.mark.parametrize("pixels", [1, 8 * 8 * 8, 1000])
 def test_renewed_statistics_are_those_of_whole_slices(pixels):
     torch.manual_seed(0)

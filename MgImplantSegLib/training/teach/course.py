@@ -9,13 +9,16 @@ from MgImplantSegLib.training.teach.settings import TeachSettings
 
 LEAST_RATE_SHARE = 0.02
 SETTLED_FALL = 0.01  # of the loss from one half of the window to the other: less is no progress
+SETTLED_MEASUREMENTS = 4  # on held-out slices, none of them better than all before
+SETTLED_GAIN = 0.01  # of mean IoU: less is no better
 
 
 class Course:
     """Iterations and time of one round, of one part or of two.
 
-    In each part the rate stays high and falls over the last share of it. When the loss no longer falls, it begins to
-    fall at once, and the part ends as early as one would that had been planned to.
+    In each part the rate stays high and falls over the last share of it. When the loss no longer falls, or the IoU on
+    held-out slices no longer rises, the rate begins to fall at once, and the part ends as early as one would that had
+    been planned to; a last part that follows is shorter in the same proportion.
 
     Parameters
     ----------
@@ -48,9 +51,12 @@ class Course:
         self._first = clock()
         self._seconds = max(1.0, 60 * settings.minutes - (self._first - started) - reserved_s)
         self._losses: list[float] = []
-        self.settled = self._is_last = False
-        self._end = 1.0
-        self._begin(0.0, first_part or 1.0)
+        self._held_out: list[float] = []
+        self.settled = False
+        self._first_part = first_part or 1.0
+        self._is_last = not first_part
+        self._end = self._first_part
+        self._begin(0.0, self._end)
 
     @property
     def elapsed_s(self) -> float:
@@ -78,8 +84,8 @@ class Course:
     def begin_last_part(self, share: float) -> None:
         """Go on with the rate high again, and with other losses."""
         self._losses.clear()
-        self.settled = False
-        self._begin(share, 1.0)
+        self._is_last = True
+        self._begin(share, min(1.0, share / self._first_part) if self.settled else 1.0)
 
     def rate(self, share: float) -> float:
         """The learning rate of the next step."""
@@ -100,6 +106,13 @@ class Course:
         if sum(now) > (1 - SETTLED_FALL) * sum(before):
             self._settle(share)
 
+    def note_held_out(self, mean_iou: float, share: float) -> None:
+        """Count a measurement on held-out slices; when they no longer rise, the part comes to its end."""
+        self._held_out.append(mean_iou)
+        before, now = self._held_out[:-SETTLED_MEASUREMENTS], self._held_out[-SETTLED_MEASUREMENTS:]
+        if before and share < self._cooldown_from and max(now) < max(before) + SETTLED_GAIN:
+            self._settle(share)
+
     def _settle(self, share: float) -> None:
         cooldown = self.settings.cooldown_share
         self.settled = True
@@ -107,5 +120,5 @@ class Course:
         self._end = min(self._end, share + (share - self._part_from) * cooldown / (1 - cooldown))
 
     def _begin(self, start: float, end: float) -> None:
-        self._part_from, self._end, self._is_last = start, end, end == 1.0
+        self._part_from, self._end = start, end
         self._cooldown_from = end - self.settings.cooldown_share * (end - start)

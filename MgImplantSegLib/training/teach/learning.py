@@ -35,7 +35,9 @@ from MgImplantSegLib.training.teach.settings import TeachSettings
 
 PLANES = axis_planes("3")
 SECONDS_BETWEEN_METRICS = 2.0
-HELD_OUT_MEASUREMENTS = 6
+STEPS_TO_FIRST_MEASUREMENT = 20  # after seconds, so that the user sees whether teaching does anything
+MEASURING_SHARE = 0.05  # of the computing
+PASSES_OF_STEP = 3  # a pixel learned from is computed so often as one that is predicted: there and back
 PIXELS_FOR_CURVE = 100_000  # of every orientation, for the statistics behind a point of the curve
 
 
@@ -93,7 +95,7 @@ class Teaching:
         self.held_out_result: HeldOutResult | None = None
         self._reported_at = time.monotonic()
         self._losses: list[float] = []
-        self._next_measurement = 0.0
+        self._next_measurement = 0
 
     def run(self) -> str:
         """Learn to the end; returns why it ended.
@@ -129,12 +131,25 @@ class Teaching:
         self.course.begin_last_part(share)
 
     def _measure_now_and_then(self, share: float) -> None:
-        if self._is_holding and share >= self._next_measurement:
-            largest = max(math.prod(sorted(scan.shape_zyx)[1:]) for scan in self.scans)
-            self._measure_held_out(max(1, min(self.settings.statistics_slices, PIXELS_FOR_CURVE // largest)))
-            self._next_measurement += self.settings.held_out_share / HELD_OUT_MEASUREMENTS
+        iteration = self.course.iteration
+        if not self._is_holding or iteration < self._next_measurement:
+            return
+        largest = max(math.prod(sorted(scan.shape_zyx)[1:]) for scan in self.scans)
+        slices = max(1, min(self.settings.statistics_slices, PIXELS_FOR_CURVE // largest))
+        self.course.note_held_out(self._measure_held_out(slices), share)
+        steps = self._steps_between_measurements(slices) if iteration else STEPS_TO_FIRST_MEASUREMENT
+        self._next_measurement = iteration + steps
 
-    def _measure_held_out(self, statistics_slices: int) -> None:
+    def _steps_between_measurements(self, statistics_slices: int) -> int:
+        """So many that measuring takes its share of the computing and no more."""
+        measured = sum(self.scans[number].channels[entry.place].size for number, entry in self.held_out.measured)
+        for scan in self.scans:
+            measured += statistics_slices * sum(math.prod(scan.shape_zyx) // length for length in scan.shape_zyx)
+        learned = PASSES_OF_STEP * self.settings.batch_size * self.settings.patch_px**2
+        return max(STEPS_TO_FIRST_MEASUREMENT, math.ceil(measured / (MEASURING_SHARE * learned)))
+
+    def _measure_held_out(self, statistics_slices: int) -> float:
+        """Measure, report, and return the mean IoU."""
         iou = named(self._iou_on_held_out(statistics_slices), self._roles)
         if self.held_out_result is None:
             self.held_out_result = HeldOutResult(iou, iou)
@@ -147,6 +162,7 @@ class Teaching:
             held_out_mean_iou=iou["mean"],
             **{f"held_out_iou_{role}": iou[role] for role in self._roles},
         )
+        return float(iou["mean"])
 
     def _iou_on_held_out(self, statistics_slices: int) -> list[float]:
         """Of the model as it would be written now, with the statistics of so many slices of every orientation."""

@@ -78,7 +78,8 @@ class TeachSettings:
     cooldown_share : float
         Share of a part of the round, its last, over which the rate falls to nothing.
     settled_iterations : int
-        It begins to fall early when the loss has not fallen over so many iterations; 0: never.
+        It begins to fall early when the loss has not fallen over so many iterations; 0: never. It does so too when
+        what is measured on held-out slices no longer rises.
     held_out_share : float
         Share of the round, its first part, that one labelled slice in four is kept from learning, to measure on it.
     replay_share : float
