@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from measured_shapes import BONE, LAYER, METAL, labelled, plain_grid
 
+from MgImplantSegLib.base.errors import InputError
 from MgImplantSegLib.grids.volume import Geometry, LabelMap, Volume
 from MgImplantSegLib.quantification import InitialScrew, QuantifyOptions, quantify
 from MgImplantSegLib.quantification.codes import METAL as METAL_CODE
@@ -115,3 +116,16 @@ def test_outside_the_disagreement_nothing_is_uncertain():
 def test_without_an_implant_nothing_gets_a_range():
     report = quantify(labelled(GRID), QuantifyOptions(disagreement=disagreement(3)))
     assert all(math.isnan(m.low) for m in report.measures if m.symbol not in ("V_r",))
+
+
+@pytest.mark.parametrize("value", [math.nan, -0.1, 2.0])
+def test_values_that_are_no_parts_of_the_planes_are_refused(value):
+    with pytest.raises(InputError, match="disagreement map of this image, got values of"):
+        measured(disagreement(5, value=value))
+
+
+@pytest.mark.parametrize("shift_mm", [0.3, -1.3, 50.0])
+def test_a_map_that_does_not_cover_the_implant_is_refused_because_ranges_would_be_too_narrow(shift_mm):
+    moved = Geometry(GRID.shape_zyx, GRID.spacing_zyx_mm, (shift_mm, 0.0, 0.0), GRID.direction_lps)
+    with pytest.raises(InputError, match="does not cover the implant"):
+        measured(Volume(disagreement(5).array, moved))

@@ -16,6 +16,7 @@ import SimpleITK as sitk
 from scipy import ndimage
 
 from MgImplantSegLib.base.typed import present
+from MgImplantSegLib.grids.disagreement import require_covered, require_parts_of_planes
 from MgImplantSegLib.grids.slabs import slabs
 from MgImplantSegLib.grids.volume import Geometry, Volume
 from MgImplantSegLib.io.itk_image import itk_image
@@ -41,8 +42,15 @@ EXCHANGES: tuple[tuple[int, int, str, tuple[Callable[[MeasureContext], Iterable[
 
 
 def with_ranges(measures: tuple[Measure, ...], context: MeasureContext) -> tuple[Measure, ...]:
-    """The measures with `low` and `high`, where the disagreement of planes says something about them."""
-    uncertain = uncertain_voxels(present(context.options.disagreement), context.geometry)
+    """The measures with `low` and `high`, where the disagreement of planes says something about them.
+
+    Raises InputError if the disagreement is not one of this segmentation: a wrong one would make ranges too narrow.
+    """
+    disagreement = present(context.options.disagreement)
+    require_parts_of_planes(disagreement)
+    if context.implant_box is not None:
+        require_covered(disagreement, context.geometry, context.implant_box)
+    uncertain = uncertain_voxels(disagreement, context.geometry)
     for code, other, name, groups in EXCHANGES:
         extremes = [
             context.with_codes(exchanged(context.codes, uncertain, taken, given))

@@ -12,6 +12,7 @@ from scipy.ndimage import convolve1d
 
 from MgImplantSegLib.base.errors import InputError
 from MgImplantSegLib.base.typed import triple
+from MgImplantSegLib.grids.disagreement import refusal, require_parts_of_planes
 from MgImplantSegLib.grids.labels import Role
 from MgImplantSegLib.grids.volume import Geometry, LabelMap, Volume
 from MgImplantSegLib.training.teach.slices import AXES, SliceName, require_inside
@@ -19,7 +20,6 @@ from MgImplantSegLib.training.teach.slices import AXES, SliceName, require_insid
 MARGIN_SHARE = 0.2  # of a part, at each of its ends: neighbours of two parts would show much the same
 NEIGHBOURS = (0.25, 0.5, 0.25)  # weights of a slice and the two beside it
 DIRECTION_TOLERANCE = 1e-3
-OF_THIS_IMAGE = "Give the disagreement that was written when this image was segmented [[disagreement]], or omit it."
 
 
 @dataclass(frozen=True)
@@ -99,16 +99,11 @@ def suggest_slices(
 
 def _require_disagreement(disagreement: Volume, geometry: Geometry, box: tuple[slice, ...]) -> None:
     """Raise InputError unless the map can be one of this image: its axes, its place, parts of the planes as values."""
-    lowest, highest = float(disagreement.array.min()), float(disagreement.array.max())
-    fault = ""
     if not np.allclose(disagreement.geometry.direction_lps, geometry.direction_lps, atol=DIRECTION_TOLERANCE):
-        fault = "other directions"
-    elif not all(part.start < part.stop for part in _box_on(disagreement.geometry, geometry, box)):
-        fault = "a map of another place, which shows nothing of the implant"
-    elif not 0 <= lowest <= highest <= 1:  # NaN is not either
-        fault = f"values of {lowest:g} to {highest:g} instead of 0 to 1"
-    if fault:
-        raise InputError(f"Expected a disagreement map of this image, got {fault}.", OF_THIS_IMAGE)
+        raise refusal("other directions")
+    if not all(part.start < part.stop for part in _box_on(disagreement.geometry, geometry, box)):
+        raise refusal("a map of another place, which shows nothing of the implant")
+    require_parts_of_planes(disagreement)
 
 
 def implant_box(segmentation: LabelMap) -> tuple[slice, slice, slice]:
