@@ -271,7 +271,8 @@ def _refuse_not_finite(array: np.ndarray) -> None:
 
 
 def _spacing_text(geometry: Geometry) -> str:
-    return " × ".join(f"{1000 * spacing:.4g}" for spacing in geometry.spacing_zyx_mm)
+    sizes_um = [1000 * spacing for spacing in geometry.spacing_zyx_mm]
+    return " × ".join(f"{size:.4g}" if size < 9999 else f"{size:.0f}" for size in sizes_um)
 
 
 def _times_text(sizes: tuple[int, ...]) -> str:

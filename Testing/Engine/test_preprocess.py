@@ -312,6 +312,7 @@ def test_grid_is_the_inputs_own_where_the_spacing_agrees_within_a_thousandth():
         ((10.0, 10.0, 10.0), False, ["not set"]),
         ((1000.0, 1000.0, 1000.0), True, ["not set", "coarser"]),
         ((30.0, 10.0, 10.0), True, ["not cubes", "coarser"]),
+        ((20_000.0, 20_000.0, 20_000.0), True, ["20000 × 20000 × 20000 µm"]),
         ((0.4, 0.4, 0.4), True, ["far finer"]),
     ],
 )

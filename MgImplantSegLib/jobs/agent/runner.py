@@ -152,9 +152,10 @@ class Runner:
             reason = f"Stopped by {self._allocation.stopped_by}."
             return Outcome(State.CANCELLED, reason, "Continue with: jobs resume", True)
         if cause is Interruption.OUT_OF_TIME and self._checkpoint_time() == self._checkpoint_before:
+            which = "a checkpoint" if self._checkpoint_before is None else "a further checkpoint"
             return Outcome(
                 State.FAILED,
-                "The time limit was reached before a checkpoint was written.",
+                f"The time limit was reached before {which} was written.",
                 "Ask for more time (time_minutes), and resume or submit again.",
             )
         if self._allocation.requeue():
