@@ -13,7 +13,7 @@ from MgImplantSegLib.base.errors import InputError
 from MgImplantSegLib.training.loop.schedule import Progress, learning_rate
 from MgImplantSegLib.training.settings.augmentation_settings import AugmentationSettings
 from MgImplantSegLib.training.settings.configuration import TrainingConfig
-from MgImplantSegLib.training.settings.loop_settings import LoopSettings
+from MgImplantSegLib.training.settings.loop_settings import LoopSettings, ValidationSettings
 
 CONFIGURATIONS = Path(__file__).resolve().parents[2] / "Resources" / "Configurations"
 
@@ -145,7 +145,7 @@ def test_a_name_is_required(tmp_path):
         TrainingConfig.from_dict(data, tmp_path)
 
 
-@pytest.mark.parametrize("settings", [AugmentationSettings, LoopSettings])
+@pytest.mark.parametrize("settings", [AugmentationSettings, LoopSettings, ValidationSettings])
 def test_every_setting_is_described(settings):
     words = set(typing.cast(str, settings.__doc__).replace(",", " ").replace("`", " ").split())
     assert {entry.name for entry in dataclasses.fields(settings)} <= words

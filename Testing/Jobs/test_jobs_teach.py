@@ -6,9 +6,13 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
+
 from MgImplantSegLib.cli import main
 from MgImplantSegLib.cli.job_pairs import with_scans_of_pairs
 from MgImplantSegLib.cli.segmentation_options import Roles, roles
+from MgImplantSegLib.grids.volume import Volume
+from MgImplantSegLib.io import read_volume, write_volume
 from MgImplantSegLib.jobs.environment_file import save_environment
 from MgImplantSegLib.jobs.request import InputPath, InputText, JobRequest
 from MgImplantSegLib.model.file import read_card
@@ -40,7 +44,10 @@ def test_slices_suggested_elsewhere_are_those_suggested_here(make_environment, t
     monkeypatch.chdir(tmp_path)
     save_environment(make_environment("this"))
     write_pair(tmp_path)
-    words = ["suggest", "scan.nrrd", "labels.nrrd", "--disagreement", "scan.nrrd", "--count", "3", "--json"]
+    scan = read_volume("scan.nrrd")
+    parts = (scan.array - scan.array.min()) / np.ptp(scan.array)
+    write_volume(Volume(parts.astype(np.float32), scan.geometry), Path("disagreement.nrrd"))
+    words = ["suggest", "scan.nrrd", "labels.nrrd", "--disagreement", "disagreement.nrrd", "--count", "3", "--json"]
     assert main([*words, "here.json"]) == 0
     assert main([*words, "there.json", "--environment", "test this"]) == 0
     here, there = (json.loads(Path(name).read_text("utf-8")) for name in ("here.json", "there.json"))

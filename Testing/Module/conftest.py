@@ -17,8 +17,6 @@ CHECKOUT = HERE.parents[1]
 PANELS_IN_FAST_LANE = 2  # tests of a file
 MAKE_TINY_MODEL = """
 import sys, torch
-from pathlib import Path
-from MgImplantSegLib.inference.openvino_export import add_openvino_where_possible
 from MgImplantSegLib.model.file import ModelCard, save_model
 from MgImplantSegLib.networks import build_network
 from MgImplantSegLib.preprocessing.preprocess import Preprocessing
@@ -29,7 +27,6 @@ weights = build_network(spec).state_dict()
 for name in [name for name in weights if name.startswith("head")]:
     weights[name] = weights[name] * (0 if name.endswith("bias") else 30)
 save_model(sys.argv[1], card, weights)
-add_openvino_where_possible(Path(sys.argv[1]))  # it starts sooner than torch
 """
 
 

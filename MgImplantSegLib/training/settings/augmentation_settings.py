@@ -23,6 +23,8 @@ class AugmentationSettings:
     unresampled_share : float
         Share of patches cut out voxel by voxel (flips and right-angle turns only), so that the network also
         sees noise that no interpolation has smoothed.
+    flip_probability : float
+        Probability of a horizontal flip.
     rotation_deg : float
         Patches are turned by a random angle up to this, either way.
     elastic_probability, elastic_px, elastic_grid_px : float

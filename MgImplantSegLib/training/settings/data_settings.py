@@ -27,6 +27,10 @@ class LabelledScan:
     roles : dict
         Label value → role or "ignore", for example ``{1 = "bone", 7 = "residual_material", 255 = "ignore"}``; default:
         as the file says, otherwise 0–3 as in the paper.
+    roi : Path, optional
+        Markups ROI.
+    dataset, labels_dataset : str, optional
+        Path inside HDF5 files.
     spacing_um : float, optional
         Voxel size in µm where the files have none.
     """

@@ -33,10 +33,14 @@ class LoopSettings:
         The rate rises linearly over these.
     early_stopping_iterations : int
         End after so many iterations without better validation loss; 0: never.
+    loss : str
+        A key of `LOSSES`.
     loss_options : dict
         Its numbers, for example ``{weight = 0.1}``.
     balanced_share : float
         Share of patches placed on a class chosen at random, each equally likely.
+    precision, device : str
+        Keys of `PRECISIONS` and `DEVICES`.
     workers : int
         Processes that read patches ahead.
     compile : bool
@@ -109,10 +113,14 @@ class ValidationSettings:
 
     Parameters
     ----------
+    every_iterations : int
+        Iterations between two validations.
     crop : int
         Edge length in pixels of the centre crop of a slice; smaller slices are taken whole.
     slices_per_sample : int
         At most so many slices per sample and slicing plane, evenly spaced; 0: all.
+    batch_size : int
+        Slices in one forward pass.
     """
 
     every_iterations: int = 1000
