@@ -33,7 +33,7 @@ class BatchQueue:
         self.rows: dict[str, Row] = {}
         headers = [_("Sample"), _("State"), _("Where"), _("Time"), _("Result")]
         self._table = QueueTable(ui.batchTable, headers, (SAMPLE, RESULT), self._selectionChanged, self._opened)
-        self._timer = qt.QTimer()
+        self._timer = qt.QTimer(ui.batchTable)  # ends with the table
         self._timer.setInterval(TICK_MS)
         self._timer.connect("timeout()", weakly(self._tick))
         self._isAlive: Callable[[], bool] = lambda: False

@@ -31,7 +31,7 @@ class WholeTable:
         rows = table.verticalHeader()
         rows.setVisible(isNamedByRows)
         rows.setSectionResizeMode(qt.QHeaderView.ResizeToContents)
-        self._later = qt.QTimer()
+        self._later = qt.QTimer(table)  # ends with the table
         self._later.setSingleShot(True)
         self._later.setInterval(0)
         self._later.connect("timeout()", weakly(self.fit))
