@@ -114,7 +114,7 @@ def module(slicer_app, tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def open_panel(module):
+def open_panel(module, qt_application):
     """Opens the panel, as the user does by choosing the module; each one is closed at the end if it is not before."""
     opened = []
 
@@ -130,6 +130,7 @@ def open_panel(module):
     for instance in opened:
         if instance.panel is not None:
             instance.cleanup()
+    qt_application.processEvents()  # what tables put off is done before they go
 
 
 @pytest.fixture
