@@ -111,9 +111,8 @@ class SegmentationRun:
         Raises InputError if there are more parts than blocks of slices.
         """
         if not has_part(folder, part, self._key):
-            plan = self._plan  # memory is planned, and refused, before the scan is read
             array, _, _ = self._prepared
-            save_part(array, self._predictor, plan, part, self._key, folder, self._events)
+            save_part(array, self._predictor, self._plan, part, self._key, folder, self._events)
 
     def result(self, parts: Sequence[Path] = ()) -> SegmentationResult:
         """The segmentation, of `parts` that `do_part` has left, all in their order, or else by the network now.
@@ -156,16 +155,15 @@ class SegmentationRun:
         )
 
     def _predict(self, parts: Sequence[Path]) -> FusedPrediction:
-        plan = self._plan  # memory is planned, and refused, before the scan is read
         array, _, _ = self._prepared
         if parts:
-            return merged(plan, array.shape, parts, self._key)
+            return merged(self._plan, array.shape, parts, self._key)
         if not self._sums_on_device:
-            return predict_fused(array, self._predictor, plan, self._events)
+            return predict_fused(array, self._predictor, self._plan, self._events)
         from MgImplantSegLib.inference.device_fused import predict_on_devices  # needs torch
 
         networks = present(self._network.on_devices)(self._predictor)
-        return predict_on_devices(array, networks, plan, self._events)
+        return predict_on_devices(array, networks, self._plan, self._events)
 
     @cached_property
     def _key(self) -> str:
@@ -184,6 +182,7 @@ class SegmentationRun:
     @cached_property
     def _prepared(self) -> tuple[np.ndarray, Geometry, Mapping[str, Any]]:
         """What the network sees, its grid, and what `preprocess` says about the grey values."""
+        _ = self._memory  # planned, and refused, before the scan is read
         volume, roi = self._volume, self._options.roi
         prepared = preprocess(volume, self._card.preprocessing, self._events)
         array, grid = prepared.array, prepared.geometry

@@ -29,7 +29,6 @@ LAYERS = (
 )
 RANK = {part: rank for rank, parts in enumerate(LAYERS) for part in parts}
 INSIDE_A_LAYER = {("evaluation", "quantification")}
-# kept until the connection over SSH no longer knows the other kinds
 LIBRARY_FILES = sorted(path for path in LIBRARY.rglob("*.py"))
 MODULE_FILES = sorted((CHECKOUT / "MgImplantSeg").rglob("*.py"))
 
